@@ -1,0 +1,4 @@
+"""The contract on disk: records, shards, manifest and the pixels they hold.
+
+Standard library, numpy, Pillow, protobuf and google-crc32c only: neither Beam nor TensorFlow.
+"""

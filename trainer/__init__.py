@@ -1,0 +1,1 @@
+"""The trainer: shards to a trained network, its results and its report."""
