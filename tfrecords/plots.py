@@ -15,6 +15,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
@@ -65,11 +66,16 @@ _PNG_DPI = 144
 _FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "Arial Unicode MS")
 
 
+def style() -> AbstractContextManager[None]:
+    """Returns the context to draw in: what is made inside has the shared style."""
+    return matplotlib.rc_context(_settings())
+
+
 def figure(
     width: float = WIDTH, height: float = HEIGHT, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """Returns an empty figure of `width` × `height` inches and its axes, row by row."""
-    with matplotlib.rc_context(_style()):
+    with style():
         result = Figure(figsize=(width, height), layout="constrained")
         axes = result.subplots(rows, columns, squeeze=False)
     return result, list(axes.flat)
@@ -110,6 +116,9 @@ def legend(axes: Axes, columns: int = 4) -> None:
             borderaxespad=0.2,
             handlelength=1.4,
             columnspacing=1.2,
+            frameon=False,
+            fontsize=9,
+            labelcolor=INK,
         )
 
 
@@ -133,7 +142,7 @@ def shades(colour: str, strength: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _style() -> dict[Any, Any]:
+def _settings() -> dict[Any, Any]:
     return {
         "axes.axisbelow": True,
         "axes.edgecolor": GRID,
@@ -183,7 +192,7 @@ def _families() -> Sequence[str]:
 def _save(figure: Figure, format: str, dpi: int) -> bytes:
     buffer = io.BytesIO()
     # Tick labels are made while drawing, so the style holds here too.
-    with matplotlib.rc_context(_style()), warnings.catch_warnings():
+    with style(), warnings.catch_warnings():
         # A script without a font leaves boxes in a PNG; the page shows them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(
