@@ -8,16 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
-from tfrecords import example, framing, manifest, pixels, tfds
-from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, record_id
+from tfrecords import example, framing, ledger, manifest, pixels, tfds
+from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, record_id, source_key
 from tfrecords.sharding import shard_name, stable_hash
 
 CLASSES = ("apu", "bart", "lisa")
 
 
-def picture(seed: str | int, height: int = 24, width: int = 24, hue: int | None = None) -> Image.Image:
+def picture(
+    seed: str | int, height: int = 24, width: int = 24, hue: int | None = None
+) -> Image.Image:
     """Returns a smooth picture that is a function of `seed`; `hue` (0 to 255) tints it."""
     rng = np.random.default_rng(stable_hash("picture", seed))
     coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
@@ -67,6 +71,7 @@ def write_dataset(
     classes = tuple(CLASSES[i] if i < 3 else f"class{i:02d}" for i in range(len(per_class[TRAIN])))
     data_dir.mkdir(parents=True, exist_ok=True)
     splits = []
+    rows: dict[str, dict[str, object]] = {}
     for split, counts in per_class.items():
         extra = copies if split == TRAIN else 0
         records = [
@@ -75,13 +80,16 @@ def write_dataset(
             for rank in range(count + extra)
         ]
         records.sort(key=lambda record: stable_hash(record.id))
+        names = [shard_name("fake", split, i, shards) for i in range(shards)]
         infos = tuple(
-            _write_shard(data_dir / shard_name("fake", split, i, shards), records[i::shards])
-            for i in range(shards)
+            _write_shard(data_dir / name, records[i::shards]) for i, name in enumerate(names)
         )
-        splits.append(
-            manifest.SplitInfo(split, tuple(counts), (extra,) * len(counts), infos)
-        )
+        for i, name in enumerate(names):
+            for position, record in enumerate(records[i::shards]):
+                _add_row(rows, record, split, name, position, classes, spec)
+        splits.append(manifest.SplitInfo(split, tuple(counts), (extra,) * len(counts), infos))
+    table = pa.Table.from_pylist([rows[key] for key in sorted(rows)], ledger.SCHEMA)
+    pq.write_table(table, data_dir / manifest.SOURCES)
     result = manifest.Manifest(
         name="fake",
         classes=classes,
@@ -90,7 +98,9 @@ def write_dataset(
         statuses={"kept": sum(map(sum, per_class.values()))},
         config={"seed": 0},
         digests={
-            "sources": "0" * 64,
+            "sources": manifest.digest_of_sources(
+                zip(*(table[name].to_pylist() for name in ("key", "sha256")), strict=True)
+            ),
             "config": manifest.digest_of_config({"seed": 0}),
             "dataset": manifest.digest_of_shards(tuple(splits)),
         },
@@ -111,9 +121,42 @@ def _record(
     return ImageRecord(pixels.encode(image, spec), label, record_id(key, copy), rank, copy)
 
 
+def _add_row(
+    rows: dict[str, dict[str, object]],
+    record: ImageRecord,
+    split: str,
+    shard: str,
+    position: int,
+    classes: Sequence[str],
+    spec: ImageSpec,
+) -> None:
+    """Enters a record into the ledger: a row for an original, one more copy for a copy."""
+    key = source_key(record.id, record.copy)
+    row = rows.setdefault(key, {"copies": 0})
+    if record.copy:
+        row["copies"] = int(str(row["copies"])) + 1
+        return
+    image = Image.fromarray(pixels.decode_record(record.image, spec))
+    row |= {
+        "key": key,
+        "class": classes[record.label],
+        "status": ledger.KEPT,
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "phash": pixels.difference_hash(image),
+        "bytes": len(record.image),
+        "width": image.width,
+        "height": image.height,
+        "format": "PNG",
+        "mode": "RGB",
+        "group": stable_hash(key) >> 1,
+        "split": split,
+        "rank": record.rank,
+        "shard": shard,
+        "position": position,
+    }
+
+
 def _write_shard(path: Path, records: Sequence[ImageRecord]) -> manifest.ShardInfo:
     data = b"".join(framing.frame(example.encode(record)) for record in records)
     path.write_bytes(data)
-    return manifest.ShardInfo(
-        path.name, len(records), len(data), hashlib.sha256(data).hexdigest()
-    )
+    return manifest.ShardInfo(path.name, len(records), len(data), hashlib.sha256(data).hexdigest())

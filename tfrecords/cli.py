@@ -13,6 +13,7 @@ import difflib
 import os
 import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -234,11 +235,21 @@ def _hang_up() -> int:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Shows `--flag=VALUE` with its default, as wide as the terminal but not wider to read."""
+    """Shows `--flag=VALUE` with its default, as wide as the terminal but no wider than reads well.
+
+    Lines of the description and epilog are wrapped; those that begin with a space, as of
+    an example, are kept.
+    """
 
     def __init__(self, prog: str) -> None:
         width = min(_HELP_WIDTH, shutil.get_terminal_size((_HELP_WIDTH, 24)).columns - 2)
         super().__init__(prog, max_help_position=28, width=width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(
+            indent + (line if line.startswith(" ") else textwrap.fill(line, width))
+            for line in text.splitlines()
+        )
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings or action.nargs == 0:

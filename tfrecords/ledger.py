@@ -1,0 +1,119 @@
+"""`sources.parquet`, the ledger: what became of each input file, and why.
+
+One row per file, in key order. Nothing that was given to a bake is missing from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecords.cli import CommandError
+from tfrecords.manifest import SOURCES
+
+KEPT = "kept"
+CAPPED = "capped"
+DUPLICATE = "duplicate"
+REJECTED = "rejected"
+CHANGED = "changed"
+STATUSES = (KEPT, CAPPED, DUPLICATE, REJECTED, CHANGED)
+
+# Nulls: `class` of a file in no class folder; `sha256` of one that could not be read; `phash`,
+# `width` to `mode` and `group` of one without a picture; `split` of one that is neither kept
+# nor capped; `rank`, `shard` and `position` of one that is in no shard.
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        ("class", pa.string()),
+        pa.field("status", pa.string(), nullable=False),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("sha256", pa.string()),
+        ("phash", pa.uint64()),
+        ("bytes", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("group", pa.int64()),
+        ("split", pa.string()),
+        ("rank", pa.int32()),
+        ("copies", pa.int32()),
+        ("shard", pa.string()),
+        ("position", pa.int32()),
+    ]
+)
+
+# Rows held at a time while streaming: about 10 MB of Python objects.
+BATCH_ROWS = 1 << 16
+
+
+class LedgerError(CommandError):
+    """A `sources.parquet` that is absent, damaged or of other columns.
+
+    Attributes:
+      path: of the file.
+      what: what is wrong, and what to do.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, what)
+        self.path = path
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def read(data_dir: str | Path) -> pa.Table:
+    """Returns the whole ledger of a data set, in key order.
+
+    Raises:
+      LedgerError: absent, damaged, or a column is missing or of another type.
+    """
+    path = Path(data_dir) / SOURCES
+    with _open(path) as file:
+        try:
+            return file.read(columns=SCHEMA.names)
+        except (OSError, pa.ArrowException) as error:
+            raise LedgerError(path, f"damaged: {error}") from error
+
+
+def stream(data_dir: str | Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields `columns` of the ledger, `BATCH_ROWS` rows at a time.
+
+    Raises:
+      LedgerError: as for `read`.
+    """
+    path = Path(data_dir) / SOURCES
+    with _open(path) as file:
+        try:
+            yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
+        except (OSError, pa.ArrowException) as error:
+            raise LedgerError(path, f"damaged: {error}") from error
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise LedgerError(path, "is missing: bake again with --overwrite") from error
+    except (OSError, pa.ArrowException) as error:
+        raise LedgerError(path, f"not a Parquet file: {error}") from error
+    if what := _wrong_columns(file.schema_arrow):
+        file.close()
+        raise LedgerError(path, what)
+    return file
+
+
+def _wrong_columns(found: pa.Schema) -> str | None:
+    for field in SCHEMA:
+        index = found.get_field_index(field.name)
+        if index < 0:
+            return f"column {field.name!r} is missing; there are {', '.join(found.names)}"
+        if found.field(index).type != field.type:
+            return f"column {field.name!r} is {found.field(index).type}, {field.type} expected"
+    return None

@@ -1,0 +1,210 @@
+"""`python -m tfrecords.verify DIR`: reads every byte of a data set and names what is damaged."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from tfrecords import checks, cli, ledger_checks, manifest
+from tfrecords.checks import Images, Problem, ShardReport
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
+from tfrecords.progress import Progress
+
+# Below this a pool's start (0.2 s a process) costs more than it saves.
+_POOL_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verification found.
+
+    Attributes:
+      manifest: of the data set.
+      splits: those that were read.
+      problems: all that is wrong, shard by shard; empty for a sound data set.
+    """
+
+    manifest: Manifest
+    splits: tuple[SplitInfo, ...]
+    problems: tuple[Problem, ...]
+
+
+def verify(
+    data_dir: str | Path,
+    split: str | None = None,
+    images: Images = Images.SAMPLE,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Verdict:
+    """Reads each shard once and compares it with the manifest and the ledger.
+
+    Memory is that of one record, plus 28 bytes for each record read.
+
+    Args:
+      data_dir: the data set.
+      split: the only one to read, or None for all.
+      images: which are decoded.
+      workers: processes that read shards; the result does not depend on it.
+      advance: called with the bytes of each shard that is done.
+
+    Raises:
+      ManifestError: there is no readable manifest, or no such split.
+    """
+    root = Path(data_dir)
+    found = manifest.load(root)
+    splits = found.splits if split is None else (found.split(split),)
+    reports = []
+    for shard, report in _read_shards(root, found, splits, images, workers):
+        reports.append(report)
+        advance(shard.bytes)
+    problems = [*checks.check_manifest(found), *checks.check_directory(root, found)]
+    problems += [problem for report in reports for problem in report.problems]
+    return Verdict(found, splits, (*problems, *_check_together(root, found, splits, reports)))
+
+
+def _read_shards(
+    root: Path, found: Manifest, splits: Iterable[SplitInfo], images: Images, workers: int
+) -> Iterator[tuple[ShardInfo, ShardReport]]:
+    shards = [shard for split in splits for shard in split.shards]
+    check = functools.partial(
+        checks.check_shard, root, classes=len(found.classes), spec=found.image, images=images
+    )
+    if workers <= 1:
+        yield from zip(shards, map(check, shards), strict=True)
+        return
+    # Spawned: a fork of a process with threads (Arrow's) may deadlock.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from zip(shards, pool.map(check, shards), strict=True)
+        except BrokenProcessPool as error:
+            raise cli.CommandError(
+                "a reading process was killed, for want of memory most likely: "
+                "try again with --workers=1"
+            ) from error
+
+
+def _check_together(
+    root: Path, found: Manifest, splits: Iterable[SplitInfo], reports: Iterable[ShardReport]
+) -> Iterator[Problem]:
+    """Checks what spans shards. A split with a damaged shard has no counts worth a line."""
+    intact = {report.filename: report.facts for report in reports if report.intact}
+    complete = [
+        split for split in splits if all(shard.filename in intact for shard in split.shards)
+    ]
+    for split in complete:
+        yield from checks.check_split(split, found.classes, intact)
+    yield from checks.check_ids(root, intact)
+    names = {split.name for split in splits}
+    yield from ledger_checks.check_ledger(root, found, intact, names)
+
+
+def make_parser() -> cli.CommandParser:
+    """Returns the parser of the command."""
+    parser = cli.CommandParser(
+        "tfrecords.verify",
+        "DIR",
+        "Reads every shard of a data set once and checks it: the CRCs, size, sha256 and number "
+        "of records; each record's label, id, rank and copy; counts per class; sources.parquet; "
+        "digests; left-over files. Prints one line for each thing that is wrong.",
+        "exit code: 0 the data set is sound, 1 it is not (or cannot be read), 2 usage\n\n"
+        "example:\n  python -m tfrecords.verify out --images=all --workers=4",
+    )
+    parser.add_argument("data_dir", metavar="DIR", help="a data set that prepare has written")
+    group = parser.add_argument_group("what to read")
+    group.add_argument("--split", metavar="NAME", help="read this split only, e.g. train")
+    group.add_argument(
+        "--images",
+        choices=[choice.value for choice in Images],
+        default=Images.SAMPLE.value,
+        help=f"images to decode; sample is one in {checks.SAMPLE_EVERY}",
+    )
+    group = parser.add_argument_group("how fast")
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default="auto",
+        help="processes that read shards, or auto: one for each core if the data set is large",
+    )
+    return parser
+
+
+def main(flags: argparse.Namespace) -> int:
+    """Runs the command; prints problems to standard output."""
+    found = manifest.load(flags.data_dir)
+    splits = found.splits if flags.split is None else (found.split(flags.split),)
+    total = sum(split.bytes for split in splits)
+    workers = flags.workers or _auto_workers(total, sum(len(split.shards) for split in splits))
+    with Progress("verify", total, "B") as progress:
+        verdict = verify(
+            flags.data_dir, flags.split, Images(flags.images), workers, progress.advance
+        )
+    for line in problem_lines(verdict.problems):
+        print(line)
+    if verdict.problems:
+        raise cli.CommandError(_failure(flags.data_dir, verdict))
+    print(_success(flags.data_dir, verdict))
+    return cli.DONE
+
+
+def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
+    """Yields a line for each problem, the first few of each file in full."""
+    shown: Counter[str] = Counter()
+    for problem in problems:
+        shown[problem.file] += 1
+        if shown[problem.file] <= checks.MAX_PROBLEMS_PER_FILE:
+            yield str(problem)
+    for file, count in shown.items():
+        if count > checks.MAX_PROBLEMS_PER_FILE:
+            yield f"{file}: and {count - checks.MAX_PROBLEMS_PER_FILE} more like these"
+
+
+def _failure(data_dir: str, verdict: Verdict) -> str:
+    count = len(verdict.problems)
+    files = len({problem.file for problem in verdict.problems})
+    return (
+        f"{count} {'problem' if count == 1 else 'problems'} in {files} "
+        f"{'file' if files == 1 else 'files'} of {data_dir}: copy the named files again from a "
+        "sound data set, or bake again with --overwrite"
+    )
+
+
+def _success(data_dir: str, verdict: Verdict) -> str:
+    records = sum(split.records for split in verdict.splits)
+    shards = sum(len(split.shards) for split in verdict.splits)
+    total = sum(split.bytes for split in verdict.splits)
+    names = ", ".join(split.name for split in verdict.splits)
+    return (
+        f"{data_dir}: sound. {records:,} records in {shards:,} shards ({names}), "
+        f"{mebibytes(total)} MiB, digest {verdict.manifest.digest[:12]}"
+    )
+
+
+def mebibytes(count: int) -> str:
+    """Returns a number of bytes in MiB, without the unit, to three digits or so."""
+    value = count / 2**20
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2g}"
+
+
+def _workers(text: str) -> int:
+    """Returns the number of processes, 0 for auto."""
+    return 0 if text == "auto" else cli.whole_number(1)(text)
+
+
+def _auto_workers(total_bytes: int, shards: int) -> int:
+    if total_bytes < _POOL_BYTES:
+        return 1
+    return min(os.cpu_count() or 1, shards)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(make_parser(), main))
