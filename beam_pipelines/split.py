@@ -1,0 +1,287 @@
+"""Which split each picture belongs to: exact per class, never through a group, and stable.
+
+The rule, for every class on its own:
+
+1. Quotas by largest remainder (`quotas`).
+2. Groups of several pictures lie on a line in the order of a seeded hash, and the line is cut
+   where the shares of the splits end, at the group border that fits the quotas best. Each group
+   keeps its place on the line when files are added, so only groups next to a cut can move.
+3. Single pictures lie on a second line and fill what the groups left, exactly.
+
+A group that spans classes lies on the line of the class it has most pictures of; the single
+pictures of its other classes make up for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+# The first of the splits; every class has a picture there.
+TRAIN_INDEX = 0
+
+# 2^(splits - 1) cuts of the line of groups are compared for every class.
+MAX_SPLITS = 12
+
+
+def quotas(count: int, fractions: Sequence[float]) -> tuple[int, ...]:
+    """Returns how many of `count` pictures of a class go to each split; train is the first.
+
+    Largest remainder, ties to the earlier split, except that train gets 1 of any class that
+    has 1. So with 0.8, 0.1, 0.1 the classes of 1, 2 and 3 pictures go to train whole; 4 give
+    3, 1, 0; 5 give 4, 1, 0; 6 give 5, 1, 0; 7 are the first in every split, with 5, 1, 1.
+
+    Args:
+      count: 0 or more.
+      fractions: each 0 or more, 1 in sum. Taken as the decimals they print as: 0.1 is 1/10.
+
+    Raises:
+      ValueError: a negative count, or fractions that do not make a whole.
+    """
+    if count < 0:
+        raise ValueError(f"a class has 0 pictures or more, not {count}")
+    exact = [count * share for share in _exact_shares(fractions)]
+    result = [int(part) for part in exact]
+    by_remainder = sorted(
+        range(len(exact)), key=lambda split: (result[split] - exact[split], split)
+    )
+    for split in by_remainder[: count - sum(result)]:
+        result[split] += 1
+    if count and not result[TRAIN_INDEX]:
+        donor = max(range(len(result)), key=lambda split: (result[split], split))
+        result[donor] -= 1
+        result[TRAIN_INDEX] += 1
+    return tuple(result)
+
+
+def assign(
+    group: np.ndarray,
+    class_ids: np.ndarray,
+    order: np.ndarray,
+    fractions: Sequence[float],
+    fixed: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns int8[n], the split index of each row.
+
+    Groups are never divided. The counts of a class are its `quotas` exactly, unless its
+    groups of several pictures alone exceed one of them. Every class has a picture in train.
+
+    Args:
+      group: int64[n], the smallest row of each row's group, as `duplicates.merge` returns it.
+      class_ids: int32[n], 0 or more.
+      order: uint64[n], a seeded hash of the key.
+      fractions: of the splits, as for `quotas`.
+      fixed: int8[n], splits decided elsewhere (a given benchmark's folders, say), -1 where
+        not. Fixed rows never move and count towards the quotas. The rest of their group
+        follows them: the majority, or the earlier split in a tie. So only a given split that
+        divides a group itself leaves one divided (`divided_groups`), and only a class whose
+        rows are all bound to other splits is missing in train.
+
+    Raises:
+      ValueError: fractions that do not make a whole, or a fixed split beyond them.
+    """
+    _exact_shares(fractions)
+    if len(group) == 0:
+        return np.zeros(0, np.int8)
+    result = _follow_fixed(group, fixed, len(fractions))
+    wanted = _quota_table(np.bincount(class_ids), fractions)
+    is_free = result < 0
+    is_single = np.bincount(group, minlength=len(group))[group] == 1
+    groups = _free_groups(group, class_ids, order, is_free & ~is_single, len(wanted))
+    dealt = _count_table(result, class_ids, wanted.shape)
+    singles = np.bincount(class_ids[is_free & is_single], minlength=len(wanted))
+    exact = wanted.sum(axis=1, keepdims=True) * np.array(fractions, np.float64)
+    group_split = _deal_groups(groups, wanted - dealt, exact - dealt)
+    _put_every_class_in_train(groups, group_split, dealt, singles)
+    split_of_group = np.full(len(group), -1, np.int8)
+    split_of_group[groups.ids] = group_split
+    result = np.where(is_free, split_of_group[group], result)
+    dealt = _count_table(result, class_ids, wanted.shape)
+    parts = _share_singles(singles, wanted, dealt)
+    _fill_singles(result, np.flatnonzero(is_free & is_single), class_ids, order, parts)
+    return result
+
+
+def divided_groups(group: np.ndarray, split: np.ndarray) -> np.ndarray:
+    """Returns int64[k], the groups (smallest rows) that lie in more than one split."""
+    pairs = np.unique(np.stack([group, split.astype(np.int64)]), axis=1)
+    ids, splits = np.unique(pairs[0], return_counts=True)
+    return ids[splits > 1]
+
+
+def _exact_shares(fractions: Sequence[float]) -> list[Fraction]:
+    shares = [Fraction(repr(float(fraction))) for fraction in fractions]
+    total = sum(shares)
+    if not 1 <= len(shares) <= MAX_SPLITS or min(shares) < 0 or abs(total - 1) > 1e-6:
+        raise ValueError(
+            f"split fractions must be 1 to {MAX_SPLITS} numbers of 0 or more that add up to 1, "
+            f"not {', '.join(map(str, fractions)) or 'none'}"
+        )
+    return [share / total for share in shares]
+
+
+def _quota_table(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Returns int64[classes, splits]."""
+    different, which = np.unique(counts, return_inverse=True)
+    return np.array([quotas(int(count), fractions) for count in different], np.int64)[which]
+
+
+def _count_table(split: np.ndarray, class_ids: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns int64[classes, splits], rows of each; rows of split -1 are not counted."""
+    known = split >= 0
+    cells = class_ids[known].astype(np.int64) * shape[1] + split[known]
+    return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _follow_fixed(group: np.ndarray, fixed: np.ndarray | None, splits: int) -> np.ndarray:
+    """Returns int8[n], the fixed split of each row or of its group, or -1."""
+    if fixed is None:
+        return np.full(len(group), -1, np.int8)
+    if fixed.min() < -1 or fixed.max() >= splits:
+        raise ValueError(
+            f"fixed splits must be -1 to {splits - 1}, not {fixed.min()}, {fixed.max()}"
+        )
+    known = np.flatnonzero(fixed >= 0)
+    cells, votes = np.unique(group[known] * splits + fixed[known], return_counts=True)
+    # The last write to a group wins: most votes, then the earlier split.
+    line = np.lexsort((-cells, votes))
+    followed = np.full(len(group), -1, np.int8)
+    followed[cells[line] // splits] = cells[line] % splits
+    return np.where(fixed >= 0, fixed, followed[group]).astype(np.int8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Groups:
+    """Groups of several rows that are free to go anywhere, by (home class, hash).
+
+    Attributes:
+      ids: int64[k], smallest row.
+      home: int64[k], the class most of its rows have.
+      home_count: int64[k], its rows of that class.
+      part_group, part_class, part_count: int64[p], rows of each (place in `ids`, class).
+    """
+
+    ids: np.ndarray
+    home: np.ndarray
+    home_count: np.ndarray
+    part_group: np.ndarray
+    part_class: np.ndarray
+    part_count: np.ndarray
+
+
+def _free_groups(
+    group: np.ndarray, class_ids: np.ndarray, order: np.ndarray, mask: np.ndarray, classes: int
+) -> _Groups:
+    rows = np.flatnonzero(mask)
+    ids, member_of = np.unique(group[rows], return_inverse=True)
+    # The smallest hash changes with probability 1/(size + 1) when a member is added; the
+    # smallest key would do so for every file that sorts first.
+    hashes = np.full(len(ids), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(hashes, member_of, order[rows])
+    cells, part_count = np.unique(member_of * classes + class_ids[rows], return_counts=True)
+    part_group, part_class = cells // classes, cells % classes
+    # The last write to a group wins: most rows, then the smaller class.
+    line = np.lexsort((-part_class, part_count))
+    home, home_count = np.empty((2, len(ids)), np.int64)
+    home[part_group[line]] = part_class[line]
+    home_count[part_group[line]] = part_count[line]
+    by_home = np.lexsort((hashes, home))
+    place = np.empty(len(ids), np.int64)
+    place[by_home] = np.arange(len(ids))
+    return _Groups(
+        ids[by_home], home[by_home], home_count[by_home], place[part_group], part_class, part_count
+    )
+
+
+def _deal_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns int8[k], the split of each group, from the line of each class.
+
+    Args:
+      room: int64[classes, splits], quota less rows dealt.
+      share: float64[classes, splits], the same before quotas are rounded.
+    """
+    result = np.empty(len(groups.ids), np.int8)
+    room, share = np.maximum(room, 0), np.maximum(share, 0)
+    homes, starts = np.unique(groups.home, return_index=True)
+    ends = np.append(starts, len(groups.ids))[1:]
+    for home, start, end in zip(homes, starts, ends, strict=True):
+        result[start:end] = _cut_line(groups.home_count[start:end], room[home], share[home])
+    return result
+
+
+def _cut_line(sizes: np.ndarray, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Cuts a line of groups into one stretch for each split.
+
+    Args:
+      sizes: int64[k], rows of the groups in the order of the line.
+      room: int64[splits], rows that each split can take before it is overfull.
+      share: float64[splits], the groups are to be dealt in this proportion.
+
+    Returns:
+      int8[k], split of each group: of the cuts just before and just behind each share's end,
+      those that overfill the splits least, then those nearest to the shares.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    ideal = share * (ends[-1] / max(share.sum(), 1e-9))
+    before = np.searchsorted(ends, np.cumsum(ideal)[:-1] + 1e-9, side="right") - 1
+    behind = np.minimum(before + 1, len(sizes))
+    # Later cuts come first, so that a tie goes to the earlier split.
+    options = itertools.product(*zip(behind, before, strict=True))
+    cuts = np.array([(0, *option, len(sizes)) for option in options], np.int64)
+    cuts = cuts[(np.diff(cuts, axis=1) >= 0).all(axis=1)]
+    filled = np.diff(ends[cuts], axis=1)
+    overfull = np.maximum(filled - room, 0).sum(axis=1)
+    distance = np.square(filled - ideal).sum(axis=1).round(6)
+    best = cuts[np.lexsort((distance, overfull))[0]]
+    return np.repeat(np.arange(len(room), dtype=np.int8), np.diff(best))
+
+
+def _put_every_class_in_train(
+    groups: _Groups, group_split: np.ndarray, dealt: np.ndarray, singles: np.ndarray
+) -> None:
+    """Moves the smallest group of each class that would be missing in train there, in place."""
+    is_train = group_split[groups.part_group] == TRAIN_INDEX
+    has_train = (dealt[:, TRAIN_INDEX] > 0) | (singles > 0)
+    has_train[groups.part_class[is_train]] = True
+    has_group = np.zeros(len(has_train), bool)
+    has_group[groups.part_class] = True
+    total = np.bincount(groups.part_group, groups.part_count, minlength=len(groups.ids))
+    for missing in np.flatnonzero(has_group & ~has_train):
+        of_class = groups.part_group[groups.part_class == missing]
+        if not np.any(group_split[of_class] == TRAIN_INDEX):
+            group_split[of_class[np.argmin(total[of_class])]] = TRAIN_INDEX
+
+
+def _share_singles(singles: np.ndarray, wanted: np.ndarray, dealt: np.ndarray) -> np.ndarray:
+    """Returns int64[classes, splits], how many single pictures of a class go to each split.
+
+    What is missing in each, if no split is overfull; else the missing parts share the single
+    pictures by largest remainder. Train gets 1 of them if it has nothing of the class yet.
+    """
+    missing = np.maximum(wanted - dealt, 0)
+    whole = np.maximum(missing.sum(axis=1, keepdims=True), 1)
+    parts, remainder = np.divmod(singles[:, None] * missing, whole)
+    by_remainder = np.argsort(-remainder, axis=1, kind="stable")
+    place = np.argsort(by_remainder, axis=1, kind="stable")
+    parts += place < (singles - parts.sum(axis=1))[:, None]
+    short = np.flatnonzero((singles > 0) & (dealt[:, TRAIN_INDEX] + parts[:, TRAIN_INDEX] == 0))
+    parts[short, parts[short].argmax(axis=1)] -= 1
+    parts[short, TRAIN_INDEX] += 1
+    return parts
+
+
+def _fill_singles(
+    result: np.ndarray,
+    rows: np.ndarray,
+    class_ids: np.ndarray,
+    order: np.ndarray,
+    parts: np.ndarray,
+) -> None:
+    """Deals the single pictures `rows` in the order of their hash, in place."""
+    line = rows[np.lexsort((order[rows], class_ids[rows]))]
+    splits = np.tile(np.arange(parts.shape[1], dtype=np.int8), len(parts))
+    result[line] = np.repeat(splits, parts.ravel())
