@@ -15,6 +15,7 @@ import numpy as np
 # recognition in an open world", section 5: more than 100, 20 to 100, fewer than 20.
 HEAD_ABOVE = 100
 TAIL_BELOW = 20
+GROUPS = ("head", "medium", "tail")
 
 # Guo et al. 2017, "On calibration of modern neural networks", section 5.
 ECE_BINS = 15

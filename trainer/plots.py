@@ -1,4 +1,4 @@
-"""The figures of a run: curves, confusion, F1 against class size, calibration.
+"""The figures of a set of predictions: confusion, F1 against class size, calibration.
 
 Each function returns a matplotlib `Figure` in the shared style, which `tfrecords.plots` turns
 into a PNG file or into the SVG of a page.
@@ -17,7 +17,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from tfrecords import plots
 from tfrecords.html import shorten
 from trainer import metrics
-from trainer.history import History
 from trainer.metrics import ClassResult, Predictions
 
 GROUP_COLOURS = {"head": plots.BLUE, "medium": plots.GREEN, "tail": plots.VERMILLION}
@@ -30,77 +29,16 @@ GROUP_SIZES = {
 # Up to here a cell is large enough for its number.
 NUMBERED_CLASSES = 14
 
-# More epochs than this and their dots merge.
-_DOTTED_EPOCHS = 40
+# Points of the scatter that are named: those this far below the median of the classes nearest
+# to them in size, the furthest first, where their name covers no other point.
+_NAMED_POINTS = 5
+_STANDS_OUT = 0.12
+_NEIGHBOURS = 9
+# Of a name of 20 characters, as a fraction of the axes.
+_NAME_WIDTH, _NAME_HEIGHT = 0.32, 0.05
 
-# Points of the scatter that are named: the weakest, as long as they keep this far apart, as
-# a fraction of the axes.
-_NAMED_POINTS = 6
-_NAME_DISTANCE = (0.34, 0.075)
-
-
-def loss(history: History, best: int | None) -> Figure:
-    """Returns training and validation loss by epoch."""
-    with plots.style():
-        figure, (axes,) = plots.figure()
-        _loss(axes, history, best)
-    return figure
-
-
-def accuracy(history: History, best: int | None) -> Figure:
-    """Returns top-1, macro-F1 and balanced accuracy by epoch."""
-    with plots.style():
-        figure, (axes,) = plots.figure()
-        _accuracy(axes, history, best)
-    return figure
-
-
-def learning_rate(history: History, best: int | None) -> Figure:
-    """Returns the learning rate by epoch."""
-    with plots.style():
-        figure, (axes,) = plots.figure()
-        _learning_rate(axes, history, best)
-    return figure
-
-
-def throughput(history: History, best: int | None) -> Figure:
-    """Returns images per second, and below it the fraction of time spent waiting for input."""
-    with plots.style():
-        figure, (speed, wait) = plots.figure(rows=2)
-        _speed(speed, history)
-        _input_wait(wait, history)
-        speed.set_xlabel("")
-    return figure
-
-
-def curves(history: History, best: int | None) -> Figure:
-    """Returns everything that changes with the epoch, for `curves.png`."""
-    with plots.style():
-        figure, axes = plots.figure(2 * plots.WIDTH, 3 * plots.HEIGHT, rows=3, columns=2)
-        _loss(axes[0], history, best)
-        _accuracy(axes[1], history, best)
-        _learning_rate(axes[2], history, best)
-        _groups(axes[3], history, best)
-        _speed(axes[4], history)
-        _input_wait(axes[5], history)
-        titles = ("Loss", "Accuracy", "Learning rate", "By class size", "Throughput", "Input wait")
-        for each, title in zip(axes, titles, strict=True):
-            # Above the legend, which sits on the axes.
-            each.set_title(title, pad=22)
-    return figure
-
-
-def groups(history: History, best: int | None) -> Figure:
-    """Returns head, medium and tail accuracy by epoch."""
-    with plots.style():
-        figure, (axes,) = plots.figure()
-        _groups(axes, history, best)
-    return figure
-
-
-def has_groups(history: History) -> bool:
-    """Returns whether the history has accuracy by class size."""
-    return any(history.has(f"val_{group}") for group in GROUP_COLOURS)
+# A bin with fewer pictures is noise, and is left out of the diagram (not of the error).
+_MIN_BIN = 5
 
 
 @dataclass(frozen=True)
@@ -160,7 +98,7 @@ def by_size(train_counts: Sequence[int]) -> list[int]:
 def f1_against_size(
     results: Sequence[ClassResult], classes: Sequence[str], train_counts: Sequence[int]
 ) -> Figure:
-    """Returns each class's F1 against its number of training pictures, the weakest named."""
+    """Returns each class's F1 against its number of training pictures, the outliers named."""
     with plots.style():
         figure, (axes,) = plots.figure(height=3.6)
         sizes = np.maximum(np.asarray(train_counts, float), 0.5)
@@ -171,7 +109,7 @@ def f1_against_size(
         axes.set_xlim(low, high)
         axes.set_ylim(-0.04, 1.04)
         _count_ticks(axes, low, high)
-        _name_weakest(axes, results, classes, sizes)
+        _name_outliers(axes, results, classes, sizes)
         plots.percent_axis(axes)
         axes.set_xlabel("training pictures, without copies")
         axes.set_ylabel("F1")
@@ -188,7 +126,7 @@ def calibration(predictions: Predictions, temperature: float) -> Figure:
         fitted = metrics.calibration_bins(predictions, temperature)
         _share_bars(axes, fitted)
         _reliability(axes, raw, plots.ORANGE, "as trained", "--")
-        _reliability(axes, fitted, plots.BLUE, f"temperature {temperature:.2f}", "-")
+        _reliability(axes, fitted, plots.BLUE, f"T = {temperature:.2f}", "-")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         plots.percent_axis(axes, "x")
@@ -197,97 +135,6 @@ def calibration(predictions: Predictions, temperature: float) -> Figure:
         axes.set_ylabel("accuracy")
         plots.legend(axes, columns=3)
     return figure
-
-
-def _loss(axes: Axes, history: History, best: int | None) -> None:
-    _trace(axes, history, "loss", plots.MUTED, "train", "--")
-    _trace(axes, history, "val_loss", plots.BLUE, "validation", best=best)
-    _finish(axes, history, best)
-
-
-def _accuracy(axes: Axes, history: History, best: int | None) -> None:
-    _trace(axes, history, "top1", plots.MUTED, "train top-1", "--")
-    _trace(axes, history, "val_top1", plots.BLUE, "top-1", best=best)
-    _trace(axes, history, "val_macro_f1", plots.VERMILLION, "macro-F1", best=best)
-    _trace(axes, history, "val_balanced_accuracy", plots.GREEN, "balanced", best=best)
-    axes.set_ylim(0, 1.02)
-    plots.percent_axis(axes)
-    _finish(axes, history, best)
-
-
-def _groups(axes: Axes, history: History, best: int | None) -> None:
-    for group, colour in GROUP_COLOURS.items():
-        _trace(axes, history, f"val_{group}", colour, group, best=best)
-    axes.set_ylim(0, 1.02)
-    plots.percent_axis(axes)
-    _finish(axes, history, best)
-
-
-def _learning_rate(axes: Axes, history: History, best: int | None) -> None:
-    _trace(axes, history, "learning_rate", plots.BLUE, "at the epoch's end")
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    _finish(axes, history, best)
-
-
-def _speed(axes: Axes, history: History) -> None:
-    _trace(axes, history, "images_per_second", plots.BLUE, "images per second")
-    axes.set_ylim(bottom=0)
-    plots.count_axis(axes, "y")
-    _finish(axes, history, None)
-
-
-def _input_wait(axes: Axes, history: History) -> None:
-    _trace(axes, history, "input_wait", plots.VERMILLION, "time spent waiting for input")
-    highest = np.nanmax(history["input_wait"]) if history.has("input_wait") else 0
-    axes.set_ylim(0, max(0.1, min(1.02, 1.25 * float(highest))))
-    plots.percent_axis(axes)
-    _finish(axes, history, None)
-
-
-def _trace(
-    axes: Axes,
-    history: History,
-    name: str,
-    colour: str,
-    label: str,
-    line: str = "-",
-    best: int | None = None,
-) -> None:
-    """Draws a column, and a ring around its value at the best epoch."""
-    if not history.has(name):
-        return
-    epochs, values = history.epochs, history[name]
-    dots = "o" if len(history) <= _DOTTED_EPOCHS else ""
-    axes.plot(epochs, values, line, color=colour, label=label, marker=dots, markersize=3.2)
-    if best is not None:
-        axes.plot(
-            epochs[best], values[best], "o", color=colour, markersize=7, markerfacecolor=plots.PAGE
-        )
-
-
-def _finish(axes: Axes, history: History, best: int | None) -> None:
-    epochs = history.epochs
-    axes.set_xlabel("epoch")
-    plots.count_axis(axes)
-    if len(history):
-        padding = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
-        axes.set_xlim(epochs[0] - padding, epochs[-1] + padding)
-    if best is not None:
-        axes.axvline(epochs[best], color=plots.MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
-        late = len(history) > 1 and best > len(history) / 2
-        axes.annotate(
-            f"best: epoch {epochs[best]:.0f}",
-            (epochs[best], 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4 if late else 4, -3),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            va="top",
-            color=plots.MUTED,
-            fontsize=8,
-        )
-    plots.legend(axes)
 
 
 def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
@@ -302,8 +149,10 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
     image = axes.imshow((pixels * 255).round().astype(np.uint8), interpolation="none")
     image.set_gid("matrix")
     axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set_visible(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(True)
+    for side in ("left", "bottom"):  # where the groups' edges go
+        axes.spines[side].set_visible(False)
     _cell_lines(axes, len(matrix), look)
     if len(matrix) <= NUMBERED_CLASSES:
         for (row, column), value in np.ndenumerate(matrix):
@@ -360,7 +209,7 @@ def _scatter_group(
     members = [
         i
         for i, result in enumerate(results)
-        if result.f1 is not None and metrics.class_group(train_counts[i]) == group
+        if result.support and metrics.class_group(train_counts[i]) == group
     ]
     if not members:
         return
@@ -391,29 +240,31 @@ def _count_ticks(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _name_weakest(
+def _name_outliers(
     axes: Axes, results: Sequence[ClassResult], classes: Sequence[str], sizes: np.ndarray
 ) -> None:
-    """Names the weakest classes, leaving out those whose name would lie on another."""
+    """Names the classes that do much worse than others of their size."""
+    known = [i for i, result in enumerate(results) if result.support]
+    scores = np.array([results[i].f1 or 0.0 for i in known], float)
     low, high = np.log(axes.get_xlim())
-    weakest = sorted((result.f1, i) for i, result in enumerate(results) if result.f1 is not None)
-    taken: list[tuple[float, float]] = []
-    for score, i in weakest:
-        place = ((np.log(sizes[i]) - low) / (high - low), score)
-        near = any(
-            abs(place[0] - x) < _NAME_DISTANCE[0] and abs(place[1] - y) < _NAME_DISTANCE[1]
-            for x, y in taken
-        )
-        if near or len(taken) == _NAMED_POINTS:
+    places = np.stack([(np.log(sizes[known]) - low) / (high - low), scores], axis=1)
+    taken = places.copy()
+    named = 0
+    for point in np.argsort(_against_neighbours(places), kind="stable"):
+        if named == _NAMED_POINTS or _against_neighbours(places)[point] > -_STANDS_OUT:
+            return
+        side = _free_side(places[point], taken)
+        if not side:
             continue
-        taken.append(place)
-        right = place[0] > 0.6
+        named += 1
+        reach = places[point] + [side * _NAME_WIDTH / 2, 0]
+        taken = np.concatenate([taken, [reach, reach + [side * _NAME_WIDTH / 2, 0]]])
         axes.annotate(
-            shorten(classes[i], 20),
-            (sizes[i], score),
-            xytext=(-6 if right else 6, 0),
+            shorten(classes[known[point]], 20),
+            (sizes[known[point]], scores[point]),
+            xytext=(7 * side, 0),
             textcoords="offset points",
-            ha="right" if right else "left",
+            ha="left" if side > 0 else "right",
             va="center",
             fontsize=7.5,
             color=plots.MUTED,
@@ -421,17 +272,36 @@ def _name_weakest(
         )
 
 
+def _against_neighbours(places: np.ndarray) -> np.ndarray:
+    """Returns each point's height minus the median of the points nearest to it in size."""
+    distance = np.abs(places[:, None, 0] - places[None, :, 0])
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    return places[:, 1] - np.median(places[nearest, 1], axis=1)
+
+
+def _free_side(place: np.ndarray, taken: np.ndarray) -> int:
+    """Returns 1 or -1 if the right or the left of a point has room for a name, else 0."""
+    for side in (1, -1):
+        reach = (taken[:, 0] - place[0]) * side
+        inside = (reach > 0) & (reach < _NAME_WIDTH)
+        level = np.abs(taken[:, 1] - place[1]) < _NAME_HEIGHT
+        if 0 < place[0] + side * _NAME_WIDTH < 1 and not (inside & level).any():
+            return side
+    return 0
+
+
 def _reliability(
     axes: Axes, bins: Sequence[metrics.CalibrationBin], colour: str, label: str, line: str
 ) -> None:
     error = metrics.calibration_error(bins)
+    shown = [bin_ for bin_ in bins if bin_.count >= _MIN_BIN]
     axes.plot(
-        np.array([bin_.confidence for bin_ in bins if bin_.count], float),
-        np.array([bin_.accuracy for bin_ in bins if bin_.count], float),
+        np.array([bin_.confidence for bin_ in shown], float),
+        np.array([bin_.accuracy for bin_ in shown], float),
         line,
         marker="o",
         color=colour,
-        label=f"{label}, ECE {100 * error:.1f}%",
+        label=f"{label}: ECE {100 * error:.1f}%",
     )
 
 
@@ -444,6 +314,5 @@ def _share_bars(axes: Axes, bins: Sequence[metrics.CalibrationBin]) -> None:
         [bin_.count / total for bin_ in bins],
         width=0.86 * width,
         color=plots.GRID,
-        label="share of pictures",
         zorder=1,
     )
