@@ -4,7 +4,7 @@ The rule, for every class on its own:
 
 1. Quotas by largest remainder (`quotas`).
 2. Groups of several pictures lie on a line in the order of a seeded hash, and the line is cut
-   where the shares of the splits end, at the group border that fits the quotas best. Each group
+   where the hash alone says (0.8, 0.9), or as near to it as keeps within the quotas. A group
    keeps its place on the line when files are added, so only groups next to a cut can move.
 3. Single pictures lie on a second line and fill what the groups left, exactly.
 
@@ -115,7 +115,7 @@ def divided_groups(group: np.ndarray, split: np.ndarray) -> np.ndarray:
 
 def _exact_shares(fractions: Sequence[float]) -> list[Fraction]:
     shares = [Fraction(repr(float(fraction))) for fraction in fractions]
-    total = sum(shares)
+    total = sum(shares, start=Fraction())
     if not 1 <= len(shares) <= MAX_SPLITS or min(shares) < 0 or abs(total - 1) > 1e-6:
         raise ValueError(
             f"split fractions must be 1 to {MAX_SPLITS} numbers of 0 or more that add up to 1, "
@@ -162,12 +162,14 @@ class _Groups:
       ids: int64[k], smallest row.
       home: int64[k], the class most of its rows have.
       home_count: int64[k], its rows of that class.
+      hashes: uint64[k], the place on the line of the home class, ascending in each.
       part_group, part_class, part_count: int64[p], rows of each (place in `ids`, class).
     """
 
     ids: np.ndarray
     home: np.ndarray
     home_count: np.ndarray
+    hashes: np.ndarray
     part_group: np.ndarray
     part_class: np.ndarray
     part_count: np.ndarray
@@ -193,7 +195,13 @@ def _free_groups(
     place = np.empty(len(ids), np.int64)
     place[by_home] = np.arange(len(ids))
     return _Groups(
-        ids[by_home], home[by_home], home_count[by_home], place[part_group], part_class, part_count
+        ids[by_home],
+        home[by_home],
+        home_count[by_home],
+        hashes[by_home],
+        place[part_group],
+        part_class,
+        part_count,
     )
 
 
@@ -209,25 +217,30 @@ def _deal_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.nda
     homes, starts = np.unique(groups.home, return_index=True)
     ends = np.append(starts, len(groups.ids))[1:]
     for home, start, end in zip(homes, starts, ends, strict=True):
-        result[start:end] = _cut_line(groups.home_count[start:end], room[home], share[home])
+        result[start:end] = _cut_line(
+            groups.home_count[start:end], groups.hashes[start:end], room[home], share[home]
+        )
     return result
 
 
-def _cut_line(sizes: np.ndarray, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _cut_line(
+    sizes: np.ndarray, hashes: np.ndarray, room: np.ndarray, share: np.ndarray
+) -> np.ndarray:
     """Cuts a line of groups into one stretch for each split.
 
     Args:
       sizes: int64[k], rows of the groups in the order of the line.
+      hashes: uint64[k], their places on the line, ascending.
       room: int64[splits], rows that each split can take before it is overfull.
-      share: float64[splits], the groups are to be dealt in this proportion.
+      share: float64[splits], the same before quotas are rounded.
 
     Returns:
-      int8[k], split of each group: of the cuts just before and just behind each share's end,
-      those that overfill the splits least, then those nearest to the shares.
+      int8[k], split of each group: of the cuts just before and just behind the wanted places,
+      those that overfill the splits least, then those nearest to the wanted places.
     """
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    ideal = share * (ends[-1] / max(share.sum(), 1e-9))
-    before = np.searchsorted(ends, np.cumsum(ideal)[:-1] + 1e-9, side="right") - 1
+    wanted = _wanted_cuts(ends, hashes, share)
+    before = np.searchsorted(ends, wanted + 1e-9, side="right") - 1
     behind = np.minimum(before + 1, len(sizes))
     # Later cuts come first, so that a tie goes to the earlier split.
     options = itertools.product(*zip(behind, before, strict=True))
@@ -235,9 +248,27 @@ def _cut_line(sizes: np.ndarray, room: np.ndarray, share: np.ndarray) -> np.ndar
     cuts = cuts[(np.diff(cuts, axis=1) >= 0).all(axis=1)]
     filled = np.diff(ends[cuts], axis=1)
     overfull = np.maximum(filled - room, 0).sum(axis=1)
+    ideal = np.diff(np.concatenate([[0], wanted, ends[-1:]]))
     distance = np.square(filled - ideal).sum(axis=1).round(6)
     best = cuts[np.lexsort((distance, overfull))[0]]
     return np.repeat(np.arange(len(room), dtype=np.int8), np.diff(best))
+
+
+def _wanted_cuts(ends: np.ndarray, hashes: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns float64[splits - 1], rows of the line before each cut.
+
+    A cut lies where the hash alone puts it, which no other file can move, as long as the
+    single pictures can make up for what that leaves uneven; else at the nearest place where
+    they can. Without single pictures there is only one such place: the end of the share.
+    """
+    part = np.cumsum(share)[:-1] / max(share.sum(), 1e-9)
+    natural = ends[np.searchsorted(hashes, part * 2.0**64)]
+    rest = share.sum() - np.cumsum(share)
+    cuts = [0.0]
+    for split, place in enumerate(natural):
+        lowest, highest = ends[-1] - rest[split], cuts[-1] + share[split]
+        cuts.append(float(min(max(place, lowest, cuts[-1]), highest, ends[-1])))
+    return np.array(cuts[1:])
 
 
 def _put_every_class_in_train(
