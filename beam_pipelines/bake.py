@@ -1,0 +1,183 @@
+"""One bake from start to end: lock, list, run the pipeline, report, clean up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+
+from beam_pipelines import canonical, options, sources, storage, tasks
+from beam_pipelines.canonical import BundleTask
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.copies import CONTENTS
+from beam_pipelines.errors import BakeError
+from beam_pipelines.facts import SourceFile
+from beam_pipelines.packs import INDEX, PACK
+from beam_pipelines.progress import Progress, Stage
+from beam_pipelines.publish import OUTCOME, Outcome
+from beam_pipelines.tasks import Layout
+from beam_pipelines.write import DONE
+from tfrecords import manifest
+from tfrecords.cli import UsageError
+
+
+def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
+    """Bakes a data set and returns the command's exit code.
+
+    Raises:
+      UsageError: the input or output is not as it should be.
+      BakeError: the bake cannot go on; run again, it carries on where it was.
+    """
+    layout = Layout.of(config)
+    _refuse_complete(config)
+    for directory in layout.directories:
+        storage.make_directory(directory)
+    with _locked(layout):
+        return _run_locked(config, layout, beam_arguments)
+
+
+def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[str]) -> int:
+    _sweep(layout)
+    rows = sources.list_sources(config.input_dir, config.input_csv)
+    sources.check_classes(rows, config.input_dir)
+    sources.check_splits(rows, config.split_names)
+    bundles = list(tasks.bundle_tasks(rows, config, layout))
+    _say(_listed(rows, bundles))
+    with Progress(_stages(layout, len(bundles))) as progress:
+        outcome = _run_pipeline(bundles, config, layout, beam_arguments, len(rows))
+    for note in outcome.notes:
+        _say(f"note: {note}")
+    if outcome.failure is not None:
+        raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
+    _clean(config, layout, bundles, outcome)
+    _report(config, progress.seconds)
+    _say(_finished(config))
+    return 0
+
+
+def _run_pipeline(
+    bundles: list[BundleTask],
+    config: PrepareConfig,
+    layout: Layout,
+    beam_arguments: Sequence[str],
+    files: int,
+) -> Outcome:
+    beam_options = options.beam_options(beam_arguments)
+    import apache_beam as beam
+
+    from beam_pipelines import pipeline
+
+    # Beam logs each stage of each worker; warnings still reach the terminal.
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    storage.remove(storage.join(layout.cache_dir, OUTCOME))
+    root = beam.Pipeline(options=beam_options)
+    pipeline.build(root, bundles, config, tasks.count_bundles(files))
+    try:
+        root.run().wait_until_finish()
+    except Exception as error:
+        # Runners wrap what a worker raised in errors of their own, one and all.
+        found = BakeError.find(error)
+        if found is None:
+            raise
+        raise found from error
+    return Outcome.load(layout.cache_dir)
+
+
+def _refuse_complete(config: PrepareConfig) -> None:
+    if not storage.exists(storage.join(config.output_dir, manifest.MANIFEST)):
+        return
+    if not config.overwrite:
+        raise UsageError(
+            f"--output_dir={config.output_dir} holds a complete data set; "
+            "give --overwrite to replace it, or another directory"
+        )
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    """Holds the output directory against a second bake on this machine.
+
+    The lock is the kernel's, so a killed bake leaves none behind. Object stores have no locks.
+    """
+    if storage.is_remote(layout.cache_dir):
+        yield
+        return
+    import fcntl
+
+    with open(storage.join(layout.cache_dir, "lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BakeError(
+                f"another bake is writing to {layout.output_dir}: wait for it, or choose "
+                "another --output_dir"
+            ) from error
+        yield
+
+
+def _sweep(layout: Layout) -> None:
+    """Removes what a killed bake left half written."""
+    for directory in layout.directories:
+        for name in storage.list_names(directory):
+            if storage.is_temporary(name):
+                storage.remove(storage.join(directory, name))
+
+
+def _stages(layout: Layout, bundles: int) -> tuple[Stage, ...]:
+    return (
+        Stage("decode", layout.canonical_dir, canonical.FACTS, bundles, "bundles"),
+        Stage("copy", layout.copies_dir, CONTENTS, None, "packs"),
+        Stage("write", layout.staging_dir, DONE, None, "shards"),
+    )
+
+
+def _clean(
+    config: PrepareConfig, layout: Layout, bundles: Sequence[BundleTask], outcome: Outcome
+) -> None:
+    """Removes the cache, or what the finished bake did not use of it."""
+    if not config.keep_cache:
+        storage.remove(layout.cache_dir)
+        return
+    kept = {task.pack for task in bundles} | set(outcome.copy_packs)
+    for directory, last in ((layout.canonical_dir, canonical.FACTS), (layout.copies_dir, CONTENTS)):
+        for name in storage.list_names(directory):
+            # The suffix that says "complete" goes first, so no half pack is ever found.
+            stem = name.removesuffix(last)
+            if name.endswith(last) and stem not in kept:
+                for suffix in (last, INDEX, PACK):
+                    storage.remove(storage.join(directory, stem + suffix))
+
+
+def _report(config: PrepareConfig, seconds: dict[str, float]) -> None:
+    try:
+        from beam_pipelines import report
+    except ImportError:
+        return
+
+    report.write_for(config, seconds)
+
+
+def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:
+    classes = {row.class_name for row in rows if row.class_name is not None}
+    done = sum(
+        storage.exists(storage.join(task.cache_dir, task.pack + canonical.FACTS))
+        for task in bundles
+    )
+    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
+    return f"{len(rows):,} files in {len(classes)} classes{reused}"
+
+
+def _finished(config: PrepareConfig) -> str:
+    found = manifest.load(config.output_dir)
+    splits = ", ".join(f"{split.name} {split.records:,}" for split in found.splits)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in found.statuses.items())
+    return (
+        f"{config.output_dir}: {splits} records in "
+        f"{sum(len(split.shards) for split in found.splits)} shards; sources: {statuses}\n"
+        f"digest {found.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,192 @@
+"""One bundle of sources to one canonical file and its facts. Runs in worker processes.
+
+The canonical file is a pack of encoded images; the facts beside it, written last, say that
+it is complete. A bundle whose listing has not changed is not touched again, and of a changed
+one only the new or changed files are decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines import packs, sources, storage
+from beam_pipelines.facts import ImageFacts, SourceFile, to_lines
+from beam_pipelines.isolation import DECODE_SECONDS, Watch
+from tfrecords import pixels
+from tfrecords.pixels import ImageError, ImageHeader, PixelLimits, RejectReason
+from tfrecords.schema import ImageSpec
+from tfrecords.sharding import stable_hash
+
+FACTS = ".facts"
+
+# The reason of a file that was written to while the bake read it; its status in the ledger too.
+CHANGED = "changed"
+
+_DETAIL = {
+    RejectReason.NAME_NOT_UTF8: "the name is not UTF-8: rename the file",
+    RejectReason.NAME_COLLISION: "another file has this name after Unicode normalisation",
+    RejectReason.HIDDEN: "hidden files and what operating systems leave behind are not read",
+    RejectReason.NO_CLASS: "the file lies outside every class folder",
+    RejectReason.UNREADABLE: "the file could not be listed",
+    RejectReason.DECODER_CRASHED: "decoding it kills the process",
+    RejectReason.DECODER_HUNG: f"decoding it took more than {DECODE_SECONDS} s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BundleTask:
+    """A bundle to canonicalise.
+
+    Attributes:
+      pack: name of the canonical file, without directory and suffix; it contains a digest of
+        the listing, so another listing is another file.
+      listing: path of the bundle's `SourceFile` rows, JSON lines.
+      cache_dir: where canonical files live.
+      earlier: canonical files that may hold some of these sources already.
+      spec, limits: of the images.
+    """
+
+    pack: str
+    listing: str
+    cache_dir: str
+    earlier: tuple[str, ...]
+    spec: ImageSpec
+    limits: PixelLimits
+
+
+@dataclass(frozen=True, slots=True)
+class BundleResult:
+    """A canonicalised bundle.
+
+    Attributes:
+      facts: one row per source of the bundle.
+      decoded: how many were decoded now; the others were reused.
+    """
+
+    facts: tuple[ImageFacts, ...]
+    decoded: int
+
+
+def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
+    """Canonicalises a bundle, or finds that it has been.
+
+    Args:
+      task: the bundle.
+      watch: told which picture is being decoded, and knows which ones broke a process before.
+    """
+    path = storage.join(task.cache_dir, task.pack)
+    if storage.exists(path + FACTS):
+        return BundleResult(tuple(_read_facts(path)), decoded=0)
+    listed = [SourceFile.from_json(line) for line in storage.read_bytes(task.listing).splitlines()]
+    earlier = _Earlier.load(task)
+    rows, decoded = [], 0
+    with packs.write(path) as pack:
+        # Shards are cut from the order of this hash, so each reads one run of the pack.
+        for source in sorted(listed, key=lambda source: stable_hash("position", source.key)):
+            row = earlier.reuse(source, task, pack)
+            if row is None:
+                row = _canonicalise(source, task, pack, watch)
+                decoded += 1
+            rows.append(row)
+    storage.write_bytes(path + FACTS, to_lines(rows))
+    return BundleResult(tuple(rows), decoded)
+
+
+def _canonicalise(
+    source: SourceFile, task: BundleTask, pack: packs.PackWriter, watch: Watch
+) -> ImageFacts:
+    """Reads, hashes and decodes one source, and appends its image to the pack."""
+    base = (source.key, source.class_name, source.bytes, source.version, source.split)
+    if source.problem is not None:
+        return ImageFacts(*base, reason=source.problem.value, detail=_DETAIL[source.problem])
+    blamed = watch.blamed(source.key)
+    if blamed is not None:
+        return ImageFacts(*base, reason=blamed.value, detail=_DETAIL[blamed])
+    try:
+        data = sources.read(source)
+    except OSError as error:
+        return ImageFacts(
+            *base, reason=RejectReason.UNREADABLE.value, detail=error.strerror or str(error)
+        )
+    sha256 = hashlib.sha256(data).hexdigest()
+    if len(data) != source.bytes:
+        return ImageFacts(
+            *base, reason=CHANGED, detail=f"listed with {source.bytes} bytes, read {len(data)}"
+        )
+    try:
+        with watch.decoding(source.key):
+            image = pixels.canonicalise(data, task.spec, task.limits)
+    except ImageError as error:
+        return ImageFacts(
+            *base,
+            reason=error.reason.value,
+            detail=error.detail,
+            sha256=sha256,
+            **_header_fields(error.header),
+        )
+    return ImageFacts(
+        *base,
+        sha256=sha256,
+        phash=image.phash,
+        **_header_fields(image.header),
+        encoded_bytes=len(image.data),
+        pack=task.pack,
+        index=pack.append(image.data),
+    )
+
+
+def _header_fields(header: ImageHeader | None) -> dict[str, Any]:
+    return dataclasses.asdict(header) if header is not None else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """Facts and images that earlier bakes found for files of this bundle."""
+
+    rows: dict[str, ImageFacts]
+    cache_dir: str
+
+    @classmethod
+    def load(cls, task: BundleTask) -> _Earlier:
+        rows: dict[str, ImageFacts] = {}
+        for name in task.earlier:
+            path = storage.join(task.cache_dir, name)
+            rows.update((row.key, row) for row in _read_facts(path))
+        return cls(rows, task.cache_dir)
+
+    def reuse(
+        self, source: SourceFile, task: BundleTask, pack: packs.PackWriter
+    ) -> ImageFacts | None:
+        """Copies the image of an unchanged file; None if it must be decoded."""
+        row = self.rows.get(source.key)
+        if row is None or source.problem is not None or row.reason in _NOT_REUSED:
+            return None
+        if (row.bytes, row.version) != (source.bytes, source.version):
+            return None
+        index = None
+        if row.pack is not None and row.index is not None:
+            index = pack.append(next(packs.read(f"{self.cache_dir}/{row.pack}", [row.index])))
+        return dataclasses.replace(
+            row,
+            class_name=source.class_name,
+            split=source.split,
+            pack=None if index is None else task.pack,
+            index=index,
+        )
+
+
+# These may turn out otherwise when tried again.
+_NOT_REUSED = (
+    CHANGED,
+    RejectReason.UNREADABLE.value,
+    RejectReason.NAME_COLLISION.value,
+    RejectReason.NO_CLASS.value,
+)
+
+
+def _read_facts(path: str) -> Iterator[ImageFacts]:
+    return map(ImageFacts.from_json, storage.read_bytes(path + FACTS).splitlines())

@@ -1,0 +1,160 @@
+"""The whole bake as a Beam pipeline, on one screen.
+
+Steps run pure functions of other modules. Only facts and file names travel between them;
+pixels go from file to file, so no shuffle ever holds an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_pipelines import storage, tables, tasks
+from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.copies import CopyResult, CopyTask, make_copies
+from beam_pipelines.isolation import Task, TaskQueue, Watch, Work, WorkerPool
+from beam_pipelines.plan import Plan, make_plan
+from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
+from beam_pipelines.tasks import Layout
+from beam_pipelines.write import write_shard
+
+COPIES, SHARDS, SUMMARY = "copies", "shards", "summary"
+
+
+def build(
+    root: beam.Pipeline, bundles: Iterable[BundleTask], config: PrepareConfig, num_bundles: int
+) -> beam.PCollection[Outcome]:
+    """Adds the bake to a pipeline; the one element it ends in is the outcome."""
+    layout = Layout.of(config)
+    pool = Shared()
+    facts = (
+        root
+        | "ListBundles" >> beam.Create(list(bundles), reshuffle=True)
+        # BundleTask
+        | "CanonicaliseBundles" >> beam.ParDo(RunTasks(canonicalise_bundle, config.workers, pool))
+        # BundleResult
+        | "CollectFacts" >> beam.Map(_facts_block)
+    )  # (None, RecordBatch)
+    plan = (
+        facts
+        | "GroupFacts" >> beam.GroupByKey()
+        | "Plan"
+        >> beam.ParDo(PlanDataset(config, layout, num_bundles)).with_outputs(
+            COPIES, SHARDS, SUMMARY
+        )
+    )
+    copies = (
+        plan[COPIES]
+        | "SpreadCopies" >> beam.Reshuffle()
+        # CopyTask
+        | "MakeCopies" >> beam.ParDo(RunTasks(make_copies, config.workers, pool))
+        | "CountCopies" >> beam.Map(_count_copies)
+    )  # pack name
+    shards = (
+        plan[SHARDS]
+        | "SpreadShards" >> beam.Reshuffle()
+        # ShardTask; the side input holds shards back until all copies exist
+        | "AwaitCopies" >> beam.Map(lambda task, made: task, beam.pvalue.AsList(copies))
+        | "WriteShards" >> beam.ParDo(RunTasks(write_shard, config.workers, pool))
+    )  # ShardResult
+    return plan[SUMMARY] | "Publish" >> beam.Map(
+        publish_dataset,
+        beam.pvalue.AsList(shards),
+        output_dir=config.output_dir,
+        cache_dir=layout.cache_dir,
+    )
+
+
+class RunTasks(beam.DoFn):
+    """Runs `work` on each task, in a pool of processes or, with 0 workers, right here.
+
+    Args:
+      work: pure function of a task and a `Watch`.
+      workers: processes; engines that start workers themselves want 0.
+      pool: shared by all steps, so that processes start once.
+    """
+
+    def __init__(self, work: Work, workers: int, pool: Shared) -> None:
+        self._work = work
+        self._workers = workers
+        self._pool = pool
+        self._queue: TaskQueue | None = None
+
+    def setup(self) -> None:
+        if self._workers:
+            self._queue = TaskQueue(self._pool.acquire(lambda: WorkerPool(self._workers)))
+
+    def process(self, task: Task) -> Iterator[Any]:
+        if self._queue is None:
+            yield self._work(task, Watch())
+        else:
+            yield from self._queue.submit(self._work, task)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._queue is not None:
+            for result in self._queue.drain():
+                yield WindowedValue(result, GlobalWindow().max_timestamp(), [GlobalWindow()])
+
+
+class PlanDataset(beam.DoFn):
+    """Plans from all facts; emits tasks to their outputs and leaves the ledger on disk."""
+
+    def __init__(self, config: PrepareConfig, layout: Layout, num_bundles: int) -> None:
+        self._config = config
+        self._layout = layout
+        self._num_bundles = num_bundles
+
+    def process(
+        self, grouped: tuple[None, Iterable[pa.RecordBatch]]
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
+        _, blocks = grouped
+        plan = make_plan(tables.facts_table(list(blocks)), self._config)
+        sources = storage.join(self._layout.cache_dir, "sources.parquet")
+        storage.write_bytes(sources, tables.to_parquet(plan.sources))
+        failed = plan.failure is not None
+        copying = [] if failed else list(tasks.copy_tasks(plan, self._num_bundles, self._layout))
+        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, copying))
+        if failed:
+            return
+        for copy_task in copying:
+            yield beam.pvalue.TaggedOutput(COPIES, copy_task)
+        for shard_task in tasks.shard_tasks(plan, copying, self._layout):
+            yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
+
+
+def _summary(plan: Plan, sources: str, copying: Iterable[CopyTask]) -> PlanSummary:
+    return PlanSummary(
+        name=plan.config.name,
+        classes=plan.classes,
+        image=plan.config.image,
+        config=plan.config.for_manifest(),
+        splits={
+            name: (plan.counts(name, copies=False), plan.counts(name, copies=True))
+            for name in plan.records
+        },
+        statuses=plan.statuses(),
+        sources_digest=plan.sources_digest(),
+        sources=sources,
+        copy_packs=tuple(task.pack for task in copying),
+        notes=plan.notes,
+        failure=plan.failure,
+    )
+
+
+def _facts_block(result: BundleResult) -> tuple[None, pa.RecordBatch]:
+    Metrics.counter("bake", "decoded").inc(result.decoded)
+    Metrics.counter("bake", "rejected").inc(sum(row.reason is not None for row in result.facts))
+    return None, tables.facts_block(result.facts)
+
+
+def _count_copies(result: CopyResult) -> str:
+    Metrics.counter("bake", "copies_made").inc(result.made)
+    return result.pack

@@ -1,0 +1,217 @@
+"""From a listing and a plan to the tasks that workers run: bundles, copies, shards."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from beam_pipelines import canonical, copies, storage
+from beam_pipelines.canonical import BundleTask
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.copies import CopyJob, CopyTask
+from beam_pipelines.facts import SourceFile, to_lines
+from beam_pipelines.plan import Plan
+from beam_pipelines.write import Assignment, ShardTask
+from tfrecords import manifest
+from tfrecords.schema import record_id
+from tfrecords.sharding import shard_name, stable_hash
+
+# A bundle takes a worker about a second: enough to hide the cost of a task, short enough
+# to keep all workers busy to the end and to lose little when one dies.
+BUNDLE_FILES = 192
+_LEAST_FILES = 16
+_LEAST_BUNDLES = 8
+
+_PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a bake keeps its files.
+
+    Attributes:
+      output_dir: the data set.
+      pixels_digest: of what canonical images depend on.
+      copies_digest: of what copies depend on.
+    """
+
+    output_dir: str
+    pixels_digest: str
+    copies_digest: str
+
+    @classmethod
+    def of(cls, config: PrepareConfig) -> Layout:
+        pixels = config.pixels_digest()
+        copying = manifest.digest_of_config(
+            {
+                "pixels": pixels,
+                "seed": config.seed,
+                "augment": [operation.value for operation in config.augment],
+            }
+        )[:12]
+        return cls(config.output_dir, pixels, copying)
+
+    @property
+    def cache_dir(self) -> str:
+        """What is removed after a bake, unless the cache is kept."""
+        return storage.join(self.output_dir, ".cache")
+
+    @property
+    def canonical_dir(self) -> str:
+        """Canonical files."""
+        return storage.join(self.cache_dir, f"canonical-{self.pixels_digest}")
+
+    @property
+    def copies_dir(self) -> str:
+        """Packs of copies."""
+        return storage.join(self.cache_dir, f"copies-{self.copies_digest}")
+
+    @property
+    def listing_dir(self) -> str:
+        """Rows of the sources of each bundle."""
+        return storage.join(self.cache_dir, "listing")
+
+    @property
+    def staging_dir(self) -> str:
+        """Shards before they are published."""
+        return storage.join(self.cache_dir, "shards")
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """All that a bake writes to."""
+        return (
+            self.output_dir,
+            self.canonical_dir,
+            self.copies_dir,
+            self.listing_dir,
+            self.staging_dir,
+        )
+
+
+def count_bundles(files: int) -> int:
+    """Returns a power of two, so that the bundles of a grown input are halves of earlier ones."""
+    few = min(_LEAST_BUNDLES, files // _LEAST_FILES)
+    wanted = max(1, few, -(-files // BUNDLE_FILES))
+    return 1 << (wanted - 1).bit_length()
+
+
+def bundle_tasks(
+    rows: Sequence[SourceFile], config: PrepareConfig, layout: Layout
+) -> Iterator[BundleTask]:
+    """Deals sources into bundles, writes each bundle's listing and yields its task.
+
+    A bundle is a random sample of all classes: the deal is by a hash of the key.
+    """
+    count = count_bundles(len(rows))
+    bundles: dict[int, list[SourceFile]] = defaultdict(list)
+    for row in rows:
+        bundles[stable_hash("bundle", row.key) % count].append(row)
+    known = _packs(layout.canonical_dir, canonical.FACTS)
+    for index in sorted(bundles):
+        lines = to_lines(bundles[index])
+        digest = hashlib.sha256(lines).hexdigest()[:12]
+        listing = _listing_path(layout, index)
+        storage.write_bytes(listing, lines)
+        yield BundleTask(
+            pack=f"{index:05d}-of-{count:05d}-{digest}",
+            listing=listing,
+            cache_dir=layout.canonical_dir,
+            earlier=_relatives(known, index, count),
+            spec=config.image,
+            limits=config.limits,
+        )
+
+
+def copy_tasks(plan: Plan, bundles: int, layout: Layout) -> Iterator[CopyTask]:
+    """Yields the packs of copies to make: one per bundle that has a source with copies."""
+    config = plan.config
+    jobs: dict[int, list[CopyJob]] = defaultdict(list)
+    for job in plan.copy_jobs():
+        jobs[stable_hash("bundle", job.key) % bundles].append(job)
+    known = _packs(layout.copies_dir, copies.CONTENTS)
+    for index in sorted(jobs):
+        of_bundle = tuple(jobs[index])
+        yield CopyTask(
+            pack=f"{index:05d}-of-{bundles:05d}-{copies.jobs_digest(of_bundle)}",
+            jobs=of_bundle,
+            listing=_listing_path(layout, index),
+            cache_dir=layout.copies_dir,
+            earlier=_relatives(known, index, bundles),
+            seed=config.seed,
+            spec=config.image,
+            limits=config.limits,
+            operations=config.augment,
+        )
+
+
+def shard_tasks(plan: Plan, copying: Sequence[CopyTask], layout: Layout) -> Iterator[ShardTask]:
+    """Yields the shards to write, one at a time: a plan of millions is never all objects."""
+    place_of_copy = {
+        (job.key, copy): (storage.join(layout.copies_dir, task.pack), index)
+        for task in copying
+        for index, (job, copy) in enumerate((job, copy) for job in task.jobs for copy in job.copies)
+    }
+    for name, records in plan.records.items():
+        for shard in range(records.num_shards):
+            yield ShardTask(
+                split=name,
+                filename=shard_name(plan.config.name, name, shard, records.num_shards),
+                staging_dir=layout.staging_dir,
+                records=tuple(_assignments(plan, name, shard, place_of_copy, layout)),
+            )
+
+
+def _assignments(
+    plan: Plan,
+    split_name: str,
+    shard: int,
+    place_of_copy: dict[tuple[str, int], tuple[str, int]],
+    layout: Layout,
+) -> Iterator[Assignment]:
+    records = plan.records[split_name]
+    chosen = records.shard == shard
+    rows = records.row[chosen]
+    facts = plan.facts.select(["key", "pack", "index", "encoded_bytes"]).take(rows).to_pylist()
+    columns = zip(
+        facts,
+        plan.labels[rows].tolist(),
+        records.rank[chosen].tolist(),
+        records.copy[chosen].tolist(),
+        strict=True,
+    )
+    for fact, label, rank, copy in columns:
+        key = fact["key"]
+        pack, index = (
+            place_of_copy[key, copy]
+            if copy
+            else (storage.join(layout.canonical_dir, fact["pack"]), fact["index"])
+        )
+        yield Assignment(
+            record_id(key, copy), label, rank, copy, pack, index, fact["encoded_bytes"]
+        )
+
+
+def _listing_path(layout: Layout, index: int) -> str:
+    return storage.join(layout.listing_dir, f"{index:05d}.jsonl")
+
+
+def _packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:
+    """Returns name → (bundle, bundles) of the packs that are complete."""
+    found = {}
+    for filename in storage.list_names(directory):
+        match = _PACK_NAME.fullmatch(filename.removesuffix(last_suffix))
+        if match is not None and filename.endswith(last_suffix):
+            found[match.string] = (int(match["index"]), int(match["count"]))
+    return found
+
+
+def _relatives(known: dict[str, tuple[int, int]], index: int, count: int) -> tuple[str, ...]:
+    """Returns the packs that may hold files of a bundle: counts are powers of two."""
+    return tuple(
+        name
+        for name, (other, others) in sorted(known.items())
+        if other % min(count, others) == index % min(count, others)
+    )
