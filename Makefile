@@ -1,0 +1,54 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO ?= .demo
+# Share of the 20,933 pictures that the demo draws, and how long it trains on them.
+DEMO_SCALE ?= 0.1
+DEMO_EPOCHS ?= 8
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types imports test-slow test-gpu bench clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## make the virtual environment and install everything into it
+
+$(INSTALLED): pyproject.toml setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[beam,trainer,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report (under 10 minutes)
+	$(BIN)/python -m examples.demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
+
+test: lint types imports  ## everything that must pass before a change lands (under 25 minutes)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy over the three packages
+	$(BIN)/mypy
+
+imports: $(INSTALLED)  ## who may import whom
+	$(BIN)/lint-imports
+
+test-slow: $(INSTALLED)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(INSTALLED)  ## the tests that need a GPU
+	$(BIN)/python -m pytest -m gpu
+
+bench: $(INSTALLED)  ## each performance claim against its floor and peers
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what the commands above made
+	rm -rf $(VENV) $(DEMO) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
