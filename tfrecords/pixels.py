@@ -327,7 +327,7 @@ def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits, margin: float) ->
         _check_limits(header, limits, spec)
         try:
             extent = _draft(image, spec, margin)
-            _narrow_colour_key(image)
+            _scale_colour_key(image)
             image.load()
             orientation = _orientation(image)
             upright = _turn(colour.to_srgb(image), orientation)
@@ -386,12 +386,19 @@ def _draft(image: Image.Image, spec: ImageSpec, margin: float) -> tuple[float, f
     return (drafted[1][2], drafted[1][3]) if drafted else (width, height)
 
 
-def _narrow_colour_key(image: Image.Image) -> None:
-    """Makes the transparent colour of a 16-bit RGB PNG comparable with its 8-bit pixels."""
+def _scale_colour_key(image: Image.Image) -> None:
+    """Brings the transparent colour of a PNG to the 8 bits of its pixels.
+
+    Pillow scales samples of 2, 4 and 16 bits and leaves the colour as the file has it.
+    """
     key = image.info.get("transparency")
-    deep = isinstance(image, PngImagePlugin.PngImageFile) and image.tile[0][3] == "RGB;16B"
-    if deep and isinstance(key, tuple):
+    if key is None or not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    samples = image.tile[0][3]
+    if samples == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in key)
+    elif samples in ("L;2", "L;4"):
+        image.info["transparency"] = key * 255 // (3 if samples == "L;2" else 15)
 
 
 def _orientation(image: Image.Image) -> int:
