@@ -25,11 +25,13 @@ class ArchiveMember:
       offset: of the data (tar) or of the local header (zip), in bytes.
       stored: bytes that the archive spends on it.
       method: "tar", "store" or "deflate".
+      crc32: of the file, None in a tar.
     """
 
     offset: int
     stored: int
     method: str
+    crc32: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

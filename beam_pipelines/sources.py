@@ -129,12 +129,13 @@ def _read_member(file: BinaryIO, member: ArchiveMember) -> bytes:
         name, extra = (int.from_bytes(header[i : i + 2], "little") for i in (26, 28))
         file.seek(offset + _ZIP_LOCAL_HEADER_BYTES + name + extra)
     data = file.read(member.stored)
-    if member.method != "deflate":
-        return data
     try:
-        return zlib.decompress(data, -zlib.MAX_WBITS)
+        data = zlib.decompress(data, -zlib.MAX_WBITS) if member.method == "deflate" else data
     except zlib.error as error:
         raise OSError(f"damaged in its archive: {error}") from error
+    if member.crc32 is not None and zlib.crc32(data) != member.crc32:
+        raise OSError("damaged in its archive: the CRC differs")
+    return data
 
 
 def _walk(input_dir: str) -> Iterator[_Found]:
@@ -207,7 +208,8 @@ def _walk_zip(path: str) -> Iterator[_Found]:
                 f"--input_dir={path}: {info.filename} is encrypted or compressed by another "
                 "method than deflate; unpack the archive and give the folder"
             )
-        member = ArchiveMember(info.header_offset, info.compress_size, methods[info.compress_type])
+        method = methods[info.compress_type]
+        member = ArchiveMember(info.header_offset, info.compress_size, method, info.CRC)
         yield _Found(info.filename, path, info.file_size, info.CRC, member)
 
 

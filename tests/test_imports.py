@@ -1,0 +1,58 @@
+"""Who may import whom, seen in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import beam_pipelines
+import tfrecords
+
+BEAM, TENSORFLOW, KERAS = "apache_beam", "tensorflow", "keras"
+
+# What a worker process of a local bake runs; it must start in a tenth of a second.
+WORKER_MODULES = ("canonical", "copies", "write", "isolation", "prepare")
+
+
+def imported_by(*modules: str) -> set[str]:
+    """Returns the top-level packages that a fresh interpreter has after importing `modules`."""
+    code = (
+        f"import importlib, json, sys\nfor name in {modules!r}: importlib.import_module(name)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def modules_of(package: object) -> list[str]:
+    return [
+        f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__)
+    ]
+
+
+def test_tfrecords_imports_neither_beam_nor_tensorflow() -> None:
+    found = imported_by(*modules_of(tfrecords))
+    assert "PIL" in found
+    assert not found & {BEAM, TENSORFLOW, KERAS, "beam_pipelines", "trainer"}
+
+
+def test_the_bake_imports_beam_and_never_tensorflow() -> None:
+    found = imported_by(*modules_of(beam_pipelines))
+    assert BEAM in found
+    assert not found & {TENSORFLOW, KERAS, "trainer"}
+
+
+def test_the_trainer_imports_tensorflow_and_never_beam() -> None:
+    found = imported_by("trainer.train", "trainer.loop")
+    assert TENSORFLOW in found
+    assert not found & {BEAM, "beam_pipelines"}
+
+
+@pytest.mark.parametrize("module", WORKER_MODULES)
+def test_worker_processes_import_only_what_decoding_needs(module: str) -> None:
+    found = imported_by(f"beam_pipelines.{module}")
+    assert not found & {BEAM, "pyarrow", "matplotlib", "jinja2", "tqdm"}
