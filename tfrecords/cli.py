@@ -258,7 +258,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return ", ".join(f"{name}={value}" for name in action.option_strings)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        shown = action.default not in (None, False, argparse.SUPPRESS)
-        if not shown or not action.option_strings or "%(default)" in (action.help or ""):
+        # By identity: a default of 0 is worth showing, and equals False.
+        hidden = any(action.default is value for value in (None, False, argparse.SUPPRESS))
+        if hidden or not action.option_strings or "%(default)" in (action.help or ""):
             return action.help
         return f"{action.help} (default: %(default)s)"

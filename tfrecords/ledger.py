@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfrecords.cli import CommandError
@@ -94,6 +95,20 @@ def stream(data_dir: str | Path, columns: Sequence[str]) -> Iterator[pa.RecordBa
             yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
             raise LedgerError(path, f"damaged: {error}") from error
+
+
+def select(data_dir: str | Path, columns: Sequence[str], where: pc.Expression) -> pa.Table:
+    """Returns `columns` of the rows that satisfy `where`, in key order; others are not held.
+
+    Raises:
+      LedgerError: as for `read`.
+    """
+    path = Path(data_dir) / SOURCES
+    _open(path).close()
+    try:
+        return pq.read_table(path, columns=list(columns), filters=where)
+    except (OSError, pa.ArrowException) as error:
+        raise LedgerError(path, f"damaged: {error}") from error
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -18,6 +18,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("data_dir", metavar="DIR", help="a data set")
     group = parser.add_argument_group("input and output")
     group.add_argument("--input_dir", required=True, metavar="D", help="a folder")
+    group.add_argument("--seed", type=int, default=0, help="of all")
     group.add_argument("--size", type=cli.whole_number(1), default=3, metavar="N", help="a side")
     return parser
 
@@ -138,6 +139,7 @@ def test_help_is_grouped_and_names_every_flag_once(capsys: pytest.CaptureFixture
         "input and output:",
         "--size=N",
         "a side (default: 3)",
+        "of all (default: 0)",
         "-v, --verbose",
         "  as typed",
     ):

@@ -1,0 +1,288 @@
+"""`python -m tfrecords.inspect DIR`: what is in a data set, on the terminal and as pictures."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tfrecords import cli, example, framing, manifest
+from tfrecords.html import shorten
+from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.schema import TRAIN, Encoding, ImageSpec
+from tfrecords.verify import mebibytes
+
+_GRID_COLUMNS = 8
+_MIN_BAR, _MAX_BAR = 12, 48
+_MAX_ID = 200
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def make_parser() -> cli.CommandParser:
+    """Returns the parser of the command."""
+    parser = cli.CommandParser(
+        "tfrecords.inspect",
+        "DIR",
+        "Shows what is in a data set: its splits, classes, image format, digests and the "
+        "configuration it was baked with. Reads the manifest only, unless pictures or records "
+        "are asked for. To check every byte use tfrecords.verify.",
+        "examples:\n"
+        "  python -m tfrecords.inspect out\n"
+        "  python -m tfrecords.inspect out --samples=grid.png --histogram=balance.png\n"
+        "  python -m tfrecords.inspect out --split=validation --records=20",
+    )
+    parser.add_argument("data_dir", metavar="DIR", help="a data set that prepare has written")
+    group = parser.add_argument_group("what to show")
+    group.add_argument("--split", metavar="NAME", help="show this split only, e.g. train")
+    group.add_argument(
+        "--records",
+        metavar="N",
+        type=cli.whole_number(1),
+        help="also list the first N records of each split",
+    )
+    group = parser.add_argument_group("pictures to write")
+    group.add_argument(
+        "--samples",
+        metavar="PNG",
+        help=f"a grid of {_GRID_COLUMNS} pictures per class, those of lowest rank, of --split "
+        "or train; augmented copies have a blue frame",
+    )
+    group.add_argument(
+        "--histogram",
+        metavar="PNG",
+        help="the class balance as a figure: sources found, and records to train on",
+    )
+    return parser
+
+
+def main(flags: argparse.Namespace) -> None:
+    """Runs the command."""
+    found = manifest.load(flags.data_dir)
+    splits = found.splits if flags.split is None else (found.split(flags.split),)
+    for path in (flags.samples, flags.histogram):
+        _check_png(path)
+    for line in summary(found, splits, shutil.get_terminal_size((100, 24)).columns, _unicode()):
+        print(line)
+    if flags.records:
+        for split in splits:
+            for line in record_lines(flags.data_dir, found, split, flags.records):
+                print(line)
+    if flags.samples:
+        _write(flags.samples, sample_png(flags.data_dir, found, flags.split or TRAIN))
+    if flags.histogram:
+        _write(flags.histogram, histogram_png(found))
+
+
+def summary(
+    found: Manifest, splits: Sequence[SplitInfo], width: int = 100, unicode: bool = True
+) -> Iterator[str]:
+    """Yields the lines that describe a data set.
+
+    Args:
+      found: its manifest.
+      splits: those to show.
+      width: columns of the terminal.
+      unicode: whether it shows block characters.
+    """
+    yield f"{found.name}: {len(found.classes):,} classes, {describe_image(found.image)}"
+    yield ""
+    yield from split_table(splits)
+    yield ""
+    yield from class_table(found, splits, width, unicode)
+    yield ""
+    statuses = ", ".join(f"{count:,} {name}" for name, count in found.statuses.items() if count)
+    yield from _facts({"sources": statuses or "none"})
+    yield ""
+    yield from _facts({f"digest {name}": digest for name, digest in found.digests.items()})
+    yield ""
+    yield from _facts({f"config {name}": _show(value) for name, value in found.config.items()})
+
+
+def describe_image(spec: ImageSpec) -> str:
+    """Returns an image spec in words, e.g. "224x224 pixels (squash), jpeg of quality 95"."""
+    size = f"{spec.height}x{spec.width}" if spec.fixed_size else f"short side {spec.height}"
+    quality = f" of quality {spec.jpeg_quality}" if spec.encoding is Encoding.JPEG else ""
+    return f"{size} pixels ({spec.resize.value}), {spec.encoding.value}{quality}"
+
+
+def split_table(splits: Sequence[SplitInfo]) -> list[str]:
+    """Returns a table of splits, and their total if there are several."""
+    rows = [_split_row(split.name, [split]) for split in splits]
+    if len(rows) > 1:
+        rows.append(_split_row("total", splits))
+    return _table([("split", "originals", "copies", "records", "shards", "MiB"), *rows])
+
+
+def _split_row(name: str, splits: Sequence[SplitInfo]) -> Sequence[str]:
+    originals = sum(sum(split.originals) for split in splits)
+    copies = sum(sum(split.copies) for split in splits)
+    shards = sum(len(split.shards) for split in splits)
+    size = sum(split.bytes for split in splits)
+    counts = (originals, copies, originals + copies, shards)
+    return name, *(f"{count:,}" for count in counts), mebibytes(size)
+
+
+def class_table(
+    found: Manifest, splits: Sequence[SplitInfo], width: int, unicode: bool = True
+) -> list[str]:
+    """Returns a table of classes, most records first, with a bar of originals and copies."""
+    totals = [
+        sum(split.originals[label] + split.copies[label] for split in splits)
+        for label in range(len(found.classes))
+    ]
+    order = sorted(range(len(totals)), key=lambda label: -totals[label])
+    copied = any(any(split.copies) for split in splits)
+    head = ["class", "label", *(split.name for split in splits), *(["copies"] if copied else [])]
+    rows = [
+        [
+            shorten(found.classes[label], 32),
+            str(label),
+            *(f"{split.originals[label]:,}" for split in splits),
+            *([f"{sum(split.copies[label] for split in splits):,}"] if copied else []),
+        ]
+        for label in order
+    ]
+    lines = _table([head, *rows])
+    room = max(_MIN_BAR, min(_MAX_BAR, width - _columns(lines[0]) - 3))
+    scale = room / max(totals, default=1) if any(totals) else 0
+    bars = [
+        bar(
+            sum(split.originals[label] for split in splits) * scale,
+            sum(split.copies[label] for split in splits) * scale,
+            unicode,
+        )
+        for label in order
+    ]
+    shown = "originals" + (f", {_COPY[unicode]} copies" if copied else "")
+    head_bar = f"{_FULL[unicode]} {shown}"
+    return [f"{line}  {bar_}".rstrip() for line, bar_ in zip(lines, [head_bar, *bars], strict=True)]
+
+
+_FULL = {True: "█", False: "#"}
+_COPY = {True: "░", False: "+"}
+
+
+def bar(originals: float, copies: float, unicode: bool = True) -> str:
+    """Returns a bar of `originals` + `copies` characters; never empty unless both are 0."""
+    if not unicode:
+        return "#" * _at_least_one(originals) + "+" * _at_least_one(copies)
+    if copies:
+        return "█" * _at_least_one(originals) + "░" * _at_least_one(copies)
+    whole, eighths = divmod(max(round(originals * 8), 1 if originals else 0), 8)
+    return "█" * whole + _EIGHTHS[eighths].strip()
+
+
+def _at_least_one(length: float) -> int:
+    return max(round(length), 1 if length else 0)
+
+
+def record_lines(data_dir: str | Path, found: Manifest, split: SplitInfo, limit: int) -> list[str]:
+    """Returns a table of the first `limit` records of a split.
+
+    Raises:
+      DamagedRecordError, ExampleError: a record that was read.
+    """
+    names = (shard.filename for shard in split.shards)
+    records = (
+        (name, position, payload)
+        for name in names
+        for position, payload in enumerate(framing.read_records(str(Path(data_dir) / name)))
+    )
+    rows = [("record", "class", "rank", "copy", "bytes", "id")]
+    for name, position, payload in itertools.islice(records, limit):
+        record = example.decode(payload)
+        place = f"{name.partition('.tfrecord-')[2][:5]}/{position}"
+        known = record.label < len(found.classes)
+        class_ = found.classes[record.label] if known else f"label {record.label}?"
+        rows.append(
+            (place, shorten(class_), f"{record.rank}", f"{record.copy}",
+             f"{len(record.image):,}", shorten(record.id, _MAX_ID))
+        )  # fmt: skip
+    first, *others = _table([row[:5] for row in rows])
+    lines = [f"{line}  {id_}" for line, (*_, id_) in zip((first, *others), rows, strict=True)]
+    return ["", f"records of {split.name} (shard/position):", *lines]
+
+
+def sample_png(data_dir: str | Path, found: Manifest, split: str) -> bytes:
+    """Returns the grid of samples of a split as a PNG file."""
+    # These import matplotlib, half a second that the tables do not need.
+    from tfrecords import sample_grid, samples
+
+    chosen = samples.read_samples(data_dir, found, split, _GRID_COLUMNS, _GRID_COLUMNS)
+    info = found.split(split)
+    rows = [
+        sample_grid.GridClass(name, _class_note(info, label), chosen[label])
+        for label, name in enumerate(found.classes)
+    ]
+    title = f"{found.name}, {split}: {describe_image(found.image)}"
+    return sample_grid.grid_png(title, rows, found.image, _GRID_COLUMNS)
+
+
+def _class_note(split: SplitInfo, label: int) -> str:
+    copies = f" + {split.copies[label]:,}" if split.copies[label] else ""
+    return f"{split.originals[label]:,}{copies}"
+
+
+def histogram_png(found: Manifest) -> bytes:
+    """Returns the figure of class balance as a PNG file."""
+    from tfrecords import balance_figure, plots
+
+    return plots.to_png(balance_figure.balance_figure(found))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns rows as lines, the first column left-aligned and the others right-aligned."""
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_padded(row, widths)) for row in rows]
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        space = " " * (width - _columns(cell))
+        yield cell + space if column == 0 else space + cell
+
+
+def _columns(text: str) -> int:
+    """Returns the columns that `text` takes on a terminal, where CJK characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _facts(pairs: dict[str, str]) -> Iterable[str]:
+    width = max(map(len, pairs), default=0)
+    return (f"{name.ljust(width)}  {value}" for name, value in pairs.items())
+
+
+def _show(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_show(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        pairs = value and all(isinstance(item, list) for item in value)
+        shown = [":".join(map(_show, item)) for item in value] if pairs else map(_show, value)
+        return ", ".join(shown) or "none"
+    return "none" if value is None else str(value)
+
+
+def _unicode() -> bool:
+    try:
+        "█░▏".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _check_png(path: str | None) -> None:
+    if path is not None and Path(path).suffix.lower() != ".png":
+        raise cli.UsageError(f"pictures are written as PNG: name it {path}.png")
+
+
+def _write(path: str, data: bytes) -> None:
+    Path(path).write_bytes(data)
+    print(f"wrote {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(make_parser(), main))
