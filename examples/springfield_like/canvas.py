@@ -49,7 +49,8 @@ class Canvas:
     @property
     def scale(self) -> float:
         """Pixels per unit, the geometric mean over directions."""
-        return math.sqrt(abs(float(np.linalg.det(self.matrix))))
+        (a, b), (c, d) = self.matrix.tolist()
+        return math.sqrt(abs(a * d - b * c))
 
     def placed(
         self,

@@ -205,7 +205,8 @@ def _deal(
     slots.sort(key=lambda slot: stable_hash(seed, what, *slot))
     dealt: dict[Slot, Trait] = {}
     for trait, (full, fewest) in wanted.items():
-        count = max(fewest, round(full * total / TOTAL))
+        # A tenth at most, or the floors would leave a town of a few files no plain picture.
+        count = min(max(fewest, round(full * total / TOTAL)), total // 10)
         chosen, slots = slots[:count], slots[count:]
         dealt.update(dict.fromkeys(chosen, trait))
     return dealt

@@ -29,12 +29,12 @@ def _curve(dice: Dice) -> list[int]:
     """Returns 3 × 256 levels: brightness, contrast and a tint."""
     brightness, contrast = dice.normal(0.0, 14.0), dice.between(0.78, 1.08)
     warmth = dice.normal(0.0, 0.07)
-    gains = (1.0 + warmth, 1.0 + dice.normal(0.0, 0.03), 1.0 - warmth)
-    levels = []
-    for gain in gains:
-        slope, base = gain * contrast, gain * (128.0 * (1.0 - contrast) + brightness)
-        levels += [min(255, max(0, round(i * slope + base))) for i in range(256)]
-    return levels
+    gains = np.array([1.0 + warmth, 1.0 + dice.normal(0.0, 0.03), 1.0 - warmth])
+    levels = (np.arange(256.0) - 128.0) * contrast + 128.0 + brightness
+    curve: list[int] = (
+        np.clip(np.rint(np.outer(gains, levels)), 0, 255).astype(int).ravel().tolist()
+    )
+    return curve
 
 
 def _falloff(dice: Dice, size: tuple[int, int]) -> Image.Image:

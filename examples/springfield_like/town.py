@@ -55,11 +55,12 @@ def draw_town(options: Options, quiet: bool = False) -> Town:
       TownError: the output directory holds something else.
       OSError: a file cannot be written.
     """
+    root = options.output_dir
+    _refuse_foreign(root)
     sizes = files.class_sizes(options.scale, options.classes)
     pictures = files.plan_pictures(options.seed, sizes)
     unlabelled = files.plan_unlabelled(options.seed, options.unlabelled, options.classes)
     config = _config(options)
-    root = options.output_dir
     if _is_complete(root, config, len(pictures) + len(unlabelled)):
         return Town(len(pictures), truth.counts(pictures), drawn=False)
     _clear(root)
@@ -95,16 +96,19 @@ def _is_complete(root: Path, config: dict[str, Any], count: int) -> bool:
     return sum(drawn) == count
 
 
-def _clear(root: Path) -> None:
-    """Makes `root` ready: what this command drew before goes, anything else is refused."""
+def _refuse_foreign(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise TownError(f"--output_dir={root} is a file; give a directory")
-    root.mkdir(parents=True, exist_ok=True)
-    if any(root.iterdir()) and not (root / _MARKER).exists():
+    if root.exists() and any(root.iterdir()) and not (root / _MARKER).exists():
         raise TownError(
             f"--output_dir={root} is not empty and was not made by this command; "
             "give an empty or a new directory"
         )
+
+
+def _clear(root: Path) -> None:
+    """Removes what this command drew before; other files in `root` stay."""
+    root.mkdir(parents=True, exist_ok=True)
     # The truth goes first: without it the rest is known to be incomplete.
     for name in (TRUTH, UNLABELLED_CSV):
         (root / name).unlink(missing_ok=True)
