@@ -81,19 +81,20 @@ def figure(
     return result, list(axes.flat)
 
 
-def to_png(figure: Figure, dpi: int = _PNG_DPI) -> bytes:
-    """Returns a figure as a PNG file on white."""
-    return _save(figure, "png", dpi)
+def to_png(figure: Figure, dpi: int = _PNG_DPI, tight: bool = False) -> bytes:
+    """Returns a figure as a PNG file on white; `tight` cuts its empty margins off."""
+    return _save(figure, "png", dpi, tight)
 
 
-def to_svg(figure: Figure, name: str, description: str) -> Markup:
+def to_svg(figure: Figure, name: str, description: str, tight: bool = False) -> Markup:
     """Returns a figure as an `<svg>` element for a page that has the shared style sheet.
 
     Args:
       name: prefix of all ids in it, unique in the page.
       description: what a reader who cannot see it is told.
+      tight: cut empty margins off.
     """
-    text = _save(figure, "svg", 72).decode()
+    text = _save(figure, "svg", 72, tight).decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
@@ -125,13 +126,13 @@ def legend(axes: Axes, columns: int = 4) -> None:
 def percent_axis(axes: Axes, which: str = "y") -> None:
     """Labels an axis of fractions in per cent."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
 
 
 def count_axis(axes: Axes, which: str = "x") -> None:
     """Labels an axis in whole numbers, thousands separated."""
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
@@ -189,7 +190,7 @@ def _families() -> Sequence[str]:
     return ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
 
 
-def _save(figure: Figure, format: str, dpi: int) -> bytes:
+def _save(figure: Figure, format: str, dpi: int, tight: bool) -> bytes:
     buffer = io.BytesIO()
     # Tick labels are made while drawing, so the style holds here too.
     with style(), warnings.catch_warnings():
@@ -200,6 +201,8 @@ def _save(figure: Figure, format: str, dpi: int) -> bytes:
             format=format,
             dpi=dpi,
             transparent=format == "svg",
+            bbox_inches="tight" if tight else None,
+            pad_inches=0.06,
             metadata={"Date": None} if format == "svg" else {"Software": None},
         )
     return buffer.getvalue()

@@ -44,13 +44,29 @@ def learning_rate(history: History, best: int | None) -> Figure:
     return figure
 
 
-def throughput(history: History, best: int | None) -> Figure:
+def throughput(history: History) -> Figure:
     """Returns images per second, and below it the fraction of time spent waiting for input."""
     with plots.style():
-        figure, (speed, wait) = plots.figure(rows=2)
-        _speed(speed, history)
-        _input_wait(wait, history)
-        speed.set_xlabel("")
+        figure, (above, below) = plots.figure(rows=2)
+        _speed(above, history)
+        _input_wait(below, history)
+        above.set_xlabel("")
+    return figure
+
+
+def speed(history: History) -> Figure:
+    """Returns images per second by epoch."""
+    with plots.style():
+        figure, (axes,) = plots.figure()
+        _speed(axes, history)
+    return figure
+
+
+def input_wait(history: History) -> Figure:
+    """Returns the fraction of time spent waiting for input, by epoch."""
+    with plots.style():
+        figure, (axes,) = plots.figure()
+        _input_wait(axes, history)
     return figure
 
 

@@ -37,6 +37,9 @@ _NEIGHBOURS = 9
 # Of a name of 20 characters, as a fraction of the axes.
 _NAME_WIDTH, _NAME_HEIGHT = 0.32, 0.05
 
+# On a strong cell, in light and dark alike: not the page's own white, which turns dark.
+_ON_COLOUR = "#fffffe"
+
 # A bin with fewer pictures is noise, and is left out of the diagram (not of the error).
 _MIN_BIN = 5
 
@@ -62,7 +65,7 @@ class MatrixLook:
             return cls(max(0.36, min(0.9, 4.2 / classes)), 9, 22)
         if classes <= 60:
             return cls(0.205, 8, 24)
-        return cls(0.115, 6.2, 26)
+        return cls(0.115, 6.8, 24)
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], train_counts: Sequence[int]) -> Figure:
@@ -75,10 +78,9 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], train_counts: Sequence
     """
     order = by_size(train_counts)
     look = MatrixLook.of(len(classes))
-    side = look.cell * len(classes)
-    margin = look.font / 72 * 0.62 * min(look.name, max(map(len, classes))) + 0.5
+    side = _matrix_inches(classes)
     with plots.style():
-        figure, (axes,) = plots.figure(side + margin, side + margin)
+        figure, (axes,) = plots.figure(side, side)
         _matrix(axes, matrix[np.ix_(order, order)], look)
         names = [shorten(classes[i], look.name) for i in order]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=look.font)
@@ -88,6 +90,11 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], train_counts: Sequence
         axes.set_ylabel("true class")
         _edges(axes, [metrics.class_group(train_counts[i]) for i in order])
     return figure
+
+
+def matrix_pixels(classes: Sequence[str]) -> int:
+    """Returns how wide a page should show the confusion matrix, at most."""
+    return round(_matrix_inches(classes) * (120 if len(classes) <= NUMBERED_CLASSES else 95))
 
 
 def by_size(train_counts: Sequence[int]) -> list[int]:
@@ -137,6 +144,13 @@ def calibration(predictions: Predictions, temperature: float) -> Figure:
     return figure
 
 
+def _matrix_inches(classes: Sequence[str]) -> float:
+    """Returns the side of the confusion matrix with its names."""
+    look = MatrixLook.of(len(classes))
+    longest = min(look.name, max(map(len, classes)))
+    return look.cell * len(classes) + look.font / 72 * 0.62 * longest + 0.5
+
+
 def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
     """Draws what is right in blue and what is wrong in vermillion, stronger the larger."""
     fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -163,7 +177,7 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
                 f"{value:,}" if value else "·",
                 ha="center",
                 va="center",
-                color=plots.PAGE if strong else plots.INK if value else plots.MUTED,
+                color=_ON_COLOUR if strong else plots.INK if value else plots.MUTED,
                 fontsize=9,
             )
 
@@ -243,15 +257,17 @@ def _count_ticks(axes: Axes, low: float, high: float) -> None:
 def _name_outliers(
     axes: Axes, results: Sequence[ClassResult], classes: Sequence[str], sizes: np.ndarray
 ) -> None:
-    """Names the classes that do much worse than others of their size."""
+    """Names the classes that do much worse than others of their size; if few, all that fit."""
     known = [i for i, result in enumerate(results) if result.support]
     scores = np.array([results[i].f1 or 0.0 for i in known], float)
     low, high = np.log(axes.get_xlim())
     places = np.stack([(np.log(sizes[known]) - low) / (high - low), scores], axis=1)
     taken = places.copy()
     named = 0
-    for point in np.argsort(_against_neighbours(places), kind="stable"):
-        if named == _NAMED_POINTS or _against_neighbours(places)[point] > -_STANDS_OUT:
+    heights = _against_neighbours(places)
+    few = len(known) <= NUMBERED_CLASSES
+    for point in np.argsort(heights, kind="stable"):
+        if not few and (named == _NAMED_POINTS or heights[point] > -_STANDS_OUT):
             return
         side = _free_side(places[point], taken)
         if not side:
@@ -262,7 +278,7 @@ def _name_outliers(
         axes.annotate(
             shorten(classes[known[point]], 20),
             (sizes[known[point]], scores[point]),
-            xytext=(7 * side, 0),
+            xytext=(9 * side, 0),
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             va="center",

@@ -33,6 +33,11 @@ THUMBNAIL_SIDE = 144
 
 DEFAULT_MONITOR = "val_macro_f1"
 
+_INPUT_ADVICE = (
+    "A step that waits for pictures leaves the device idle: above about 10%, try --cache, a "
+    "smaller --image_size or fewer augmentations."
+)
+
 # Flags that belong to the data, shown with it.
 _DATA_FLAGS = (
     "data_dir train_split validation_split per_class classes num_classes originals_only image_size"
@@ -103,7 +108,8 @@ def write(run: RunFiles) -> Path:
     if len(epochs):
         drawn["curves"] = curves.curves(epochs, best)
     for name, figure in drawn.items():
-        write_file(run.run_dir / f"{name}.png", plots.to_png(figure))
+        png = plots.to_png(figure, tight=name == "confusion")
+        write_file(run.run_dir / f"{name}.png", png)
     context = {
         "run": run,
         "manifest": manifest,
@@ -232,6 +238,7 @@ def page_of_predictions(
             "cells": matrix[order][:, order].tolist(),
         },
         "numbered": len(run.classes) <= figures.NUMBERED_CLASSES,
+        "matrix_width": figures.matrix_pixels(run.classes),
     }
 
 
@@ -271,22 +278,14 @@ def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object,
             "Macro-F1 and balanced accuracy weigh every class equally; top-1 weighs every picture.",
         ),
         ("Learning rate", curves.learning_rate(epochs, best), ""),
-        (
-            "Throughput and input wait",
-            curves.throughput(epochs, best),
-            "A step that waits for pictures leaves the device idle: above about 10%, try "
-            "--cache, a smaller --image_size or fewer augmentations.",
-        ),
     ]
     if curves.has_groups(epochs):
-        drawn.insert(
-            2,
-            (
-                "Accuracy by class size",
-                curves.groups(epochs, best),
-                "Mean recall of the classes of each group.",
-            ),
-        )
+        text = "Mean recall of the classes of each group."
+        drawn.insert(2, ("Accuracy by class size", curves.groups(epochs, best), text))
+        drawn.append(("Throughput", curves.speed(epochs), ""))
+        drawn.append(("Input wait", curves.input_wait(epochs), _INPUT_ADVICE))
+    else:
+        drawn.append(("Throughput and input wait", curves.throughput(epochs), _INPUT_ADVICE))
     return [
         (title, _svg(f"curve{i}", figure), caption)
         for i, (title, figure, caption) in enumerate(drawn)
@@ -294,7 +293,9 @@ def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object,
 
 
 def _svg(name: str, figure: Figure) -> object:
-    return plots.to_svg(figure, name.replace("_", "-"), name.replace("_", " "))
+    return plots.to_svg(
+        figure, name.replace("_", "-"), name.replace("_", " "), tight=name == "confusion"
+    )
 
 
 def _scores(result: metrics.ClassResult) -> tuple[float | None, ...]:
@@ -304,10 +305,7 @@ def _scores(result: metrics.ClassResult) -> tuple[float | None, ...]:
 def _group_sizes(train_counts: Sequence[int]) -> dict[str, tuple[int, str]]:
     """Returns group → (number of classes, what makes a class belong to it)."""
     members = [metrics.class_group(count) for count in train_counts]
-    return {
-        group: (members.count(group), f"{text} training pictures")
-        for group, text in figures.GROUP_SIZES.items()
-    }
+    return {group: (members.count(group), text) for group, text in figures.GROUP_SIZES.items()}
 
 
 def _settings(run: RunFiles, manifest: Manifest) -> dict[str, object]:
