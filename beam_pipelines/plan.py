@@ -166,13 +166,7 @@ def make_plan(facts: pa.Table, config: PrepareConfig) -> Plan:
     classes, pictures = _pictures(facts, config)
     pictures = _without_exact_duplicates(pictures, ledger_columns, config)
     pictures, group = _grouped(pictures, ledger_columns, config)
-    split_index = split.assign(
-        group,
-        pictures.label,
-        pictures.order,
-        [fraction for _, fraction in config.splits],
-        pictures.fixed,
-    )
+    split_index = _dealt(pictures, group, ledger_columns, config)
     rank = balance.ranks(pictures.label, pictures.order, split_index)
     train_counts = np.bincount(
         pictures.label[split_index == split.TRAIN_INDEX], minlength=len(classes)
@@ -306,6 +300,38 @@ def _groups_of_names(keys: Sequence[str], pattern: str) -> np.ndarray:
             name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
             group[index] = first.setdefault(name, index)
     return group
+
+
+def _dealt(
+    pictures: _Columns, group: np.ndarray, columns: _Ledger, config: PrepareConfig
+) -> np.ndarray:
+    """Returns the split index of each picture.
+
+    Where the input fixes some splits and leaves others out, a test folder without a
+    validation folder, say, those left out are dealt from the given train split.
+    """
+    fractions = np.array([fraction for _, fraction in config.splits])
+    given = np.isin(np.arange(len(fractions)), pictures.fixed)
+    open_splits = np.flatnonzero(~given | (np.arange(len(fractions)) == split.TRAIN_INDEX))
+    if not given.any() or len(open_splits) == 1:
+        result = split.assign(
+            group, pictures.label, pictures.order, fractions.tolist(), pictures.fixed
+        )
+    else:
+        result = pictures.fixed.copy()
+        free = np.flatnonzero(np.isin(pictures.fixed, (-1, split.TRAIN_INDEX)))
+        _, first, member = np.unique(group[free], return_index=True, return_inverse=True)
+        shares = fractions[open_splits] / fractions[open_splits].sum()
+        dealt = split.assign(
+            first[member], pictures.label[free], pictures.order[free], shares.tolist()
+        )
+        result[free] = open_splits[dealt]
+    divided = len(split.divided_groups(group, result))
+    if divided:
+        columns.notes.append(
+            f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
+        )
+    return result
 
 
 def _note_places(

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beam_pipelines import tables
+from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines.facts import ImageFacts
+from beam_pipelines.plan import Plan, make_plan
+from tfrecords.schema import TRAIN
+from tfrecords.sharding import stable_hash
+
+CONFIG = PrepareConfig("in", "out", near_duplicates=NearDuplicates.OFF)
+
+
+def picture(key: str, content: str | None = None, phash: int | None = None) -> ImageFacts:
+    content = key if content is None else content
+    return ImageFacts(
+        key=key,
+        class_name=key.split("/")[0],
+        bytes=100,
+        version=0,
+        split=None,
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+        phash=stable_hash("phash", content) if phash is None else phash,
+        width=10,
+        height=10,
+        format="JPEG",
+        mode="RGB",
+        encoded_bytes=1000,
+        pack="00000-of-00001-aa",
+        index=0,
+    )
+
+
+def pictures(**counts: int) -> list[ImageFacts]:
+    return [picture(f"{name}/{i:04d}") for name, count in counts.items() for i in range(count)]
+
+
+def plan(rows: list[ImageFacts], config: PrepareConfig = CONFIG, **changes: object) -> Plan:
+    shuffled = random.Random(len(rows)).sample(rows, len(rows))
+    half = len(rows) // 2
+    blocks = [tables.facts_block(part) for part in (shuffled[:half], shuffled[half:]) if part]
+    return make_plan(tables.facts_table(blocks), dataclasses.replace(config, **changes))
+
+
+def rows_by_key(result: Plan) -> dict[str, dict]:
+    return {row["key"]: row for row in result.sources.to_pylist()}
+
+
+def check_plan(result: Plan) -> None:
+    """What holds for every plan, whatever its input."""
+    rows = result.sources.to_pylist()
+    assert [row["key"] for row in rows] == sorted(row["key"] for row in rows)
+    assert sum(result.statuses().values()) == len(rows)
+    places = Counter()
+    for name, records in result.records.items():
+        places.update((name, s, p) for s, p in zip(records.shard, records.position, strict=True))
+        sizes = np.bincount(records.shard, minlength=records.num_shards)
+        assert sizes.max() - sizes.min() <= 1
+        if name != TRAIN:
+            assert not records.copy.any()
+        labels = result.labels[records.row]
+        for label in np.unique(labels):
+            ranks = np.sort(records.rank[labels == label])
+            assert (ranks == np.arange(len(ranks))).all()
+    assert set(places.values()) <= {1}
+    in_train = set(result.labels[result.records[TRAIN].row].tolist())
+    assert in_train == set(range(len(result.classes)))
+    for row in rows:
+        assert (row["shard"] is not None) == (row["status"] == "kept")
+        assert (row["split"] is not None) == (row["status"] in ("kept", "capped"))
+
+
+def train_ids(result: Plan, below: int | None = None) -> set[tuple[str, int, int]]:
+    records = result.records[TRAIN]
+    keys = result.sources["key"].take(records.row).to_pylist()
+    return {
+        (key, int(copy), int(rank))
+        for key, copy, rank in zip(keys, records.copy, records.rank, strict=True)
+        if below is None or rank < below
+    }
+
+
+def test_without_balancing_every_picture_is_one_record() -> None:
+    result = plan(pictures(apu=50, bart=10, carl=1))
+    check_plan(result)
+    assert result.classes == ("apu", "bart", "carl")
+    assert result.counts(TRAIN, copies=False) == (40, 8, 1)
+    assert result.counts("validation", copies=False) == (5, 1, 0)
+    assert result.counts(TRAIN, copies=True) == (0, 0, 0)
+    assert result.statuses() == {"kept": 61}
+
+
+def test_balancing_touches_train_only() -> None:
+    result = plan(pictures(apu=50, bart=10, carl=3), min_per_class=20, max_per_class=20)
+    check_plan(result)
+    assert result.counts(TRAIN, copies=False) == (20, 8, 3)
+    assert result.counts(TRAIN, copies=True) == (0, 12, 17)
+    assert result.counts("validation", copies=False) == (5, 1, 0)
+    assert result.statuses() == {"capped": 20, "kept": 43}
+    assert {len(job.copies) for job in result.copy_jobs()} == {1, 2, 5, 6}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    st.integers(1, 60),
+    st.data(),
+)
+def test_selection_by_rank_is_the_bake_at_that_number(counts, large, data) -> None:
+    small = data.draw(st.integers(1, large))
+    rows = pictures(**{f"c{i}": count for i, count in enumerate(counts)})
+    of_large = plan(rows, min_per_class=large, max_per_class=large)
+    of_small = plan(rows, min_per_class=small, max_per_class=small)
+    check_plan(of_large)
+    assert train_ids(of_large, below=small) == train_ids(of_small)
+
+
+def test_equal_files_are_one_record_and_conflicts_are_told() -> None:
+    rows = [
+        *pictures(apu=9, bart=9),
+        picture("apu/again", content="apu/0000"),
+        picture("bart/also", content="apu/0000"),
+    ]
+    result = plan(rows)
+    check_plan(result)
+    found = rows_by_key(result)
+    assert found["apu/again"]["status"] == found["bart/also"]["status"] == "duplicate"
+    assert found["apu/again"]["reason"] == found["bart/also"]["reason"] == "apu/0000"
+    assert found["bart/also"]["detail"] == "equal file under another class"
+    assert any("equal to a file of another class" in note for note in result.notes)
+    dropped = rows_by_key(plan(rows, label_conflicts="drop_all"))
+    for key in ("apu/0000", "apu/again", "bart/also"):
+        assert (dropped[key]["status"], dropped[key]["reason"]) == ("rejected", "label_conflict")
+
+
+def test_near_duplicates_stay_together_or_go() -> None:
+    rows = [
+        picture(f"{name}/{i:02d}{twin}", phash=stable_hash(name, i) ^ (twin == "b"))
+        for name in ("apu", "bart")
+        for i in range(30)
+        for twin in "ab"
+    ]
+    grouped = plan(rows, near_duplicates=NearDuplicates.GROUP)
+    check_plan(grouped)
+    found = rows_by_key(grouped)
+    for key in found:
+        twin = key[:-1] + ("b" if key.endswith("a") else "a")
+        assert found[key]["split"] == found[twin]["split"]
+        assert found[key]["group"] == found[twin]["group"]
+    dropped = plan(rows, near_duplicates=NearDuplicates.DROP)
+    check_plan(dropped)
+    assert dropped.statuses() == {"duplicate": 60, "kept": 60}
+    assert rows_by_key(dropped)["apu/00b"]["reason"] == "apu/00a"
+
+
+def test_group_by_keeps_a_track_in_one_split() -> None:
+    rows = [
+        picture(f"{name}/track{t:02d}_{i}") for name in "ab" for t in range(20) for i in range(3)
+    ]
+    result = plan(rows, group_by=r"(track\d+)_")
+    check_plan(result)
+    splits: dict[str, set[str]] = {}
+    for key, row in rows_by_key(result).items():
+        splits.setdefault(key.split("/")[1][:7], set()).add(row["split"])
+    assert all(len(found) == 1 for found in splits.values())
+    assert len(set.union(*splits.values())) == 3
+
+
+def test_a_given_split_is_kept_and_only_the_missing_one_is_dealt() -> None:
+    rows = [
+        dataclasses.replace(row, split="test" if row.key.endswith("7") else "train")
+        for row in pictures(apu=100, bart=50)
+    ]
+    result = plan(rows)
+    check_plan(result)
+    for key, row in rows_by_key(result).items():
+        assert (row["split"] == "test") == key.endswith("7")
+    assert result.counts("test", copies=False) == (10, 5)
+    assert result.counts("validation", copies=False) == (10, 5)
+
+
+def test_rejects_keep_their_reason_and_too_many_fail_the_bake() -> None:
+    bad = ImageFacts("apu/bad", "apu", 3, 0, None, reason="corrupt", detail="zlib: -3")
+    rows = [*pictures(apu=9, bart=9), bad]
+    result = plan(rows)
+    assert result.failure is not None
+    assert "1 of 19 files were rejected (1 corrupt)" in result.failure
+    row = rows_by_key(result)["apu/bad"]
+    assert (row["status"], row["reason"], row["detail"]) == ("rejected", "corrupt", "zlib: -3")
+    tolerant = plan(rows, max_reject_fraction=0.1)
+    assert tolerant.failure is None
+    check_plan(tolerant)
+
+
+def test_hidden_files_never_fail_a_bake() -> None:
+    hidden = [
+        ImageFacts(f"__MACOSX/{i}", None, 3, 0, None, reason="hidden", detail="") for i in range(50)
+    ]
+    assert plan([*pictures(apu=9, bart=9), *hidden], max_reject_fraction=0.0).failure is None
+
+
+def test_nothing_but_rejects() -> None:
+    bad = ImageFacts("apu/bad", "apu", 3, 0, None, reason="corrupt", detail="")
+    result = plan([bad], max_reject_fraction=1.0)
+    assert result.failure == "none of 1 files is a picture that can be used"
+    assert rows_by_key(result)["apu/bad"]["status"] == "rejected"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_plan_depends_on_the_seed_and_not_on_the_order_of_facts(seed: int) -> None:
+    rows = pictures(apu=40, bart=20)
+    one = plan(rows, seed=seed, min_per_class=50, max_per_class=50)
+    other = plan(rows[::-1], seed=seed, min_per_class=50, max_per_class=50)
+    assert one.sources.equals(other.sources)
+    assert train_ids(one) == train_ids(other)
+    assert train_ids(one) != train_ids(plan(rows, seed=2, min_per_class=50, max_per_class=50))
