@@ -326,7 +326,7 @@ def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits, margin: float) ->
         header = ImageHeader(image.format or "", image.width, image.height, image.mode)
         _check_limits(header, limits, spec)
         try:
-            extent = _draft(image, spec, margin)
+            extent = _draft(image, data, spec, margin)
             _scale_colour_key(image)
             image.load()
             orientation = _orientation(image)
@@ -371,19 +371,29 @@ def _check_limits(header: ImageHeader, limits: PixelLimits, spec: ImageSpec) -> 
         )
 
 
-def _draft(image: Image.Image, spec: ImageSpec, margin: float) -> tuple[float, float]:
+def _draft(image: Image.Image, data: bytes, spec: ImageSpec, margin: float) -> tuple[float, float]:
     """Asks a JPEG decoder for the smallest scale that keeps `margin` of the target.
 
     Returns:
       The exact width and height of the picture at that scale, as stored.
     """
     width, height = image.size
-    if image.format not in ("JPEG", "MPO"):
+    if image.format not in ("JPEG", "MPO") or _may_be_lossless(data):
         return width, height
     # Orientation may swap the sides, so both sides ask for the longer one.
     side = math.ceil(max(spec.height, spec.width) * margin)
     drafted = image.draft(None, (side, side))
     return (drafted[1][2], drafted[1][3]) if drafted else (width, height)
+
+
+def _may_be_lossless(jpeg: bytes) -> bool:
+    """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
+
+    libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
+    gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
+    bytes can only be part of metadata, and then the picture is merely decoded in full.
+    """
+    return b"\xff\xc3" in jpeg or b"\xff\xcb" in jpeg
 
 
 def _scale_colour_key(image: Image.Image) -> None:
