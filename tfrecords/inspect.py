@@ -209,10 +209,20 @@ def record_lines(data_dir: str | Path, found: Manifest, split: SplitInfo, limit:
 
 def sample_png(data_dir: str | Path, found: Manifest, split: str) -> bytes:
     """Returns the grid of samples of a split as a PNG file."""
-    # These import matplotlib, half a second that the tables do not need.
-    from tfrecords import sample_grid, samples
+    # These import Arrow and matplotlib, a second that the tables do not need.
+    import pyarrow.compute as pc
 
-    chosen = samples.read_samples(data_dir, found, split, _GRID_COLUMNS, _GRID_COLUMNS)
+    from tfrecords import ledger, sample_grid, samples
+
+    first = pc.field("rank") < _GRID_COLUMNS
+    chosen = samples.read_samples(
+        found,
+        ledger.select(data_dir, samples.COLUMNS, first),
+        samples.opener(data_dir),
+        split,
+        _GRID_COLUMNS,
+        _GRID_COLUMNS,
+    )
     info = found.split(split)
     rows = [
         sample_grid.GridClass(name, _class_note(info, label), chosen[label])

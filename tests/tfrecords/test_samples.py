@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from tests import fakes
 from tfrecords import example, framing, ledger, manifest, samples
 from tfrecords.framing import DamagedRecordError
-from tfrecords.samples import read_at, read_samples
+from tfrecords.samples import Samples, opener, read_at, read_places
+from tfrecords.schema import ImageRecord
 
 SHARD = "fake-train.tfrecord-00001-of-00002"
 
@@ -19,18 +21,28 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def read_samples(data_dir: Path, split: str, per_class: int, copies: int = 0) -> list[Samples]:
+    found, table = manifest.load(data_dir), ledger.read(data_dir)
+    return samples.read_samples(found, table, opener(data_dir), split, per_class, copies)
+
+
+def records_at(path: Path, positions: Sequence[int]) -> dict[int, ImageRecord]:
+    with open(path, "rb") as file:
+        return dict(read_at(file, path.name, positions))
+
+
 @pytest.mark.parametrize("positions", [(), (0,), (3, 1), range(26)])
 def test_read_at_gives_what_a_full_read_gives(data_dir: Path, positions: tuple[int, ...]) -> None:
     path = data_dir / SHARD
     every = [example.decode(data) for data in framing.read_records(str(path))]
     assert len(every) >= 21
     wanted = [position for position in positions if position < len(every)]
-    assert read_at(path, wanted) == {position: every[position] for position in wanted}
+    assert records_at(path, wanted) == {position: every[position] for position in wanted}
 
 
 def test_read_at_names_the_end_of_a_short_file(data_dir: Path) -> None:
     with pytest.raises(DamagedRecordError, match="the file ends before record"):
-        read_at(data_dir / SHARD, [1000])
+        records_at(data_dir / SHARD, [1000])
 
 
 def test_read_at_checks_what_it_reads(tmp_path: Path, data_dir: Path) -> None:
@@ -39,14 +51,13 @@ def test_read_at_checks_what_it_reads(tmp_path: Path, data_dir: Path) -> None:
     path = tmp_path / SHARD
     path.write_bytes(data)
     last = sum(1 for _ in framing.read_records(str(data_dir / SHARD))) - 1
-    assert list(read_at(path, [0])) == [0]
+    assert list(records_at(path, [0])) == [0]
     with pytest.raises(DamagedRecordError, match="CRC of the payload differs"):
-        read_at(path, [last])
+        records_at(path, [last])
 
 
 def test_originals_come_by_rank_and_copies_belong_to_them(data_dir: Path) -> None:
-    found = manifest.load(data_dir)
-    chosen = read_samples(data_dir, found, "train", per_class=2, copies=4)
+    chosen = read_samples(data_dir, "train", per_class=2, copies=4)
     for label, of_class in enumerate(chosen):
         assert [record.rank for record in of_class.originals] == [0, 1]
         assert {record.label for record in (*of_class.originals, *of_class.copies)} == {label}
@@ -58,19 +69,22 @@ def test_originals_come_by_rank_and_copies_belong_to_them(data_dir: Path) -> Non
 
 
 def test_other_splits_have_no_copies(data_dir: Path) -> None:
-    chosen = read_samples(data_dir, manifest.load(data_dir), "test", per_class=9, copies=9)
+    chosen = read_samples(data_dir, "test", per_class=9, copies=9)
     assert [len(of_class.originals) for of_class in chosen] == [2, 2, 2]
     assert all(not of_class.copies for of_class in chosen)
 
 
 def test_the_search_for_copies_is_bounded(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "MAX_SCAN_BYTES", 1)
-    chosen = read_samples(data_dir, manifest.load(data_dir), "train", per_class=1, copies=9)
+    chosen = read_samples(data_dir, "train", per_class=1, copies=9)
     assert all(len(of_class.originals) == 1 and not of_class.copies for of_class in chosen)
 
 
-def test_without_a_ledger_the_error_says_so(tmp_path: Path) -> None:
-    found = fakes.write_dataset(tmp_path)
-    (tmp_path / manifest.SOURCES).unlink()
-    with pytest.raises(ledger.LedgerError, match="is missing"):
-        read_samples(tmp_path, found, "train", per_class=1)
+def test_read_places_spans_shards(data_dir: Path) -> None:
+    rows = ledger.read(data_dir).to_pylist()
+    places: dict[str, list[int]] = {}
+    for row in rows:
+        places.setdefault(row["shard"], []).append(row["position"])
+    keys = {(row["shard"], row["position"]): row["key"] for row in rows}
+    read = {(name, at): record.id for name, at, record in read_places(places, opener(data_dir))}
+    assert read == keys
