@@ -38,6 +38,10 @@ _INPUT_ADVICE = (
     "smaller --image_size or fewer augmentations."
 )
 
+# Groups of config.json that the page shows as data, not as settings.
+_SHOWN_AS_DATA = ("manifest", "dataset")
+_LISTED = 8
+
 # Flags that belong to the data, shown with it.
 _DATA_FLAGS = (
     "data_dir train_split validation_split per_class classes num_classes originals_only image_size"
@@ -310,16 +314,13 @@ def _group_sizes(train_counts: Sequence[int]) -> dict[str, tuple[int, str]]:
 
 def _settings(run: RunFiles, manifest: Manifest) -> dict[str, object]:
     """Returns the configuration and the data's identity as lists of (key, text)."""
-    flat: dict[str, Any] = {}
-    groups: list[tuple[str, list[tuple[str, str]]]] = []
-    for key, value in run.config.items():
-        if isinstance(value, Mapping):
-            groups.append((key, [(str(k), _text(v)) for k, v in value.items()]))
-        else:
-            flat[key] = value
-    if flat:
-        groups.insert(0, ("flags", [(key, _text(value)) for key, value in flat.items()]))
-    chosen = [(name, setting(run.config, name)) for name in _DATA_FLAGS]
+    nested = {
+        key: value
+        for key, value in run.config.items()
+        if isinstance(value, Mapping) and key not in _SHOWN_AS_DATA
+    }
+    plain = {key: value for key, value in run.config.items() if not isinstance(value, Mapping)}
+    groups = {**nested, "run": plain} if plain else nested
     image = manifest.image
     data = [
         ("data set", manifest.name),
@@ -329,8 +330,15 @@ def _settings(run: RunFiles, manifest: Manifest) -> dict[str, object]:
         ("schema version", str(manifest.schema_version)),
     ]
     data += [(f"{split.name} split", _split_text(split)) for split in manifest.splits]
+    chosen = [(name, setting(run.config, name)) for name in _DATA_FLAGS]
     data += [(f"--{name}", _text(value)) for name, value in chosen if value not in (None, "", [])]
-    return {"config_groups": groups, "data_facts": data}
+    return {
+        "config_groups": [
+            (key, [(str(name), _text(value)) for name, value in group.items()])
+            for key, group in groups.items()
+        ],
+        "data_facts": data,
+    }
 
 
 def _split_text(split: manifests.SplitInfo) -> str:
@@ -347,5 +355,6 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
+        more = f", … ({len(value)} in all)" if len(value) > _LISTED else ""
+        return ", ".join(map(_text, value[:_LISTED])) + more
     return str(value)
