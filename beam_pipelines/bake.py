@@ -14,10 +14,9 @@ from beam_pipelines.copies import CONTENTS
 from beam_pipelines.errors import BakeError
 from beam_pipelines.facts import SourceFile
 from beam_pipelines.packs import INDEX, PACK
-from beam_pipelines.progress import Progress, Stage
+from beam_pipelines.progress import BakeProgress
 from beam_pipelines.publish import OUTCOME, Outcome
 from beam_pipelines.tasks import Layout
-from beam_pipelines.write import DONE
 from tfrecords import manifest
 from tfrecords.cli import UsageError
 
@@ -44,7 +43,7 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
     sources.check_splits(rows, config.split_names)
     bundles = list(tasks.bundle_tasks(rows, config, layout))
     _say(_listed(rows, bundles))
-    with Progress(_stages(layout, len(bundles))) as progress:
+    with BakeProgress(layout, len(bundles), len(rows)) as progress:
         outcome = _run_pipeline(bundles, config, layout, beam_arguments, len(rows))
     for note in outcome.notes:
         _say(f"note: {note}")
@@ -122,14 +121,6 @@ def _sweep(layout: Layout) -> None:
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
-
-
-def _stages(layout: Layout, bundles: int) -> tuple[Stage, ...]:
-    return (
-        Stage("decode", layout.canonical_dir, canonical.FACTS, bundles, "bundles"),
-        Stage("copy", layout.copies_dir, CONTENTS, None, "packs"),
-        Stage("write", layout.staging_dir, DONE, None, "shards"),
-    )
 
 
 def _clean(

@@ -16,7 +16,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import storage, tables, tasks
+from beam_pipelines import progress, storage, tables, tasks
 from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.copies import CopyResult, CopyTask, make_copies
@@ -124,6 +124,13 @@ class PlanDataset(beam.DoFn):
         yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, copying))
         if failed:
             return
+        progress.leave_plan(
+            self._layout,
+            packs=len(copying),
+            copies=sum(len(job.copies) for task in copying for job in task.jobs),
+            shards=sum(records.num_shards for records in plan.records.values()),
+            records=sum(len(records.row) for records in plan.records.values()),
+        )
         for copy_task in copying:
             yield beam.pvalue.TaggedOutput(COPIES, copy_task)
         for shard_task in tasks.shard_tasks(plan, copying, self._layout):

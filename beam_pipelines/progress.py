@@ -1,25 +1,27 @@
 """Progress of a bake, read off the files that its workers finish.
 
 It works the same for threads, processes and another machine's workers, since all of them
-publish finished bundles, packs and shards under one output directory.
+publish finished bundles, packs and shards below one output directory.
 """
 
 from __future__ import annotations
 
-import sys
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TextIO
-
-from tqdm import tqdm
 
 from beam_pipelines import storage
+from beam_pipelines.canonical import FACTS
+from beam_pipelines.copies import CONTENTS
+from beam_pipelines.tasks import Layout
+from beam_pipelines.write import DONE
+from tfrecords.progress import Progress
 
 _POLL_SECONDS = 0.5
-_LINE_SECONDS = 10.0
+_PLAN = "plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +32,52 @@ class Stage:
       name: shown in front of the bar.
       directory: where the files appear.
       suffix: how the name of a finished one ends.
-      total: number of tasks, or None while it is unknown.
-      unit: what is counted.
+      tasks: how many there are.
+      units: pictures, copies or records in all tasks together.
+      unit: what `units` counts.
     """
 
     name: str
     directory: str
     suffix: str
-    total: int | None
+    tasks: int
+    units: int
     unit: str
 
+    def done(self) -> int:
+        """Returns the units in finished tasks, taking tasks for equally large."""
+        names = storage.list_names(self.directory)
+        finished = min(self.tasks, sum(name.endswith(self.suffix) for name in names))
+        return self.units * finished // max(self.tasks, 1)
 
-class Progress:
-    """Shows stages one after the other while the block runs.
 
-    A terminal gets bars, anything else a line at most every 10 seconds.
+def leave_plan(layout: Layout, packs: int, copies: int, shards: int, records: int) -> None:
+    """Tells the command that watches how much the plan has to do."""
+    counts = {"packs": packs, "copies": copies, "shards": shards, "records": records}
+    storage.write_bytes(storage.join(layout.cache_dir, _PLAN), json.dumps(counts).encode())
+
+
+class BakeProgress:
+    """Shows the stages of a bake one after the other while the block runs.
 
     Args:
-      stages: in the order in which they run.
-      stream: where to show them.
+      layout: of the bake.
+      bundles: number of bundles to decode.
+      files: number of sources in them.
+
+    Attributes:
+      seconds: name of each finished stage → how long it took.
     """
 
-    def __init__(self, stages: tuple[Stage, ...], stream: TextIO = sys.stderr) -> None:
-        self._stages = stages
-        self._stream = stream
+    def __init__(self, layout: Layout, bundles: int, files: int) -> None:
+        self._layout = layout
+        self._decode = Stage("decode", layout.canonical_dir, FACTS, bundles, files, " pictures")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seconds: dict[str, float] = {}
+        storage.remove(self._plan)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> BakeProgress:
         self._thread.start()
         return self
 
@@ -71,45 +90,38 @@ class Progress:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def _plan(self) -> str:
+        return storage.join(self._layout.cache_dir, _PLAN)
+
     def _watch(self) -> None:
-        show = self._show_bar if self._stream.isatty() else self._show_lines
-        started = time.monotonic()
-        for position, stage in enumerate(self._stages):
-            show(stage, self._stages[position + 1 :])
-            self.seconds[stage.name] = time.monotonic() - started
+        for stage in self._stages():
             started = time.monotonic()
-            if self._stop.is_set():
+            self._follow(stage)
+            self.seconds[stage.name] = time.monotonic() - started
+
+    def _stages(self) -> Iterator[Stage]:
+        yield self._decode
+        started = time.monotonic()
+        while not storage.exists(self._plan):
+            if self._stop.wait(_POLL_SECONDS):
                 return
+        self.seconds["plan"] = time.monotonic() - started
+        plan = json.loads(storage.read_bytes(self._plan))
+        layout = self._layout
+        if plan["packs"]:
+            yield Stage(
+                "copy", layout.copies_dir, CONTENTS, plan["packs"], plan["copies"], " copies"
+            )
+        yield Stage("write", layout.staging_dir, DONE, plan["shards"], plan["records"], " records")
 
-    def _show_bar(self, stage: Stage, later: tuple[Stage, ...]) -> None:
-        with tqdm(
-            total=stage.total, desc=stage.name, unit=f" {stage.unit}", file=self._stream
-        ) as bar:
-            self._follow(stage, later, lambda done: bar.update(done - bar.n))
-
-    def _show_lines(self, stage: Stage, later: tuple[Stage, ...]) -> None:
-        last = time.monotonic()
-
-        def show(done: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= _LINE_SECONDS:
-                last = time.monotonic()
-                of = f" of {stage.total}" if stage.total else ""
-                print(f"{stage.name}: {done}{of} {stage.unit}", file=self._stream, flush=True)
-
-        self._follow(stage, later, show)
-
-    def _follow(self, stage: Stage, later: tuple[Stage, ...], show: Callable[[int], None]) -> None:
-        """Shows the count until the stage is full, a later one has begun or all is over."""
-        begun = [_count(other) for other in later]
-        while True:
-            over = self._stop.wait(_POLL_SECONDS)
-            done = _count(stage)
-            show(done if stage.total is None else min(done, stage.total))
-            full = stage.total is not None and done >= stage.total
-            if over or full or [_count(other) for other in later] != begun:
-                return
-
-
-def _count(stage: Stage) -> int:
-    return sum(name.endswith(stage.suffix) for name in storage.list_names(stage.directory))
+    def _follow(self, stage: Stage) -> None:
+        shown = 0
+        with Progress(stage.name, stage.units, stage.unit) as progress:
+            while True:
+                over = self._stop.wait(_POLL_SECONDS)
+                done = stage.done()
+                progress.advance(done - shown)
+                shown = done
+                if over or done >= stage.units:
+                    return
