@@ -90,8 +90,6 @@ _FULL_CHROMA_SIDE = 128
 # at 224 they save 5% and triple the encoding time.
 _OPTIMISED_SIDE = 64
 
-_PAD = (0, 0, 0)
-
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -145,7 +143,7 @@ class CanonicalImage:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A decoded source: upright sRGB, its header, and the part of `image` that it covers.
+    """A decoded source: upright sRGB (RGB or L), its header, the part of `image` it covers.
 
     A JPEG of 750 pixels decoded at a quarter gives 188, the last of them half outside the
     picture: resizing all 188 would stretch it (39 dB instead of 53).
@@ -163,7 +161,7 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
       ImageError: with the reason, for any bytes whatever.
     """
     source = _decode(data, spec, limits, _DRAFT_MARGIN)
-    resized = resize(source.image, spec, source.box)
+    resized = _rgb(resize(source.image, spec, source.box))
     return CanonicalImage(encode(resized, spec), source.header, difference_hash(resized))
 
 
@@ -178,7 +176,7 @@ def decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> tuple[Image.Ima
       ImageError: with the reason, for any bytes whatever.
     """
     source = _decode(data, spec, limits, _DRAFT_MARGIN_FOR_CROPS)
-    return source.image, source.header
+    return _rgb(source.image), source.header
 
 
 def normalise(image: Image.Image) -> Image.Image:
@@ -187,14 +185,14 @@ def normalise(image: Image.Image) -> Image.Image:
     Raises:
       ImageError: unsupported_format, for samples of unknown range.
     """
-    return _turn(colour.to_srgb(image), _orientation(image))
+    return _rgb(_turn(colour.to_srgb(image), _orientation(image)))
 
 
 def resize(image: Image.Image, spec: ImageSpec, box: _Box | None = None) -> Image.Image:
-    """Returns an RGB image fitted to `spec` by an antialiased triangle filter.
+    """Returns an image fitted to `spec` by an antialiased triangle filter.
 
     Args:
-      image: mode RGB.
+      image: mode RGB or L; the result has the same.
       spec: the target.
       box: the part of `image` to take, in pixels; all of it by default.
     """
@@ -208,7 +206,7 @@ def resize(image: Image.Image, spec: ImageSpec, box: _Box | None = None) -> Imag
     if spec.resize is Resize.CROP:
         return _resample(image, target, _centre_box(box, target))
     inner = _resample(image, _fit(size, target, cover=False), box)
-    padded = Image.new("RGB", target, _PAD)
+    padded = Image.new(image.mode, target)
     padded.paste(inner, ((target[0] - inner.width) // 2, (target[1] - inner.height) // 2))
     return padded
 
@@ -430,6 +428,10 @@ def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: in
     left = size[0] - width if orientation in (2, 3, 6, 7) else 0.0
     top = size[1] - height if orientation in (3, 4, 7, 8) else 0.0
     return left, top, left + width, top + height
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _resample(image: Image.Image, size: tuple[int, int], box: _Box) -> Image.Image:

@@ -21,7 +21,7 @@ def srgb_encoded(linear: np.ndarray) -> np.ndarray:
 
 def converted(image: Image.Image, profile: bytes) -> np.ndarray:
     image.info["icc_profile"] = profile
-    return np.asarray(colour.to_srgb(image)).astype(int)
+    return np.asarray(colour.to_srgb(image).convert("RGB")).astype(int)
 
 
 def test_linear_rgb_is_encoded() -> None:
