@@ -17,13 +17,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TownError, OSError) as error:
         if verbose:
             raise
-        print(f"springfield_like: error: {error}", file=sys.stderr)
+        print(f"springfield_like: error: {_told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("springfield_like: stopped; the same command starts again", file=sys.stderr)
         return 1
     print(_summary(chosen, town))
     return 0
+
+
+def _told(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    place = error.filename or "the output directory"
+    return f"cannot write {place}: {error.strerror or error}; the same command starts again"
 
 
 def _summary(chosen: options.Options, town: Town) -> str:

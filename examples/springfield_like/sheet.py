@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sheet.save(output, "PNG", optimize=True)
     except OSError as error:
-        print(f"sheet: error: {error}", file=sys.stderr)
+        print(f"sheet: error: cannot write {output}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

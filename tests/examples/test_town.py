@@ -95,6 +95,14 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([f"--output_dir={tmp_path / 'file' / 'town'}"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"springfield_like: error: cannot write {tmp_path / 'file' / 'town'}: ")
+    assert err.count("\n") == 1
+
+
 def test_the_command_says_what_it_drew(tmp_path, capsys):
     assert main([f"--output_dir={tmp_path}", "--scale=0.001", "--classes=2", "--workers=1"]) == 0
     out, err = capsys.readouterr()
