@@ -1,0 +1,161 @@
+"""Devices, memory, precision and determinism: all set before the first op touches a device.
+
+TensorFlow fixes these when it initialises its devices, so `set_up` runs before anything else
+of a command and says so clearly where it comes too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from tfrecords.sharding import stable_hash
+from trainer.errors import TrainerError, UsageError
+from trainer.flags import TrainConfig
+
+# NVIDIA's tensor cores do float16 from compute capability 7.0 (Volta) and bfloat16 from 8.0
+# (Ampere). Below that, and on CPUs without AMX (measured: ten times slower), float32 wins.
+FLOAT16_FROM = (7, 0)
+BFLOAT16_FROM = (8, 0)
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a run computes on.
+
+    Attributes:
+      kind: "gpu" or "cpu".
+      names: of the devices, as people know them.
+      precision: Keras dtype policy in force.
+      strategy: of distribution; its scope creates variables.
+      deterministic: whether ops are deterministic.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    precision: str
+    strategy: tf.distribute.Strategy
+    deterministic: bool
+
+    @property
+    def replicas(self) -> int:
+        """Number of devices that share a batch."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    @property
+    def memory_device(self) -> str | None:
+        """Device whose memory batches are copied to ahead of time; None on a CPU."""
+        return "/GPU:0" if self.kind == "gpu" and self.replicas == 1 else None
+
+
+def set_up(config: TrainConfig) -> Devices:
+    """Applies a configuration's device flags and returns what they came to.
+
+    Raises:
+      UsageError: a GPU or more than one was asked for and is not there; contradictory flags.
+      TrainerError: TensorFlow has already initialised its devices otherwise.
+    """
+    gpus = _visible_gpus(config)
+    if gpus:
+        limit_memory(gpus, growth=config.memory_growth, limit_mb=config.gpu_memory_limit_mb)
+    elif config.gpu_memory_limit_mb:
+        raise UsageError("--gpu_memory_limit_mb is given and TensorFlow sees no GPU")
+    deterministic = config.deterministic == "on" or (config.deterministic == "auto" and not gpus)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    precision = config.precision
+    if precision == "auto":
+        precision = choose_precision([_compute_capability(gpu) for gpu in gpus])
+    keras.mixed_precision.set_global_policy(precision)
+    seed_everything(config.seed)
+    return Devices(
+        kind="gpu" if gpus else "cpu",
+        names=tuple(_name(gpu) for gpu in gpus) or ("cpu",),
+        precision=precision,
+        strategy=_strategy(config.distribute, len(gpus)),
+        deterministic=deterministic,
+    )
+
+
+def choose_precision(capabilities: Sequence[tuple[int, int] | None]) -> str:
+    """Returns the fastest safe Keras policy for GPUs of these compute capabilities.
+
+    Args:
+      capabilities: (major, minor) of each GPU, None where unknown; empty on a CPU.
+    """
+    lowest = min((capability or (0, 0) for capability in capabilities), default=(0, 0))
+    if lowest >= BFLOAT16_FROM:
+        return "mixed_bfloat16"
+    return "mixed_float16" if lowest >= FLOAT16_FROM else "float32"
+
+
+def limit_memory(gpus: Sequence[tf.config.PhysicalDevice], *, growth: bool, limit_mb: int) -> None:
+    """Sets memory growth, or a hard limit, on every GPU. TensorFlow allows only one of them.
+
+    Raises:
+      TrainerError: the devices are already initialised.
+    """
+    try:
+        for gpu in gpus:
+            if limit_mb:
+                limited = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)
+                tf.config.set_logical_device_configuration(gpu, [limited])
+            else:
+                tf.config.experimental.set_memory_growth(gpu, growth)
+    except (RuntimeError, ValueError) as error:
+        raise TrainerError(
+            f"cannot set GPU memory: {error}. It must be set before TensorFlow touches a device, "
+            "and TensorFlow allows a limit or growth, not both: unset TF_FORCE_GPU_ALLOW_GROWTH "
+            "with --gpu_memory_limit_mb"
+        ) from error
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds what still draws from global generators: Keras' initialisers and dropout.
+
+    Never 0 for TensorFlow, which takes the pair (0, 0) as "unseeded".
+    """
+    keras.utils.set_random_seed(stable_hash("weights", seed) % (2**31 - 2) + 1)
+
+
+def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
+    gpus = tf.config.list_physical_devices("GPU")
+    if config.device == "gpu" and not gpus:
+        raise UsageError(
+            "--device=gpu: TensorFlow sees no GPU. Install evenshard[gpu] and check nvidia-smi, "
+            "or use --device=cpu"
+        )
+    if config.device == "cpu":
+        if gpus:
+            tf.config.set_visible_devices([], "GPU")
+        return []
+    if config.distribute == "none":
+        # One process, one GPU: the others stay free for other runs.
+        tf.config.set_visible_devices(gpus[:1], "GPU")
+        return gpus[:1]
+    return gpus
+
+
+def _strategy(distribute: str, gpus: int) -> tf.distribute.Strategy:
+    if distribute == "none":
+        return tf.distribute.get_strategy()
+    if gpus:
+        return tf.distribute.MirroredStrategy()
+    logical = [device.name for device in tf.config.list_logical_devices("CPU")]
+    if len(logical) < 2:
+        raise UsageError(
+            "--distribute=mirrored needs two devices or more; TensorFlow sees one CPU and no GPU"
+        )
+    return tf.distribute.MirroredStrategy(logical)
+
+
+def _compute_capability(gpu: tf.config.PhysicalDevice) -> tuple[int, int] | None:
+    found = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+    return tuple(found) if found else None
+
+
+def _name(gpu: tf.config.PhysicalDevice) -> str:
+    return str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name))

@@ -1,0 +1,210 @@
+"""The run directory: config.json, metrics.csv, tensorboard/, checkpoints/, model.keras."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfrecords.manifest import Manifest
+from trainer import checkpoints, tensorboard
+from trainer.checkpoints import Store
+from trainer.devices import Devices
+from trainer.errors import TrainerError, UsageError
+from trainer.flags import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.selection import Selection
+
+CONFIG = "config.json"
+METRICS = "metrics.csv"
+MODEL = "model.keras"
+
+COLUMNS = (
+    "epoch", "step", "loss", "top1", "macro_f1", "val_loss", "val_top1", "val_macro_f1",
+    "val_balanced_accuracy", "learning_rate", "images_per_second", "input_wait",
+    "val_head", "val_medium", "val_tail", "val_ece", "val_ece_calibrated", "val_temperature",
+    "seconds",
+)  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A directory of results that belongs to one configuration.
+
+    Attributes:
+      path: of the directory.
+      fingerprint: of the configuration.
+      store: its checkpoints.
+    """
+
+    path: Path
+    fingerprint: str
+    store: Store
+
+    def write_metrics(self, history: Sequence[Row]) -> None:
+        """Writes metrics.csv, one row an epoch; empty cells where a number is unknown."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        checkpoints.write_text(self.path / METRICS, text.getvalue())
+
+    def write_history(self, history: Sequence[Row]) -> None:
+        """Writes metrics.csv and tensorboard/ anew; a resumed run may repeat an epoch."""
+        self.write_metrics(history)
+        with _explained(self.path / "tensorboard"):
+            tensorboard.restart(
+                self.path / "tensorboard",
+                [_event(history[: number + 1]) for number in range(len(history))],
+            )
+
+    def add_epoch(self, history: Sequence[Row]) -> None:
+        """Adds the last row of `history` to metrics.csv and tensorboard/."""
+        self.write_metrics(history)
+        with _explained(self.path / "tensorboard"):
+            tensorboard.append(self.path / "tensorboard", *_event(history))
+
+    def write_model(self, model: keras.Model) -> Path:
+        """Writes model.keras, whole or not at all."""
+        path = self.path / MODEL
+        temporary = path.with_name(f"tmp-{os.getpid()}.keras")
+        try:
+            with _explained(path):
+                model.save(temporary)
+                os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+
+def claim(
+    config: TrainConfig, manifest: Manifest, devices: Devices, selection: Selection,
+    size: tuple[int, int], batch_size: int,
+) -> RunDir:  # fmt: skip
+    """Returns the run's directory, made and described by config.json.
+
+    Raises:
+      UsageError: it holds a run of another configuration; the text shows the difference.
+      TrainerError: it cannot be written.
+    """
+    path = Path(config.run_dir)
+    identity = _identity(config, manifest)
+    described = {
+        "flags": config.to_dict(),
+        "batch_size": batch_size,
+        "dataset": {"name": manifest.name, "digest": manifest.digest},
+        "selection": dataclasses.asdict(selection),
+        "size": size,
+        "device": {
+            "kind": devices.kind,
+            "names": devices.names,
+            "precision": devices.precision,
+            "deterministic": devices.deterministic,
+        },
+        "versions": _versions(),
+        "manifest": json.loads(manifest.to_json()),
+    }
+    store = Store(path / "checkpoints", config.keep_checkpoints)
+    if not config.resume:
+        store.clear()
+    else:
+        _refuse_another(path, identity)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
+    checkpoints.write_text(path / CONFIG, json.dumps(described, indent=2, ensure_ascii=False))
+    return RunDir(path, _digest(identity), store)
+
+
+def stored_config(run_dir: str | Path) -> dict[str, Any] | None:
+    """Returns what config.json of a run holds, or None where there is none.
+
+    Raises:
+      TrainerError: it is damaged.
+    """
+    path = Path(run_dir) / CONFIG
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise TrainerError(f"cannot read {path}: {error}; --noresume starts anew") from error
+
+
+def _identity(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
+    """Returns what two runs must share to be one run."""
+    flags = {k: v for k, v in config.to_dict().items() if k not in NOT_PART_OF_THE_RESULT}
+    return flags | {"dataset": manifest.digest}
+
+
+def _refuse_another(path: Path, identity: Mapping[str, Any]) -> None:
+    stored = stored_config(path)
+    if stored is None:
+        return
+    before = stored["flags"] | {"dataset": stored["dataset"]["digest"]}
+    changes = [
+        f"{_shown(name, before.get(name))} there, {_shown(name, value)} here"
+        for name, value in identity.items()
+        if before.get(name) != value
+    ]
+    if changes:
+        raise UsageError(
+            f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
+            "--run_dir, the same flags to resume, or --noresume to start anew"
+        )
+
+
+def _shown(name: str, value: Any) -> str:
+    shown = ",".join(value) if isinstance(value, (list, tuple)) else value
+    return f"data set {str(value)[:12]}" if name == "dataset" else f"--{name}={shown}"
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = metadata.version("evenshard")
+    except metadata.PackageNotFoundError:
+        own = "unknown"
+    return {
+        "evenshard": own,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _event(history: Sequence[Row]) -> tuple[dict[str, float], int, float]:
+    """Returns (tag → value, step, seconds since the start) of the last row."""
+    row = history[-1]
+    scalars = {_tag(name): row[name] for name in COLUMNS[2:] if row.get(name) is not None}
+    return scalars, row["step"], sum(row["seconds"] for row in history)
+
+
+def _tag(name: str) -> str:
+    return f"validation/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/{name}"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainerError(f"cannot write {path}: {error.strerror or error}") from error
