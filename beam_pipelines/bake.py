@@ -50,7 +50,7 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     _clean(config, layout, bundles, outcome)
-    _report(config, progress.seconds)
+    _report(config, progress.seconds, rows)
     _say(_finished(config))
     return 0
 
@@ -140,13 +140,11 @@ def _clean(
                     storage.remove(storage.join(directory, stem + suffix))
 
 
-def _report(config: PrepareConfig, seconds: dict[str, float]) -> None:
-    try:
-        from beam_pipelines import report
-    except ImportError:
-        return
+def _report(config: PrepareConfig, seconds: dict[str, float], rows: Sequence[SourceFile]) -> None:
+    # Plotting takes a second to import: only a bake that comes this far pays it.
+    from beam_pipelines import report
 
-    report.write_for(config, seconds)
+    report.write_for(config, seconds, rows)
 
 
 def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:
