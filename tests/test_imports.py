@@ -29,9 +29,7 @@ def imported_by(*modules: str) -> set[str]:
 
 
 def modules_of(package: object) -> list[str]:
-    return [
-        f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__)
-    ]
+    return [f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__)]
 
 
 def test_tfrecords_imports_neither_beam_nor_tensorflow() -> None:

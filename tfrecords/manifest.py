@@ -157,7 +157,7 @@ class Manifest:
         if version != schema.SCHEMA_VERSION:
             raise ManifestError(
                 f"the data set has schema version {version}, this evenshard reads "
-                f"{schema.SCHEMA_VERSION}: bake it again, or install the evenshard it was baked with"
+                f"{schema.SCHEMA_VERSION}: bake again, or install the evenshard that baked it"
             )
         try:
             return cls(
