@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from beam_pipelines.balance import BalancePolicy
 from tfrecords import manifest
 from tfrecords.pixels import PixelLimits
 from tfrecords.schema import TRAIN, ImageSpec
@@ -86,7 +87,7 @@ class PrepareConfig:
     min_per_class: int | None = None
     max_per_class: int | None = None
     balance: str | None = None
-    augment: tuple[Operation, ...] = (Operation.FLIP, Operation.CROP, Operation.COLOR)
+    augment: tuple[Operation, ...] = (Operation.CROP, Operation.FLIP, Operation.COLOR)
     near_duplicates: NearDuplicates = NearDuplicates.GROUP
     near_distance: int = 4
     label_conflicts: str = "keep_first"
@@ -130,12 +131,35 @@ class PrepareConfig:
             raise ValueError(
                 f"--min_per_class={self.min_per_class} exceeds --max_per_class={self.max_per_class}"
             )
+        self.balance_policy()
         if self.min_per_class and not self.augment:
             raise ValueError("--min_per_class needs copies, so --augment must name an operation")
         if not 0 <= self.near_distance <= 16:
             raise ValueError(f"--near_distance must be 0 to 16 bits, not {self.near_distance}")
         if self.workers < 0:
             raise ValueError(f"--workers must be auto or at least 0, not {self.workers}")
+
+    def balance_policy(self) -> BalancePolicy:
+        """Returns the policy that `balance` and the bounds ask for.
+
+        Raises:
+          ValueError: `balance` is none of the rules, or a number is out of range.
+        """
+        rule, _, number = (self.balance or "").partition(":")
+        try:
+            value = float(number) if rule else None
+        except ValueError:
+            rule = "unknown"
+        if rule not in ("", "power", "effective"):
+            raise ValueError(
+                f"--balance must be power:A or effective:B, as in power:0.5, not {self.balance!r}"
+            )
+        return BalancePolicy(
+            min_per_class=self.min_per_class,
+            max_per_class=self.max_per_class,
+            power=value if rule == "power" else None,
+            effective_beta=value if rule == "effective" else None,
+        )
 
     @property
     def split_names(self) -> tuple[str, ...]:

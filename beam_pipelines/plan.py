@@ -171,7 +171,7 @@ def make_plan(facts: pa.Table, config: PrepareConfig) -> Plan:
     train_counts = np.bincount(
         pictures.label[split_index == split.TRAIN_INDEX], minlength=len(classes)
     )
-    targets = balance_policy(config).targets(train_counts)
+    targets = config.balance_policy().targets(train_counts)
     copies = balance.plan_copies(pictures.label, split_index, rank, targets)
     _note_places(pictures, group, split_index, rank, copies, ledger_columns, config)
     encoded_bytes = facts["encoded_bytes"].to_numpy(zero_copy_only=False)
@@ -192,17 +192,6 @@ def make_plan(facts: pa.Table, config: PrepareConfig) -> Plan:
         records=records,
         notes=tuple(ledger_columns.notes),
         failure=_failure(classes, ledger_columns, config),
-    )
-
-
-def balance_policy(config: PrepareConfig) -> balance.BalancePolicy:
-    """Returns the policy that the flags ask for."""
-    rule, _, number = (config.balance or "").partition(":")
-    return balance.BalancePolicy(
-        min_per_class=config.min_per_class,
-        max_per_class=config.max_per_class,
-        power=float(number) if rule == "power" else None,
-        effective_beta=float(number) if rule == "effective" else None,
     )
 
 

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines import bake, estimate
+from beam_pipelines.config import PrepareConfig
+from tests import fakes
+from tfrecords import manifest
+from tfrecords.cli import UsageError
+from tfrecords.schema import ImageSpec
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PrepareConfig:
+    root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 10})
+    return PrepareConfig(
+        str(root),
+        str(tmp_path / "out"),
+        image=ImageSpec(16, 16),
+        min_per_class=20,
+        max_per_class=20,
+    )
+
+
+def test_the_plan_is_printed_and_drawn_and_nothing_is_baked(
+    config: PrepareConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert estimate.run(config) == 0
+    told = capsys.readouterr().out
+    splits = {line.split()[0]: line.split()[1:4] for line in told.splitlines() if line}
+    assert splits["train"] == ["28", "12", "40"]
+    assert splits["validation"] == ["4", "0", "4"]
+    assert "ms a picture" in told and "sample of 40" in told
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.png"]
+
+
+def test_the_plan_of_counts_is_the_bake_of_counts(config: PrepareConfig) -> None:
+    estimate.run(config)
+    assert bake.run(config, ["--runner=FnApiRunner"]) == 0
+    baked = manifest.load(config.output_dir)
+    assert baked.split("train").originals == (20, 8)
+    assert baked.split("train").copies == (0, 12)
+
+
+def test_rejects_in_the_sample_are_told(
+    config: PrepareConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(config.input_dir) / "apu" / "bad.jpg").write_bytes(b"no")
+    estimate.run(config)
+    assert "1 of the sample are no pictures" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.jpg").write_bytes(b"no")
+    with pytest.raises(UsageError, match="none of 2 sampled files"):
+        estimate.run(PrepareConfig(str(tmp_path), str(tmp_path / "out")))
