@@ -99,7 +99,7 @@ def summary(
     yield ""
     yield from _facts({f"digest {name}": digest for name, digest in found.digests.items()})
     yield ""
-    yield from _facts({f"config {name}": _show(value) for name, value in found.config.items()})
+    yield from _facts({f"config {name}": show_value(value) for name, value in found.config.items()})
 
 
 def describe_image(spec: ImageSpec) -> str:
@@ -266,12 +266,14 @@ def _facts(pairs: dict[str, str]) -> Iterable[str]:
     return (f"{name.ljust(width)}  {value}" for name, value in pairs.items())
 
 
-def _show(value: object) -> str:
+def show_value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_show(item)}" for name, item in value.items())
+        return ", ".join(f"{name}={show_value(item)}" for name, item in value.items())
     if isinstance(value, list):
         pairs = value and all(isinstance(item, list) for item in value)
-        shown = [":".join(map(_show, item)) for item in value] if pairs else map(_show, value)
+        shown = (
+            [":".join(map(show_value, item)) for item in value] if pairs else map(show_value, value)
+        )
         return ", ".join(shown) or "none"
     return "none" if value is None else str(value)
 

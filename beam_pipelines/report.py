@@ -1,0 +1,339 @@
+"""The report of a bake: one self-contained page and a picture of the class balance.
+
+Written by the process that started the bake, after it: workers import none of this.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import Markup
+
+from beam_pipelines import report_pictures, report_tables, storage
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.facts import SourceFile
+from beam_pipelines.report_pictures import ReadSource, Strip, Thumbnails
+from beam_pipelines.report_tables import ClassRow, EqualSet, Group
+from tfrecords import html, inspect, ledger, manifest, samples
+from tfrecords.manifest import Manifest
+from tfrecords.samples import OpenShard, Samples
+from tfrecords.schema import TRAIN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE = "index.html"
+PLAN_PAGE = "plan.html"
+BALANCE_PNG = "class_balance.png"
+DIRECTORY = "report"
+
+# Beyond these the page would pass 3 MB, and nobody looks at the hundredth reject.
+MAX_SAMPLE_CLASSES = 160
+MAX_REJECTS = 24
+MAX_SETS = 12
+MAX_GROUPS = 12
+MAX_GROUP_MEMBERS = 6
+MAX_PAIRS = 12
+_MAX_NAMED_ROWS = 500
+
+# Source: Pillow's handbook, "Concepts: modes".
+_MODE_NAMES = {
+    "1": "black and white",
+    "CMYK": "print colours",
+    "I;16": "16-bit grey",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGBA": "with alpha",
+}
+
+
+class LeakPair(Protocol):
+    """A held-out picture and the train picture nearest to it: keys, and their distance."""
+
+    @property
+    def held_out(self) -> str: ...
+    @property
+    def train(self) -> str: ...
+    @property
+    def distance(self) -> float: ...
+
+
+class LeakMeter(Protocol):
+    """How much a split gives away: what `ReportInputs.leaks` must have.
+
+    Attributes:
+      split: the held-out split that was measured.
+      pictures: how many of its pictures were compared with train pictures of their class.
+      near: how many of them are suspiciously near to one.
+      random_near: how many would be after a random split, or None if that was not measured.
+      pairs: the nearest pairs, nearest first.
+    """
+
+    @property
+    def split(self) -> str: ...
+    @property
+    def pictures(self) -> int: ...
+    @property
+    def near(self) -> int: ...
+    @property
+    def random_near(self) -> int | None: ...
+    @property
+    def pairs(self) -> Sequence[LeakPair]: ...
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made from.
+
+    Attributes:
+      output_dir: of the data set; a local path or a URL that Beam reads.
+      manifest: of the data set, or what it will be.
+      sources: the ledger, columns of `tfrecords.ledger.SCHEMA`, in key order.
+      read_source: returns the bytes of a source by its key, raising OSError or KeyError; None
+        if sources cannot be read any more, and then only kept pictures are shown.
+      leaks: what the leak meter says, or None if it did not run.
+      timings: stage → seconds, in order; never part of anything digested.
+      notes: what the bake had to say.
+      plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
+    """
+
+    output_dir: str
+    manifest: Manifest
+    sources: pa.Table
+    read_source: ReadSource | None = None
+    leaks: LeakMeter | None = None
+    timings: Mapping[str, float] | None = None
+    notes: Sequence[str] = ()
+    plan_only: bool = False
+
+    def __post_init__(self) -> None:
+        missing = set(ledger.SCHEMA.names) - set(self.sources.column_names)
+        if missing:
+            raise ValueError(f"sources lack the columns {sorted(missing)}")
+
+
+def write(inputs: ReportInputs) -> str:
+    """Writes `report/index.html` and `report/class_balance.png`; returns the page's path.
+
+    Raises:
+      DamagedRecordError: a shard with a picture to show is damaged.
+      OSError: a shard cannot be read.
+      BakeError: a file cannot be written.
+    """
+    # matplotlib costs half a second and 60 MB.
+    from tfrecords import balance_figure, plots
+
+    rows = report_tables.class_rows(inputs.manifest, inputs.sources)
+    balance = balance_figure.balance_figure(inputs.manifest, _left_out(rows))
+    directory = storage.join(inputs.output_dir, DIRECTORY)
+    storage.make_directory(directory)
+    storage.write_bytes(storage.join(directory, BALANCE_PNG), plots.to_png(balance))
+    path = storage.join(directory, PLAN_PAGE if inputs.plan_only else PAGE)
+    storage.write_bytes(path, page(inputs, rows, balance).encode())
+    return path
+
+
+def write_for(
+    config: PrepareConfig, seconds: Mapping[str, float], rows: Sequence[SourceFile] = ()
+) -> str:
+    """Writes the report of a finished bake and returns the page's path.
+
+    Args:
+      config: of the bake.
+      seconds: stage → how long it took.
+      rows: the sources in key order, to show those that are in no shard; may be empty.
+    """
+    found = manifest.load(config.output_dir)
+    table = ledger.read(config.output_dir)
+    reader = _reader(rows) if rows else None
+    return write(ReportInputs(config.output_dir, found, table, reader, timings=seconds))
+
+
+def _reader(rows: Sequence[SourceFile]) -> ReadSource:
+    from beam_pipelines import sources
+
+    def read(key: str) -> bytes:
+        index = bisect.bisect_left(rows, key, key=lambda row: row.key)
+        if index == len(rows) or rows[index].key != key:
+            raise KeyError(key)
+        return sources.read(rows[index])
+
+    return read
+
+
+def page(inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure) -> str:
+    """Returns the text of the page."""
+    from tfrecords import plots
+
+    found, table = inputs.manifest, inputs.sources
+    open_shard = None if inputs.plan_only else _opener(inputs.output_dir)
+    thumbnails = Thumbnails(found, table, open_shard, inputs.read_source)
+    context = {
+        "inputs": inputs,
+        "manifest": found,
+        "train": found.split(TRAIN),
+        "image": inspect.describe_image(found.image),
+        "order": [rows[label] for label in _by_size(rows)[:_MAX_NAMED_ROWS]],
+        "rows_cut": len(rows) > _MAX_NAMED_ROWS,
+        "mode_names": _MODE_NAMES,
+        "by_name": bool(found.config.get("group_by")),
+        **_extremes(rows),
+        "warnings": report_tables.warnings_of(found, rows),
+        "balance": plots.to_svg(
+            balance, "balance", "Sources found and records to train on, for each class"
+        ),
+        "sizes": _size_figures(found, table),
+        "formats": report_tables.format_rows(table),
+        "timings": _timings(inputs),
+        "facts": _facts(found),
+    }
+    context |= _sample_section(found, table, rows, open_shard)
+    context |= _reject_section(table, thumbnails)
+    context |= _duplicate_section(table, thumbnails)
+    context |= _leak_section(inputs.leaks, thumbnails)
+    return html.render("beam_pipelines", "report.html.j2", context)
+
+
+def _opener(output_dir: str) -> OpenShard:
+    return lambda name: storage.open_read(storage.join(output_dir, name))
+
+
+def _left_out(rows: Sequence[ClassRow]) -> dict[str, list[int]]:
+    return {
+        "capped": [row.capped for row in rows],
+        "duplicate": [row.duplicates for row in rows],
+        "rejected": [row.rejected for row in rows],
+    }
+
+
+def _by_size(rows: Sequence[ClassRow]) -> list[int]:
+    return sorted(range(len(rows)), key=lambda label: (-rows[label].found, label))
+
+
+def _extremes(rows: Sequence[ClassRow]) -> dict[str, int]:
+    """Returns the largest class and the smallest that is not empty, before and after."""
+    found = [row.found for row in rows if row.found] or [1]
+    train = [row.train for row in rows if row.train] or [1]
+    return {
+        "largest_found": max(found),
+        "smallest_found": min(found),
+        "largest_train": max(train),
+        "smallest_train": min(train),
+    }
+
+
+def _size_figures(found: Manifest, table: pa.Table) -> list[tuple[str, Markup, str]]:
+    from beam_pipelines import report_figures
+    from tfrecords import plots
+
+    known = table.filter((pc.field("width") > 0) & (pc.field("height") > 0))
+    if not len(known):
+        return []
+    widths, heights = (known[name].to_numpy() for name in ("width", "height"))
+    spec = found.image
+    scales = np.sqrt(widths.astype(float) * heights / (spec.width * spec.height))
+    enlarged = float(np.mean(scales < 1))
+    shape = report_figures.size_figure(widths, heights, spec)
+    scale = report_figures.scale_figure(scales)
+    return [
+        (
+            "Width and height",
+            plots.to_svg(shape, "sizes", "Sources by width and height"),
+            f"Half of them are wider than {np.median(widths):,.0f} and half higher than "
+            f"{np.median(heights):,.0f} pixels.",
+        ),
+        (
+            "Larger or smaller than the records",
+            plots.to_svg(scale, "scales", "Sources by size relative to records"),
+            f"{html.percent(enlarged)} of the pictures were enlarged: "
+            "a smaller --image_size loses nothing of these.",
+        ),
+    ]
+
+
+def _timings(inputs: ReportInputs) -> list[tuple[str, float, float]]:
+    """Returns (stage, seconds, share of the longest)."""
+    seconds = inputs.timings or {}
+    longest = max(seconds.values(), default=0) or 1
+    return [(stage, value, value / longest) for stage, value in seconds.items()]
+
+
+def _facts(found: Manifest) -> dict[str, list[tuple[str, str]]]:
+    return {
+        "config": [(name, inspect.show_value(value)) for name, value in found.config.items()],
+        "digests": list(found.digests.items()),
+    }
+
+
+def _sample_section(
+    found: Manifest, table: pa.Table, rows: Sequence[ClassRow], open_shard: OpenShard | None
+) -> dict[str, object]:
+    if open_shard is None:
+        return {"strips": [], "unshown": 0, "tile": 0}
+    chosen = samples.read_samples(
+        found, table, open_shard, TRAIN, report_pictures.TILES, report_pictures.COPIES
+    )
+    order = _by_size(rows)
+    shown = order
+    if len(order) > MAX_SAMPLE_CLASSES:
+        half = MAX_SAMPLE_CLASSES // 2
+        shown = order[:half] + order[-half:]
+    side = report_pictures.tile_side(len(shown))
+    strips = [(rows[label], _strip(chosen[label], found, side)) for label in shown]
+    return {
+        "strips": strips,
+        "unshown": len(order) - len(shown),
+        "tile": min(side, report_pictures.SHOWN_TILE),
+    }
+
+
+def _strip(of_class: Samples, found: Manifest, side: int) -> Strip | None:
+    return report_pictures.strip(of_class, found.image, side)
+
+
+def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
+    rejected = report_tables.rejects(table)
+    keys, reasons = (rejected[name].to_pylist() for name in ("key", "reason"))
+    indices = report_pictures.choose(keys, [reason or "" for reason in reasons], MAX_REJECTS)
+    shown = rejected.take(pa.array(indices, pa.int64())).to_pylist()
+    uris = thumbnails.of(row["key"] for row in shown)
+    return {
+        "reasons": report_tables.reason_rows(rejected),
+        "rejects": sorted(shown, key=lambda row: row["key"] not in uris),
+        "reject_count": len(rejected),
+        "reject_thumbnails": uris,
+    }
+
+
+def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
+    sets = report_tables.equal_sets(table)
+    conflicts = [equal for equal in sets if equal.conflict]
+    plain = [equal for equal in sets if not equal.conflict]
+    groups = report_tables.groups(table, MAX_GROUPS)
+    shown = [*conflicts[:MAX_SETS], *plain[:MAX_SETS]]
+    return {
+        "conflicts": conflicts,
+        "equal_sets": plain,
+        "max_sets": MAX_SETS,
+        "groups": groups,
+        "max_members": MAX_GROUP_MEMBERS,
+        "thumbnails": thumbnails.of(_keys(shown, groups.shown)),
+    }
+
+
+def _leak_section(leaks: LeakMeter | None, thumbnails: Thumbnails) -> dict[str, object]:
+    pairs = list(leaks.pairs[:MAX_PAIRS]) if leaks else []
+    keys = [key for pair in pairs for key in (pair.held_out, pair.train)]
+    return {"leaks": leaks, "pairs": pairs, "pair_thumbnails": thumbnails.of(keys)}
+
+
+def _keys(sets: Sequence[EqualSet], groups: Sequence[Group]) -> list[str]:
+    keys = [equal.shown for equal in sets]
+    return keys + [key for group in groups for key in group.keys[:MAX_GROUP_MEMBERS]]

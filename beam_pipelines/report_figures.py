@@ -1,0 +1,111 @@
+"""The figures of a bake's report. Imports matplotlib: import it where a report is written."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from tfrecords import plots
+from tfrecords.schema import ImageSpec
+
+# More points than this melt into one another, and weigh on the page.
+_MAX_POINTS = 400
+_TICKS = np.array([1, 2, 5])
+
+
+def size_figure(widths: np.ndarray, heights: np.ndarray, spec: ImageSpec) -> Figure:
+    """Returns the figure of source sizes, width against height, both on a log scale.
+
+    Args:
+      widths, heights: int[n] pixels, n at least 1.
+      spec: of the records; its size is marked.
+    """
+    with plots.style():
+        figure, (axes,) = plots.figure(height=3.9)
+        axes.set(xscale="log", yscale="log")
+        if len(widths) > _MAX_POINTS:
+            _density(axes, widths, heights)
+        else:
+            axes.plot(widths, heights, "o", color=plots.BLUE, alpha=0.45, markersize=4, mew=0)
+        _mark_target(axes, spec)
+        low = min(widths.min(), heights.min(), spec.width, spec.height) / 1.25
+        high = max(widths.max(), heights.max(), spec.width, spec.height) * 1.25
+        for axis in (axes.xaxis, axes.yaxis):
+            _pixel_ticks(axis, low, high)
+        axes.set(
+            xlim=(low, high), ylim=(low, high), xlabel="width, pixels", ylabel="height, pixels"
+        )
+        axes.plot([low, high], [low, high], color=plots.GRID, linewidth=1, zorder=0)
+        axes.set_aspect("equal")
+        plots.legend(axes)
+    return figure
+
+
+def _density(axes: Axes, widths: np.ndarray, heights: np.ndarray) -> None:
+    fade = LinearSegmentedColormap.from_list(
+        "fade", [(*to_rgb(plots.BLUE), 0.18), (*to_rgb(plots.BLUE), 1.0)]
+    )
+    axes.hexbin(
+        widths, heights, xscale="log", yscale="log", gridsize=32, mincnt=1,
+        norm=LogNorm(1), cmap=fade, linewidths=0,
+    )  # fmt: skip
+
+
+def _mark_target(axes: Axes, spec: ImageSpec) -> None:
+    label = f"records, {spec.width}×{spec.height}"
+    if not spec.fixed_size:
+        label = f"records, short side {spec.height}"
+    axes.plot(
+        [spec.width], [spec.height], "o", color=plots.VERMILLION, markersize=7, label=label,
+        markerfacecolor="none", markeredgewidth=2,
+    )  # fmt: skip
+
+
+def _pixel_ticks(axis: object, low: float, high: float) -> None:
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = (decades[:, None] * _TICKS).ravel()
+    if high / low > 200:
+        ticks = decades
+    axis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= high)]))  # type: ignore[attr-defined]
+    axis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))  # type: ignore[attr-defined]
+
+
+def scale_figure(scales: np.ndarray) -> Figure:
+    """Returns the histogram of how much larger sources are than records.
+
+    Args:
+      scales: float[n] above 0; side of the source by side of the record, n at least 1.
+    """
+    logs = np.clip(np.log2(scales), -_MAX_DOUBLINGS, _MAX_DOUBLINGS)
+    low, high = min(np.floor(logs.min()), -1), max(np.ceil(logs.max()), 1)
+    with plots.style():
+        figure, (axes,) = plots.figure(height=3.9)
+        axes.hist(
+            [logs[logs >= 0], logs[logs < 0]],
+            np.arange(low, high + 0.01, 0.25).tolist(),
+            stacked=True,
+            color=[plots.BLUE, plots.ORANGE],
+            label=["made smaller", "enlarged"],
+        )
+        axes.axvline(0, color=plots.MUTED, linewidth=1)
+        step = max(1, round((high - low) / 8))
+        ticks = [t for t in range(-_MAX_DOUBLINGS, _MAX_DOUBLINGS + 1, step) if low <= t <= high]
+        axes.set_xticks(ticks, [_times(tick) for tick in ticks])
+        axes.set(xlabel="side of the source, in sides of a record", ylabel="sources")
+        axes.grid(visible=False, axis="x")
+        plots.count_axis(axes, "y")
+        plots.legend(axes)
+    return figure
+
+
+# Outliers beyond 64 times larger or smaller are counted at the ends. Divisible by 1, 2 and 3,
+# so that the tick at 1× is always there.
+_MAX_DOUBLINGS = 6
+
+
+def _times(doublings: int) -> str:
+    return f"{2**doublings}×" if doublings >= 0 else f"1/{2**-doublings}×"
