@@ -1,8 +1,12 @@
-"""Augmentation of whole batches of uint8 pixels, seeded by (seed, epoch, position).
+"""Augmentation of whole batches of pixels, seeded by (seed, epoch, position).
 
-Every geometric change of a picture is one affine map, every change of colour one 3×4 matrix:
+Every geometric change of a picture is one affine map, every change of colour one 4×3 matrix:
 a batch is resampled once and multiplied once, however many augmentations are on. Keras' own
 layers work picture by picture, which on two cores costs more than the training step.
+
+Measured on 2 cores at 224 pixels, ms a picture: decode 1.9; flip and crop 0.8, with colour
+1.2; any rotation or RandAugment 2, since a general affine map is resampled at a third of the
+speed of an upright one.
 """
 
 from __future__ import annotations
@@ -64,43 +68,42 @@ class Augmenter:
           uint8[B, H, W, 3], int32[B], float32[B].
         """
         draw = Draw(seed, images.shape[0])
-        height, width = images.shape[1:3]
         policy = _randaugment(draw, self.magnitude) if "randaugment" in self.names else None
-        images = self._move(images, draw, policy, height, width)
-        images = self._recolor(images, draw, policy)
+        images = self._recolor(self._move(images, draw, policy), draw, policy)
+        if images.dtype != tf.uint8:
+            images = tf.cast(images + 0.5, tf.uint8)  # The cast floors.
+        if policy is not None:
+            images = policy.tones(images)
         if "cutout" in self.names:
             images = _cutout(images, draw)
         return self._mix(images, labels, draw)
 
-    def _move(
-        self, images: tf.Tensor, draw: Draw, policy: Policy | None, height: int, width: int
-    ) -> tf.Tensor:
-        """Flip, crop, rotate and RandAugment's geometry, as one resampling."""
+    def _move(self, images: tf.Tensor, draw: Draw, policy: Policy | None) -> tf.Tensor:
+        """Flip, crop, rotate and RandAugment's geometry, as one resampling.
+
+        Returns uint8, or float32 in 0 to 255 where that comes for free.
+        """
+        height, width = images.shape[1:3]
         flipped = draw.coin("flip") if "flip" in self.names else None
-        turns = "rotate" in self.names or policy is not None
-        if "crop" not in self.names and not turns:
+        crops, rotates = "crop" in self.names, "rotate" in self.names
+        if not (crops or rotates or policy):
             return images if flipped is None else _flip(images, flipped)
-        box = _crop_boxes(draw, self.crop_scale) if "crop" in self.names else _whole(draw)
-        if not turns:
-            return _crop_and_flip(images, box, flipped, height, width)
-        angle = _zeros(draw)
-        if "rotate" in self.names:
-            angle = draw.uniform("rotate", -1, 1) * math.radians(self.rotate_degrees)
+        box = _crop_boxes(draw, self.crop_scale) if crops else _whole(draw)
         maps = _crop_map(box, flipped, height, width)
-        maps = maps @ _centred(_rotation(angle), height, width)
-        if policy is not None:
-            maps = maps @ _centred(policy.geometry(height, width), height, width)
+        if not (rotates or policy):
+            return _resample_upright(images, maps)
+        if rotates:
+            angle = draw.uniform("rotate", -1, 1) * math.radians(self.rotate_degrees)
+            maps @= _centred(_rotation(angle), height, width)
+        if policy:
+            maps @= _centred(policy.geometry(height, width), height, width)
         return _resample(images, maps)
 
     def _recolor(self, images: tf.Tensor, draw: Draw, policy: Policy | None) -> tf.Tensor:
-        matrices = []
-        if "color" in self.names:
-            matrices.append(_color_jitter(images, draw))
-        if policy is not None:
-            matrices.append(policy.color(images))
-        if matrices:
-            images = _apply_color(images, matrices)
-        return images if policy is None else policy.tones(images)
+        matrices = [_color_jitter(draw)] if "color" in self.names else []
+        if policy:
+            matrices.append(policy.color())
+        return _apply_color(images, matrices) if matrices else images
 
     def _mix(
         self, images: tf.Tensor, labels: tf.Tensor, draw: Draw
@@ -203,10 +206,10 @@ class Policy:
         )
         return _rotation(self.of("rotate") * math.radians(30)) @ moved
 
-    def color(self, images: tf.Tensor) -> tf.Tensor:
+    def color(self) -> tf.Tensor:
         """Returns float32[B, 4, 3]: brightness, contrast and saturation by up to ±90%."""
         factors = [1 + 0.9 * self.of(name) for name in ("brightness", "contrast", "saturation")]
-        return _color_matrix(images, *factors)
+        return _color_matrix(*factors)
 
     def tones(self, images: tf.Tensor) -> tf.Tensor:
         """Returns uint8 images, some posterised to 4 bits or solarised above a threshold."""
@@ -252,16 +255,6 @@ def _crop_boxes(draw: Draw, smallest: float) -> tf.Tensor:
 
 def _whole(draw: Draw) -> tf.Tensor:
     return tf.tile([[0.0, 0.0, 1.0, 1.0]], [draw.batch, 1])
-
-
-def _zeros(draw: Draw) -> tf.Tensor:
-    return tf.zeros([draw.batch])
-
-
-def _crop_and_flip(
-    images: tf.Tensor, box: tf.Tensor, flipped: tf.Tensor | None, height: int, width: int
-) -> tf.Tensor:
-    return _resample(images, _crop_map(box, flipped, height, width))
 
 
 def _crop_map(box: tf.Tensor, flipped: tf.Tensor | None, height: int, width: int) -> tf.Tensor:
@@ -310,21 +303,32 @@ def _resample(images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _color_jitter(images: tf.Tensor, draw: Draw) -> tf.Tensor:
+def _resample_upright(images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+    """Returns float32[B, H, W, 3]; as `_resample` for maps that only scale, shift and flip.
+
+    Positions outside are moved to the nearest pixel's centre: half a pixel at most.
+    """
+    batch, height, width, _ = images.shape
+    scale_x, shift_x, scale_y, shift_y = maps[:, 0, 0], maps[:, 0, 2], maps[:, 1, 1], maps[:, 1, 2]
+    ends = [shift_y, shift_x, shift_y + scale_y * (height - 1), shift_x + scale_x * (width - 1)]
+    sides = [max(1, height - 1), max(1, width - 1)] * 2
+    boxes = tf.stack([end / side for end, side in zip(ends, sides, strict=True)], axis=1)
+    boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+    return tf.image.crop_and_resize(images, boxes, tf.range(batch), (height, width))
+
+
+def _color_jitter(draw: Draw) -> tf.Tensor:
     low, high = 1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH
     factors = [draw.uniform(name, low, high) for name in ("brightness", "contrast", "saturation")]
-    return _color_matrix(images, *factors)
+    return _color_matrix(*factors)
 
 
-def _color_matrix(
-    images: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor
-) -> tf.Tensor:
+def _color_matrix(brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
     """Returns float32[B, 4, 3]: [r, g, b, 1] @ matrix is the new colour.
 
-    Brightness scales all; contrast scales the distance from the picture's mean luma,
-    saturation that from each pixel's luma.
+    Brightness scales all; contrast scales the distance from middle grey, saturation that from
+    each pixel's luma.
     """
-    del images
     identity = tf.eye(3)
     luma = tf.tile(tf.constant(_LUMA)[:, None], [1, 3])
     saturation = saturation[:, None, None]
@@ -335,16 +339,15 @@ def _color_matrix(
 
 
 def _apply_color(images: tf.Tensor, matrices: list[tf.Tensor]) -> tf.Tensor:
+    """Returns float32[B, H, W, 3] in 0 to 255: the matrices' product applied to each pixel."""
     total = matrices[0]
     for matrix in matrices[1:]:
         offset = total[:, 3:] @ matrix[:, :3] + matrix[:, 3:]
         total = tf.concat([total[:, :3] @ matrix[:, :3], offset], axis=1)
     batch, height, width, _ = images.shape
     flat = tf.cast(tf.reshape(images, [batch, height * width, 3]), tf.float32)
-    colored = tf.matmul(flat, total[:, :3]) + (total[:, 3:] + 0.5)
-    # The cast to uint8 floors, so half was added above.
-    colored = tf.cast(tf.clip_by_value(colored, 0.0, 255.0), tf.uint8)
-    return tf.reshape(colored, images.shape)
+    colored = tf.matmul(flat, total[:, :3]) + total[:, 3:]
+    return tf.reshape(tf.clip_by_value(colored, 0.0, 255.0), images.shape)
 
 
 def _cutout(images: tf.Tensor, draw: Draw) -> tf.Tensor:

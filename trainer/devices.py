@@ -149,7 +149,9 @@ def _strategy(distribute: str, gpus: int) -> tf.distribute.Strategy:
         raise UsageError(
             "--distribute=mirrored needs two devices or more; TensorFlow sees one CPU and no GPU"
         )
-    return tf.distribute.MirroredStrategy(logical)
+    # Collectives on logical CPUs mix up the sums of normalisation and of gradients.
+    reduce = tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(logical, cross_device_ops=reduce)
 
 
 def _compute_capability(gpu: tf.config.PhysicalDevice) -> tuple[int, int] | None:

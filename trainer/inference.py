@@ -10,8 +10,12 @@ from trainer.metrics import Predictions
 
 
 def predictor(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """Returns the model as a compiled function for evaluation, uint8 or float pixels → logits."""
-    return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    """Returns the model as a compiled function: uint8[n, height, width, 3] → logits.
+
+    Traced once for every n.
+    """
+    pixels = tf.TensorSpec(model.input_shape, tf.uint8)
+    return tf.function(lambda images: model(images, training=False), input_signature=[pixels])
 
 
 def predict(

@@ -19,6 +19,7 @@ import tensorflow as tf
 from tfrecords import manifest as manifests
 from trainer import (
     augment,
+    autobatch,
     checkpoints,
     data,
     devices,
@@ -36,7 +37,7 @@ from trainer.checkpoints import Checkpoint
 from trainer.data import Batch
 from trainer.devices import Devices
 from trainer.errors import TrainerError
-from trainer.flags import TrainConfig
+from trainer.flags import AUTO_BATCH, TrainConfig
 from trainer.history import less_is_better
 from trainer.progress import Progress
 from trainer.rundir import Row, RunDir
@@ -70,12 +71,51 @@ class RunResult:
 
 @dataclass
 class Meter:
-    """What an epoch has come to so far; saved with a checkpoint, so that no part is lost."""
+    """What an epoch has come to so far; saved with a checkpoint, so that no part is lost.
+
+    Attributes:
+      tally: of all its steps.
+      pictures: done.
+      seconds: spent on them.
+      timed_pictures, timed_seconds: without each process's first step, which compiles.
+      waited: of the timed seconds, those spent waiting for input.
+    """
 
     tally: Tally
     pictures: int = 0
     seconds: float = 0.0
+    timed_pictures: int = 0
+    timed_seconds: float = 0.0
     waited: float = 0.0
+
+    def add(self, tallies: Sequence[Tally], waited: float, seconds: float, *, timed: bool) -> int:
+        """Adds the steps of an execution and returns their number of pictures."""
+        pictures = round(sum(float(np.sum(tally.actual)) for tally in tallies))
+        for tally in tallies:
+            self.tally = steps.add_tallies(self.tally, tally)
+        self.pictures += pictures
+        self.seconds += seconds
+        if timed:
+            self.timed_pictures += pictures
+            self.timed_seconds += seconds
+            self.waited += waited
+        return pictures
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second."""
+        if not self.timed_seconds:
+            return self.pictures / max(1e-9, self.seconds)
+        return self.timed_pictures / self.timed_seconds
+
+    @property
+    def input_wait(self) -> float:
+        """Fraction of the time spent waiting for input."""
+        return self.waited / self.timed_seconds if self.timed_seconds else 0.0
+
+    def counters(self) -> dict[str, float]:
+        """Returns everything but the tally, for a checkpoint."""
+        return {k: v for k, v in vars(self).items() if k != "tally"}
 
 
 @dataclass
@@ -88,6 +128,7 @@ class State:
     step: int = 0
     history: tuple[Row, ...] = ()
     stop: bool = False
+    compiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +192,8 @@ def prepare(config: TrainConfig) -> Task:
     )
     _check_counts(train, validation)
     found = devices.set_up(config)
-    config = config.with_batch_size(config.fixed_batch_size)
-    directory = rundir.claim(
-        config, manifest, found, selection, train.size, config.fixed_batch_size
-    )
+    config = config.with_batch_size(_batch_size(config, train, found))
+    directory = rundir.claim(config, manifest, found, selection, train.size)
     per_epoch = data.steps_per_epoch(train, config.fixed_batch_size)
     return Task(config, train, validation, found, directory, per_epoch)
 
@@ -192,7 +231,9 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(f"--cache={config.cache} holds about {cost / 1e6:,.0f} MB in memory")
-    if state.epoch or state.step:
+    if state.epoch == config.epochs:
+        lines.append("already trained: only the results are written again")
+    elif state.epoch or state.step:
         lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
     return "\n".join(lines)
 
@@ -222,20 +263,17 @@ def _train(task: Task, state: State, progress: Progress) -> str:
 def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: Progress) -> None:
     """Trains from the state's step to the end of its epoch, or until told to stop."""
     every = task.config.checkpoint_steps
-    meter = state.meter
     while state.step < task.steps and not state.stop:
         started = time.monotonic()
         batch = _next(task, batches)
-        fetched = time.monotonic()
-        tally = _execute(task, state, batch)
-        meter.waited += fetched - started
-        meter.seconds += time.monotonic() - started
-        pictures = round(float(np.sum(tally.actual)))
-        meter.tally = steps.add_tallies(meter.tally, tally)
-        meter.pictures += pictures
+        waited = time.monotonic() - started
+        tallies = _execute(task, state, batch)
+        seconds = time.monotonic() - started
+        pictures = state.meter.add(tallies, waited, seconds, timed=state.compiled)
+        state.compiled = True
         before = state.step
-        state.step += 1 if task.config.steps_per_execution == 1 else int(batch.labels.shape[0])
-        progress.update(pictures, float(tally.loss) / max(1, pictures))
+        state.step += len(tallies)
+        progress.update(pictures, sum(float(tally.loss) for tally in tallies) / max(1, pictures))
         if every and state.step // every > before // every and state.step < task.steps:
             _save(task, state)
 
@@ -324,26 +362,28 @@ def _next(task: Task, batches: Iterator[Batch]) -> Batch:
         raise data.explain(error, task.train) from error
 
 
-def _execute(task: Task, state: State, batch: Batch) -> Tally:
-    """Runs the step and brings its tally to the host, which waits for the device."""
+def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
+    """Runs an execution and brings its steps' tallies to the host, which waits for the device."""
     try:
-        tally = Tally(*(np.asarray(part) for part in state.stepper.run(batch)))
+        tallies = steps.to_host(state.stepper.run(batch))
     except tf.errors.ResourceExhaustedError as error:
         raise TrainerError(
             f"out of memory at --batch_size={task.config.batch_size}: use a smaller one, "
             "--batch_size=auto, or --grad_accum to compute the same batch in parts"
         ) from error
-    if not math.isfinite(tally.loss):
-        raise _diverged(task, state, f"the loss became {float(tally.loss)}")
-    return tally
+    for number, tally in enumerate(tallies):
+        if not math.isfinite(tally.loss):
+            raise _diverged(task, state, f"the loss became {float(tally.loss)}", number)
+    return tallies
 
 
-def _diverged(task: Task, state: State, what: str) -> TrainerError:
+def _diverged(task: Task, state: State, what: str, ahead: int = 0) -> TrainerError:
     last = task.directory.store.latest()
     kept = f"the checkpoint of step {last.global_step} is kept" if last else "no checkpoint yet"
+    step = _global_step(task, state) + ahead + 1
     return TrainerError(
-        f"{what} at step {_global_step(task, state) + 1} (epoch {state.epoch + 1}); {kept}. Start "
-        "anew with a lower --learning_rate, a longer --warmup_epochs or --clip_norm=1"
+        f"{what} at step {step} (epoch {state.epoch + 1}); {kept}. Start anew with a lower "
+        "--learning_rate, a longer --warmup_epochs or --clip_norm=1"
     )
 
 
@@ -359,8 +399,8 @@ def _row(task: Task, state: State, evaluation: metrics.Evaluation) -> Row:
         "val_macro_f1": evaluation.macro_f1,
         "val_balanced_accuracy": evaluation.balanced_accuracy,
         "learning_rate": state.stepper.learning_rate,
-        "images_per_second": round(meter.pictures / max(1e-9, meter.seconds), 1),
-        "input_wait": round(meter.waited / max(1e-9, meter.seconds), 4),
+        "images_per_second": round(meter.rate, 1),
+        "input_wait": round(meter.input_wait, 4),
         "val_head": evaluation.head,
         "val_medium": evaluation.medium,
         "val_tail": evaluation.tail,
@@ -401,7 +441,7 @@ def _checkpoint(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Chec
         arrays=arrays | tally,
         history=state.history,
         fingerprint=task.directory.fingerprint,
-        extra={"pictures": meter.pictures, "seconds": meter.seconds, "waited": meter.waited},
+        extra=meter.counters(),
     )
 
 
@@ -438,6 +478,17 @@ def _result(task: Task, state: State, status: str) -> RunResult:
         best=state.history[best - 1] if best else {},
         run_dir=task.directory.path,
     )
+
+
+def _batch_size(config: TrainConfig, train: Source, found: Devices) -> int:
+    """Returns --batch_size, for auto the one found when the run began."""
+    if config.batch_size != AUTO_BATCH:
+        return config.fixed_batch_size
+    stored = rundir.stored_config(config.run_dir) if config.resume else None
+    if stored is not None:
+        return int(stored["flags"]["batch_size"])
+    classes = len(train.selection.classes)
+    return autobatch.find(config, train.size, classes, train.records, found.kind == "gpu")
 
 
 def _check_counts(train: Source, validation: Source) -> None:

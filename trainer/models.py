@@ -10,7 +10,9 @@ import difflib
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
+import os
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,13 +141,12 @@ def load_matching_weights(model: keras.Model, path: str) -> int:
     if not Path(path).is_file():
         raise TrainerError(f"--weights: no file {path}; give none, imagenet or a file")
     try:
-        if path.endswith(".keras"):
-            loaded = _copy_matching(keras.saving.load_model(path, compile=False), model)
-        else:
-            before = [np.array(v.value) for v in model.variables]
+        before = [np.array(v.numpy()) for v in model.variables]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of each layer that does not fit.
             model.load_weights(path, skip_mismatch=True)
-            after = (np.array(v.value) for v in model.variables)
-            loaded = sum(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        after = (v.numpy() for v in model.variables)
+        loaded = sum(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0]
         raise TrainerError(f"--weights: cannot load {path}: {first}") from error
@@ -204,8 +205,11 @@ def load_run(run_dir: str | Path, which: str = "best") -> LoadedRun:
 
 
 def model_state(model: keras.Model) -> dict[str, keras.Variable]:
-    """Returns every variable of a model by a name that is unique and stable."""
-    return {f"model/{i:04d}/{v.path}": v for i, v in enumerate(_all_variables(model))}
+    """Returns every variable of a model, dropout's random state too, by a stable name.
+
+    By position, not by path: Keras numbers layers on through a process, so paths differ.
+    """
+    return {f"model/{i:04d}/{v.name}": v for i, v in enumerate(model.variables)}
 
 
 def check_source(run: LoadedRun, manifest: Manifest) -> Selection:
@@ -218,11 +222,6 @@ def check_source(run: LoadedRun, manifest: Manifest) -> Selection:
     if missing:
         raise TrainerError(f"the data set has no class {missing[0]!r}, which the run knows")
     return selections.select(manifest, manifest.splits[0].name, classes=run.selection.classes)
-
-
-def _all_variables(model: keras.Model) -> Sequence[keras.Variable]:
-    """Weights and the state of dropout's random generators."""
-    return list(model.variables)
 
 
 def _without_weights(config: TrainConfig) -> TrainConfig:
@@ -310,8 +309,13 @@ def _backbone(
         first = str(error).strip().splitlines()[0]
         raise TrainerError(
             f"--weights=imagenet: cannot fetch the weights: {first}. Offline, put that file into "
-            f"{Path(keras.config.keras_home()) / 'models'} or give its path in --weights"
+            f"{_keras_home() / 'models'} or give its path in --weights"
         ) from error
+
+
+def _keras_home() -> Path:
+    """Returns where Keras keeps what it fetched."""
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
 def _preprocess(pixels: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -329,14 +333,3 @@ def _preprocess(pixels: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _plain(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
-
-
-def _copy_matching(source: keras.Model, target: keras.Model) -> int:
-    by_path = {v.path: v for v in source.variables}
-    copied = 0
-    for variable in target.variables:
-        other = by_path.get(variable.path)
-        if other is not None and other.shape == variable.shape:
-            variable.assign(other)
-            copied += 1
-    return copied

@@ -93,7 +93,7 @@ class RunDir:
 
 def claim(
     config: TrainConfig, manifest: Manifest, devices: Devices, selection: Selection,
-    size: tuple[int, int], batch_size: int,
+    size: tuple[int, int],
 ) -> RunDir:  # fmt: skip
     """Returns the run's directory, made and described by config.json.
 
@@ -105,7 +105,6 @@ def claim(
     identity = _identity(config, manifest)
     described = {
         "flags": config.to_dict(),
-        "batch_size": batch_size,
         "dataset": {"name": manifest.name, "digest": manifest.digest},
         "selection": dataclasses.asdict(selection),
         "size": size,

@@ -24,7 +24,7 @@ class Tally(NamedTuple):
     """What steps add up to; sums, so that tallies add.
 
     Attributes:
-      loss: float, sum of the pictures' losses as trained on.
+      loss: float32, sum of the pictures' losses as trained on.
       right, predicted, actual: [classes] pictures per class: hit, said, there.
     """
 
@@ -41,6 +41,7 @@ class Stepper:
       model: the network.
       optimizer: built on all its trainable variables.
       step: int64 variable, optimizer steps done.
+      run: one execution, a compiled function; stacked batches give stacked tallies.
       average: moving averages of the model's float variables by name; empty without --ema.
     """
 
@@ -103,7 +104,7 @@ class Stepper:
     def _compile(self) -> Callable[[Batch], Tally]:
         step = tf.function(self._step, jit_compile=self._config.jit_compile)
         if self._config.steps_per_execution > 1:
-            return tf.function(lambda batches: _repeat(step, batches))
+            return tf.function(lambda batches: _repeat(step, batches), reduce_retracing=True)
         if self._strategy.num_replicas_in_sync > 1:
             return tf.function(self._on_replicas)
         return step
@@ -200,13 +201,21 @@ class Stepper:
         return [tf.zeros(v.shape, v.dtype) for v in variables]
 
     def _empty_tally(self) -> Tally:
-        return empty_tally(self.model.output_shape[-1], tf.zeros)
+        classes = self.model.output_shape[-1]
+        return Tally(tf.zeros([]), *(tf.zeros([classes]) for _ in range(3)))
 
 
-def empty_tally(classes: int, zeros: Callable[..., tf.Tensor | np.ndarray] = np.zeros) -> Tally:
-    """Returns the tally of nothing."""
-    dtype = tf.float32 if zeros is tf.zeros else np.float64
-    return Tally(zeros([], dtype), *(zeros([classes], dtype) for _ in range(3)))
+def empty_tally(classes: int) -> Tally:
+    """Returns the tally of nothing, as numpy float64."""
+    return Tally(np.zeros([]), *(np.zeros([classes]) for _ in range(3)))
+
+
+def to_host(tally: Tally) -> list[Tally]:
+    """Returns the tally of each step of an execution as numpy; waits for the device."""
+    parts = [np.asarray(part) for part in tally]
+    if parts[0].ndim == 0:
+        return [Tally(*parts)]
+    return [Tally(*step) for step in zip(*parts, strict=True)]
 
 
 def add_tallies(total: Tally, part: Tally) -> Tally:
@@ -238,23 +247,11 @@ def _tally(total: tf.Tensor, logits: tf.Tensor, batch: Batch) -> Tally:
 
 
 def _repeat(step: Callable[[Batch], Tally], batches: Batch) -> Tally:
-    """Runs a step on each of the stacked batches; [steps, B, …] → their tally."""
-    classes = step.get_concrete_function(  # type: ignore[attr-defined]
-        Batch(*(tf.TensorSpec(x.shape[1:], x.dtype) for x in batches))
-    ).structured_outputs.right.shape[0]
-
-    def add(i: tf.Tensor, tally: Tally) -> tuple[tf.Tensor, Tally]:
-        part = step(Batch(*(x[i] for x in batches)))
-        return i + 1, Tally(*(a + b for a, b in zip(tally, part, strict=True)))
-
-    count = tf.shape(batches.labels)[0]
-    _, tally = tf.while_loop(
-        lambda i, _: i < count,
-        add,
-        (0, empty_tally(classes, tf.zeros)),
-        parallel_iterations=1,
-    )
-    return tally
+    """Runs a step on each of the stacked batches, [steps, B, …]; returns their tallies stacked."""
+    first = Batch(*(tf.TensorSpec(x.shape[1:], x.dtype) for x in batches))
+    outputs = step.get_concrete_function(first).structured_outputs  # type: ignore[attr-defined]
+    signature = Tally(*(tf.TensorSpec(x.shape, x.dtype) for x in outputs))
+    return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=signature)
 
 
 def _counter(name: str) -> tf.Variable:

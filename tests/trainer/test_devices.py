@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from tests import fakes
+from tests.trainer.test_flags import config
+from trainer import devices
+from trainer.errors import TrainerError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ([], "float32"),
+        ([(6, 1)], "float32"),
+        ([(7, 0)], "mixed_float16"),
+        ([(7, 5)], "mixed_float16"),
+        ([(8, 0)], "mixed_bfloat16"),
+        ([(12, 0)], "mixed_bfloat16"),
+        ([(8, 6), (7, 5)], "mixed_float16"),
+        ([(8, 6), None], "float32"),
+    ],
+)
+def test_precision_follows_the_weakest_device(
+    capabilities: list[tuple[int, int] | None], precision: str
+) -> None:
+    assert devices.choose_precision(capabilities) == precision
+
+
+def test_growth_or_a_limit_never_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    set_growth = "set_memory_growth"
+    monkeypatch.setattr(tf.config.experimental, set_growth, lambda gpu, on: calls.append(on))
+    monkeypatch.setattr(
+        tf.config,
+        "set_logical_device_configuration",
+        lambda gpu, parts: calls.append(parts[0].memory_limit),
+    )
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    devices.limit_memory([gpu, gpu], growth=True, limit_mb=0)
+    devices.limit_memory([gpu], growth=True, limit_mb=3500)
+    devices.limit_memory([gpu], growth=False, limit_mb=0)
+    assert calls == [True, True, 3500, False]
+
+
+def test_too_late_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(gpu: object, on: bool) -> None:
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", late)
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    with pytest.raises(TrainerError, match="before TensorFlow touches a device"):
+        devices.limit_memory([gpu], growth=True, limit_mb=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": "gpu"}, "TensorFlow sees no GPU"),
+        ({"gpu_memory_limit_mb": 4000}, "sees no GPU"),
+        ({"distribute": "mirrored"}, "needs two devices"),
+    ],
+)
+def test_what_is_not_there_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        devices.set_up(config(**changes))
+
+
+def test_seeds_are_never_tensorflows_unseeded_pair() -> None:
+    devices.seed_everything(0)
+    first = tf.random.uniform([4])
+    devices.seed_everything(0)
+    assert (tf.random.uniform([4]) == first).numpy().all()
+
+
+@pytest.mark.slow
+def test_mirrored_gives_the_loss_of_one_device(tmp_path: Path) -> None:
+    """On two logical CPUs, with synchronised normalisation, clipping, averages and parts."""
+    fakes.write_dataset(tmp_path / "data", {"train": (9, 7, 5), "validation": (3, 2, 2)})
+    program = Path(__file__).with_name("mirrored_program.py")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path / "data"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [float(line.split()[1]) for line in done.stdout.splitlines() if "loss" in line]
+    assert len(losses) == 4
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[3] == pytest.approx(losses[2], rel=1e-4)
+    assert losses[2] != pytest.approx(losses[0], rel=1e-4)
