@@ -50,7 +50,7 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     _clean(config, layout, bundles, outcome)
-    _report(config, progress.seconds, rows)
+    _report(config, progress.seconds, rows, outcome)
     _say(_finished(config))
     return 0
 
@@ -140,11 +140,13 @@ def _clean(
                     storage.remove(storage.join(directory, stem + suffix))
 
 
-def _report(config: PrepareConfig, seconds: dict[str, float], rows: Sequence[SourceFile]) -> None:
+def _report(
+    config: PrepareConfig, seconds: dict[str, float], rows: Sequence[SourceFile], outcome: Outcome
+) -> None:
     # Plotting takes a second to import: only a bake that comes this far pays it.
     from beam_pipelines import report
 
-    report.write_for(config, seconds, rows)
+    report.write_for(config, seconds, rows, outcome.notes)
 
 
 def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any, BinaryIO
 
 from beam_pipelines.errors import BakeError
+from tfrecords import pixels
 from tfrecords.pixels import RejectReason
 
 # The slowest good picture seen, 178 million pixels of PNG, takes 4 s.
@@ -176,6 +177,7 @@ def run_alone(work: Work, task: Task) -> Result:
 
 def prepare_process() -> None:
     """Makes a worker process quiet, interruptible from outside and mortal with its parent."""
+    pixels.prepare_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -141,7 +141,11 @@ def write(inputs: ReportInputs) -> str:
 
 
 def write_for(
-    config: PrepareConfig, seconds: Mapping[str, float], rows: Sequence[SourceFile] = ()
+    config: PrepareConfig,
+    seconds: Mapping[str, float],
+    rows: Sequence[SourceFile] = (),
+    notes: Sequence[str] = (),
+    leaks: LeakMeter | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
@@ -149,6 +153,8 @@ def write_for(
       config: of the bake.
       seconds: stage → how long it took.
       rows: the sources in key order, to show those that are in no shard; may be empty.
+      notes: what the bake had to say.
+      leaks: what the leak meter says, or None.
     """
     found = manifest.load(config.output_dir)
     table = ledger.read(config.output_dir)
