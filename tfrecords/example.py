@@ -38,7 +38,8 @@ def decode(data: bytes) -> ImageRecord:
     """Returns the record in `data`.
 
     Raises:
-      ExampleError: not an Example, or a feature is missing, of another kind or repeated.
+      ExampleError: not an Example, or a feature is missing, of another kind, repeated or
+        out of range.
     """
     example = _EXAMPLE()
     try:
@@ -50,13 +51,14 @@ def decode(data: bytes) -> ImageRecord:
         id_ = _only(feature, schema.ID, "bytes_list").decode()
     except UnicodeDecodeError as error:
         raise ExampleError(f"feature {schema.ID!r} is not UTF-8: {error}") from error
-    return ImageRecord(
-        image=_only(feature, schema.IMAGE, "bytes_list"),
-        label=_only(feature, schema.LABEL, "int64_list"),
-        id=id_,
-        rank=_only(feature, schema.RANK, "int64_list"),
-        copy=_only(feature, schema.COPY, "int64_list"),
+    image = _only(feature, schema.IMAGE, "bytes_list")
+    label, rank, copy = (
+        _only(feature, name, "int64_list") for name in (schema.LABEL, schema.RANK, schema.COPY)
     )
+    try:
+        return ImageRecord(image=image, label=label, id=id_, rank=rank, copy=copy)
+    except ValueError as error:
+        raise ExampleError(str(error)) from error
 
 
 def _only(feature: Any, name: str, kind: str) -> Any:
