@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import enum
-import itertools
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-HASH_BITS = 64
+from beam_pipelines import banding
 
 
 class ConflictPolicy(str, enum.Enum):
@@ -127,54 +124,58 @@ class NearGroups:
 # A group below this is no sign of chaining, whatever its share of a small class.
 MIN_GUARDED_GROUP = 10
 
+# Of 256 bits. Pairs up to 32 are, looked at side by side, the same scene or could not be told
+# apart; at 36 to 40 motorcycles of one make in other colours join. See docs/duplicates.md.
+MAX_DISTANCE = 32
+
 
 def near_groups(
-    phash: np.ndarray,
+    fingerprints: np.ndarray,
     class_ids: np.ndarray,
-    max_distance: int = 4,
+    max_distance: int = MAX_DISTANCE,
     max_group_fraction: float = 0.2,
 ) -> NearGroups:
-    """Groups pictures whose hashes differ in at most `max_distance` bits, over any chain of links.
+    """Groups pictures whose fingerprints differ in few bits, over any chain of such links.
 
     Args:
-      phash: uint64[n], perceptual hashes.
+      fingerprints: uint64[n, words], `tfrecords.fingerprints.words`; or uint64[n], hashes of
+        64 bits, where 4 is a sensible distance.
       class_ids: int32[n]; a group may span classes.
-      max_distance: 0 to 16 bits.
+      max_distance: as `banding.distances` counts, 0 to a quarter of the bits. Unrelated
+        pictures differ in half of them.
       max_group_fraction: the largest share of its class that a group of 10 or more may have.
-        Where it has more, the distance is cut for the class, bit by bit, until it has not.
-        A link between classes needs the distance of both.
+        Where it has more, unlike pictures are chained over links in between: the distance is
+        cut for the class, an eighth at a time, until it has not. A link between classes
+        needs the distance of both. A class whose very fingerprints are equal that often
+        loses all its links: there they say nothing.
+
+    Raises:
+      ValueError: a distance out of range.
     """
-    if not 0 <= max_distance <= 16:
-        raise ValueError(f"hashes may differ by 0 to 16 bits, not {max_distance}")
+    table = fingerprints if fingerprints.ndim == 2 else fingerprints[:, None]
+    widest = table.shape[1] * banding.WORD_BITS // 4
+    if not 0 <= max_distance <= widest:
+        raise ValueError(f"fingerprints may differ in 0 to {widest} bits, not {max_distance}")
+    distinct, node = _distinct_rows(table)
+    links = banding.near_pairs(distinct, max_distance)
     counts = np.bincount(class_ids)
     limits = np.full(len(counts), max_distance)
     worst = np.zeros(len(counts))
-    left, right, distance = _links(phash, max_distance)
     while True:
-        allowed = np.minimum(limits[class_ids[left]], limits[class_ids[right]])
-        stands = distance <= allowed
-        group = components(len(phash), left[stands], right[stands])
+        group = _groups_within(links, node, limits[class_ids], len(distinct))
         share = _largest_shares(group, class_ids, counts)
         chained = (share > max_group_fraction) & (limits >= 0)
         if not chained.any():
-            break
+            return NearGroups(group, _tightened(limits, worst, max_distance))
         worst = np.maximum(worst, np.where(chained, share, 0))
-        limits[chained] -= 1
-    cut = np.flatnonzero(limits < max_distance)
-    tightened = tuple(Tightened(int(c), int(limits[c]), float(worst[c])) for c in cut)
-    return NearGroups(group, tightened)
+        step = max(1, max_distance // 8)
+        limits[chained] = np.where(limits > 0, np.maximum(limits - step, 0), -1)[chained]
 
 
 def _first_equal(digests: np.ndarray) -> np.ndarray:
     """Returns int64[n], the first row with the same 32 bytes."""
-    words = np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4)
-    line = np.lexsort(words.T)
-    is_new = np.ones(len(line), bool)
-    is_new[1:] = (words[line[1:]] != words[line[:-1]]).any(axis=1)
-    # lexsort is stable, so the first of a run is the smallest row.
-    result = np.empty(len(line), np.int64)
-    result[line] = line[is_new][np.cumsum(is_new) - 1]
-    return result
+    _, node = _distinct_rows(np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4))
+    return merge(node)
 
 
 def _links_of(grouping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,53 +194,42 @@ def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray
     return np.where(largest >= MIN_GUARDED_GROUP, largest / np.maximum(counts, 1), 0.0)
 
 
-def _links(phash: np.ndarray, max_distance: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns every link within `max_distance`: left, right int64[m] and distance int64[m]."""
-    values, first, inverse = np.unique(phash, return_index=True, return_inverse=True)
-    line = np.lexsort((np.arange(len(phash)), inverse))
-    same = inverse[line[1:]] == inverse[line[:-1]]
-    lefts, rights = [line[:-1][same]], [line[1:][same]]
-    distances = [np.zeros(int(same.sum()), np.int64)]
-    for mask in _masks(len(values), max_distance):
-        for a, b in _pairs_in_buckets(values & mask):
-            bits = np.bitwise_count(values[a] ^ values[b]).astype(np.int64)
-            near = bits <= max_distance
-            lefts.append(first[a[near]])
-            rights.append(first[b[near]])
-            distances.append(bits[near])
-    return np.concatenate(lefts), np.concatenate(rights), np.concatenate(distances)
+def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct rows, sorted, and int64[n], where each row is among them.
+
+    A million equal fingerprints of blank pictures are one from here on.
+    """
+    line = np.lexsort(table.T[::-1])
+    is_new = np.ones(len(line), bool)
+    is_new[1:] = (table[line[1:]] != table[line[:-1]]).any(axis=1)
+    node = np.empty(len(line), np.int64)
+    node[line] = np.cumsum(is_new) - 1
+    return table[line[is_new]], node
 
 
-def _masks(values: int, max_distance: int) -> list[np.uint64]:
-    """Returns bit masks such that hashes within `max_distance` agree on all bits of one."""
-    if max_distance == 0:
-        return []
-    blocks = min(
-        range(max_distance + 1, max_distance + 4),
-        key=lambda count: _banding_cost(values, count, max_distance),
-    )
-    edges = [HASH_BITS * i // blocks for i in range(blocks + 1)]
-    block_masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    return [
-        np.uint64(sum(chosen))
-        for chosen in itertools.combinations(block_masks, blocks - max_distance)
-    ]
+def _groups_within(
+    links: tuple[np.ndarray, np.ndarray, np.ndarray],
+    node: np.ndarray,
+    limit: np.ndarray,
+    nodes: int,
+) -> np.ndarray:
+    """Returns int64[n], the smallest row of each group.
+
+    Args:
+      links: between distinct fingerprints, and their distance.
+      node: int64[n], fingerprint of each row.
+      limit: int64[n], the distance that each row allows; -1 for a row on its own.
+      nodes: number of distinct fingerprints.
+    """
+    # Equal fingerprints are one group, so a link stands if any row of either end allows it.
+    reach = np.full(nodes, -1)
+    np.maximum.at(reach, node, limit)
+    left, right, distance = links
+    stands = distance <= np.minimum(reach[left], reach[right])
+    joined = components(nodes, left[stands], right[stands])
+    return merge(np.where(limit >= 0, joined[node], -1))
 
 
-def _banding_cost(values: int, blocks: int, max_distance: int) -> float:
-    tables = math.comb(blocks, max_distance)
-    buckets = 2.0 ** (HASH_BITS * (blocks - max_distance) / blocks)
-    return tables * values * (math.log2(values + 2) + values / buckets)
-
-
-def _pairs_in_buckets(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields all pairs of places with equal keys, as int64[m] columns."""
-    line = np.argsort(keys, kind="stable")
-    ordered = keys[line]
-    at = np.arange(len(keys))
-    for step in itertools.count(1):
-        at = at[at + step < len(keys)]
-        at = at[ordered[at] == ordered[at + step]]
-        if not len(at):
-            return
-        yield line[at], line[at + step]
+def _tightened(limits: np.ndarray, worst: np.ndarray, max_distance: int) -> tuple[Tightened, ...]:
+    cut = np.flatnonzero(limits < max_distance).tolist()
+    return tuple(Tightened(label, int(limits[label]), float(worst[label])) for label in cut)
