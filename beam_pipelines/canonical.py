@@ -132,6 +132,7 @@ def _canonicalise(
         *base,
         sha256=sha256,
         phash=image.phash,
+        fingerprint=image.fingerprint.hex(),
         **_header_fields(image.header),
         encoded_bytes=len(image.data),
         pack=task.pack,
@@ -140,7 +141,15 @@ def _canonicalise(
 
 
 def _header_fields(header: ImageHeader | None) -> dict[str, Any]:
-    return dataclasses.asdict(header) if header is not None else {}
+    if header is None:
+        return {}
+    # By hand: dataclasses.asdict copies deeply, which costs more than hashing the file.
+    return {
+        "format": header.format,
+        "width": header.width,
+        "height": header.height,
+        "mode": header.mode,
+    }
 
 
 @dataclass(frozen=True, slots=True)

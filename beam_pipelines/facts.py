@@ -82,6 +82,7 @@ class ImageFacts:
       detail: the rejection in words.
       sha256: of the file, hex; None if it could not be read.
       phash: 64-bit perceptual hash; None without a picture, like all that follow.
+      fingerprint: 256 bits for finding near-duplicates, hex.
       width, height: pixels as stored.
       format, mode: Pillow's names for what is stored.
       encoded_bytes: size of the canonical image.
@@ -98,6 +99,7 @@ class ImageFacts:
     detail: str | None = None
     sha256: str | None = None
     phash: int | None = None
+    fingerprint: str | None = None
     width: int | None = None
     height: int | None = None
     format: str | None = None
@@ -108,7 +110,8 @@ class ImageFacts:
 
     def to_json(self) -> str:
         """Returns the row as one line."""
-        return json.dumps(dataclasses.astuple(self), separators=(",", ":"))
+        values = [getattr(self, name) for name in self.__slots__]
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, line: Line) -> ImageFacts:

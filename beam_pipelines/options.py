@@ -220,9 +220,9 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--near_distance",
         type=int,
-        default=4,
+        default=32,
         metavar="BITS",
-        help="of 64 in the perceptual hash that near duplicates may differ in",
+        help="of 256 in the fingerprint that near duplicates may differ in",
     )
     group.add_argument(
         "--label_conflicts",

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from beam_pipelines import balance, duplicates, shards, split
 from beam_pipelines.config import NearDuplicates, PrepareConfig
 from beam_pipelines.copies import CopyJob
-from tfrecords import ledger, manifest
+from tfrecords import fingerprints, ledger, manifest
 from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE, KEPT, REJECTED
 from tfrecords.pixels import RejectReason
 from tfrecords.schema import TRAIN, record_id
@@ -107,7 +107,7 @@ class _Columns:
 
     row: np.ndarray
     sha256: np.ndarray
-    phash: np.ndarray
+    fingerprint: np.ndarray
     label: np.ndarray
     order: np.ndarray
     fixed: np.ndarray
@@ -117,7 +117,7 @@ class _Columns:
         return _Columns(
             self.row[chosen],
             self.sha256[chosen],
-            self.phash[chosen],
+            self.fingerprint[chosen],
             self.label[chosen],
             self.order[chosen],
             self.fixed[chosen],
@@ -207,7 +207,9 @@ def _pictures(facts: pa.Table, config: PrepareConfig) -> tuple[tuple[str, ...], 
     return classes, _Columns(
         row=row,
         sha256=np.array([bytes.fromhex(text) for text in chosen["sha256"].to_pylist()], "S32"),
-        phash=chosen["phash"].to_numpy(),
+        fingerprint=fingerprints.words(
+            [bytes.fromhex(text) for text in chosen["fingerprint"].to_pylist()]
+        ),
         label=np.array([number[name] for name in names], np.int32),
         order=np.array([stable_hash("order", config.seed, key) for key in keys], np.uint64),
         fixed=np.array([splits.get(name, -1) for name in chosen["split"].to_pylist()], np.int8),
@@ -248,7 +250,7 @@ def _grouped(
     every = np.arange(len(pictures.row))
     groupings = [every]
     if config.near_duplicates is not NearDuplicates.OFF:
-        near = duplicates.near_groups(pictures.phash, pictures.label, config.near_distance)
+        near = duplicates.near_groups(pictures.fingerprint, pictures.label, config.near_distance)
         if config.near_duplicates is NearDuplicates.DROP:
             pictures = _without_near_duplicates(pictures, near.group, columns)
             groupings = [np.arange(len(pictures.row))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +21,7 @@ FACTS = pa.schema(
         ("detail", pa.string()),
         ("sha256", pa.string()),
         ("phash", pa.uint64()),
+        ("fingerprint", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("format", pa.string()),
@@ -53,4 +53,4 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def _values(row: ImageFacts) -> tuple[object, ...]:
-    return tuple(getattr(row, field.name) for field in dataclasses.fields(row))
+    return tuple(getattr(row, name) for name in row.__slots__)

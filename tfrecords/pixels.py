@@ -30,7 +30,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from tfrecords import colour
+from tfrecords import colour, fingerprints
 from tfrecords.rejects import ImageError, ImageHeader, RejectReason, from_decoder, unidentified
 from tfrecords.schema import Encoding, ImageSpec, Resize
 
@@ -134,11 +134,13 @@ class CanonicalImage:
       data: encoded bytes.
       header: of the source.
       phash: 64-bit perceptual hash, `difference_hash`.
+      fingerprint: 32 bytes, `fingerprints.fingerprint`.
     """
 
     data: bytes
     header: ImageHeader
     phash: int
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,12 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
     """
     source = _decode(data, spec, limits, _DRAFT_MARGIN)
     resized = _rgb(resize(source.image, spec, source.box))
-    return CanonicalImage(encode(resized, spec), source.header, difference_hash(resized))
+    return CanonicalImage(
+        encode(resized, spec),
+        source.header,
+        difference_hash(resized),
+        fingerprints.fingerprint(resized),
+    )
 
 
 def decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> tuple[Image.Image, ImageHeader]:
