@@ -1,0 +1,214 @@
+"""The leak meter: how much of a held-out split a model could answer from memory.
+
+A held-out picture leaks if a train picture of its class looks almost the same. Where data are
+independent that is rare under any split; where they are frames of tracks, a random split
+leaks nearly all of them and its accuracy is worth nothing.
+
+The meter sees likeness, not kinship: it says how bad a split is, not that one is clean. After
+a split by appearance it is low by construction, as that keeps the same distances large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from beam_pipelines import appearance
+from beam_pipelines.split import TRAIN_INDEX
+from tfrecords.sharding import stable_hash
+
+# Two pictures are suspiciously near below this share of the median distance in their class.
+# After a random split 3% of pictures of 60 kinds of objects are, 13% of plankton on white,
+# and of frames of tracks 95% and more, or 60% where the camera shakes. See docs/duplicates.md.
+NEAR = 0.3
+
+MAX_QUERIES = 20_000
+MAX_REFERENCES = 20_000
+_CHUNK = 1_000
+_TYPICAL_SAMPLE = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeakReport:
+    """How near the held-out pictures are to train pictures of their class.
+
+    Distances are shares of the median distance between two pictures of the class: 0 is the
+    same picture, 1 as unlike as any two.
+
+    Attributes:
+      held_out: split index that was measured.
+      pictures: held-out pictures that were compared; a sample of `MAX_QUERIES` if there are more.
+      near: how many of them are nearer than `NEAR` to a train picture of their class.
+      random_near: how many would be after a random split of the same size, in expectation.
+      train_near: share of the train pictures that are as near to another train picture.
+      median_distance: of the held-out pictures to their nearest train picture.
+      train_median_distance: of train pictures to their nearest other train picture.
+      query: int64[k], rows of the held-out pictures of the nearest pairs, nearest first.
+      match: int64[k], row of the train picture of each pair.
+      distance: float64[k].
+    """
+
+    held_out: int
+    pictures: int
+    near: int
+    random_near: float
+    train_near: float
+    median_distance: float
+    train_median_distance: float
+    query: np.ndarray
+    match: np.ndarray
+    distance: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """Share of the held-out pictures that are suspiciously near, 0 to 1."""
+        return self.near / max(self.pictures, 1)
+
+    @property
+    def random_share(self) -> float:
+        """The same after a random split."""
+        return self.random_near / max(self.pictures, 1)
+
+
+def measure(
+    thumbnails: np.ndarray,
+    class_ids: np.ndarray,
+    split: np.ndarray,
+    held_out: int,
+    max_pairs: int = 24,
+) -> LeakReport:
+    """Measures how much a split gives away.
+
+    Args:
+      thumbnails: uint8[n, 16, 16, 3], `tfrecords.fingerprints.thumbnail`.
+      class_ids: int32[n].
+      split: int8[n], split index; train is 0.
+      held_out: the split to measure.
+      max_pairs: the nearest pairs to return, no picture twice.
+
+    The expectation for a random split needs no second split: of a picture with k near
+    pictures in its class, one at least lands in train with probability 1 - (1 - f)^k, for
+    train's share f.
+    """
+    if held_out == TRAIN_INDEX:
+        raise ValueError("the held-out split must be another than train")
+    parts = [
+        _measure_class(thumbnails, split, rows, queries, held_out)
+        for rows, queries in _classes(class_ids, split, held_out)
+    ]
+    query, match, distance = (_joined([getattr(p, name) for p in parts]) for name in _COLUMNS)
+    inside = _joined([part.inside for part in parts])
+    pairs = _worst(query, match, distance, max_pairs)
+    return LeakReport(
+        held_out=held_out,
+        pictures=len(query),
+        near=int((distance < NEAR).sum()),
+        random_near=float(sum(part.random_near for part in parts)),
+        train_near=float((inside < NEAR).mean()) if len(inside) else 0.0,
+        median_distance=float(np.median(distance)) if len(distance) else 1.0,
+        train_median_distance=float(np.median(inside)) if len(inside) else 1.0,
+        query=query[pairs],
+        match=match[pairs],
+        distance=distance[pairs].astype(np.float64),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ClassLeaks:
+    """Nearest train picture of each query of a class, and the same inside train."""
+
+    query: np.ndarray
+    match: np.ndarray
+    distance: np.ndarray
+    inside: np.ndarray
+    random_near: float
+
+
+_COLUMNS = ("query", "match", "distance")
+
+
+def _classes(
+    class_ids: np.ndarray, split: np.ndarray, held_out: int
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields the rows of each class and how many of its held-out pictures to compare."""
+    every = int((split == held_out).sum())
+    by_class = np.argsort(class_ids, kind="stable")
+    for rows in np.split(by_class, np.cumsum(np.bincount(class_ids))[:-1]):
+        own = int((split[rows] == held_out).sum())
+        if own and (split[rows] == TRAIN_INDEX).any():
+            yield rows, min(own, max(1, own * MAX_QUERIES // max(every, 1)))
+
+
+def _measure_class(
+    thumbnails: np.ndarray, split: np.ndarray, rows: np.ndarray, queries: int, held_out: int
+) -> _ClassLeaks:
+    rows = _sample(rows, MAX_REFERENCES)
+    table = appearance.features(thumbnails[rows])
+    train = np.flatnonzero(split[rows] == TRAIN_INDEX)
+    query = _sample(np.flatnonzero(split[rows] == held_out), queries)
+    typical = _typical_distance(table)
+    distance, nearest = _nearest(table, query, train)
+    inside, _ = _nearest(table, _sample(train, max(queries, 1)), train)
+    near = _count_near(table, query, (NEAR * typical) ** 2)
+    train_share = len(train) / len(rows)
+    return _ClassLeaks(
+        query=rows[query],
+        match=rows[nearest],
+        distance=distance / typical,
+        inside=inside[np.isfinite(inside)] / typical,
+        random_near=float((1 - (1 - train_share) ** near).sum()),
+    )
+
+
+def _sample(rows: np.ndarray, size: int) -> np.ndarray:
+    """Returns at most `size` rows, in order; the same ones for the same number of rows."""
+    if len(rows) <= size:
+        return rows
+    rng = np.random.default_rng(stable_hash("leaks", len(rows), size))
+    return rows[np.sort(rng.choice(len(rows), size, replace=False))]
+
+
+def _typical_distance(table: np.ndarray) -> float:
+    """Returns the median distance of two pictures; at least 1, for a class of equal pictures."""
+    some = table[_sample(np.arange(len(table)), _TYPICAL_SAMPLE)]
+    squared = appearance.squared_distances(some, some)[np.triu_indices(len(some), 1)]
+    return float(np.sqrt(max(np.median(squared), 1))) if len(squared) else 1.0
+
+
+def _nearest(
+    table: np.ndarray, query: np.ndarray, references: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distance of each query to its nearest other reference, and which that is."""
+    distances, nearest = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for start in range(0, len(query), _CHUNK):
+        chunk = query[start : start + _CHUNK]
+        squared = appearance.squared_distances(table[chunk], table[references])
+        squared[chunk[:, None] == references] = np.inf
+        best = squared.argmin(axis=1)
+        distances.append(np.sqrt(squared[np.arange(len(chunk)), best]))
+        nearest.append(references[best])
+    return np.concatenate(distances), np.concatenate(nearest)
+
+
+def _count_near(table: np.ndarray, query: np.ndarray, squared_limit: float) -> np.ndarray:
+    """Returns int64[q], how many other pictures of the class are within a distance."""
+    counts = [np.zeros(0, np.int64)]
+    for start in range(0, len(query), _CHUNK):
+        squared = appearance.squared_distances(table[query[start : start + _CHUNK]], table)
+        counts.append((squared < squared_limit).sum(axis=1) - 1)
+    return np.concatenate(counts)
+
+
+def _worst(
+    query: np.ndarray, match: np.ndarray, distance: np.ndarray, max_pairs: int
+) -> np.ndarray:
+    """Returns the places of the nearest pairs, at most one for each train picture."""
+    line = np.lexsort((query, distance))
+    _, first = np.unique(match[line], return_index=True)
+    return line[np.sort(first)][:max_pairs]
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0)

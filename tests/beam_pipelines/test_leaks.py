@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from beam_pipelines import appearance, leaks, split
+from beam_pipelines.leaks import LeakReport
+from tests import fakes
+from tests.beam_pipelines.test_appearance import random_thumbnails, variants
+from tfrecords import fingerprints
+from tfrecords.sharding import stable_hash
+
+FRACTIONS = (0.8, 0.1, 0.1)
+CLASSES, OBJECTS, FRAMES = 3, 16, 25
+
+
+def track(label: int, number: int) -> list[np.ndarray]:
+    """Frames of one object: the camera shakes by a hundredth of the picture, light drifts."""
+    rng = np.random.default_rng(stable_hash("track", label, number))
+    scene = Image.blend(
+        fakes.picture(f"class {label}", 96, 96), fakes.picture(f"{label}/{number}", 96, 96), 0.7
+    )
+    frames, place, light = [], rng.uniform(0.1, 0.2, 2), 1.0
+    for _ in range(FRAMES):
+        place = np.clip(place + rng.normal(0, 0.01, 2), 0, 0.3)
+        light = float(np.clip(light + rng.normal(0, 0.05), 0.7, 1.3))
+        box = (*(place * 96), *((place + 0.7) * 96))
+        frame = np.asarray(scene.resize((64, 64), Image.Resampling.BILINEAR, box=box), float)
+        lit = (255 * (frame / 255) ** light).astype(np.uint8)
+        frames.append(fingerprints.thumbnail(Image.fromarray(lit)))
+    return frames
+
+
+@pytest.fixture(scope="module")
+def tracks() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thumbnails, class and true track of every frame."""
+    frames = [f for c in range(CLASSES) for o in range(OBJECTS) for f in track(c, o)]
+    rows = np.arange(len(frames))
+    class_ids = (rows // (OBJECTS * FRAMES)).astype(np.int32)
+    return np.stack(frames), class_ids, rows // FRAMES * FRAMES
+
+
+def seeded_order(count: int) -> np.ndarray:
+    return np.random.default_rng(4).integers(0, 2**64, count, np.uint64)
+
+
+def share_with_a_mate_in_train(true_track: np.ndarray, split_index: np.ndarray) -> float:
+    return float(np.isin(true_track[split_index == 1], true_track[split_index == 0]).mean())
+
+
+def test_the_meter_shows_what_a_random_split_of_tracks_hides(
+    tracks: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    thumbnails, class_ids, true_track = tracks
+    every = np.arange(len(class_ids))
+    groupings = {
+        "random": every,
+        "appearance": appearance.cluster(thumbnails, class_ids),
+        "track": true_track,
+    }
+    reports: dict[str, LeakReport] = {}
+    mates: dict[str, float] = {}
+    for name, group in groupings.items():
+        split_index = split.assign(group, class_ids, seeded_order(len(group)), FRACTIONS)
+        reports[name] = leaks.measure(thumbnails, class_ids, split_index, held_out=1)
+        mates[name] = share_with_a_mate_in_train(true_track, split_index)
+    assert mates["random"] > 0.95
+    assert mates["appearance"] < 0.2
+    assert mates["track"] == 0
+    assert reports["random"].share > 0.9
+    assert reports["appearance"].share < 0.2
+    assert reports["track"].share < 0.1
+    # Whatever the split, the report says what a random one would have given.
+    for report in reports.values():
+        assert abs(report.random_share - reports["random"].share) < 0.1
+        assert report.train_near > 0.9
+    assert reports["track"].median_distance > 2 * reports["track"].train_median_distance
+
+
+def test_independent_pictures_do_not_leak() -> None:
+    thumbnails = random_thumbnails(900)
+    class_ids = (np.arange(900) % 3).astype(np.int32)
+    split_index = split.assign(np.arange(900), class_ids, seeded_order(900), FRACTIONS)
+    report = leaks.measure(thumbnails, class_ids, split_index, held_out=2)
+    assert report.pictures == 90
+    assert report.near == report.train_near == 0
+    assert report.random_near == 0
+    assert report.median_distance == pytest.approx(report.train_median_distance, abs=0.05)
+
+
+def test_the_worst_pairs_lead_to_the_pictures() -> None:
+    thumbnails = random_thumbnails(60)
+    split_index = np.repeat([0, 1], [50, 10]).astype(np.int8)
+    thumbnails[53] = thumbnails[7]
+    thumbnails[55] = thumbnails[7]
+    thumbnails[58] = variants(thumbnails[20:21], 1)[0]
+    report = leaks.measure(thumbnails, np.zeros(60, np.int32), split_index, 1, max_pairs=4)
+    pairs = list(zip(report.query.tolist(), report.match.tolist(), strict=True))
+    assert pairs[:2] == [(53, 7), (58, 20)]
+    assert len(pairs) == len({match for _, match in pairs}) == 4
+    assert report.distance[0] == 0 < report.distance[1] < leaks.NEAR < report.distance[2]
+    assert (report.pictures, report.near) == (10, 3)
+    # 53, 55 and 7 have two near others each, 58 has one; train's share is 5/6.
+    assert report.random_near == pytest.approx(2 * (1 - (1 / 6) ** 2) + 5 / 6)
+
+
+def test_other_classes_do_not_count() -> None:
+    thumbnails = random_thumbnails(40)
+    thumbnails[30:] = thumbnails[:10]
+    class_ids = np.repeat([0, 1], [30, 10]).astype(np.int32)
+    split_index = np.zeros(40, np.int8)
+    split_index[[5, 35]] = 1
+    assert leaks.measure(thumbnails, class_ids, split_index, 1).near == 0
+
+
+def test_large_sets_are_sampled_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "MAX_QUERIES", 40)
+    monkeypatch.setattr(leaks, "MAX_REFERENCES", 100)
+    thumbnails = random_thumbnails(600)
+    class_ids = (np.arange(600) % 2).astype(np.int32)
+    split_index = (np.arange(600) // 2 % 3).astype(np.int8)
+    first, second = (leaks.measure(thumbnails, class_ids, split_index, 1) for _ in range(2))
+    assert 20 <= first.pictures <= 40
+    assert first.query.tolist() == second.query.tolist()
+    assert first.distance.tolist() == second.distance.tolist()
+    assert np.all(split_index[first.query] == 1)
+    assert np.all(split_index[first.match] == 0)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_nothing_to_compare(rows: int) -> None:
+    columns = random_thumbnails(rows), np.zeros(rows, np.int32), np.zeros(rows, np.int8)
+    report = leaks.measure(*columns, held_out=1)
+    assert (report.pictures, report.near, report.share, report.random_share) == (0, 0, 0, 0)
+    assert len(report.query) == len(report.match) == len(report.distance) == 0
+
+
+def test_one_train_picture_is_enough() -> None:
+    thumbnails = random_thumbnails(2)
+    report = leaks.measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8), 1)
+    assert (report.pictures, report.near, report.train_near) == (1, 0, 0)
+
+
+def test_train_is_not_held_out() -> None:
+    with pytest.raises(ValueError, match="another than train"):
+        leaks.measure(random_thumbnails(1), np.zeros(1, np.int32), np.zeros(1, np.int8), 0)
