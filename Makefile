@@ -10,7 +10,7 @@ DEMO_SCALE ?= 0.1
 DEMO_EPOCHS ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports test-slow test-gpu bench clean
+.PHONY: help install demo test lint types imports test-slow test-gpu clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,6 @@ test-slow: $(INSTALLED)  ## the tests that take minutes
 
 test-gpu: $(INSTALLED)  ## the tests that need a GPU
 	$(BIN)/python -m pytest -m gpu
-
-bench: $(INSTALLED)  ## each performance claim against its floor and peers
-	$(BIN)/python -m benchmarks
 
 clean:  ## remove what the commands above made
 	rm -rf $(VENV) $(DEMO) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

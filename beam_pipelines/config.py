@@ -107,6 +107,12 @@ class PrepareConfig:
             )
         _check_splits(self.splits)
         self._check_numbers()
+        if self.split_by is SplitBy.APPEARANCE:
+            # Its clusters need thumbnails of all pictures, which no stage keeps yet.
+            raise ValueError(
+                "--split_by=appearance is not available in this version; keep kin together by "
+                "name with --group_by=REGEX, or use --split_by=random"
+            )
         if self.group_by is not None:
             try:
                 re.compile(self.group_by)

@@ -40,7 +40,7 @@ def test_every_flag_arrives() -> None:
         "--near_distance=3",
         "--label_conflicts=drop_all",
         "--group_by=^(.*)_",
-        "--split_by=appearance",
+        "--split_by=random",
         "--min_source_pixels=4",
         "--max_source_pixels=400",
         "--max_reject_fraction=0.5",
@@ -57,7 +57,7 @@ def test_every_flag_arrives() -> None:
     assert found.augment == (Operation.FLIP, Operation.ROTATE)
     assert (found.near_duplicates, found.near_distance) == (NearDuplicates.DROP, 3)
     assert (found.label_conflicts, found.group_by) == ("drop_all", "^(.*)_")
-    assert found.split_by is SplitBy.APPEARANCE
+    assert found.split_by is SplitBy.RANDOM
     assert (found.limits.min_pixels, found.limits.max_pixels) == (4, 400)
     assert found.max_reject_fraction == 0.5
     assert found.keep_cache and found.overwrite and found.plan_only
@@ -93,6 +93,11 @@ def test_what_nobody_knows_is_refused(wrong: str) -> None:
 def test_balance_rules_are_checked_before_anything_is_read(rule: str) -> None:
     with pytest.raises(UsageError, match="balance|power|effective"):
         config_of(f"--balance={rule}")
+
+
+def test_a_split_by_appearance_is_refused_and_not_ignored() -> None:
+    with pytest.raises(UsageError, match="not available in this version.*--group_by"):
+        config_of("--split_by=appearance")
 
 
 def test_only_what_changes_bytes_is_in_the_manifest() -> None:
