@@ -76,8 +76,8 @@ def png_spec(height: int, width: int, resize: str = "squash") -> ImageSpec:
 class TestQuality:
     """At least 40 dB of a float resize of the whole picture, scaled decoding included."""
 
-    # Sides that end each way: no scaling, just at and just beyond 1.5 x 2^n, odd remainders.
-    @pytest.mark.parametrize("size", [(90, 110), (192, 193), (301, 401), (611, 455), (765, 1021)])
+    # Sides that end each way: no scaling, just at and just beyond 2 x 2^n, odd remainders.
+    @pytest.mark.parametrize("size", [(90, 110), (256, 257), (301, 401), (611, 455), (765, 1021)])
     def test_synthetic(self, size: tuple[int, int]) -> None:
         data = jpeg(natural("quality", *size))
         full = np.asarray(Image.open(io.BytesIO(data)))
@@ -92,7 +92,10 @@ class TestQuality:
             pytest.skip(f"needs EVENSHARD_TEST_DATA/{name}")
         for path in paths[:: len(paths) // 25]:
             data = path.read_bytes()
-            full = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            with Image.open(io.BytesIO(data)) as source:
+                if source.info.get("icc_profile"):
+                    continue  # The reference below knows no colour management.
+                full = np.asarray(source.convert("RGB"))
             got = canonical_pixels(data, png_spec(side, side))
             assert psnr(got, reference_resize(full, side, side)) >= 40, path
 
