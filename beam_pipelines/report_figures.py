@@ -68,7 +68,8 @@ def _pixel_ticks(axis: object, low: float, high: float) -> None:
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = (decades[:, None] * _TICKS).ravel()
     if high / low > 200:
-        ticks = decades
+        # Beyond four decades the labels of neighbours run into one another.
+        ticks = decades[decades >= low][:: 2 if high / low > 20_000 else 1]
     axis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= high)]))  # type: ignore[attr-defined]
     axis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))  # type: ignore[attr-defined]
