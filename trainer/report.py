@@ -62,8 +62,6 @@ class RunFiles:
       config: every flag by name, and what else config.json holds; groups may be nested.
       split: that the predictions are of.
       temperature: fitted elsewhere; fitted on the predictions where None.
-      weights: that gave the predictions.
-      title: of the page; the run directory's name where empty.
     """
 
     run_dir: Path
@@ -75,13 +73,10 @@ class RunFiles:
     config: Mapping[str, Any]
     split: str = "validation"
     temperature: float | None = None
-    weights: str = "best"
-    title: str = ""
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "data_dir", "history"):
             object.__setattr__(self, name, Path(getattr(self, name)))
-        object.__setattr__(self, "title", self.title or self.run_dir.resolve().name)
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "train_counts", tuple(map(int, self.train_counts)))
         sizes = (len(self.classes), len(self.train_counts), self.predictions.classes)
@@ -108,7 +103,7 @@ def write(run: RunFiles) -> Path:
         run.run_dir / predictions.FILENAME,
         run.predictions,
         run.classes,
-        {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
+        {"split": run.split, "dataset": manifest.digest, "weights": "best"},
     )
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     monitor = setting(run.config, "monitor", DEFAULT_MONITOR)
