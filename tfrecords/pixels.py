@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import sys
-import threading
-import warnings
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from PIL import (
@@ -31,7 +26,9 @@ from PIL import (
 )
 
 from tfrecords import colour, fingerprints
+from tfrecords.quiet import QuietWarnings, prepare_worker
 from tfrecords.rejects import ImageError, ImageHeader, RejectReason, from_decoder, unidentified
+from tfrecords.resizing import REDUCING_GAP, Box, resize
 from tfrecords.schema import Encoding, ImageSpec, Resize
 
 __all__ = [
@@ -39,6 +36,7 @@ __all__ = [
     "ImageError",
     "ImageHeader",
     "PixelLimits",
+    "REDUCING_GAP",
     "RejectReason",
     "canonicalise",
     "decode",
@@ -73,12 +71,6 @@ DEFAULT_MAX_PIXELS = 178_956_970
 # beyond any panorama (a full turn at 8 degrees of height) and bounds 224 to 224x7168.
 MAX_ASPECT = 32
 
-# The JPEG decoder's own scaling (by 2, 4, 8) and the box pre-reduction before the triangle
-# filter stop at twice the target. Of 1,712 pictures brought to 64 and 96 pixels one then has
-# less than 40 dB of a float resize of the full picture (39.1, median 53.3); stopping at 1.5
-# times, 14 have (36.5). It also leaves enough for copies, made from a part of the picture.
-REDUCING_GAP = 2.0
-
 # Halving the chroma costs a picture of 64 pixels 3.7 dB (41.5 to 37.8 at quality 95) for 17% of
 # its bytes, one of 224 pixels 1.4 dB for 14% of its bytes and 23% of its decoding time.
 _FULL_CHROMA_SIDE = 128
@@ -86,6 +78,8 @@ _FULL_CHROMA_SIDE = 128
 # Huffman tables of its own save a picture of 32 pixels 27% of its bytes, one of 64 13%;
 # at 224 they save 5% and triple the encoding time.
 _OPTIMISED_SIDE = 64
+
+_QUIET = QuietWarnings()
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,9 +90,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# left, top, right, bottom in pixels, fractions allowed.
-_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +141,7 @@ class _Source:
 
     image: Image.Image
     header: ImageHeader
-    box: _Box
+    box: Box
 
 
 def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> CanonicalImage:
@@ -190,29 +181,6 @@ def normalise(image: Image.Image) -> Image.Image:
       ImageError: unsupported_format, for samples of unknown range.
     """
     return _rgb(_turn(colour.to_srgb(image), _orientation(image)))
-
-
-def resize(image: Image.Image, spec: ImageSpec, box: _Box | None = None) -> Image.Image:
-    """Returns an image fitted to `spec` by an antialiased triangle filter.
-
-    Args:
-      image: mode RGB or L; the result has the same.
-      spec: the target.
-      box: the part of `image` to take, in pixels; all of it by default.
-    """
-    box = box or (0.0, 0.0, *image.size)
-    size = (box[2] - box[0], box[3] - box[1])
-    target = (spec.width, spec.height)
-    if spec.resize is Resize.SQUASH:
-        return _resample(image, target, box)
-    if spec.resize is Resize.SHORT_SIDE:
-        return _resample(image, _fit(size, target, cover=True), box)
-    if spec.resize is Resize.CROP:
-        return _resample(image, target, _centre_box(box, target))
-    inner = _resample(image, _fit(size, target, cover=False), box)
-    padded = Image.new(image.mode, target)
-    padded.paste(inner, ((target[0] - inner.width) // 2, (target[1] - inner.height) // 2))
-    return padded
 
 
 def encode(image: Image.Image, spec: ImageSpec) -> bytes:
@@ -259,67 +227,14 @@ def difference_hash(image: Image.Image) -> int:
     """Returns 64 bits: whether each of 8×8 cells is clearly darker than its right neighbour.
 
     Equal pictures at other sizes or qualities differ in few bits. Source: Krawetz, "Kind of
-    like that" (2013). Two changes, measured on 300 pictures of objects and 300 of plankton,
-    re-encoded, halved, cropped and brightened: cells overlap (a triangle filter), and a
-    difference of one level is none, as it is noise in a plain background. At distance 3
-    against Krawetz' 5, equal pictures missed fall from 13% to 16% and 24% to 16%, at fewer
-    false pairs.
+    like that" (2013), changed twice: cells overlap (a triangle filter), and a difference of
+    one level is none, as it is noise in a plain background. Of pictures re-encoded, halved,
+    cropped or brightened, 12% of objects and 9% of plankton are then more than 4 bits away;
+    18% and 32% without.
     """
     cells = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BILINEAR), np.int16)
     bits = cells[:, 1:] - cells[:, :-1] > 1
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def prepare_worker() -> None:
-    """Makes a process that only decodes pictures quiet and single-threaded; call it once.
-
-    libtiff and libjpeg write about damaged files to file descriptor 2 past Python. They
-    lose it here, while `sys.stderr`, tracebacks and `faulthandler.enable()` called later
-    keep the stream. The AVIF decoder stops starting a thread per core in every worker.
-    """
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-
-
-class _QuietWarnings:
-    """A context without Python warnings that threads may share.
-
-    Pillow warns of odd metadata; the reject reason is our report. Two overlapping
-    `warnings.catch_warnings` of different threads can leave the process mute for good, so
-    the first to enter opens one and the last to leave closes it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._filters = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._depth == 0:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.simplefilter("ignore")
-            self._depth += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
-                self._filters.__exit__(kind, error, traceback)
-
-
-_QUIET = _QuietWarnings()
 
 
 def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
@@ -426,7 +341,7 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: int) -> _Box:
+def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: int) -> Box:
     """Returns where an extent from the stored top left corner lies after the turn."""
     width, height = extent if orientation < 5 else extent[::-1]
     left = size[0] - width if orientation in (2, 3, 6, 7) else 0.0
@@ -436,31 +351,6 @@ def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: in
 
 def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _resample(image: Image.Image, size: tuple[int, int], box: _Box) -> Image.Image:
-    if image.size == size and box == (0, 0, *size):
-        return image
-    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
-
-
-def _fit(size: tuple[float, float], target: tuple[int, int], *, cover: bool) -> tuple[int, int]:
-    """Returns `size` scaled to cover `target`, or to fit inside it; sides at least 1."""
-    choose = max if cover else min
-    scale = choose(target[0] / size[0], target[1] / size[1])
-    width, height = (max(1, round(side * scale)) for side in size)
-    return width, height
-
-
-def _centre_box(box: _Box, target: tuple[int, int]) -> _Box:
-    """Returns the largest centred part of `box` that has the target's aspect ratio."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    scale = min(width / target[0], height / target[1])
-    left = box[0] + (width - target[0] * scale) / 2
-    top = box[1] + (height - target[1] * scale) / 2
-    # Rounding must not reach beyond the picture: Pillow refuses a box that does.
-    right, bottom = left + target[0] * scale, top + target[1] * scale
-    return max(left, 0.0), max(top, 0.0), min(right, box[2]), min(bottom, box[3])
 
 
 def _check_record_size(size: tuple[int, int], spec: ImageSpec) -> None:
