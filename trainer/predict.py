@@ -1,0 +1,129 @@
+"""`python -m trainer.predict`: unlabelled pictures in, a CSV of their classes out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from typing import TYPE_CHECKING
+
+from trainer import commandline, quiet
+from trainer.commandline import flag
+
+if TYPE_CHECKING:
+    from trainer.submission import Submission
+
+USAGE = """\
+Names the class of unlabelled pictures: one line each of a CSV, Id,Expected.
+
+usage: python -m trainer.predict --run_dir=R --input=DIR --output=submission.csv [--flag=value ...]
+
+Pictures are decoded and resized as the bake did it. One that cannot be read gets the fallback
+class, and a line in OUTPUT.rejects.csv that says why."""
+
+_WHAT, _HOW, _OUTPUT = "What to predict", "How to predict", "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """A prediction. Fields are the flags of `python -m trainer.predict`.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    run_dir: str = flag(
+        MISSING, _WHAT, "Directory of a trainer.train run; nothing else of it is needed.",
+        metavar="DIR",
+    )  # fmt: skip
+    input: str = flag(
+        MISSING,
+        _WHAT,
+        "Pictures: a folder with all below it, a pattern (in quotes: 'in/**/*.jpg'), a zip, one "
+        "picture, or a CSV with a column path or Id, relative to the CSV.",
+        metavar="PATH",
+    )
+    fallback_class: str = flag(
+        "",
+        _WHAT,
+        "Class of pictures that cannot be read. Default: the one with most training pictures.",
+        metavar="NAME",
+    )
+
+    weights: str = flag(
+        "best",
+        _HOW,
+        "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
+        choices=("best", "last", "ema"),
+    )
+    tta: str = flag(
+        "none",
+        _HOW,
+        "flip: mean probability of each picture and its mirror image; takes twice as long.",
+        choices=("none", "flip"),
+    )
+    batch_size: int = flag(128, _HOW, "Pictures at a time; no effect on results.", metavar="N")
+    workers: int = flag(0, _HOW, "Processes that decode; 0: one per core.", metavar="N")
+    device: str = flag("auto", _HOW, "Where to compute.", choices=("auto", "cpu", "gpu"))
+
+    output: str = flag(MISSING, _OUTPUT, "CSV to write: Id,Expected.", metavar="FILE")
+    top_k: int = flag(
+        0,
+        _OUTPUT,
+        "Write the N likeliest classes and their probabilities too, to OUTPUT.top_k.csv.",
+        metavar="N",
+    )
+    verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
+
+    def __post_init__(self) -> None:
+        for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0)):
+            value = getattr(self, name)
+            if value < low:
+                raise ValueError(f"--{name} must be {low} or more, not {value}")
+
+
+def main(config: PredictConfig) -> int:
+    """Predicts, and says what came of it."""
+    quiet.import_tensorflow(config.verbose)
+    from trainer import submission  # TensorFlow takes seconds to import: not for --help.
+
+    started = time.monotonic()
+    found = submission.run(
+        config.run_dir,
+        config.input,
+        config.output,
+        weights=config.weights,
+        tta=config.tta,
+        top_k=config.top_k,
+        fallback=config.fallback_class,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        device=config.device,
+    )
+    print(describe(found, config.output, time.monotonic() - started))
+    return commandline.DONE
+
+
+def describe(found: Submission, output: str, seconds: float) -> str:
+    """Returns the lines that end the command's output."""
+    said = Counter(found.expected(row) for row in range(len(found.ids)))
+    most = ", ".join(f"{name} {count:,}" for name, count in said.most_common(3))
+    lines = [f"{len(found.ids):,} pictures in {seconds:.1f} s; most often {most}"]
+    if found.rejects:
+        lines.append(
+            f"{len(found.rejects):,} could not be read and got {found.fallback!r}: why is in "
+            f"{output}.rejects.csv"
+        )
+    return "\n".join([*lines, f"submission: {output}"])
+
+
+def cli(argv: Sequence[str]) -> int:
+    """Returns the exit code of a command line."""
+    config = commandline.parse(PredictConfig, argv, USAGE)
+    return commandline.run(main, config, config.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv[1:]))
