@@ -64,7 +64,8 @@ class PrepareConfig:
       balance: "power:α" or "effective:β", a target from the class sizes; None otherwise.
       augment: operations for copies.
       near_duplicates: kept together in the split, ignored, or dropped but one.
-      near_distance: bits of 256 in the fingerprint that near duplicates may differ in.
+      near_distance: bits of 256 in the fingerprint that near duplicates may differ in; None for
+        the measured default, which is stricter for dropping than for grouping.
       label_conflicts: policy for equal files under two classes: "keep_first" or "drop_all".
       group_by: regular expression on keys; equal matches stay in one split.
       split_by: what is dealt to a split as one.
@@ -89,7 +90,7 @@ class PrepareConfig:
     balance: str | None = None
     augment: tuple[Operation, ...] = (Operation.CROP, Operation.FLIP, Operation.COLOR)
     near_duplicates: NearDuplicates = NearDuplicates.GROUP
-    near_distance: int = 32
+    near_distance: int | None = None
     label_conflicts: str = "keep_first"
     group_by: str | None = None
     split_by: SplitBy = SplitBy.RANDOM
@@ -140,7 +141,7 @@ class PrepareConfig:
         self.balance_policy()
         if self.min_per_class and not self.augment:
             raise ValueError("--min_per_class needs copies, so --augment must name an operation")
-        if not 0 <= self.near_distance <= 64:
+        if not 0 <= (self.near_distance or 0) <= 64:
             raise ValueError(f"--near_distance must be 0 to 64 bits, not {self.near_distance}")
         if self.workers < 0:
             raise ValueError(f"--workers must be auto or at least 0, not {self.workers}")

@@ -16,7 +16,7 @@ from beam_pipelines.config import (
     PrepareConfig,
     SplitBy,
 )
-from beam_pipelines.duplicates import ConflictPolicy
+from beam_pipelines.duplicates import DROP_DISTANCE, MAX_DISTANCE, ConflictPolicy
 from tfrecords.cli import CommandParser, ForeignFlags, UsageError, usage_errors, whole_number
 from tfrecords.pixels import DEFAULT_MAX_PIXELS, PixelLimits
 from tfrecords.schema import Encoding, ImageSpec, Resize
@@ -220,9 +220,9 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--near_distance",
         type=int,
-        default=32,
         metavar="BITS",
-        help="of 256 in the fingerprint that near duplicates may differ in",
+        help="of 256 in the fingerprint that near duplicates may differ in (default: "
+        f"{MAX_DISTANCE} to group, {DROP_DISTANCE} to drop)",
     )
     group.add_argument(
         "--label_conflicts",

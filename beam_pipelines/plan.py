@@ -250,7 +250,7 @@ def _grouped(
     every = np.arange(len(pictures.row))
     groupings = [every]
     if config.near_duplicates is not NearDuplicates.OFF:
-        near = duplicates.near_groups(pictures.fingerprint, pictures.label, config.near_distance)
+        near = duplicates.near_groups(pictures.fingerprint, pictures.label, _near_distance(config))
         if config.near_duplicates is NearDuplicates.DROP:
             pictures = _without_near_duplicates(pictures, near.group, columns)
             groupings = [np.arange(len(pictures.row))]
@@ -260,6 +260,14 @@ def _grouped(
     if config.group_by is not None:
         groupings.append(_groups_of_names(pictures.keys, config.group_by))
     return pictures, duplicates.merge(*groupings)
+
+
+def _near_distance(config: PrepareConfig) -> int:
+    """A false link costs a group nothing, but it would cost a dropped picture its place."""
+    if config.near_distance is not None:
+        return config.near_distance
+    drop = config.near_duplicates is NearDuplicates.DROP
+    return duplicates.DROP_DISTANCE if drop else duplicates.MAX_DISTANCE
 
 
 def _tightened_note(near: duplicates.NearGroups, pictures: _Columns) -> Iterator[str]:

@@ -51,7 +51,7 @@ def fingerprint(image: Image.Image) -> bytes:
 
     The same picture re-encoded, resized or slightly cropped differs in few bits, other
     pictures in about 128. The first 8 bytes are the lowest frequencies and make a 64-bit
-    perceptual hash of their own. Costs 0.07 ms at 224×224. Source: Zauner, "Implementation
+    perceptual hash of their own. Costs about 0.1 ms at 224×224. Source: Zauner, "Implementation
     and benchmarking of perceptual image hash functions" (2010), with a fixed threshold in
     place of the median, so that a plain background has no bits.
     """

@@ -167,6 +167,21 @@ def test_near_duplicates_stay_together_or_go() -> None:
     assert rows_by_key(dropped)["apu/00b"]["reason"] == "apu/00a"
 
 
+def test_only_what_is_surely_the_same_is_dropped() -> None:
+    """Two pictures 24 bits apart are kept together, and neither is thrown away."""
+    looks = {
+        f"{name}/{i:02d}{twin}": int(hashlib.sha256(f"{name}{i}".encode()).hexdigest(), 16)
+        ^ (((1 << 24) - 1) if twin == "b" else 0)
+        for name in ("apu", "bart")
+        for i in range(30)
+        for twin in "ab"
+    }
+    rows = [picture(key, looks=bits) for key, bits in looks.items()]
+    grouped = rows_by_key(plan(rows, near_duplicates=NearDuplicates.GROUP))
+    assert grouped["apu/00a"]["group"] == grouped["apu/00b"]["group"]
+    assert plan(rows, near_duplicates=NearDuplicates.DROP).statuses() == {"kept": 120}
+
+
 def test_group_by_keeps_a_track_in_one_split() -> None:
     rows = [
         picture(f"{name}/track{t:02d}_{i}") for name in "ab" for t in range(20) for i in range(3)
