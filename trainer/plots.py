@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from tfrecords import plots
 from tfrecords.html import shorten
@@ -245,11 +245,12 @@ def _scatter_group(
 
 
 def _count_ticks(axes: Axes, low: float, high: float) -> None:
-    steps = [1, 2, 5] if high / low < 2000 else [1, 3]
-    if high / low > 60:
-        steps = steps[:1] + steps[-1:] if len(steps) == 2 else [1, 3]
+    steps = (1, 3) if high / low > 60 else (1, 2, 5)
     ticks = [step * 10**power for power in range(8) for step in steps]
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < 3:
+        ticks = list(MaxNLocator(5, integer=True).tick_values(low, high))
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

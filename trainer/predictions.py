@@ -48,6 +48,7 @@ def write(
       OSError: the file cannot be written.
     """
     table = to_table(predictions, classes, about or {})
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(f"{path}.tmp")
     pq.write_table(table, temporary, compression="zstd")
     os.replace(temporary, path)

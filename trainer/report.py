@@ -1,7 +1,7 @@
 """The results of a run: `report/index.html`, one self-contained page, and the files beside it.
 
 `write` leaves per_class.csv, confusion.png, curves.png, f1_by_class_size.png, calibration.png,
-predictions.parquet and the page in the run directory.
+predictions.parquet, MODEL_CARD.md and the page in the run directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from tfrecords import html, plots
 from tfrecords import manifest as manifests
 from tfrecords.manifest import Manifest
-from trainer import curves, history, metrics, mistakes, pictures, predictions
+from trainer import curves, history, metrics, mistakes, model_card, pictures, predictions
 from trainer import plots as figures
 from trainer.history import History
 from trainer.metrics import Evaluation, Predictions
@@ -62,6 +62,8 @@ class RunFiles:
       config: every flag by name, and what else config.json holds; groups may be nested.
       split: that the predictions are of.
       temperature: fitted elsewhere; fitted on the predictions where None.
+      weights: that gave the predictions.
+      title: of the page; the run directory's name where empty.
     """
 
     run_dir: Path
@@ -73,10 +75,13 @@ class RunFiles:
     config: Mapping[str, Any]
     split: str = "validation"
     temperature: float | None = None
+    weights: str = "best"
+    title: str = ""
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "data_dir", "history"):
             object.__setattr__(self, name, Path(getattr(self, name)))
+        object.__setattr__(self, "title", self.title or self.run_dir.resolve().name)
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "train_counts", tuple(map(int, self.train_counts)))
         sizes = (len(self.classes), len(self.train_counts), self.predictions.classes)
@@ -103,7 +108,7 @@ def write(run: RunFiles) -> Path:
         run.run_dir / predictions.FILENAME,
         run.predictions,
         run.classes,
-        {"split": run.split, "dataset": manifest.digest, "weights": "best"},
+        {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
     )
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     monitor = setting(run.config, "monitor", DEFAULT_MONITOR)
@@ -128,6 +133,8 @@ def write(run: RunFiles) -> Path:
         **_settings(run, manifest),
     }
     page = html.render("trainer", "report.html.j2", context)
+    if (run.run_dir / model_card.CONFIG).exists():  # An evaluation's directory has none.
+        model_card.write(run.run_dir)
     return write_file(run.run_dir / PAGE, page.encode())
 
 

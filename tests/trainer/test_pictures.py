@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import fakes
+from tests.trainer import ledgers
 from tfrecords import example, framing, ledger, pixels
 from tfrecords.manifest import Manifest
 from trainer import pictures
@@ -23,31 +24,10 @@ def manifest(tmp_path: Path) -> Manifest:
     return fakes.write_dataset(tmp_path, shards=3)
 
 
-def write_ledger(root: Path, manifest: Manifest) -> list[dict]:
-    """Writes the sources.parquet that a bake of the fake data set would have written."""
-    rows = []
-    for split in manifest.splits:
-        for shard in split.shards:
-            for position, data in enumerate(framing.read_records(str(root / shard.filename))):
-                record = example.decode(data)
-                if not record.copy:
-                    place = {"shard": shard.filename, "position": position, "split": split.name}
-                    label = {"class": manifest.classes[record.label], "rank": record.rank}
-                    image = {"width": 640, "height": 480, "bytes": 12_345, "sha256": "ab" * 32}
-                    kind = {"format": "JPEG", "mode": "RGB", "copies": 0, "phash": 7}
-                    rows.append(
-                        {"key": record.id, "status": "kept", "group": len(rows)}
-                        | place | label | image | kind
-                    )  # fmt: skip
-    rows.sort(key=lambda row: row["key"])
-    pq.write_table(pa.Table.from_pylist(rows, schema=ledger.SCHEMA), root / "sources.parquet")
-    return rows
-
-
 @pytest.mark.parametrize("with_ledger", [False, True])
 def test_finds_the_pictures_of_ids(tmp_path: Path, manifest: Manifest, with_ledger: bool) -> None:
     if with_ledger:
-        write_ledger(tmp_path, manifest)
+        ledgers.write(tmp_path, manifest)
     found = pictures.load(tmp_path, manifest, "validation", [*WANTED, "no/such.png"])
     assert set(found) == set(WANTED)
     for info in manifest.split("validation").shards:
@@ -61,7 +41,7 @@ def test_finds_the_pictures_of_ids(tmp_path: Path, manifest: Manifest, with_ledg
 def test_the_ledger_spares_reading_other_shards(
     tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = {row["key"]: row for row in write_ledger(tmp_path, manifest)}
+    rows = {row["key"]: row for row in ledgers.write(tmp_path, manifest)}
     opened: list[str] = []
     original = builtins.open
 
@@ -75,7 +55,7 @@ def test_the_ledger_spares_reading_other_shards(
 
 
 def test_a_ledger_of_another_bake_does_not_mislead(tmp_path: Path, manifest: Manifest) -> None:
-    rows = write_ledger(tmp_path, manifest)
+    rows = ledgers.write(tmp_path, manifest)
     for row in rows:
         row["position"] = 0
     pq.write_table(pa.Table.from_pylist(rows, schema=ledger.SCHEMA), tmp_path / "sources.parquet")

@@ -1,0 +1,319 @@
+"""`python -m trainer.lineage`: from a record's id, or a prediction, back to its source file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfrecords import example, framing, ledger
+from tfrecords import manifest as manifests
+from tfrecords.html import size
+from tfrecords.manifest import Manifest
+from trainer import commandline, mistakes, predictions
+from trainer.commandline import flag
+from trainer.errors import TrainerError, UsageError
+from trainer.metrics import Predictions
+
+USAGE = """\
+Leads from a record's id, from a row of predictions.parquet or from a run's worst mistakes back
+to the source file: its size, near-duplicates, split and place in the shards.
+
+usage: python -m trainer.lineage --data_dir=O --id=ID
+       python -m trainer.lineage --run_dir=R (--row=N | --mistakes=N | --id=ID)"""
+
+_WHAT, _WHERE, _RUN = "Which picture", "Where", "Run"
+
+# Near-duplicates named; a group of plain backgrounds may have thousands.
+_MATES = 8
+
+
+@dataclass(frozen=True)
+class LineageConfig:
+    """A question. Fields are the flags of `python -m trainer.lineage`.
+
+    Raises:
+      ValueError: none or more than one of the ways to name a picture.
+    """
+
+    id: str = flag("", _WHAT, "Of a record: the file's key, with #k for copy k.", metavar="ID")
+    row: int | None = flag(None, _WHAT, "Row of predictions.parquet, from 0.", metavar="N")
+    mistakes: int | None = flag(None, _WHAT, "The N worst mistakes of the run.", metavar="N")
+    run_dir: str = flag("", _WHERE, "Directory of a run or of an evaluation.", metavar="DIR")
+    data_dir: str = flag(
+        "", _WHERE, "Data set. Default: the one that the run was trained on.", metavar="DIR"
+    )
+    json: bool = flag(False, _RUN, "Print a list of JSON objects instead of text.")
+    verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
+
+    def __post_init__(self) -> None:
+        given = bool(self.id) + (self.row is not None) + (self.mistakes is not None)
+        if given != 1:
+            raise ValueError("name pictures in one way: --id, --row or --mistakes")
+        if not self.run_dir and (not self.id or not self.data_dir):
+            raise ValueError(
+                "--id needs --data_dir or --run_dir"
+                if self.id
+                else "--row and --mistakes need --run_dir"
+            )
+        if self.mistakes is not None and self.mistakes < 1:
+            raise ValueError(f"--mistakes must be 1 or more, not {self.mistakes}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a record comes from and where it lies.
+
+    Attributes:
+      id: of the record.
+      copy: 0 for an original, else the number of the augmented copy.
+      source: its row of sources.parquet.
+      mates: keys of the other files of its near-duplicate group, by split; at most a few.
+      mate_count: how many there are.
+      shard: file name of the shard that holds the record; None if it is in none.
+      position: index within the shard.
+      offset: byte of the shard where the record begins.
+      prediction: true and predicted class with probabilities; None without a run.
+    """
+
+    id: str
+    copy: int
+    source: dict[str, Any]
+    mates: tuple[tuple[str, str], ...]
+    mate_count: int
+    shard: str | None
+    position: int | None
+    offset: int | None
+    prediction: dict[str, Any] | None
+
+
+def trace(data_dir: str | Path, manifest: Manifest, id_: str) -> Origin:
+    """Returns where the record called `id_` comes from.
+
+    Raises:
+      TrainerError: the data set has no file of that key.
+      ledger.LedgerError: sources.parquet cannot be read.
+      framing.DamagedRecordError: the shard that holds it is damaged.
+    """
+    root = Path(data_dir)
+    key, copy = _key_and_copy(root, id_)
+    source = next(_rows(root, "key", key))
+    mates = [row for row in _mates(root, source) if row["key"] != key]
+    place = _place(root, manifest, source, id_, copy)
+    return Origin(
+        id=id_,
+        copy=copy,
+        source=source,
+        mates=tuple((row["key"], row["split"] or row["status"]) for row in mates[:_MATES]),
+        mate_count=len(mates),
+        shard=place[0] if place else None,
+        position=place[1] if place else None,
+        offset=place[2] if place else None,
+        prediction=None,
+    )
+
+
+def describe(origin: Origin) -> str:
+    """Returns the answer as lines of text."""
+    source = origin.source
+    kind = f"augmented copy {origin.copy} of it" if origin.copy else "the original"
+    shape = (
+        f"{source['width']}×{source['height']} {source['format']} {source['mode']}, "
+        if source["width"]
+        else ""
+    )
+    lines = {
+        "record": f"{origin.id} ({kind})",
+        "source file": source["key"],
+        "": f"{shape}{size(source['bytes'])}",
+        "sha256": source["sha256"] or "unread",
+        "class": source["class"] or "none",
+        "status": " ".join(filter(None, (source["status"], source["reason"], source["detail"]))),
+        "split, rank": f"{source['split'] or '–'}, {_dash(source['rank'])}",
+        "near-duplicates": _mates_text(origin),
+        "shard": f"{origin.shard}, record {origin.position}, byte {origin.offset}"
+        if origin.shard
+        else "in none",
+    }
+    if origin.prediction:
+        lines["prediction"] = (
+            "{predicted} {probability:.1%}; true class {label} {label_probability:.1%}".format(
+                **origin.prediction
+            )
+        )
+    return "\n".join(f"{name + ':' if name else '':17}{text}" for name, text in lines.items())
+
+
+def to_json(origin: Origin) -> dict[str, Any]:
+    """Returns the answer as a JSON object."""
+    return dataclasses.asdict(origin)
+
+
+def run(config: LineageConfig) -> list[Origin]:
+    """Answers the question.
+
+    Raises:
+      TrainerError, ManifestError, LedgerError: with one readable line.
+    """
+    stored = _stored(config.run_dir) if config.run_dir else {}
+    data_dir = config.data_dir or _data_dir_of(stored, config.run_dir)
+    manifest = manifests.load(data_dir)
+    asked = list(_asked(config))
+    try:
+        return [
+            dataclasses.replace(trace(data_dir, manifest, id_), prediction=prediction)
+            for id_, prediction in asked
+        ]
+    except (ledger.LedgerError, framing.DamagedRecordError) as error:
+        raise TrainerError(str(error)) from error
+
+
+def _asked(config: LineageConfig) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Yields (id, prediction) of each picture that the flags name."""
+    path = Path(config.run_dir, predictions.FILENAME)
+    if not config.run_dir or (config.id and not path.exists()):
+        yield config.id, None
+        return
+    try:
+        found, classes, _ = predictions.read(path)
+    except FileNotFoundError as error:
+        raise TrainerError(f"no {path}: the run has not finished; train or evaluate it") from error
+    except predictions.PredictionsError as error:
+        raise TrainerError(str(error)) from error
+    for row in _rows_asked(config, found):
+        if row is None:
+            yield config.id, None
+        else:
+            yield found.ids[row], _prediction(found, classes, row)
+
+
+def _rows_asked(config: LineageConfig, found: Predictions) -> list[int | None]:
+    if config.row is not None:
+        if not 0 <= config.row < len(found.ids):
+            raise UsageError(f"--row must be 0 to {len(found.ids) - 1}, not {config.row}")
+        return [config.row]
+    index = {id_: row for row, id_ in enumerate(found.ids)}
+    if config.id:
+        return [index.get(config.id)]
+    return [index[mistake.id] for mistake in mistakes.worst(found, config.mistakes or 0)]
+
+
+def _prediction(found: Predictions, classes: Sequence[str], row: int) -> dict[str, Any]:
+    one = Predictions(found.ids[row : row + 1], found.labels[row : row + 1], found.logits[[row]])
+    (probabilities,) = one.probabilities()
+    label, predicted = int(one.labels[0]), int(one.predicted[0])
+    return {
+        "row": row,
+        "label": classes[label],
+        "label_probability": float(probabilities[label]),
+        "predicted": classes[predicted],
+        "probability": float(probabilities[predicted]),
+    }
+
+
+def _key_and_copy(root: Path, id_: str) -> tuple[str, int]:
+    """Returns the source's key and the copy's number; a key may itself end in "#3"."""
+    base, _, number = id_.rpartition("#")
+    candidates = [(id_, 0)]
+    if base and number.isdecimal():
+        candidates.append((base, int(number)))
+    for key, copy in candidates:
+        try:
+            if next(_rows(root, "key", key), None):
+                return key, copy
+        except ledger.LedgerError as error:
+            raise TrainerError(str(error)) from error
+    raise TrainerError(
+        f"the data set in {root} has no source {candidates[-1][0]!r}; ids are POSIX paths "
+        "relative to the input directory, as in predictions.parquet"
+    )
+
+
+def _rows(root: Path, column: str, value: object) -> Iterator[dict[str, Any]]:
+    """Yields the ledger's rows with a value in a column."""
+    for batch in ledger.stream(root, ledger.SCHEMA.names):
+        values = batch.column(ledger.SCHEMA.names.index(column)).to_pylist()
+        for row, found in enumerate(values):
+            if found == value:
+                yield batch.slice(row, 1).to_pylist()[0]
+
+
+def _mates(root: Path, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if source["group"] is None:
+        return iter(())
+    return _rows(root, "group", source["group"])
+
+
+def _place(
+    root: Path, manifest: Manifest, source: dict[str, Any], id_: str, copy: int
+) -> tuple[str, int, int] | None:
+    """Returns (shard, position, offset) of a record, having read it there.
+
+    The ledger has the place of originals; copies are searched in the shards of their split.
+    """
+    if not source["shard"]:
+        return None
+    shards = [source["shard"]]
+    if copy:
+        shards = [shard.filename for shard in manifest.split(source["split"]).shards]
+    for shard in shards:
+        with (root / shard).open("rb") as file:
+            for position, (offset, payload) in enumerate(framing.read_frames(file, shard)):
+                if example.decode(payload).id == id_:
+                    return shard, position, offset
+    return None
+
+
+def _stored(run_dir: str) -> dict[str, Any]:
+    """Returns config.json of a run, or evaluation.json of an evaluation."""
+    for name in ("config.json", "evaluation.json"):
+        path = Path(run_dir, name)
+        if path.exists():
+            try:
+                return json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise TrainerError(f"{path} is damaged: {error}") from error
+    raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
+
+
+def _data_dir_of(stored: dict[str, Any], run_dir: str) -> str:
+    found = stored.get("data_dir") or stored.get("flags", {}).get("data_dir")
+    if not found:
+        raise UsageError(f"{run_dir} does not say which data set it is of: give --data_dir")
+    return found
+
+
+def _mates_text(origin: Origin) -> str:
+    if not origin.mate_count:
+        return "none"
+    named = ", ".join(f"{key} ({split})" for key, split in origin.mates)
+    more = origin.mate_count - len(origin.mates)
+    return named + (f" and {more:,} more" if more else "")
+
+
+def _dash(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def main(config: LineageConfig) -> int:
+    """Answers, as text or as JSON."""
+    origins = run(config)
+    if config.json:
+        print(json.dumps([to_json(origin) for origin in origins], indent=2, ensure_ascii=False))
+    else:
+        print("\n\n".join(map(describe, origins)) or "no mistakes")
+    return commandline.DONE
+
+
+def cli(argv: Sequence[str]) -> int:
+    """Returns the exit code of a command line."""
+    config = commandline.parse(LineageConfig, argv, USAGE)
+    return commandline.run(main, config, config.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv[1:]))
