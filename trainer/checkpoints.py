@@ -104,6 +104,11 @@ class Store:
         path = self.directory / _BEST
         return _read_or_warn(path) if path.exists() else None
 
+    def tidy(self) -> None:
+        """Deletes what a killed save left half written."""
+        for path in self.directory.glob(f"*{_SUFFIX}.*.tmp"):
+            path.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Deletes every checkpoint and what a killed save left behind."""
         for path in self.directory.glob(f"*{_SUFFIX}*"):

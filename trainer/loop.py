@@ -39,6 +39,7 @@ from trainer.devices import Devices
 from trainer.errors import TrainerError
 from trainer.flags import AUTO_BATCH, TrainConfig
 from trainer.history import less_is_better
+from trainer.meter import Meter
 from trainer.progress import Progress
 from trainer.rundir import Row, RunDir
 from trainer.selection import Source
@@ -67,55 +68,6 @@ class RunResult:
     best_epoch: int | None
     best: Row
     run_dir: Path
-
-
-@dataclass
-class Meter:
-    """What an epoch has come to so far; saved with a checkpoint, so that no part is lost.
-
-    Attributes:
-      tally: of all its steps.
-      pictures: done.
-      seconds: spent on them.
-      timed_pictures, timed_seconds: without each process's first step, which compiles.
-      waited: of the timed seconds, those spent waiting for input.
-    """
-
-    tally: Tally
-    pictures: int = 0
-    seconds: float = 0.0
-    timed_pictures: int = 0
-    timed_seconds: float = 0.0
-    waited: float = 0.0
-
-    def add(self, tallies: Sequence[Tally], waited: float, seconds: float, *, timed: bool) -> int:
-        """Adds the steps of an execution and returns their number of pictures."""
-        pictures = round(sum(float(np.sum(tally.actual)) for tally in tallies))
-        for tally in tallies:
-            self.tally = steps.add_tallies(self.tally, tally)
-        self.pictures += pictures
-        self.seconds += seconds
-        if timed:
-            self.timed_pictures += pictures
-            self.timed_seconds += seconds
-            self.waited += waited
-        return pictures
-
-    @property
-    def rate(self) -> float:
-        """Pictures a second."""
-        if not self.timed_seconds:
-            return self.pictures / max(1e-9, self.seconds)
-        return self.timed_pictures / self.timed_seconds
-
-    @property
-    def input_wait(self) -> float:
-        """Fraction of the time spent waiting for input."""
-        return self.waited / self.timed_seconds if self.timed_seconds else 0.0
-
-    def counters(self) -> dict[str, float]:
-        """Returns everything but the tally, for a checkpoint."""
-        return {k: v for k, v in vars(self).items() if k != "tally"}
 
 
 @dataclass
@@ -163,14 +115,16 @@ def run(config: TrainConfig) -> RunResult:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     task = prepare(config)
-    state = build(task)
-    progress = Progress(config.progress, config.epochs, task.train.records)
-    progress.say(describe(task, state))
-    with _stop_on_signal(state):
-        status = _train(task, state, progress)
-    if status != "interrupted":
-        _finish(task, state)
-    return _result(task, state, status)
+    with rundir.locked(task.directory.path):
+        task.directory.store.tidy()
+        state = build(task)
+        progress = Progress(config.progress, config.epochs, task.train.records)
+        progress.say(describe(task, state))
+        with _stop_on_signal(state):
+            status = _train(task, state, progress)
+        if status != "interrupted":
+            _finish(task, state)
+        return _result(task, state, status)
 
 
 def prepare(config: TrainConfig) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import fcntl
 import hashlib
 import io
 import json
@@ -30,6 +31,7 @@ from trainer.selection import Selection
 CONFIG = "config.json"
 METRICS = "metrics.csv"
 MODEL = "model.keras"
+LOCK = ".lock"
 
 COLUMNS = (
     "epoch", "step", "loss", "top1", "macro_f1", "val_loss", "val_top1", "val_macro_f1",
@@ -128,6 +130,23 @@ def claim(
         raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
     checkpoints.write_text(path / CONFIG, json.dumps(described, indent=2, ensure_ascii=False))
     return RunDir(path, _digest(identity), store)
+
+
+@contextmanager
+def locked(run_dir: str | Path) -> Iterator[None]:
+    """Holds a run directory against a second process; the lock ends with the process.
+
+    Raises:
+      TrainerError: another process trains in it.
+    """
+    with open(Path(run_dir) / LOCK, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainerError(
+                f"another process trains in {run_dir}: wait for it, or give another --run_dir"
+            ) from error
+        yield
 
 
 def stored_config(run_dir: str | Path) -> dict[str, Any] | None:

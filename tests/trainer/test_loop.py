@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,11 @@ def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunRes
 
 
 @pytest.fixture(autouse=True)
-def without_report(finished: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_report(finished: RunResult, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The report of `finished` is enough: drawing one takes longer than training."""
     monkeypatch.setattr(loop.report, "write", lambda run: None)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
 
 
 def final_state(run_dir: Path) -> dict[str, np.ndarray]:
@@ -207,6 +209,7 @@ VARIANTS = {
         "loss": "balanced_softmax",
         "defer_weights": 0.5,
     },
+    "half": {"precision": "mixed_float16", "clip_norm": 1.0, "augment": (), "epochs": 2},
     "stacked": {"steps_per_execution": 3, "cache": "encoded", "checkpoint_steps": 3},
 }
 
@@ -236,6 +239,31 @@ def test_sigkill(finished: RunResult, data_dir: Path, tmp_path: Path) -> None:
     assert len(read_metrics(tmp_path / "killed")) < 3
     loop.run(settings)
     assert_same_end(finished.run_dir, tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mid_checkpoint", [False, True])
+def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> None:
+    """Killed at random steps, or while a checkpoint is half written, until it gets through."""
+    rng = np.random.default_rng(mid_checkpoint)
+    flags: dict[str, Any] = VARIANTS["rich"] | {"epochs": 8, "augment": ("crop", "mixup")}
+    loop.run(config(data_dir, tmp_path / "whole", **flags))
+    folder = tmp_path / "killed" / "checkpoints"
+    kills, done = 0, 0
+    while kills < 5:
+        with start(config(data_dir, tmp_path / "killed", **flags)) as process:
+            wait_for(process, folder, steps=done + int(rng.integers(2, 6)))
+            while mid_checkpoint and process.poll() is None and not list(folder.glob("*.tmp")):
+                pass
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+        latest = Store(folder).latest()
+        assert latest is not None and latest.global_step > done
+        done = latest.global_step
+    loop.run(config(data_dir, tmp_path / "killed", **flags))
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+    assert not list(folder.glob("*.tmp"))
 
 
 def start(settings: TrainConfig) -> subprocess.Popen[str]:
@@ -349,6 +377,14 @@ def test_weights_that_are_not_finite_are_never_saved(
     with pytest.raises(TrainerError, match="kernel is not finite .* step 2 is kept"):
         loop.run(config(data_dir, tmp_path / "r", checkpoint_steps=1))
     assert checkpoints.first_not_finite(final_state(tmp_path / "r")) is None
+
+
+def test_a_second_process_is_kept_out(finished: RunResult, data_dir: Path) -> None:
+    with (
+        rundir.locked(finished.run_dir),
+        pytest.raises(TrainerError, match="another process trains in"),
+    ):
+        loop.run(config(data_dir, finished.run_dir))
 
 
 def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
