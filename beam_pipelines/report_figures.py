@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -64,15 +65,15 @@ def _mark_target(axes: Axes, spec: ImageSpec) -> None:
     )  # fmt: skip
 
 
-def _pixel_ticks(axis: object, low: float, high: float) -> None:
+def _pixel_ticks(axis: Axis, low: float, high: float) -> None:
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = (decades[:, None] * _TICKS).ravel()
     if high / low > 200:
         # Beyond four decades the labels of neighbours run into one another.
         ticks = decades[decades >= low][:: 2 if high / low > 20_000 else 1]
-    axis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= high)]))  # type: ignore[attr-defined]
-    axis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))  # type: ignore[attr-defined]
+    axis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= high)]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def scale_figure(scales: np.ndarray) -> Figure:

@@ -71,8 +71,8 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 
 
 def scaled(image: Image.Image, factor: float) -> Image.Image:
-    size = tuple(max(1, round(side * factor)) for side in image.size)
-    return jpeg(image.resize(size, Image.Resampling.LANCZOS), 80)  # type: ignore[arg-type]
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return jpeg(image.resize((width, height), Image.Resampling.LANCZOS), 80)
 
 
 def cropped(image: Image.Image, share: float) -> Image.Image:

@@ -57,7 +57,7 @@ def thumbnail_uri(image: Image.Image, side: int = 160) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Returns a fraction as a percentage: 0.5 is "50.0%", unknown is "–"."""
-    return "–" if _unknown(value) else f"{100 * value:.{digits}f}%"  # type: ignore[operator]
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f}%"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

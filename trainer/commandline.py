@@ -163,6 +163,7 @@ def _define_one(values: flags.FlagValues, config: type[Any], field: Any) -> None
 
 def _build(config: type[ConfigT], values: flags.FlagValues) -> ConfigT:
     fields: dict[str, Any] = {}
+    # ConfigT is a dataclass; typing has no public bound that says so.
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = values[field.name].value
         if value in (None, "") and field.default is dataclasses.MISSING:

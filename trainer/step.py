@@ -249,6 +249,7 @@ def _tally(total: tf.Tensor, logits: tf.Tensor, batch: Batch) -> Tally:
 def _repeat(step: Callable[[Batch], Tally], batches: Batch) -> Tally:
     """Runs a step on each of the stacked batches, [steps, B, …]; returns their tallies stacked."""
     first = Batch(*(tf.TensorSpec(x.shape[1:], x.dtype) for x in batches))
+    # `step` is a tf.function, whose type TensorFlow does not publish.
     outputs = step.get_concrete_function(first).structured_outputs  # type: ignore[attr-defined]
     signature = Tally(*(tf.TensorSpec(x.shape, x.dtype) for x in outputs))
     return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=signature)

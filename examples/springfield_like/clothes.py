@@ -179,8 +179,8 @@ def draw_legs(canvas: Canvas, citizen: Citizen, pose: Pose) -> None:
         canvas.disc(foot[0] + side * 0.16, foot[1] + 0.06, 0.36, 0.18, PALETTE[citizen.shoes])
         canvas.stroke((hip, foot), thick * (0.8 if bare else 1.0), skin if bare else cloth, 1.0)
         if citizen.legs == "shorts":
-            knee = tuple(h + 0.45 * (f - h) for h, f in zip(hip, foot, strict=True))
-            canvas.stroke((hip, knee), thick * 1.15, cloth, 1.0)  # type: ignore[arg-type]
+            knee = (hip[0] + 0.45 * (foot[0] - hip[0]), hip[1] + 0.45 * (foot[1] - hip[1]))
+            canvas.stroke((hip, knee), thick * 1.15, cloth, 1.0)
     if citizen.legs in ("skirt", "dress"):
         canvas.fill(_skirt(torso, 0.55 if citizen.legs == "skirt" else 0.80), cloth)
 

@@ -77,7 +77,8 @@ def draw_beard(canvas: Canvas, citizen: Citizen, rx: float, ry: float) -> None:
     colour = PALETTE[citizen.hair_colour]
     if stubble:
         skin = PALETTE[citizen.skin]
-        colour = tuple((3 * s + 2 * c) // 5 for s, c in zip(skin, colour, strict=True))  # type: ignore[assignment]
+        red, green, blue = ((3 * s + 2 * c) // 5 for s, c in zip(skin, colour, strict=True))
+        colour = (red, green, blue)
     for outline in BEARDS[citizen.beard]:
         size = (rx * 0.94, ry * 0.80) if stubble else (rx, ry)
         canvas.fill(_smooth(outline, *size), colour, ink=0.0 if stubble else 1.0)
