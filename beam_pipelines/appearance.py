@@ -94,6 +94,23 @@ def cluster(thumbnails: np.ndarray, class_ids: np.ndarray, target_size: int = 50
     return result
 
 
+def keep_whole(clusters: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Returns int64[n], clusters to which each group has moved as a whole.
+
+    A group goes where its smallest row is. Joining clusters that share a group instead would
+    chain them: one false link of two near duplicates makes one cluster of two.
+
+    Args:
+      clusters: int64[n], as `cluster` returns it.
+      group: int64[n], the smallest row of each row's group.
+
+    Returns:
+      The smallest row of each row's cluster.
+    """
+    _, first, member = np.unique(clusters[group], return_index=True, return_inverse=True)
+    return first[member]
+
+
 def ward(squared: np.ndarray, clusters: int) -> np.ndarray:
     """Returns int64[n], the smallest member of each item's cluster, by Ward's method.
 

@@ -17,6 +17,7 @@ from beam_pipelines.packs import INDEX, PACK
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.publish import OUTCOME, Outcome
 from beam_pipelines.tasks import Layout
+from beam_pipelines.thumbnails import THUMBNAILS
 from tfrecords import manifest
 from tfrecords.cli import UsageError
 
@@ -47,6 +48,8 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
         outcome = _run_pipeline(bundles, config, layout, beam_arguments, len(rows))
     for note in outcome.notes:
         _say(f"note: {note}")
+    for meter in outcome.leaks:
+        _say(meter.note)
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     _clean(config, layout, bundles, outcome)
@@ -136,7 +139,7 @@ def _clean(
             # The suffix that says "complete" goes first, so no half pack is ever found.
             stem = name.removesuffix(last)
             if name.endswith(last) and stem not in kept:
-                for suffix in (last, INDEX, PACK):
+                for suffix in (last, THUMBNAILS, INDEX, PACK):
                     storage.remove(storage.join(directory, stem + suffix))
 
 
@@ -146,7 +149,7 @@ def _report(
     # Plotting takes a second to import: only a bake that comes this far pays it.
     from beam_pipelines import report
 
-    report.write_for(config, seconds, rows, outcome.notes)
+    report.write_for(config, seconds, rows, outcome.notes, outcome.leaks)
 
 
 def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:

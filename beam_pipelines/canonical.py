@@ -1,8 +1,8 @@
 """One bundle of sources to one canonical file and its facts. Runs in worker processes.
 
-The canonical file is a pack of encoded images; the facts beside it, written last, say that
-it is complete. A bundle whose listing has not changed is not touched again, and of a changed
-one only the new or changed files are decoded.
+The canonical file is a pack of encoded images, with their thumbnails beside it; the facts,
+written last, say that it is complete. A bundle whose listing has not changed is not touched
+again, and of a changed one only the new or changed files are decoded.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from beam_pipelines import packs, sources, storage
+import numpy as np
+
+from beam_pipelines import packs, sources, storage, thumbnails
 from beam_pipelines.facts import ImageFacts, SourceFile, to_lines
 from beam_pipelines.isolation import DECODE_SECONDS, Watch
 from tfrecords import pixels
@@ -85,21 +87,36 @@ def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
     earlier = _Earlier.load(task)
     rows, decoded = [], 0
     with packs.write(path) as pack:
+        bundle = _Bundle(task, pack)
         # Shards are cut from the order of this hash, so each reads one run of the pack.
         for source in sorted(listed, key=lambda source: stable_hash("position", source.key)):
-            row = earlier.reuse(source, task, pack)
+            row = earlier.reuse(source, bundle)
             if row is None:
-                row = _canonicalise(source, task, pack, watch)
+                row = _canonicalise(source, bundle, watch)
                 decoded += 1
             rows.append(row)
+    thumbnails.write(path, bundle.thumbnails)
     storage.write_bytes(path + FACTS, to_lines(rows))
     return BundleResult(tuple(rows), decoded)
 
 
-def _canonicalise(
-    source: SourceFile, task: BundleTask, pack: packs.PackWriter, watch: Watch
-) -> ImageFacts:
-    """Reads, hashes and decodes one source, and appends its image to the pack."""
+@dataclass(slots=True)
+class _Bundle:
+    """A bundle in the making: its pack and, in the same order, thumbnails."""
+
+    task: BundleTask
+    pack: packs.PackWriter
+    thumbnails: list[bytes] = field(default_factory=list)
+
+    def append(self, image: bytes, thumbnail: bytes) -> int:
+        """Adds a picture and returns its record number."""
+        self.thumbnails.append(thumbnail)
+        return self.pack.append(image)
+
+
+def _canonicalise(source: SourceFile, bundle: _Bundle, watch: Watch) -> ImageFacts:
+    """Reads, hashes and decodes one source, and appends its image to the bundle."""
+    task = bundle.task
     base = (source.key, source.class_name, source.bytes, source.version, source.split)
     if source.problem is not None:
         return ImageFacts(*base, reason=source.problem.value, detail=_DETAIL[source.problem])
@@ -136,7 +153,7 @@ def _canonicalise(
         **_header_fields(image.header),
         encoded_bytes=len(image.data),
         pack=task.pack,
-        index=pack.append(image.data),
+        index=bundle.append(image.data, image.thumbnail),
     )
 
 
@@ -154,22 +171,23 @@ def _header_fields(header: ImageHeader | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """Facts and images that earlier bakes found for files of this bundle."""
+    """Facts, images and thumbnails that earlier bakes found for files of this bundle."""
 
     rows: dict[str, ImageFacts]
+    thumbnails: dict[str, np.ndarray]
     cache_dir: str
 
     @classmethod
     def load(cls, task: BundleTask) -> _Earlier:
         rows: dict[str, ImageFacts] = {}
+        small: dict[str, np.ndarray] = {}
         for name in task.earlier:
             path = storage.join(task.cache_dir, name)
             rows.update((row.key, row) for row in _read_facts(path))
-        return cls(rows, task.cache_dir)
+            small[name] = thumbnails.read(path)
+        return cls(rows, small, task.cache_dir)
 
-    def reuse(
-        self, source: SourceFile, task: BundleTask, pack: packs.PackWriter
-    ) -> ImageFacts | None:
+    def reuse(self, source: SourceFile, bundle: _Bundle) -> ImageFacts | None:
         """Copies the image of an unchanged file; None if it must be decoded."""
         row = self.rows.get(source.key)
         if row is None or source.problem is not None or row.reason in _NOT_REUSED:
@@ -178,12 +196,13 @@ class _Earlier:
             return None
         index = None
         if row.pack is not None and row.index is not None:
-            index = pack.append(next(packs.read(f"{self.cache_dir}/{row.pack}", [row.index])))
+            image = next(packs.read(storage.join(self.cache_dir, row.pack), [row.index]))
+            index = bundle.append(image, self.thumbnails[row.pack][row.index].tobytes())
         return dataclasses.replace(
             row,
             class_name=source.class_name,
             split=source.split,
-            pack=None if index is None else task.pack,
+            pack=None if index is None else bundle.task.pack,
             index=index,
         )
 

@@ -15,6 +15,9 @@ from tfrecords.schema import TRAIN, ImageSpec
 # Raise it when canonical images of equal sources change: cached ones are then not reused.
 PIXELS_VERSION = 1
 
+# Raise it when files of the cache change their form: those of an earlier form are then made anew.
+_CACHE_VERSION = 2
+
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -108,12 +111,6 @@ class PrepareConfig:
             )
         _check_splits(self.splits)
         self._check_numbers()
-        if self.split_by is SplitBy.APPEARANCE:
-            # Its clusters need thumbnails of all pictures, which no stage keeps yet.
-            raise ValueError(
-                "--split_by=appearance is not available in this version; keep kin together by "
-                "name with --group_by=REGEX, or use --split_by=random"
-            )
         if self.group_by is not None:
             try:
                 re.compile(self.group_by)
@@ -188,6 +185,7 @@ class PrepareConfig:
                 "image": _json_value(asdict(self.image)),
                 "limits": asdict(self.limits),
                 "version": PIXELS_VERSION,
+                "cache": _CACHE_VERSION,
             }
         )[:12]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from beam_pipelines import sources, storage, tables
 from beam_pipelines.augment import augmented_copy, copy_generator
-from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.facts import ImageFacts, SourceFile
 from beam_pipelines.plan import Plan, make_plan
 from tfrecords import inspect, pixels
@@ -65,7 +65,7 @@ def run(config: PrepareConfig) -> int:
     sample = take_sample(rows, config)
     plan = make_plan(
         tables.facts_table([tables.facts_block(_expected(row, sample) for row in rows)]),
-        _without_duplicates(config),
+        _without_likeness(config),
     )
     planned = planned_manifest(plan)
     width = shutil.get_terminal_size((100, 24)).columns
@@ -166,8 +166,14 @@ def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
     )
 
 
-def _without_duplicates(config: PrepareConfig) -> PrepareConfig:
-    return dataclasses.replace(config, near_duplicates=NearDuplicates.OFF, max_reject_fraction=1.0)
+def _without_likeness(config: PrepareConfig) -> PrepareConfig:
+    """Returns the configuration without what only decoded pictures can answer."""
+    return dataclasses.replace(
+        config,
+        near_duplicates=NearDuplicates.OFF,
+        split_by=SplitBy.RANDOM,
+        max_reject_fraction=1.0,
+    )
 
 
 def _cost(plan: Plan, sample: Sample, config: PrepareConfig) -> str:

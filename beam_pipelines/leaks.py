@@ -4,19 +4,24 @@ A held-out picture leaks if a train picture of its class looks almost the same. 
 independent that is rare under any split; where they are frames of tracks, a random split
 leaks nearly all of them and its accuracy is worth nothing.
 
-The meter sees likeness, not kinship: it says how bad a split is, not that one is clean. After
-a split by appearance it is low by construction, as that keeps the same distances large.
+`measure` works on arrays, `meters` on a plan. The meter sees likeness, not kinship: it says
+how bad a split is, not that one is clean. After a split by appearance it is low by
+construction, as that keeps the same distances large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from beam_pipelines import appearance
+from beam_pipelines.plan import Plan
 from beam_pipelines.split import TRAIN_INDEX
+from beam_pipelines.thumbnails import LoadThumbnails
+from tfrecords.ledger import KEPT
 from tfrecords.sharding import stable_hash
 
 # Two pictures are suspiciously near below this share of the median distance in their class.
@@ -24,10 +29,125 @@ from tfrecords.sharding import stable_hash
 # and of frames of tracks 95% and more, or 60% where the camera shakes. See docs/duplicates.md.
 NEAR = 0.3
 
+# Thumbnails of this many pictures are 77 MB.
+MAX_PICTURES = 100_000
 MAX_QUERIES = 20_000
 MAX_REFERENCES = 20_000
 _CHUNK = 1_000
 _TYPICAL_SAMPLE = 400
+
+# Edges of the histograms of distances; the last bin takes what is beyond.
+EDGES = tuple(index / 20 for index in range(31))
+
+
+@dataclass(frozen=True, slots=True)
+class LeakPair:
+    """A held-out picture and the train picture nearest to it: keys, and their distance."""
+
+    held_out: str
+    train: str
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeakMeter:
+    """How much one held-out split gives away, for people to read; plain JSON values.
+
+    Attributes:
+      split: the held-out split that was measured.
+      pictures: how many of its pictures were compared with train pictures of their class.
+      near: how many of them are suspiciously near to one.
+      random_near: how many would be after a random split, in expectation.
+      train_near: share of the train pictures that are as near to another train picture.
+      histogram, train_histogram: number of held-out pictures, and of train pictures, by the
+        distance to the nearest other train picture, between the `EDGES`.
+      pairs: the nearest pairs, nearest first.
+      sampled: whether the data set was too large to be measured whole; numbers are then too low.
+    """
+
+    split: str
+    pictures: int
+    near: int
+    random_near: int
+    train_near: float
+    histogram: tuple[int, ...]
+    train_histogram: tuple[int, ...]
+    pairs: tuple[LeakPair, ...]
+    sampled: bool = False
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> LeakMeter:
+        """Returns the meter that `dataclasses.asdict` and JSON took apart."""
+        return cls(
+            **{
+                **fields,
+                "histogram": tuple(fields["histogram"]),
+                "train_histogram": tuple(fields["train_histogram"]),
+                "pairs": tuple(LeakPair(**pair) for pair in fields["pairs"]),
+            }
+        )
+
+    @property
+    def note(self) -> str:
+        """The reading in one line."""
+        share, random = (
+            f"{count / max(self.pictures, 1):.1%}" for count in (self.near, self.random_near)
+        )
+        return (
+            f"leak meter: {share} of {self.pictures:,} {self.split} pictures are suspiciously near "
+            f"to a train picture of their class ({random} after a random split)"
+        )
+
+
+def meters(plan: Plan, thumbnails: LoadThumbnails) -> tuple[LeakMeter, ...]:
+    """Measures each held-out split of a plan, on the originals that are in shards.
+
+    Of more than `MAX_PICTURES` pictures, some bundles are measured, each of which is a
+    random sample of all classes: kin in other bundles is then not seen.
+    """
+    names = plan.config.split_names
+    kept = np.flatnonzero(plan.sources["status"].to_numpy(zero_copy_only=False) == KEPT)
+    rows = _whole_packs(plan, kept)
+    small = thumbnails(rows)
+    keys = plan.sources["key"].take(rows).to_pylist()
+    places = {name: index for index, name in enumerate(names)}
+    split_names = plan.sources["split"].take(rows).to_pylist()
+    split = np.array([places[name] for name in split_names], np.int8)
+    return tuple(
+        _meter(
+            measure(small, plan.labels[rows], split, held_out),
+            names[held_out],
+            keys,
+            sampled=len(rows) < len(kept),
+        )
+        for held_out in range(1, len(names))
+    )
+
+
+def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
+    """Returns the rows of as many packs as make up `MAX_PICTURES`."""
+    if len(rows) <= MAX_PICTURES:
+        return rows
+    packs = plan.facts["pack"].take(rows).combine_chunks().dictionary_encode()
+    _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
+    of_row = number[packs.indices.to_numpy()]
+    count = int(np.searchsorted(np.cumsum(np.bincount(of_row)), MAX_PICTURES, side="right"))
+    return rows[of_row < max(count, 1)]
+
+
+def _meter(report: LeakReport, split: str, keys: list[str], *, sampled: bool) -> LeakMeter:
+    pairs = zip(report.query.tolist(), report.match.tolist(), report.distance.tolist(), strict=True)
+    return LeakMeter(
+        split=split,
+        pictures=report.pictures,
+        near=report.near,
+        random_near=round(report.random_near),
+        train_near=report.train_near,
+        histogram=tuple(report.histogram.tolist()),
+        train_histogram=tuple(report.train_histogram.tolist()),
+        pairs=tuple(LeakPair(keys[q], keys[m], distance) for q, m, distance in pairs),
+        sampled=sampled,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +165,7 @@ class LeakReport:
       train_near: share of the train pictures that are as near to another train picture.
       median_distance: of the held-out pictures to their nearest train picture.
       train_median_distance: of train pictures to their nearest other train picture.
+      histogram, train_histogram: int64[30], the same distances, counted between the `EDGES`.
       query: int64[k], rows of the held-out pictures of the nearest pairs, nearest first.
       match: int64[k], row of the train picture of each pair.
       distance: float64[k].
@@ -57,6 +178,8 @@ class LeakReport:
     train_near: float
     median_distance: float
     train_median_distance: float
+    histogram: np.ndarray
+    train_histogram: np.ndarray
     query: np.ndarray
     match: np.ndarray
     distance: np.ndarray
@@ -109,6 +232,8 @@ def measure(
         train_near=float((inside < NEAR).mean()) if len(inside) else 0.0,
         median_distance=float(np.median(distance)) if len(distance) else 1.0,
         train_median_distance=float(np.median(inside)) if len(inside) else 1.0,
+        histogram=_histogram(distance),
+        train_histogram=_histogram(inside),
         query=query[pairs],
         match=match[pairs],
         distance=distance[pairs].astype(np.float64),
@@ -199,6 +324,10 @@ def _count_near(table: np.ndarray, query: np.ndarray, squared_limit: float) -> n
         squared = appearance.squared_distances(table[query[start : start + _CHUNK]], table)
         counts.append((squared < squared_limit).sum(axis=1) - 1)
     return np.concatenate(counts)
+
+
+def _histogram(distance: np.ndarray) -> np.ndarray:
+    return np.histogram(np.minimum(distance, EDGES[-1]), EDGES)[0]
 
 
 def _worst(

@@ -240,8 +240,8 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
         "--split_by",
         default=SplitBy.RANDOM.value,
         choices=[mode.value for mode in SplitBy],
-        help="random; appearance, to deal whole clusters of pictures that look alike, is refused "
-        "in this version",
+        help="random, or appearance: deal whole clusters of pictures that look alike, for an "
+        "honest estimate where pictures are kin and neither names nor hashes show it",
     )
 
 

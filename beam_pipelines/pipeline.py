@@ -6,6 +6,7 @@ pixels go from file to file, so no shuffle ever holds an image.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,11 +17,12 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import progress, storage, tables, tasks
+from beam_pipelines import leaks, progress, storage, tables, tasks, thumbnails
 from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.copies import CopyResult, CopyTask, make_copies
 from beam_pipelines.isolation import Task, TaskQueue, Watch, Work, WorkerPool
+from beam_pipelines.leaks import LeakMeter
 from beam_pipelines.plan import Plan, make_plan
 from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
 from beam_pipelines.tasks import Layout
@@ -116,12 +118,15 @@ class PlanDataset(beam.DoFn):
         self, grouped: tuple[None, Iterable[pa.RecordBatch]]
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         _, blocks = grouped
-        plan = make_plan(tables.facts_table(list(blocks)), self._config)
+        facts = tables.facts_table(list(blocks))
+        load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
+        plan = make_plan(facts, self._config, load)
         sources = storage.join(self._layout.cache_dir, "sources.parquet")
         storage.write_bytes(sources, tables.to_parquet(plan.sources))
         failed = plan.failure is not None
         copying = [] if failed else list(tasks.copy_tasks(plan, self._num_bundles, self._layout))
-        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, copying))
+        measured = () if failed else leaks.meters(plan, load)
+        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, copying, measured))
         if failed:
             return
         progress.leave_plan(
@@ -137,7 +142,9 @@ class PlanDataset(beam.DoFn):
             yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
 
 
-def _summary(plan: Plan, sources: str, copying: Iterable[CopyTask]) -> PlanSummary:
+def _summary(
+    plan: Plan, sources: str, copying: Iterable[CopyTask], measured: tuple[LeakMeter, ...]
+) -> PlanSummary:
     return PlanSummary(
         name=plan.config.name,
         classes=plan.classes,
@@ -152,6 +159,7 @@ def _summary(plan: Plan, sources: str, copying: Iterable[CopyTask]) -> PlanSumma
         sources=sources,
         copy_packs=tuple(task.pack for task in copying),
         notes=plan.notes,
+        leaks=measured,
         failure=plan.failure,
     )
 

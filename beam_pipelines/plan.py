@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines import balance, duplicates, shards, split
-from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines import appearance, balance, duplicates, shards, split
+from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.copies import CopyJob
+from beam_pipelines.thumbnails import LoadThumbnails
 from tfrecords import fingerprints, ledger, manifest
 from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE, KEPT, REJECTED
 from tfrecords.pixels import RejectReason
@@ -155,18 +156,26 @@ class _Ledger:
         )
 
 
-def make_plan(facts: pa.Table, config: PrepareConfig) -> Plan:
+def make_plan(
+    facts: pa.Table, config: PrepareConfig, thumbnails: LoadThumbnails | None = None
+) -> Plan:
     """Plans a data set.
 
     Args:
       facts: of `tables.FACTS`, in key order.
       config: of the bake.
+      thumbnails: loads those of some rows; a split by appearance needs it.
+
+    Raises:
+      ValueError: a split by appearance without thumbnails.
     """
     ledger_columns = _Ledger.of(facts)
     classes, pictures = _pictures(facts, config)
     pictures = _without_exact_duplicates(pictures, ledger_columns, config)
     pictures, group = _grouped(pictures, ledger_columns, config)
-    split_index = _dealt(pictures, group, ledger_columns, config)
+    units = _units(pictures, group, config, thumbnails)
+    split_index = _dealt(pictures, units, config)
+    ledger_columns.notes.extend(_divided_note(group, split_index))
     rank = balance.ranks(pictures.label, pictures.order, split_index)
     train_counts = np.bincount(
         pictures.label[split_index == split.TRAIN_INDEX], minlength=len(classes)
@@ -301,9 +310,22 @@ def _groups_of_names(keys: Sequence[str], pattern: str) -> np.ndarray:
     return group
 
 
-def _dealt(
-    pictures: _Columns, group: np.ndarray, columns: _Ledger, config: PrepareConfig
+def _units(
+    pictures: _Columns,
+    group: np.ndarray,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None,
 ) -> np.ndarray:
+    """Returns what is dealt to a split as one, the smallest member of each picture's unit."""
+    if config.split_by is SplitBy.RANDOM:
+        return group
+    if thumbnails is None:
+        raise ValueError("a split by appearance needs thumbnails")
+    clusters = appearance.cluster(thumbnails(pictures.row), pictures.label)
+    return appearance.keep_whole(clusters, group)
+
+
+def _dealt(pictures: _Columns, units: np.ndarray, config: PrepareConfig) -> np.ndarray:
     """Returns the split index of each picture.
 
     Where the input fixes some splits and leaves others out, a test folder without a
@@ -314,23 +336,24 @@ def _dealt(
     open_splits = np.flatnonzero(~given | (np.arange(len(fractions)) == split.TRAIN_INDEX))
     if not given.any() or len(open_splits) == 1:
         result = split.assign(
-            group, pictures.label, pictures.order, fractions.tolist(), pictures.fixed
+            units, pictures.label, pictures.order, fractions.tolist(), pictures.fixed
         )
     else:
         result = pictures.fixed.copy()
         free = np.flatnonzero(np.isin(pictures.fixed, (-1, split.TRAIN_INDEX)))
-        _, first, member = np.unique(group[free], return_index=True, return_inverse=True)
+        _, first, member = np.unique(units[free], return_index=True, return_inverse=True)
         shares = fractions[open_splits] / fractions[open_splits].sum()
         dealt = split.assign(
             first[member], pictures.label[free], pictures.order[free], shares.tolist()
         )
         result[free] = open_splits[dealt]
-    divided = len(split.divided_groups(group, result))
-    if divided:
-        columns.notes.append(
-            f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
-        )
     return result
+
+
+def _divided_note(group: np.ndarray, split_index: np.ndarray) -> Iterator[str]:
+    divided = len(split.divided_groups(group, split_index))
+    if divided:
+        yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
 
 
 def _note_places(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_pipelines import storage
+from beam_pipelines.leaks import LeakMeter
 from beam_pipelines.write import DONE, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
@@ -32,6 +33,7 @@ class PlanSummary:
       sources: path of the ledger where the planner left it.
       copy_packs: names of the packs of copies that the plan uses.
       notes: what a person should know.
+      leaks: what the leak meter says of each held-out split.
       failure: why no data set may be published, or None.
     """
 
@@ -45,6 +47,7 @@ class PlanSummary:
     sources: str
     copy_packs: tuple[str, ...]
     notes: tuple[str, ...]
+    leaks: tuple[LeakMeter, ...]
     failure: str | None
 
 
@@ -55,12 +58,13 @@ class Outcome:
     Attributes:
       failure: why there is no data set, or None.
       ledger: path of the table of sources.
-      notes, copy_packs: of the plan.
+      notes, leaks, copy_packs: of the plan.
     """
 
     failure: str | None
     ledger: str
     notes: tuple[str, ...]
+    leaks: tuple[LeakMeter, ...]
     copy_packs: tuple[str, ...]
 
     @classmethod
@@ -71,6 +75,7 @@ class Outcome:
             fields["failure"],
             fields["ledger"],
             tuple(fields["notes"]),
+            tuple(map(LeakMeter.from_fields, fields["leaks"])),
             tuple(fields["copy_packs"]),
         )
 
@@ -90,7 +95,7 @@ def publish_dataset(
         name = FAILED_SOURCES if complete else manifest.SOURCES
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
-    outcome = Outcome(summary.failure, ledger, summary.notes, summary.copy_packs)
+    outcome = Outcome(summary.failure, ledger, summary.notes, summary.leaks, summary.copy_packs)
     storage.write_bytes(
         storage.join(cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )

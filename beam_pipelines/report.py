@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from beam_pipelines import report_pictures, report_tables, storage
-from beam_pipelines.config import PrepareConfig
+from beam_pipelines.config import PrepareConfig, SplitBy
 from beam_pipelines.facts import SourceFile
+from beam_pipelines.leaks import NEAR, LeakMeter
 from beam_pipelines.report_pictures import ReadSource, Strip, Thumbnails
 from beam_pipelines.report_tables import ClassRow, EqualSet, Group
 from tfrecords import html, inspect, ledger, manifest, samples
@@ -54,40 +55,6 @@ _MODE_NAMES = {
 }
 
 
-class LeakPair(Protocol):
-    """A held-out picture and the train picture nearest to it: keys, and their distance."""
-
-    @property
-    def held_out(self) -> str: ...
-    @property
-    def train(self) -> str: ...
-    @property
-    def distance(self) -> float: ...
-
-
-class LeakMeter(Protocol):
-    """How much a split gives away: what `ReportInputs.leaks` must have.
-
-    Attributes:
-      split: the held-out split that was measured.
-      pictures: how many of its pictures were compared with train pictures of their class.
-      near: how many of them are suspiciously near to one.
-      random_near: how many would be after a random split, or None if that was not measured.
-      pairs: the nearest pairs, nearest first.
-    """
-
-    @property
-    def split(self) -> str: ...
-    @property
-    def pictures(self) -> int: ...
-    @property
-    def near(self) -> int: ...
-    @property
-    def random_near(self) -> int | None: ...
-    @property
-    def pairs(self) -> Sequence[LeakPair]: ...
-
-
 @dataclass(frozen=True)
 class ReportInputs:
     """What a report is made from.
@@ -98,7 +65,7 @@ class ReportInputs:
       sources: the ledger, columns of `tfrecords.ledger.SCHEMA`, in key order.
       read_source: returns the bytes of a source by its key, raising OSError or KeyError; None
         if sources cannot be read any more, and then only kept pictures are shown.
-      leaks: what the leak meter says, or None if it did not run.
+      leaks: what the leak meter says of each held-out split.
       timings: stage → seconds, in order; never part of anything digested.
       notes: what the bake had to say.
       plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
@@ -108,7 +75,7 @@ class ReportInputs:
     manifest: Manifest
     sources: pa.Table
     read_source: ReadSource | None = None
-    leaks: LeakMeter | None = None
+    leaks: Sequence[LeakMeter] = ()
     timings: Mapping[str, float] | None = None
     notes: Sequence[str] = ()
     plan_only: bool = False
@@ -145,7 +112,7 @@ def write_for(
     seconds: Mapping[str, float],
     rows: Sequence[SourceFile] = (),
     notes: Sequence[str] = (),
-    leaks: LeakMeter | None = None,
+    leaks: Sequence[LeakMeter] = (),
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
@@ -154,12 +121,12 @@ def write_for(
       seconds: stage → how long it took.
       rows: the sources in key order, to show those that are in no shard; may be empty.
       notes: what the bake had to say.
-      leaks: what the leak meter says, or None.
+      leaks: what the leak meter says of each held-out split.
     """
     found = manifest.load(config.output_dir)
     table = ledger.read(config.output_dir)
     reader = _reader(rows) if rows else None
-    return write(ReportInputs(config.output_dir, found, table, reader, timings=seconds))
+    return write(ReportInputs(config.output_dir, found, table, reader, leaks, seconds, notes))
 
 
 def _reader(rows: Sequence[SourceFile]) -> ReadSource:
@@ -190,6 +157,7 @@ def page(inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure) -> str
         "rows_cut": len(rows) > _MAX_NAMED_ROWS,
         "mode_names": _MODE_NAMES,
         "by_name": bool(found.config.get("group_by")),
+        "by_appearance": found.config.get("split_by") == SplitBy.APPEARANCE.value,
         **_extremes(rows),
         "warnings": report_tables.warnings_of(found, rows),
         "balance": plots.to_svg(
@@ -334,10 +302,31 @@ def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, obj
     }
 
 
-def _leak_section(leaks: LeakMeter | None, thumbnails: Thumbnails) -> dict[str, object]:
-    pairs = list(leaks.pairs[:MAX_PAIRS]) if leaks else []
-    keys = [key for pair in pairs for key in (pair.held_out, pair.train)]
-    return {"leaks": leaks, "pairs": pairs, "pair_thumbnails": thumbnails.of(keys)}
+def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[str, object]:
+    from beam_pipelines import report_figures
+    from tfrecords import plots
+
+    pairs = sorted(
+        ((pair, meter.split) for meter in leaks for pair in meter.pairs),
+        key=lambda item: item[0].distance,
+    )[:MAX_PAIRS]
+    measured = [meter for meter in leaks if meter.pictures]
+    figure = None
+    if measured:
+        figure = plots.to_svg(
+            report_figures.leak_figure(measured),
+            "leak-distances",
+            "Distance of pictures to the nearest train picture of their class",
+        )
+    return {
+        "leaks": leaks,
+        "leak_near": NEAR,
+        "leak_figure": figure,
+        "pairs": pairs,
+        "pair_thumbnails": thumbnails.of(
+            key for pair, _ in pairs for key in (pair.held_out, pair.train)
+        ),
+    }
 
 
 def _keys(sets: Sequence[EqualSet], groups: Sequence[Group]) -> list[str]:

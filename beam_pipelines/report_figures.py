@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -9,6 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from beam_pipelines import leaks
+from beam_pipelines.leaks import LeakMeter
 from tfrecords import plots
 from tfrecords.schema import ImageSpec
 
@@ -102,6 +106,39 @@ def scale_figure(scales: np.ndarray) -> Figure:
         plots.count_axis(axes, "y")
         plots.legend(axes)
     return figure
+
+
+def leak_figure(meters: Sequence[LeakMeter]) -> Figure:
+    """Returns the distances to the nearest train picture, of held-out splits and inside train.
+
+    Args:
+      meters: at least one, each with a picture.
+    """
+    edges = np.array(leaks.EDGES)
+    with plots.style():
+        figure, (axes,) = plots.figure(height=3.1)
+        axes.axvspan(0, leaks.NEAR, color=plots.VERMILLION, alpha=0.08, linewidth=0)
+        axes.stairs(
+            _shares(meters[0].train_histogram), edges, fill=True, color=plots.GRID,
+            label="train, to another train picture",
+        )  # fmt: skip
+        for meter, colour in zip(meters, plots.SERIES, strict=False):
+            axes.stairs(
+                _shares(meter.histogram), edges, color=colour, linewidth=1.8, label=meter.split
+            )
+        axes.set(
+            xlim=(0, edges[-1]), xlabel="distance to the nearest, in median distances of the class",
+            ylabel="share of pictures",
+        )  # fmt: skip
+        axes.set_xticks([0, leaks.NEAR, 0.5, 1, 1.5], ["0", "near", "0.5", "1", "1.5+"])
+        plots.percent_axis(axes)
+        plots.legend(axes)
+    return figure
+
+
+def _shares(histogram: Sequence[int]) -> np.ndarray:
+    counts = np.array(histogram, np.float64)
+    return counts / max(counts.sum(), 1)
 
 
 # Outliers beyond 64 times larger or smaller are counted at the ends. Divisible by 1, 2 and 3,

@@ -123,12 +123,14 @@ class CanonicalImage:
       header: of the source.
       phash: 64-bit perceptual hash, `difference_hash`.
       fingerprint: 32 bytes, `fingerprints.fingerprint`.
+      thumbnail: 768 bytes, uint8[16, 16, 3], `fingerprints.thumbnail`.
     """
 
     data: bytes
     header: ImageHeader
     phash: int
     fingerprint: bytes
+    thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
         source.header,
         difference_hash(resized),
         fingerprints.fingerprint(resized),
+        fingerprints.thumbnail(resized).tobytes(),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines import appearance
+from beam_pipelines import appearance, duplicates
 
 
 def random_thumbnails(count: int, seed: int = 0, grain: int = 4) -> np.ndarray:
@@ -125,3 +125,25 @@ def test_small_classes_get_enough_clusters_to_split(counts: list[int]) -> None:
 def test_a_size_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="1 picture or more, not 0"):
         appearance.cluster(random_thumbnails(1), np.zeros(1, np.int32), 0)
+
+
+def test_groups_move_as_a_whole_and_never_chain_clusters() -> None:
+    clusters = np.array([0, 0, 0, 3, 3, 3, 6])
+    # 2 and 3 are near duplicates of different clusters; 5 and 6 too.
+    group = np.array([0, 1, 2, 2, 4, 5, 5])
+    kept = appearance.keep_whole(clusters, group)
+    assert kept.tolist() == [0, 0, 0, 0, 4, 4, 4]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=40))
+def test_clusters_after_a_move_are_named_by_their_smallest_row(rows: list) -> None:
+    clusters, group = (duplicates.merge(smallest(ids)) for ids in zip(*rows, strict=True))
+    kept = appearance.keep_whole(clusters, group)
+    for row in range(len(rows)):
+        assert kept[row] == np.flatnonzero(kept == kept[row])[0]
+        assert np.all(kept[group == group[row]] == kept[row])
+    assert len(np.unique(kept)) <= len(np.unique(clusters))
+
+
+def smallest(ids: tuple[int, ...]) -> np.ndarray:
+    return np.array([ids.index(name) for name in ids])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import packs, storage
+from beam_pipelines import packs, storage, thumbnails
 from beam_pipelines.canonical import BundleResult, canonicalise_bundle
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.facts import ImageFacts
@@ -38,6 +38,9 @@ class Bake:
     def image(self, row: ImageFacts) -> bytes:
         return next(packs.read(f"{self.layout.canonical_dir}/{row.pack}", [row.index]))
 
+    def thumbnail(self, row: ImageFacts) -> bytes:
+        return thumbnails.read(f"{self.layout.canonical_dir}/{row.pack}")[row.index].tobytes()
+
 
 @pytest.fixture
 def bake(tmp_path: Path) -> Bake:
@@ -63,6 +66,7 @@ def test_facts_and_images_of_pictures(bake: Bake) -> None:
         assert row.reason is None and row.phash == image.phash
         assert row.encoded_bytes == len(image.data)
         assert bake.image(row) == image.data
+        assert bake.thumbnail(row) == image.thumbnail
 
 
 def test_facts_survive_json(bake: Bake) -> None:
@@ -121,7 +125,9 @@ def test_of_a_changed_folder_only_what_changed_is_decoded(bake: Bake) -> None:
     for key in before.keys() & after.keys() - {"apu/0002.jpg"}:
         assert after[key].sha256 == before[key].sha256
         data = (bake.input_dir / key).read_bytes()
-        assert bake.image(after[key]) == pixels.canonicalise(data, SPEC, bake.config.limits).data
+        image = pixels.canonicalise(data, SPEC, bake.config.limits)
+        assert bake.image(after[key]) == image.data
+        assert bake.thumbnail(after[key]) == image.thumbnail
 
 
 def test_growth_that_doubles_the_bundles_reuses_all_there_is(bake: Bake) -> None:

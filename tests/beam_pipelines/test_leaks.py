@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines import appearance, leaks, split
-from beam_pipelines.leaks import LeakReport
+from beam_pipelines import appearance, leaks, split, tables
+from beam_pipelines.leaks import LeakMeter, LeakReport
+from beam_pipelines.plan import Plan, make_plan
 from tests import fakes
+from tests.beam_pipelines import test_plan
 from tests.beam_pipelines.test_appearance import random_thumbnails, variants
 from tfrecords import fingerprints
 from tfrecords.sharding import stable_hash
@@ -145,3 +150,57 @@ def test_one_train_picture_is_enough() -> None:
 def test_train_is_not_held_out() -> None:
     with pytest.raises(ValueError, match="another than train"):
         leaks.measure(random_thumbnails(1), np.zeros(1, np.int32), np.zeros(1, np.int8), 0)
+
+
+@pytest.fixture
+def track_plan() -> tuple[Plan, np.ndarray]:
+    """A plan of 3 classes of 60 pictures, each in six tracks of ten equal frames."""
+    rows = [
+        dataclasses.replace(
+            test_plan.picture(f"{name}/{i:03d}"), pack=f"{i % 4}-of-4", index=i // 4
+        )
+        for name in ("apu", "bart", "carl")
+        for i in range(60)
+    ]
+    facts = tables.facts_table([tables.facts_block(rows)])
+    scenes = random_thumbnails(18)
+    return make_plan(facts, test_plan.CONFIG), scenes[np.arange(180) // 10]
+
+
+def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, np.ndarray]) -> None:
+    plan, thumbnails = track_plan
+    found = leaks.meters(plan, lambda rows: thumbnails[rows])
+    assert [meter.split for meter in found] == ["validation", "test"]
+    for meter in found:
+        assert meter.pictures == meter.near == meter.histogram[0] == 18
+        assert meter.random_near == 18 and meter.train_near == 1 and not meter.sampled
+        assert sum(meter.train_histogram) == 18
+        rows = {row["key"]: row for row in plan.sources.to_pylist()}
+        for pair in meter.pairs:
+            assert rows[pair.held_out]["split"] == meter.split
+            assert rows[pair.train]["split"] == "train"
+            assert pair.held_out[:-1] == pair.train[:-1] and pair.distance == 0
+    assert "100.0% of 18 validation pictures are suspiciously near" in found[0].note
+
+
+def test_a_meter_survives_json(track_plan: tuple[Plan, np.ndarray]) -> None:
+    plan, thumbnails = track_plan
+    for meter in leaks.meters(plan, lambda rows: thumbnails[rows]):
+        fields = json.loads(json.dumps(dataclasses.asdict(meter)))
+        assert LeakMeter.from_fields(fields) == meter
+
+
+def test_of_a_large_set_whole_packs_are_measured(
+    track_plan: tuple[Plan, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, thumbnails = track_plan
+    monkeypatch.setattr(leaks, "MAX_PICTURES", 100)
+    asked = []
+
+    def load(rows: np.ndarray) -> np.ndarray:
+        asked.append(rows)
+        return thumbnails[rows]
+
+    found = leaks.meters(plan, load)
+    assert {int(row) % 60 % 4 for row in asked[0]} == {0, 1}
+    assert len(asked[0]) == 90 and all(meter.sampled for meter in found)

@@ -95,9 +95,9 @@ def test_balance_rules_are_checked_before_anything_is_read(rule: str) -> None:
         config_of(f"--balance={rule}")
 
 
-def test_a_split_by_appearance_is_refused_and_not_ignored() -> None:
-    with pytest.raises(UsageError, match="not available in this version.*--group_by"):
-        config_of("--split_by=appearance")
+def test_the_way_to_split_is_in_the_manifest() -> None:
+    assert config_of("--split_by=appearance").for_manifest()["split_by"] == "appearance"
+    assert config_of().for_manifest()["split_by"] == "random"
 
 
 def test_only_what_changes_bytes_is_in_the_manifest() -> None:

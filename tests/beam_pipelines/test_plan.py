@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines import tables
-from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.facts import ImageFacts
 from beam_pipelines.plan import Plan, make_plan
 from tfrecords.schema import TRAIN
@@ -50,7 +50,18 @@ def plan(rows: list[ImageFacts], config: PrepareConfig = CONFIG, **changes: obje
     shuffled = random.Random(len(rows)).sample(rows, len(rows))
     half = len(rows) // 2
     blocks = [tables.facts_block(part) for part in (shuffled[:half], shuffled[half:]) if part]
-    return make_plan(tables.facts_table(blocks), dataclasses.replace(config, **changes))
+    return make_plan(
+        tables.facts_table(blocks), dataclasses.replace(config, **changes), look_of_name
+    )
+
+
+def look_of_name(rows: np.ndarray) -> np.ndarray:
+    """Thumbnails of rows in key order: ten in a row look alike, as frames of a track do."""
+    scenes = [
+        np.random.default_rng(row // 10).integers(0, 256, (16, 16, 3), np.uint8)
+        for row in rows.tolist()
+    ]
+    return np.stack(scenes)
 
 
 def rows_by_key(result: Plan) -> dict[str, dict]:
@@ -243,3 +254,34 @@ def test_the_plan_depends_on_the_seed_and_not_on_the_order_of_facts(seed: int) -
     assert one.sources.equals(other.sources)
     assert train_ids(one) == train_ids(other)
     assert train_ids(one) != train_ids(plan(rows, seed=2, min_per_class=50, max_per_class=50))
+
+
+def test_a_split_by_appearance_keeps_what_looks_alike_together() -> None:
+    result = plan(pictures(apu=200, bart=100), split_by=SplitBy.APPEARANCE)
+    check_plan(result)
+    rows = result.sources.to_pylist()
+    scenes = {}
+    for index, row in enumerate(rows):
+        scenes.setdefault(index // 10, set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in scenes.values())
+    assert result.counts("validation", copies=False) == (20, 10)
+    # The ledger's groups stay those of near duplicates.
+    assert len({row["group"] for row in rows}) == 300
+
+
+def test_near_duplicates_stay_together_after_a_split_by_appearance() -> None:
+    twins = [
+        picture("apu/0003", looks=5),
+        picture("apu/0191", "other", looks=5),
+    ]
+    others = [row for row in pictures(apu=200) if row.key not in {twin.key for twin in twins}]
+    result = plan([*others, *twins], split_by=SplitBy.APPEARANCE)
+    check_plan(result)
+    found = rows_by_key(result)
+    assert found["apu/0003"]["split"] == found["apu/0191"]["split"]
+
+
+def test_a_split_by_appearance_needs_thumbnails() -> None:
+    facts = tables.facts_table([tables.facts_block(pictures(apu=20))])
+    with pytest.raises(ValueError, match="needs thumbnails"):
+        make_plan(facts, dataclasses.replace(CONFIG, split_by=SplitBy.APPEARANCE))

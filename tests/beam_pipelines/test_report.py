@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from PIL import Image
 from beam_pipelines import report, report_pictures, report_tables
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.facts import SourceFile
+from beam_pipelines.leaks import EDGES, LeakMeter, LeakPair
 from beam_pipelines.report import ReportInputs
 from beam_pipelines.report_tables import EqualSet
 from tests import fakes
@@ -191,32 +191,30 @@ def test_a_plan_has_its_own_page_and_reads_no_shard(tmp_path: Path, inputs: Repo
     assert "apu/a<b>&.jpg" in page.images
 
 
-@dataclass(frozen=True)
-class Pair:
-    held_out: str
-    train: str
-    distance: float
-
-
-@dataclass(frozen=True)
-class Leaks:
-    split: str = "validation"
-    pictures: int = 3
-    near: int = 1
-    random_near: int | None = 2
-    pairs: Sequence[Pair] = (Pair("apu/validation000.png", "apu/train000.png", 0.25),)
+def meter(**changes: object) -> LeakMeter:
+    pair = LeakPair("apu/validation000.png", "apu/train000.png", 0.25)
+    bins = len(EDGES) - 1
+    found = LeakMeter("validation", 3, 1, 2, 0.5, (0, 1, 2) + (0,) * 27, (1,) * bins, (pair,))
+    return dataclasses.replace(found, **changes)
 
 
 def test_the_leak_meter(inputs: ReportInputs) -> None:
-    page = Path(report.write(dataclasses.replace(inputs, leaks=Leaks()))).read_text()
+    page = Path(report.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
     assert "leaks" in Page(page).sections
     assert "33.3%" in page and "66.7%" in page and "distance 0.25" in page
     assert {"apu/validation000.png", "apu/train000.png"} <= set(Page(page).images)
-    unknown = Leaks(pictures=0, near=0, random_near=None, pairs=())
-    assert (
-        "random split"
-        not in Path(report.write(dataclasses.replace(inputs, leaks=unknown))).read_text()
+    assert "leak-distances" in page and "by construction" not in page
+    empty = meter(pictures=0, near=0, random_near=0, pairs=(), histogram=(0,) * 30)
+    page = Path(report.write(dataclasses.replace(inputs, leaks=(empty,)))).read_text()
+    assert "random split" not in page and "leak-distances" not in page
+
+
+def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:
+    config = {**inputs.manifest.config, "split_by": "appearance"}
+    by_appearance = dataclasses.replace(
+        inputs, leaks=(meter(),), manifest=dataclasses.replace(inputs.manifest, config=config)
     )
+    assert "low by construction" in Path(report.write(by_appearance)).read_text()
 
 
 def test_a_sound_bake_says_so(tmp_path: Path) -> None:
