@@ -1,9 +1,8 @@
-"""Measures near-duplicate search, clusters and the leak meter; the numbers of docs/duplicates.md.
+"""Measures near-duplicate search; numbers of docs/duplicates.md.
 
     python benchmarks/near_duplicates.py recall FOLDER     changed copies found again
     python benchmarks/near_duplicates.py groups FOLDER     groups at each distance
     python benchmarks/near_duplicates.py pairs FOLDER OUT  pairs side by side, a PNG
-    python benchmarks/near_duplicates.py tracks FOLDER     leak of random and appearance splits
     python benchmarks/near_duplicates.py speed N           N synthetic fingerprints
 
 FOLDER holds class folders.
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from beam_pipelines import appearance, banding, duplicates, leaks, split
+from beam_pipelines import banding, duplicates, split
 from tfrecords import fingerprints, pixels
 from tfrecords.schema import ImageSpec
 
@@ -38,12 +37,11 @@ class Pictures:
     paths: tuple[Path, ...]
     class_ids: np.ndarray
     words: np.ndarray
-    thumbnails: np.ndarray
     phash: np.ndarray
 
 
 def read(folder: Path) -> Pictures:
-    paths, names, marks, small, phash = [], [], [], [], []
+    paths, names, marks, phash = [], [], [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             image, _ = pixels.decode(path.read_bytes(), SPEC, pixels.PixelLimits())
@@ -53,7 +51,6 @@ def read(folder: Path) -> Pictures:
         paths.append(path)
         names.append(path.parent.name)
         marks.append(fingerprints.fingerprint(resized))
-        small.append(fingerprints.thumbnail(resized))
         phash.append(pixels.difference_hash(resized))
     class_ids = np.unique(names, return_inverse=True)[1].astype(np.int32)
     if not paths:
@@ -61,7 +58,7 @@ def read(folder: Path) -> Pictures:
             f"{folder} has no picture that can be read; give a folder of class folders"
         )
     table = fingerprints.words(marks)
-    return Pictures(tuple(paths), class_ids, table, np.stack(small), np.array(phash, np.uint64))
+    return Pictures(tuple(paths), class_ids, table, np.array(phash, np.uint64))
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -150,51 +147,6 @@ def pairs(pictures: Pictures, out: Path) -> None:
     sheet.save(out)
 
 
-def tracks(pictures: Pictures, classes: int = 12, objects: int = 24) -> None:
-    """Makes a track of 25 frames of single pictures, and measures splits of the frames."""
-    print("shake  split       mates in train   near   near if random")
-    for shake in (0.01, 0.03):
-        thumbnails, class_ids, track = _frames(pictures, shake, classes, objects)
-        every = np.arange(len(track))
-        clusters = appearance.cluster(thumbnails, class_ids)
-        groupings = {"random": every, "appearance": clusters, "track": track}
-        order = np.random.default_rng(0).integers(0, 2**64, len(track), np.uint64)
-        for name, group in groupings.items():
-            dealt = split.assign(group, class_ids, order, FRACTIONS)
-            report = leaks.measure(thumbnails, class_ids, dealt, 1)
-            mates = np.isin(track[dealt == 1], track[dealt == 0]).mean()
-            print(
-                f"{shake:5}  {name:10} {mates:15.0%} {report.share:7.0%} {report.random_share:9.0%}"
-            )
-
-
-def _frames(
-    pictures: Pictures, shake: float, classes: int, objects: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns thumbnails, class and first frame of the track, for every frame."""
-    rng = np.random.default_rng(1)
-    thumbnails, class_ids = [], []
-    for label in range(classes):
-        for picture in rng.permutation(np.flatnonzero(pictures.class_ids == label))[:objects]:
-            scene = Image.open(pictures.paths[picture]).convert("RGB").resize((96, 96))
-            thumbnails += _track(scene, shake, rng)
-            class_ids += [label] * 25
-    rows = np.arange(len(class_ids))
-    return np.stack(thumbnails), np.array(class_ids, np.int32), rows // 25 * 25
-
-
-def _track(scene: Image.Image, shake: float, rng: np.random.Generator) -> list[np.ndarray]:
-    frames, place, zoom, light = [], np.array([0.15, 0.15]), 0.7, 1.0
-    for _ in range(25):
-        place = np.clip(place + rng.normal(0, shake, 2), 0, 0.3)
-        zoom = float(np.clip(zoom + rng.normal(0, shake), 0.6, 0.7))
-        light = float(np.clip(light + rng.normal(0, 0.05), 0.7, 1.3))
-        box = (*(place * 96), *((place + zoom) * 96))
-        small = scene.resize((16, 16), Image.Resampling.BOX, box=box)
-        frames.append((255 * (np.asarray(small, float) / 255) ** light).astype(np.uint8))
-    return frames
-
-
 def speed(count: int) -> None:
     """Times the planners on random fingerprints of which 5% have a near copy."""
     rng = np.random.default_rng(0)
@@ -214,7 +166,7 @@ def speed(count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("recall", "groups", "pairs", "tracks", "speed"))
+    parser.add_argument("what", choices=("recall", "groups", "pairs", "speed"))
     parser.add_argument("argument", help="FOLDER, or N for speed")
     parser.add_argument("out", nargs="?", type=Path, help="PNG, for pairs")
     options = parser.parse_args()
@@ -225,7 +177,7 @@ def main() -> None:
     if options.what == "pairs":
         pairs(pictures, options.out or Path("pairs.png"))
     else:
-        {"recall": recall, "groups": groups, "tracks": tracks}[options.what](pictures)
+        {"recall": recall, "groups": groups}[options.what](pictures)
 
 
 if __name__ == "__main__":

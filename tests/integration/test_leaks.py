@@ -1,0 +1,68 @@
+"""A set made of tracks, as of video: what each way to split it gives away."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tests import fakes
+from tests.integration import commands
+from tfrecords.sharding import stable_hash
+
+CLASSES, TRACKS, FRAMES = 2, 12, 10
+
+
+@pytest.fixture(scope="module")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of frames tNN-fNN.png; the camera shakes by a hundredth of the picture."""
+    root = tmp_path_factory.mktemp("tracks")
+    for label in range(CLASSES):
+        (root / f"class{label}").mkdir()
+        for number in range(TRACKS):
+            rng = np.random.default_rng(stable_hash("track", label, number))
+            scene, place = fakes.picture(f"{label}/{number}", 96, 96), np.array([0.15, 0.15])
+            for frame in range(FRAMES):
+                place = np.clip(place + rng.normal(0, 0.01, 2), 0, 0.3)
+                box = (*(place * 96), *((place + 0.7) * 96))
+                image = scene.resize((32, 32), Image.Resampling.BILINEAR, box=box)
+                image.save(root / f"class{label}" / f"t{number:02d}-f{frame:02d}.png")
+    return root
+
+
+def bake(tracks: Path, out: Path, *flags: str) -> tuple[float, float]:
+    """Bakes; returns the share of validation frames with a track-mate in train, and the meter's."""
+    done = commands.run(
+        "beam_pipelines.prepare",
+        f"--input_dir={tracks}",
+        f"--output_dir={out}",
+        "--image_size=32",
+        "--splits=train:0.7,validation:0.3",
+        *flags,
+    )
+    assert done.returncode == 0, done.stderr
+    near = re.search(r"leak meter: ([0-9.]+)% of \d+ validation", done.stderr)
+    rows = pq.read_table(out / "sources.parquet").to_pylist()
+    of_split = {
+        split: [row["key"].rpartition("-")[0] for row in rows if row["split"] == split]
+        for split in ("train", "validation")
+    }
+    mates = float(np.isin(of_split["validation"], of_split["train"]).mean())
+    return mates, float(near.group(1)) / 100
+
+
+def test_a_random_split_of_tracks_leaks_and_the_bake_says_so(tracks: Path, tmp_path: Path) -> None:
+    mates, near = bake(tracks, tmp_path, "--near_duplicates=off")
+    assert mates > 0.95 and near > 0.9
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert 'id="leaks"' in page and "The nearest pairs" in page
+
+
+@pytest.mark.parametrize("flag", ["--split_by=appearance", "--group_by=/(t[0-9]+)-"])
+def test_whole_looks_or_whole_tracks_do_not(tracks: Path, tmp_path: Path, flag: str) -> None:
+    mates, near = bake(tracks, tmp_path, flag)
+    assert mates <= (0.2 if "appearance" in flag else 0) and near < 0.2
