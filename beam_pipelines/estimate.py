@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import shutil
 import sys
 import time
@@ -31,8 +30,6 @@ from tfrecords.sharding import shard_name, stable_hash
 # A second or two of decoding gives the mean time of a picture to a few per cent.
 SAMPLE = 200
 
-PLAN_PNG = "plan.png"
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -54,7 +51,7 @@ class Sample:
 
 
 def run(config: PrepareConfig) -> int:
-    """Prints the plan, draws it to OUTPUT_DIR/plan.png and returns the exit code.
+    """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
 
     Raises:
       UsageError: the input is not as it should be, or no sampled file is a picture.
@@ -77,11 +74,11 @@ def run(config: PrepareConfig) -> int:
         print(line)
     print()
     print(_cost(plan, sample, config))
-    if not storage.is_remote(config.output_dir):
-        storage.make_directory(config.output_dir)
-        path = os.path.join(config.output_dir, PLAN_PNG)
-        storage.write_bytes(path, inspect.histogram_png(planned))
-        print(f"drawn to {path}")
+    # Plotting takes a second to import.
+    from beam_pipelines import report
+
+    storage.make_directory(config.output_dir)
+    print(f"drawn to {report.write_plan(config, planned, plan.sources)}")
     return 0
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAGE = "index.html"
 PLAN_PAGE = "plan.html"
 BALANCE_PNG = "class_balance.png"
+PLAN_PNG = "plan.png"
 DIRECTORY = "report"
 
 # Beyond these the page would pass 3 MB, and nobody looks at the hundredth reject.
@@ -87,7 +88,10 @@ class ReportInputs:
 
 
 def write(inputs: ReportInputs) -> str:
-    """Writes `report/index.html` and `report/class_balance.png`; returns the page's path.
+    """Writes a page and a picture into `report/` and returns the page's path.
+
+    They are `index.html` and `class_balance.png`, or `plan.html` and `plan.png` of a plan, so
+    that a plan never replaces what a bake has left.
 
     Raises:
       DamagedRecordError: a shard with a picture to show is damaged.
@@ -101,10 +105,22 @@ def write(inputs: ReportInputs) -> str:
     balance = balance_figure.balance_figure(inputs.manifest, _left_out(rows))
     directory = storage.join(inputs.output_dir, DIRECTORY)
     storage.make_directory(directory)
-    storage.write_bytes(storage.join(directory, BALANCE_PNG), plots.to_png(balance))
-    path = storage.join(directory, PLAN_PAGE if inputs.plan_only else PAGE)
+    page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
+    storage.write_bytes(storage.join(directory, png_name), plots.to_png(balance))
+    path = storage.join(directory, page_name)
     storage.write_bytes(path, page(inputs, rows, balance).encode())
     return path
+
+
+def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str:
+    """Writes the page of a plan, of which nothing has been baked, and returns its path.
+
+    Args:
+      config: of the bake.
+      planned: what the manifest would be.
+      table: what the ledger would be.
+    """
+    return write(ReportInputs(config.output_dir, planned, table, plan_only=True))
 
 
 def write_for(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,18 @@ def test_the_plan_is_printed_and_drawn_and_nothing_is_baked(
     assert splits["train"] == ["28", "12", "40"]
     assert splits["validation"] == ["4", "0", "4"]
     assert "ms a picture" in told and "sample of 40" in told
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.png"]
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"plan.html", "plan.png"}
+    assert "plan of a bake" in (tmp_path / "out" / "report" / "plan.html").read_text()
 
 
 def test_the_plan_of_counts_is_the_bake_of_counts(config: PrepareConfig) -> None:
     estimate.run(config)
     assert bake.run(config, ["--runner=FnApiRunner"]) == 0
+    report = Path(config.output_dir) / "report"
+    finished = (report / "class_balance.png").read_bytes()
+    estimate.run(dataclasses.replace(config, min_per_class=25, max_per_class=25))
+    assert (report / "class_balance.png").read_bytes() == finished
     baked = manifest.load(config.output_dir)
     assert baked.split("train").originals == (20, 8)
     assert baked.split("train").copies == (0, 12)

@@ -187,8 +187,9 @@ def test_a_plan_has_its_own_page_and_reads_no_shard(tmp_path: Path, inputs: Repo
     path = report.write(plan)
     assert path == f"{tmp_path}/report/plan.html"
     page = Page(Path(path).read_text())
-    assert "samples" not in page.sections and "timing" not in page.sections
-    assert "apu/a<b>&.jpg" in page.images
+    # What only decoding can tell has no section: "none" would be a claim.
+    assert not set(page.sections) & {"samples", "timing", "rejects", "duplicates"}
+    assert "balance" in page.sections
 
 
 def meter(**changes: object) -> LeakMeter:
