@@ -10,9 +10,13 @@ any order: the clusters do not depend on the BLAS or the machine.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from beam_pipelines import duplicates
+from beam_pipelines.thumbnails import LoadThumbnails
 from tfrecords import fingerprints
 
 # A split of 0.1 needs about this many pieces of a class to be near its quota.
@@ -35,6 +39,12 @@ _LEVELS = 4
 
 _BISECTING_ROUNDS = 8
 
+# Pictures whose thumbnails are held at a time: 6 MB. A larger class is held whole.
+_LOAD = 8_192
+
+# Pictures whose features are computed at a time: 64-bit numbers on the way take 6 kB each.
+_FEATURES = 512
+
 
 def features(thumbnails: np.ndarray) -> np.ndarray:
     """Returns int16[n, 832] whose squared distances say how unlike two pictures look.
@@ -45,6 +55,11 @@ def features(thumbnails: np.ndarray) -> np.ndarray:
     Args:
       thumbnails: uint8[n, 16, 16, 3], `tfrecords.fingerprints.thumbnail`.
     """
+    parts = np.array_split(thumbnails, max(1, -(-len(thumbnails) // _FEATURES)))
+    return np.concatenate([_features(part) for part in parts])
+
+
+def _features(thumbnails: np.ndarray) -> np.ndarray:
     size = fingerprints.THUMBNAIL_SIDE**2 * 3
     pixels = thumbnails.reshape(len(thumbnails), size).astype(np.int32)
     total = pixels.sum(axis=1, keepdims=True)
@@ -63,7 +78,28 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.maximum(norms - 2 * (left @ right.T), 0)
 
 
-def cluster(thumbnails: np.ndarray, class_ids: np.ndarray, target_size: int = 50) -> np.ndarray:
+def by_class(
+    thumbnails: LoadThumbnails, class_ids: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the rows of each class and their thumbnails, uint8[k, 16, 16, 3].
+
+    Loads several classes at a time, up to `_LOAD` pictures: packs hold pictures of all classes,
+    so that each load reads through all of them, and all at once would be 768 bytes a picture.
+    """
+    order = np.argsort(class_ids, kind="stable")
+    ends = np.unique(np.cumsum(np.bincount(class_ids))).tolist()
+    start = 0
+    while start < len(order):
+        fitting = [end for end in ends if start < end <= start + _LOAD]
+        end = fitting[-1] if fitting else next(end for end in ends if end > start)
+        small = thumbnails(order[start:end])
+        bounds = [start, *(bound for bound in ends if start < bound <= end)]
+        for low, high in itertools.pairwise(bounds):
+            yield order[low:high], small[low - start : high - start]
+        start = end
+
+
+def cluster(thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int = 50) -> np.ndarray:
     """Returns int64[n], the smallest row of each row's cluster; clusters lie inside a class.
 
     Ward's clusters of about `target_size`, smaller in classes that would have fewer than 10.
@@ -72,7 +108,7 @@ def cluster(thumbnails: np.ndarray, class_ids: np.ndarray, target_size: int = 50
     cluster, so this split is not as stable as the one by groups.
 
     Args:
-      thumbnails: uint8[n, 16, 16, 3].
+      thumbnails: loads uint8[k, 16, 16, 3] of k rows.
       class_ids: int32[n].
       target_size: 1 or more.
 
@@ -82,15 +118,14 @@ def cluster(thumbnails: np.ndarray, class_ids: np.ndarray, target_size: int = 50
     if target_size < 1:
         raise ValueError(f"clusters must be of 1 picture or more, not {target_size}")
     result = np.arange(len(class_ids))
-    by_class = np.argsort(class_ids, kind="stable")
-    counts = np.bincount(class_ids)
-    for rows in np.split(by_class, np.cumsum(counts)[:-1]):
+    for rows, small in by_class(thumbnails, class_ids):
+        table = features(small)
         wanted = max(-(-len(rows) // target_size), min(len(rows), MIN_CLUSTERS))
-        for part in _parts(rows, features(thumbnails[rows])):
-            table = features(thumbnails[part])
+        for part in _parts(np.arange(len(rows)), table):
             # Each part gets its share of the clusters, so all have about the same size.
             share = max(1, round(wanted * len(part) / len(rows)))
-            result[part] = part[ward(squared_distances(table, table), share)]
+            squared = squared_distances(table[part], table[part])
+            result[rows[part]] = rows[part[ward(squared, share)]]
     return result
 
 

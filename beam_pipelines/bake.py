@@ -16,7 +16,7 @@ from beam_pipelines.facts import SourceFile
 from beam_pipelines.packs import INDEX, PACK
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.publish import OUTCOME, Outcome
-from beam_pipelines.tasks import Layout
+from beam_pipelines.tasks import Layout, ReadSource
 from beam_pipelines.thumbnails import THUMBNAILS
 from tfrecords import manifest
 from tfrecords.cli import UsageError
@@ -39,23 +39,31 @@ def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
 
 def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[str]) -> int:
     _sweep(layout)
-    rows = sources.list_sources(config.input_dir, config.input_csv)
-    sources.check_classes(rows, config.input_dir)
-    sources.check_splits(rows, config.split_names)
-    bundles = list(tasks.bundle_tasks(rows, config, layout))
-    _say(_listed(rows, bundles))
-    with BakeProgress(layout, len(bundles), len(rows)) as progress:
-        outcome = _run_pipeline(bundles, config, layout, beam_arguments, len(rows))
+    bundles, files = _list(config, layout)
+    with BakeProgress(layout, len(bundles), files) as progress:
+        outcome = _run_pipeline(bundles, config, layout, beam_arguments, files)
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
         _say(meter.note)
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
-    _clean(config, layout, bundles, outcome)
-    _report(config, progress.seconds, rows, outcome)
+    try:
+        _report(config, progress.seconds, tasks.source_reader(layout, files), outcome)
+    finally:
+        _clean(config, layout, bundles, outcome)
     _say(_finished(config))
     return 0
+
+
+def _list(config: PrepareConfig, layout: Layout) -> tuple[list[BundleTask], int]:
+    """Lists the sources; returns their bundles and number, for the rows themselves are on disk."""
+    rows = sources.list_sources(config.input_dir, config.input_csv)
+    sources.check_classes(rows, config.input_dir)
+    sources.check_splits(rows, config.split_names)
+    bundles = list(tasks.bundle_tasks(rows, config, layout))
+    _say(_listed(rows, bundles))
+    return bundles, len(rows)
 
 
 def _run_pipeline(
@@ -144,12 +152,12 @@ def _clean(
 
 
 def _report(
-    config: PrepareConfig, seconds: dict[str, float], rows: Sequence[SourceFile], outcome: Outcome
+    config: PrepareConfig, seconds: dict[str, float], read_source: ReadSource, outcome: Outcome
 ) -> None:
     # Plotting takes a second to import: only a bake that comes this far pays it.
     from beam_pipelines import report
 
-    report.write_for(config, seconds, rows, outcome.notes, outcome.leaks)
+    report.write_for(config, seconds, read_source, outcome.notes, outcome.leaks)
 
 
 def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:

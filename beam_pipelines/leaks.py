@@ -11,11 +11,12 @@ construction, as that keeps the same distances large.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from beam_pipelines import appearance
 from beam_pipelines.plan import Plan
@@ -33,7 +34,7 @@ NEAR = 0.3
 MAX_PICTURES = 100_000
 MAX_QUERIES = 20_000
 MAX_REFERENCES = 20_000
-_CHUNK = 1_000
+_CHUNK = 256
 _TYPICAL_SAMPLE = 400
 
 # Edges of the histograms of distances; the last bin takes what is beyond.
@@ -108,19 +109,16 @@ def meters(plan: Plan, thumbnails: LoadThumbnails) -> tuple[LeakMeter, ...]:
     names = plan.config.split_names
     kept = np.flatnonzero(plan.sources["status"].to_numpy(zero_copy_only=False) == KEPT)
     rows = _whole_packs(plan, kept)
-    small = thumbnails(rows)
-    keys = plan.sources["key"].take(rows).to_pylist()
     places = {name: index for index, name in enumerate(names)}
     split_names = plan.sources["split"].take(rows).to_pylist()
     split = np.array([places[name] for name in split_names], np.int8)
+    reports = measure(
+        lambda chosen: thumbnails(rows[chosen]), plan.labels[rows], split, range(1, len(names))
+    )
+    keys = plan.sources["key"]
     return tuple(
-        _meter(
-            measure(small, plan.labels[rows], split, held_out),
-            names[held_out],
-            keys,
-            sampled=len(rows) < len(kept),
-        )
-        for held_out in range(1, len(names))
+        _meter(report, names[report.held_out], keys, rows, sampled=len(rows) < len(kept))
+        for report in reports
     )
 
 
@@ -128,15 +126,20 @@ def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
     """Returns the rows of as many packs as make up `MAX_PICTURES`."""
     if len(rows) <= MAX_PICTURES:
         return rows
-    packs = plan.facts["pack"].take(rows).combine_chunks().dictionary_encode()
+    packs = plan.facts["pack"].take(rows).cast("string").combine_chunks().dictionary_encode()
     _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
     of_row = number[packs.indices.to_numpy()]
     count = int(np.searchsorted(np.cumsum(np.bincount(of_row)), MAX_PICTURES, side="right"))
     return rows[of_row < max(count, 1)]
 
 
-def _meter(report: LeakReport, split: str, keys: list[str], *, sampled: bool) -> LeakMeter:
-    pairs = zip(report.query.tolist(), report.match.tolist(), report.distance.tolist(), strict=True)
+def _meter(
+    report: LeakReport, split: str, keys: pa.ChunkedArray, rows: np.ndarray, *, sampled: bool
+) -> LeakMeter:
+    held_out, train = (
+        keys.take(rows[places]).to_pylist() for places in (report.query, report.match)
+    )
+    pairs = zip(held_out, train, report.distance.tolist(), strict=True)
     return LeakMeter(
         split=split,
         pictures=report.pictures,
@@ -145,7 +148,7 @@ def _meter(report: LeakReport, split: str, keys: list[str], *, sampled: bool) ->
         train_near=report.train_near,
         histogram=tuple(report.histogram.tolist()),
         train_histogram=tuple(report.train_histogram.tolist()),
-        pairs=tuple(LeakPair(keys[q], keys[m], distance) for q, m, distance in pairs),
+        pairs=tuple(LeakPair(*pair) for pair in pairs),
         sampled=sampled,
     )
 
@@ -196,31 +199,46 @@ class LeakReport:
 
 
 def measure(
-    thumbnails: np.ndarray,
+    thumbnails: LoadThumbnails,
     class_ids: np.ndarray,
     split: np.ndarray,
-    held_out: int,
+    held_out: Sequence[int],
     max_pairs: int = 24,
-) -> LeakReport:
-    """Measures how much a split gives away.
+) -> tuple[LeakReport, ...]:
+    """Measures how much a split gives away; one report for each of `held_out`.
 
     Args:
-      thumbnails: uint8[n, 16, 16, 3], `tfrecords.fingerprints.thumbnail`.
+      thumbnails: loads uint8[k, 16, 16, 3], `tfrecords.fingerprints.thumbnail`, of k rows.
       class_ids: int32[n].
       split: int8[n], split index; train is 0.
-      held_out: the split to measure.
+      held_out: the splits to measure.
       max_pairs: the nearest pairs to return, no picture twice.
 
     The expectation for a random split needs no second split: of a picture with k near
     pictures in its class, one at least lands in train with probability 1 - (1 - f)^k, for
     train's share f.
     """
-    if held_out == TRAIN_INDEX:
+    if TRAIN_INDEX in held_out:
         raise ValueError("the held-out split must be another than train")
-    parts = [
-        _measure_class(thumbnails, split, rows, queries, held_out)
-        for rows, queries in _classes(class_ids, split, held_out)
-    ]
+    parts: dict[int, list[_ClassLeaks]] = {index: [] for index in held_out}
+    counts = np.bincount(split, minlength=max(held_out, default=0) + 1)
+    for rows, small in appearance.by_class(thumbnails, class_ids):
+        for index in held_out:
+            queries = _queries(split[rows], index, int(counts[index]))
+            if queries:
+                parts[index].append(_measure_class(small, split[rows], rows, queries, index))
+    return tuple(_report(index, parts[index], max_pairs) for index in held_out)
+
+
+def _queries(split: np.ndarray, held_out: int, every: int) -> int:
+    """Returns how many held-out pictures of a class to compare."""
+    own = int((split == held_out).sum())
+    if not own or not (split == TRAIN_INDEX).any():
+        return 0
+    return min(own, max(1, own * MAX_QUERIES // every))
+
+
+def _report(held_out: int, parts: Sequence[_ClassLeaks], max_pairs: int) -> LeakReport:
     query, match, distance = (_joined([getattr(p, name) for p in parts]) for name in _COLUMNS)
     inside = _joined([part.inside for part in parts])
     pairs = _worst(query, match, distance, max_pairs)
@@ -234,8 +252,8 @@ def measure(
         train_median_distance=float(np.median(inside)) if len(inside) else 1.0,
         histogram=_histogram(distance),
         train_histogram=_histogram(inside),
-        query=query[pairs],
-        match=match[pairs],
+        query=query[pairs].astype(np.int64),
+        match=match[pairs].astype(np.int64),
         distance=distance[pairs].astype(np.float64),
     )
 
@@ -254,25 +272,14 @@ class _ClassLeaks:
 _COLUMNS = ("query", "match", "distance")
 
 
-def _classes(
-    class_ids: np.ndarray, split: np.ndarray, held_out: int
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields the rows of each class and how many of its held-out pictures to compare."""
-    every = int((split == held_out).sum())
-    by_class = np.argsort(class_ids, kind="stable")
-    for rows in np.split(by_class, np.cumsum(np.bincount(class_ids))[:-1]):
-        own = int((split[rows] == held_out).sum())
-        if own and (split[rows] == TRAIN_INDEX).any():
-            yield rows, min(own, max(1, own * MAX_QUERIES // max(every, 1)))
-
-
 def _measure_class(
     thumbnails: np.ndarray, split: np.ndarray, rows: np.ndarray, queries: int, held_out: int
 ) -> _ClassLeaks:
-    rows = _sample(rows, MAX_REFERENCES)
-    table = appearance.features(thumbnails[rows])
-    train = np.flatnonzero(split[rows] == TRAIN_INDEX)
-    query = _sample(np.flatnonzero(split[rows] == held_out), queries)
+    """Measures one class: thumbnails, splits and rows of its pictures."""
+    chosen = _sample(np.arange(len(rows)), MAX_REFERENCES)
+    table, split, rows = appearance.features(thumbnails[chosen]), split[chosen], rows[chosen]
+    train = np.flatnonzero(split == TRAIN_INDEX)
+    query = _sample(np.flatnonzero(split == held_out), queries)
     typical = _typical_distance(table)
     distance, nearest = _nearest(table, query, train)
     inside, _ = _nearest(table, _sample(train, max(queries, 1)), train)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
@@ -44,7 +43,7 @@ def build(
         | "CanonicaliseBundles" >> beam.ParDo(RunTasks(canonicalise_bundle, config.workers, pool))
         # BundleResult
         | "CollectFacts" >> beam.Map(_facts_block)
-    )  # (None, RecordBatch)
+    )  # (None, Arrow stream)
     plan = (
         facts
         | "GroupFacts" >> beam.GroupByKey()
@@ -114,11 +113,9 @@ class PlanDataset(beam.DoFn):
         self._layout = layout
         self._num_bundles = num_bundles
 
-    def process(
-        self, grouped: tuple[None, Iterable[pa.RecordBatch]]
-    ) -> Iterator[beam.pvalue.TaggedOutput]:
+    def process(self, grouped: tuple[None, Iterable[bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
         _, blocks = grouped
-        facts = tables.facts_table(list(blocks))
+        facts = tables.facts_table(blocks)
         load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
         plan = make_plan(facts, self._config, load)
         sources = storage.join(self._layout.cache_dir, "sources.parquet")
@@ -164,7 +161,7 @@ def _summary(
     )
 
 
-def _facts_block(result: BundleResult) -> tuple[None, pa.RecordBatch]:
+def _facts_block(result: BundleResult) -> tuple[None, bytes]:
     Metrics.counter("bake", "decoded").inc(result.decoded)
     Metrics.counter("bake", "rejected").inc(sum(row.reason is not None for row in result.facts))
     return None, tables.facts_block(result.facts)

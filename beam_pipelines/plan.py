@@ -207,23 +207,32 @@ def make_plan(
 def _pictures(facts: pa.Table, config: PrepareConfig) -> tuple[tuple[str, ...], _Columns]:
     """Returns the classes that have a picture, sorted by name, and the pictures."""
     row = np.flatnonzero(facts["reason"].is_null().to_numpy())
-    chosen = facts.take(row)
-    names = chosen["class_name"].to_pylist()
-    classes = tuple(sorted(set(names)))
-    number = {name: index for index, name in enumerate(classes)}
+    columns = ["key", "class_name", "sha256", "fingerprint", "split"]
+    chosen = facts.select(columns).take(row).combine_chunks()
+    classes, label = _numbered(chosen["class_name"])
     keys = chosen["key"].to_pylist()
     splits = {name: index for index, name in enumerate(config.split_names)}
     return classes, _Columns(
         row=row,
-        sha256=np.array([bytes.fromhex(text) for text in chosen["sha256"].to_pylist()], "S32"),
-        fingerprint=fingerprints.words(
-            [bytes.fromhex(text) for text in chosen["fingerprint"].to_pylist()]
+        sha256=np.array(chosen["sha256"].to_pylist(), "S32"),
+        fingerprint=fingerprints.words(chosen["fingerprint"].to_pylist()),
+        label=label,
+        order=np.fromiter(
+            (stable_hash("order", config.seed, key) for key in keys), np.uint64, len(keys)
         ),
-        label=np.array([number[name] for name in names], np.int32),
-        order=np.array([stable_hash("order", config.seed, key) for key in keys], np.uint64),
         fixed=np.array([splits.get(name, -1) for name in chosen["split"].to_pylist()], np.int8),
         keys=keys,
     )
+
+
+def _numbered(names: pa.ChunkedArray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the different names in order and int32[n], the place of each row's among them."""
+    values = names.cast(pa.string()).combine_chunks().dictionary_encode()
+    found = values.dictionary.to_pylist()
+    classes = tuple(sorted(found))
+    number = {name: index for index, name in enumerate(classes)}
+    places = np.array([number[name] for name in found], np.int32)
+    return classes, places[values.indices.to_numpy()]
 
 
 def _without_exact_duplicates(
@@ -321,7 +330,7 @@ def _units(
         return group
     if thumbnails is None:
         raise ValueError("a split by appearance needs thumbnails")
-    clusters = appearance.cluster(thumbnails(pictures.row), pictures.label)
+    clusters = appearance.cluster(lambda chosen: thumbnails(pictures.row[chosen]), pictures.label)
     return appearance.keep_whole(clusters, group)
 
 
@@ -417,6 +426,7 @@ def _note_shards(name: str, records: Records, columns: _Ledger, config: PrepareC
 def _sources_table(facts: pa.Table, columns: _Ledger) -> pa.Table:
     decided = {
         "class": facts["class_name"],
+        "sha256": [_hex(digest) for digest in facts["sha256"].to_pylist()],
         "status": columns.status,
         "reason": columns.reason,
         "detail": columns.detail,
@@ -432,15 +442,23 @@ def _sources_table(facts: pa.Table, columns: _Ledger) -> pa.Table:
         values = decided.get(wanted.name)
         if values is None:
             values = facts[wanted.name]
-        if isinstance(values, np.ndarray):
-            values = pa.array(values.tolist(), wanted.type)
-        arrays.append(values)
+        arrays.append(_array(values, wanted.type))
     table = pa.Table.from_arrays(arrays, schema=ledger.SCHEMA).combine_chunks()
     # A size of -1 stands for a file that could not even be listed.
     listed = pc.if_else(pc.less(table["bytes"], 0), None, table["bytes"])
     return table.set_column(
         ledger.SCHEMA.get_field_index("bytes"), ledger.SCHEMA.field("bytes"), listed
     )
+
+
+def _array(values: pa.ChunkedArray | np.ndarray | list, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return values.cast(kind).combine_chunks()
+    return pa.array(values.tolist() if isinstance(values, np.ndarray) else values, kind)
+
+
+def _hex(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()
 
 
 def _failure(classes: Sequence[str], columns: _Ledger, config: PrepareConfig) -> str | None:

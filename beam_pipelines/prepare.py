@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from beam_pipelines import options
+from beam_pipelines import memory, options
 from tfrecords import cli
 
 
@@ -24,6 +24,7 @@ def _prepare(flags: argparse.Namespace) -> int:
         from beam_pipelines import estimate
 
         return estimate.run(config)
+    memory.release_early()
     from beam_pipelines import bake
 
     return bake.run(config, [f"--runner={flags.runner}", *flags.foreign])

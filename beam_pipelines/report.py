@@ -5,7 +5,6 @@ Written by the process that started the bake, after it: workers import none of t
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from markupsafe import Markup
 
 from beam_pipelines import report_pictures, report_tables, storage
 from beam_pipelines.config import PrepareConfig, SplitBy
-from beam_pipelines.facts import SourceFile
 from beam_pipelines.leaks import NEAR, LeakMeter
-from beam_pipelines.report_pictures import ReadSource, Strip, Thumbnails
+from beam_pipelines.report_pictures import Strip, Thumbnails
 from beam_pipelines.report_tables import ClassRow, EqualSet, Group
+from beam_pipelines.tasks import ReadSource
 from tfrecords import html, inspect, ledger, manifest, samples
 from tfrecords.manifest import Manifest
 from tfrecords.samples import OpenShard, Samples
@@ -126,7 +125,7 @@ def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str
 def write_for(
     config: PrepareConfig,
     seconds: Mapping[str, float],
-    rows: Sequence[SourceFile] = (),
+    read_source: ReadSource | None = None,
     notes: Sequence[str] = (),
     leaks: Sequence[LeakMeter] = (),
 ) -> str:
@@ -135,26 +134,13 @@ def write_for(
     Args:
       config: of the bake.
       seconds: stage → how long it took.
-      rows: the sources in key order, to show those that are in no shard; may be empty.
+      read_source: as for `ReportInputs`.
       notes: what the bake had to say.
       leaks: what the leak meter says of each held-out split.
     """
     found = manifest.load(config.output_dir)
     table = ledger.read(config.output_dir)
-    reader = _reader(rows) if rows else None
-    return write(ReportInputs(config.output_dir, found, table, reader, leaks, seconds, notes))
-
-
-def _reader(rows: Sequence[SourceFile]) -> ReadSource:
-    from beam_pipelines import sources
-
-    def read(key: str) -> bytes:
-        index = bisect.bisect_left(rows, key, key=lambda row: row.key)
-        if index == len(rows) or rows[index].key != key:
-            raise KeyError(key)
-        return sources.read(rows[index])
-
-    return read
+    return write(ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes))
 
 
 def page(inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure) -> str:

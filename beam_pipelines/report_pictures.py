@@ -6,20 +6,19 @@ import io
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageFile
 
+from beam_pipelines.tasks import ReadSource
 from tfrecords import html, ledger, pixels, samples
 from tfrecords.manifest import Manifest
 from tfrecords.rejects import ImageError, RejectReason
 from tfrecords.samples import OpenShard, Samples
 from tfrecords.schema import ImageRecord, ImageSpec, Resize
-
-ReadSource = Callable[[str], bytes]
 
 # Of a row, and how many of them at most are copies: enough to see a class's variety, few
 # enough for one line of a 1280 pixel page.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from beam_pipelines import canonical, copies, storage
+from beam_pipelines import canonical, copies, sources, storage
 from beam_pipelines.canonical import BundleTask
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.copies import CopyJob, CopyTask
@@ -18,6 +19,9 @@ from beam_pipelines.write import Assignment, ShardTask
 from tfrecords import manifest
 from tfrecords.schema import record_id
 from tfrecords.sharding import shard_name, stable_hash
+
+# The bytes of a source by its key.
+ReadSource = Callable[[str], bytes]
 
 # A bundle takes a worker about a second: enough to hide the cost of a task, short enough
 # to keep all workers busy to the end and to lose little when one dies.
@@ -175,6 +179,8 @@ def _assignments(
     chosen = records.shard == shard
     rows = records.row[chosen]
     facts = plan.facts.select(["key", "pack", "index", "encoded_bytes"]).take(rows).to_pylist()
+    # One string for all records of a pack: a pickled task then holds it once.
+    path_of = functools.cache(functools.partial(storage.join, layout.canonical_dir))
     columns = zip(
         facts,
         plan.labels[rows].tolist(),
@@ -184,14 +190,28 @@ def _assignments(
     )
     for fact, label, rank, copy in columns:
         key = fact["key"]
-        pack, index = (
-            place_of_copy[key, copy]
-            if copy
-            else (storage.join(layout.canonical_dir, fact["pack"]), fact["index"])
-        )
+        pack, index = place_of_copy[key, copy] if copy else (path_of(fact["pack"]), fact["index"])
         yield Assignment(
             record_id(key, copy), label, rank, copy, pack, index, fact["encoded_bytes"]
         )
+
+
+def source_reader(layout: Layout, files: int) -> ReadSource:
+    """Returns a function that reads a source by its key, from the listings on disk.
+
+    It raises KeyError for an unknown key and OSError where the file cannot be read.
+
+    Args:
+      files: number of sources, which says how many bundles there are.
+    """
+    count = count_bundles(files)
+
+    @functools.lru_cache(maxsize=4)
+    def bundle(index: int) -> dict[str, SourceFile]:
+        lines = storage.read_bytes(_listing_path(layout, index)).splitlines()
+        return {row.key: row for row in map(SourceFile.from_json, lines)}
+
+    return lambda key: sources.read(bundle(stable_hash("bundle", key) % count)[key])
 
 
 def _listing_path(layout: Layout, index: int) -> str:

@@ -58,7 +58,8 @@ def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
     """
     result = np.empty((len(rows), *_SHAPE), np.uint8)
     chosen = facts.select(["pack", "index"]).take(rows)
-    packs = chosen["pack"].combine_chunks().dictionary_encode()
+    # Encoded once more: the dictionary of a part of the rows names packs of the others too.
+    packs = chosen["pack"].cast("string").combine_chunks().dictionary_encode()
     number = packs.indices.to_numpy()
     index = chosen["index"].to_numpy()
     by_pack = np.argsort(number, kind="stable")

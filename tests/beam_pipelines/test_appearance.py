@@ -84,7 +84,9 @@ def test_clusters_gather_variants_and_stay_inside_a_class() -> None:
     thumbnails = np.tile(variants(random_thumbnails(20), 30), (2, 1, 1, 1))
     class_ids = np.repeat([0, 1], 600).astype(np.int32)
     shuffled = np.random.default_rng(0).permutation(1_200)
-    group = appearance.cluster(thumbnails[shuffled], class_ids[shuffled], target_size=30)
+    group = appearance.cluster(
+        thumbnails[shuffled].__getitem__, class_ids[shuffled], target_size=30
+    )
     truth = shuffled // 30
     first_of = {}
     for row, label in enumerate(truth.tolist()):
@@ -95,7 +97,7 @@ def test_clusters_gather_variants_and_stay_inside_a_class() -> None:
 def test_large_classes_are_halved_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appearance, "MAX_WARD", 200)
     thumbnails = variants(random_thumbnails(60), 20)
-    group = appearance.cluster(thumbnails, np.zeros(1_200, np.int32), target_size=20)
+    group = appearance.cluster(thumbnails.__getitem__, np.zeros(1_200, np.int32), target_size=20)
     sizes = np.bincount(group)[np.unique(group)]
     assert 50 <= len(sizes) <= 70
     assert sizes.max() <= 200
@@ -104,7 +106,9 @@ def test_large_classes_are_halved_first(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_ten_thousand_equal_pictures_are_halved_too() -> None:
-    group = appearance.cluster(np.zeros((5_000, 16, 16, 3), np.uint8), np.zeros(5_000, np.int32))
+    group = appearance.cluster(
+        np.zeros((5_000, 16, 16, 3), np.uint8).__getitem__, np.zeros(5_000, np.int32)
+    )
     sizes = np.bincount(group)[np.unique(group)]
     assert len(sizes) >= appearance.MIN_CLUSTERS
     assert sizes.sum() == 5_000
@@ -114,7 +118,7 @@ def test_ten_thousand_equal_pictures_are_halved_too() -> None:
 @settings(max_examples=20)
 def test_small_classes_get_enough_clusters_to_split(counts: list[int]) -> None:
     class_ids = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
-    group = appearance.cluster(random_thumbnails(len(class_ids)), class_ids)
+    group = appearance.cluster(random_thumbnails(len(class_ids)).__getitem__, class_ids)
     assert np.all(group <= np.arange(len(group)))
     assert np.all(group[group] == group)
     assert np.all(class_ids[group] == class_ids)
@@ -124,7 +128,7 @@ def test_small_classes_get_enough_clusters_to_split(counts: list[int]) -> None:
 
 def test_a_size_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="1 picture or more, not 0"):
-        appearance.cluster(random_thumbnails(1), np.zeros(1, np.int32), 0)
+        appearance.cluster(random_thumbnails(1).__getitem__, np.zeros(1, np.int32), 0)
 
 
 def test_groups_move_as_a_whole_and_never_chain_clusters() -> None:
@@ -135,6 +139,7 @@ def test_groups_move_as_a_whole_and_never_chain_clusters() -> None:
     assert kept.tolist() == [0, 0, 0, 0, 4, 4, 4]
 
 
+@settings(deadline=None)  # Other processes share the machine.
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=40))
 def test_clusters_after_a_move_are_named_by_their_smallest_row(rows: list) -> None:
     clusters, group = (duplicates.merge(smallest(ids)) for ids in zip(*rows, strict=True))
@@ -147,3 +152,20 @@ def test_clusters_after_a_move_are_named_by_their_smallest_row(rows: list) -> No
 
 def smallest(ids: tuple[int, ...]) -> np.ndarray:
     return np.array([ids.index(name) for name in ids])
+
+
+def test_classes_are_loaded_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appearance, "_LOAD", 10)
+    class_ids = np.array([4] * 4 + [0] * 25 + [2] * 6 + [6] * 3, np.int32)
+    thumbnails, loads = random_thumbnails(len(class_ids)), []
+
+    def load(rows: np.ndarray) -> np.ndarray:
+        loads.append(len(rows))
+        return thumbnails[rows]
+
+    found = list(appearance.by_class(load, class_ids))
+    # A class larger than the bound is alone; the others share a load up to the bound.
+    assert loads == [25, 10, 3]
+    assert [class_ids[rows].tolist() for rows, _ in found] == [[0] * 25, [2] * 6, [4] * 4, [6] * 3]
+    for rows, small in found:
+        assert np.array_equal(small, thumbnails[rows])

@@ -46,6 +46,18 @@ def tracks() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack(frames), class_ids, rows // FRAMES * FRAMES
 
 
+def measure(
+    thumbnails: np.ndarray,
+    class_ids: np.ndarray,
+    split_index: np.ndarray,
+    held_out: int = 1,
+    max_pairs: int = 24,
+) -> LeakReport:
+    """Measures one held-out split of pictures that are all in memory."""
+    (report,) = leaks.measure(thumbnails.__getitem__, class_ids, split_index, [held_out], max_pairs)
+    return report
+
+
 def seeded_order(count: int) -> np.ndarray:
     return np.random.default_rng(4).integers(0, 2**64, count, np.uint64)
 
@@ -61,14 +73,14 @@ def test_the_meter_shows_what_a_random_split_of_tracks_hides(
     every = np.arange(len(class_ids))
     groupings = {
         "random": every,
-        "appearance": appearance.cluster(thumbnails, class_ids),
+        "appearance": appearance.cluster(thumbnails.__getitem__, class_ids),
         "track": true_track,
     }
     reports: dict[str, LeakReport] = {}
     mates: dict[str, float] = {}
     for name, group in groupings.items():
         split_index = split.assign(group, class_ids, seeded_order(len(group)), FRACTIONS)
-        reports[name] = leaks.measure(thumbnails, class_ids, split_index, held_out=1)
+        reports[name] = measure(thumbnails, class_ids, split_index)
         mates[name] = share_with_a_mate_in_train(true_track, split_index)
     assert mates["random"] > 0.95
     assert mates["appearance"] < 0.2
@@ -87,7 +99,7 @@ def test_independent_pictures_do_not_leak() -> None:
     thumbnails = random_thumbnails(900)
     class_ids = (np.arange(900) % 3).astype(np.int32)
     split_index = split.assign(np.arange(900), class_ids, seeded_order(900), FRACTIONS)
-    report = leaks.measure(thumbnails, class_ids, split_index, held_out=2)
+    report = measure(thumbnails, class_ids, split_index, held_out=2)
     assert report.pictures == 90
     assert report.near == report.train_near == 0
     assert report.random_near == 0
@@ -100,7 +112,7 @@ def test_the_worst_pairs_lead_to_the_pictures() -> None:
     thumbnails[53] = thumbnails[7]
     thumbnails[55] = thumbnails[7]
     thumbnails[58] = variants(thumbnails[20:21], 1)[0]
-    report = leaks.measure(thumbnails, np.zeros(60, np.int32), split_index, 1, max_pairs=4)
+    report = measure(thumbnails, np.zeros(60, np.int32), split_index, max_pairs=4)
     pairs = list(zip(report.query.tolist(), report.match.tolist(), strict=True))
     assert pairs[:2] == [(53, 7), (58, 20)]
     assert len(pairs) == len({match for _, match in pairs}) == 4
@@ -116,7 +128,7 @@ def test_other_classes_do_not_count() -> None:
     class_ids = np.repeat([0, 1], [30, 10]).astype(np.int32)
     split_index = np.zeros(40, np.int8)
     split_index[[5, 35]] = 1
-    assert leaks.measure(thumbnails, class_ids, split_index, 1).near == 0
+    assert measure(thumbnails, class_ids, split_index).near == 0
 
 
 def test_large_sets_are_sampled_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +137,7 @@ def test_large_sets_are_sampled_the_same_way_every_time(monkeypatch: pytest.Monk
     thumbnails = random_thumbnails(600)
     class_ids = (np.arange(600) % 2).astype(np.int32)
     split_index = (np.arange(600) // 2 % 3).astype(np.int8)
-    first, second = (leaks.measure(thumbnails, class_ids, split_index, 1) for _ in range(2))
+    first, second = (measure(thumbnails, class_ids, split_index) for _ in range(2))
     assert 20 <= first.pictures <= 40
     assert first.query.tolist() == second.query.tolist()
     assert first.distance.tolist() == second.distance.tolist()
@@ -136,20 +148,20 @@ def test_large_sets_are_sampled_the_same_way_every_time(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_nothing_to_compare(rows: int) -> None:
     columns = random_thumbnails(rows), np.zeros(rows, np.int32), np.zeros(rows, np.int8)
-    report = leaks.measure(*columns, held_out=1)
+    report = measure(*columns)
     assert (report.pictures, report.near, report.share, report.random_share) == (0, 0, 0, 0)
     assert len(report.query) == len(report.match) == len(report.distance) == 0
 
 
 def test_one_train_picture_is_enough() -> None:
     thumbnails = random_thumbnails(2)
-    report = leaks.measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8), 1)
+    report = measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8))
     assert (report.pictures, report.near, report.train_near) == (1, 0, 0)
 
 
 def test_train_is_not_held_out() -> None:
     with pytest.raises(ValueError, match="another than train"):
-        leaks.measure(random_thumbnails(1), np.zeros(1, np.int32), np.zeros(1, np.int8), 0)
+        measure(random_thumbnails(1), np.zeros(1, np.int32), np.zeros(1, np.int8), held_out=0)
 
 
 @pytest.fixture
@@ -202,5 +214,6 @@ def test_of_a_large_set_whole_packs_are_measured(
         return thumbnails[rows]
 
     found = leaks.meters(plan, load)
-    assert {int(row) % 60 % 4 for row in asked[0]} == {0, 1}
-    assert len(asked[0]) == 90 and all(meter.sampled for meter in found)
+    rows = np.concatenate(asked)
+    assert {int(row) % 60 % 4 for row in rows} == {0, 1}
+    assert len(rows) == 90 and all(meter.sampled for meter in found)

@@ -14,7 +14,6 @@ from PIL import Image
 
 from beam_pipelines import report, report_pictures, report_tables
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.facts import SourceFile
 from beam_pipelines.leaks import EDGES, LeakMeter, LeakPair
 from beam_pipelines.report import ReportInputs
 from beam_pipelines.report_tables import EqualSet
@@ -248,18 +247,10 @@ def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
         dataclasses.replace(inputs, sources=inputs.sources.drop_columns(["group", "detail"]))
 
 
-def test_write_for_finds_sources_by_key(tmp_path: Path, data_dir: Path) -> None:
-    path = tmp_path / "x.jpg"
-    path.write_bytes(b"bytes")
-    rows = [SourceFile(key, str(path), "apu", 5, 0) for key in ("a", "b")]
-    read = report._reader(rows)
-    assert read("b") == b"bytes"
-    for key in ("0", "aa", "z"):
-        with pytest.raises(KeyError):
-            read(key)
+def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
     config = PrepareConfig(input_dir=str(tmp_path), output_dir=str(data_dir))
-    page = report.write_for(config, {"decode": 1.0}, rows)
-    assert "Files per second" in Path(page).read_text()
+    page = Path(report.write_for(config, {"decode": 1.0}, notes=["a thing to know"])).read_text()
+    assert "Files per second" in page and "A thing to know" in page
 
 
 def test_workers_never_pay_for_the_report() -> None:

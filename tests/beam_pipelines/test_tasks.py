@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from beam_pipelines import storage, tasks
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.facts import SourceFile
+from beam_pipelines.sources import list_sources
 from beam_pipelines.tasks import Layout
+from tests import fakes
 
 
 def listing(count: int) -> list[SourceFile]:
@@ -64,3 +66,17 @@ def test_relatives_share_files(index: int, count: int, expected: set[str] | None
     known = {f"{i}of{n}": (i, n) for n in (2, 4, 8) for i in range(n)}
     found = set(tasks._relatives(known, index, count))
     assert found == (expected if expected is not None else set(known))
+
+
+def test_a_source_is_found_again_by_its_key(tmp_path: Path) -> None:
+    root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 20})
+    rows = list_sources(str(root))
+    config = PrepareConfig(str(root), str(tmp_path / "out"))
+    layout = Layout.of(config)
+    storage.make_directory(layout.listing_dir)
+    list(tasks.bundle_tasks(rows, config, layout))
+    read = tasks.source_reader(layout, len(rows))
+    for row in rows:
+        assert read(row.key) == (root / row.key).read_bytes()
+    with pytest.raises(KeyError):
+        read("bart/9999.jpg")
