@@ -33,6 +33,7 @@ AUTO_BATCH = "auto"
 # Flags that change neither weights nor results: a run resumes whatever their values.
 NOT_PART_OF_THE_RESULT = frozenset(
     {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
+    | {"stop_after_epoch"}
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
 )
 
@@ -238,6 +239,13 @@ class TrainConfig:
 
     seed: int = flag(0, _RUN, "Of everything random.", metavar="N")
     resume: bool = flag(True, _RUN, "Carry on from the last checkpoint. --noresume: start anew.")
+    stop_after_epoch: int = flag(
+        0,
+        _RUN,
+        "Pause after epoch N; schedules still span --epochs, and the same command without this "
+        "carries on to the same end. 0: off.",
+        metavar="N",
+    )
     checkpoint_steps: int = flag(
         1000, _RUN, "Steps between checkpoints inside an epoch; 0: at its end only.", metavar="N"
     )
@@ -368,6 +376,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "gpu_memory_limit_mb": (0, 10**7),
     "steps_per_execution": (1, 10**4),
     "seed": (0, 2**31 - 1),
+    "stop_after_epoch": (0, 10**6),
     "checkpoint_steps": (0, 10**9),
     "keep_checkpoints": (1, 10**4),
 }

@@ -48,13 +48,16 @@ from trainer.step import Stepper, Tally
 # A run whose input takes more of its time than this is told so.
 INPUT_BOUND = 0.1
 
+# How a run can end that is to be carried on.
+UNFINISHED = ("interrupted", "paused")
+
 
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended.
 
     Attributes:
-      status: "completed", "stopped_early" or "interrupted".
+      status: "completed", "stopped_early", "paused" (--stop_after_epoch) or "interrupted".
       epochs: finished.
       step: optimizer steps done.
       best_epoch: 1 for the first; None before the end of the first.
@@ -122,7 +125,7 @@ def run(config: TrainConfig) -> RunResult:
         progress.say(describe(task, state))
         with _stop_on_signal(state):
             status = _train(task, state, progress)
-        if status != "interrupted":
+        if status not in UNFINISHED:
             _finish(task, state)
         return _result(task, state, status)
 
@@ -200,6 +203,8 @@ def _train(task: Task, state: State, progress: Progress) -> str:
     while state.epoch < config.epochs:
         if _stopped_early(state.history, config):
             return "stopped_early"
+        if 0 < config.stop_after_epoch <= state.epoch:
+            return "paused"
         state.stepper.freeze(state.epoch < config.freeze_epochs)
         progress.start_epoch(state.epoch, state.meter.pictures)
         try:

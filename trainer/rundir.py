@@ -21,14 +21,14 @@ import keras
 import tensorflow as tf
 
 from tfrecords.manifest import Manifest
-from trainer import checkpoints, tensorboard
+from trainer import checkpoints, identity, tensorboard
 from trainer.checkpoints import Store
 from trainer.devices import Devices
 from trainer.errors import TrainerError, UsageError
-from trainer.flags import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.flags import TrainConfig
+from trainer.identity import CONFIG, stored_config
 from trainer.selection import Selection
 
-CONFIG = "config.json"
 METRICS = "metrics.csv"
 MODEL = "model.keras"
 LOCK = ".lock"
@@ -104,7 +104,7 @@ def claim(
       TrainerError: it cannot be written.
     """
     path = Path(config.run_dir)
-    identity = _identity(config, manifest)
+    wanted = identity.of(config, manifest.digest)
     described = {
         "flags": config.to_dict(),
         "dataset": {"name": manifest.name, "digest": manifest.digest},
@@ -123,13 +123,13 @@ def claim(
     if not config.resume:
         store.clear()
     else:
-        _refuse_another(path, identity)
+        _refuse_another(path, wanted)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
     checkpoints.write_text(path / CONFIG, json.dumps(described, indent=2, ensure_ascii=False))
-    return RunDir(path, _digest(identity), store)
+    return RunDir(path, _digest(wanted), store)
 
 
 @contextmanager
@@ -149,37 +149,11 @@ def locked(run_dir: str | Path) -> Iterator[None]:
         yield
 
 
-def stored_config(run_dir: str | Path) -> dict[str, Any] | None:
-    """Returns what config.json of a run holds, or None where there is none.
-
-    Raises:
-      TrainerError: it is damaged.
-    """
-    path = Path(run_dir) / CONFIG
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot read {path}: {error}; --noresume starts anew") from error
-
-
-def _identity(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
-    """Returns what two runs must share to be one run."""
-    flags = {k: v for k, v in config.to_dict().items() if k not in NOT_PART_OF_THE_RESULT}
-    return flags | {"dataset": manifest.digest}
-
-
-def _refuse_another(path: Path, identity: Mapping[str, Any]) -> None:
+def _refuse_another(path: Path, wanted: Mapping[str, Any]) -> None:
     stored = stored_config(path)
     if stored is None:
         return
-    before = stored["flags"] | {"dataset": stored["dataset"]["digest"]}
-    changes = [
-        f"{_shown(name, before.get(name))} there, {_shown(name, value)} here"
-        for name, value in identity.items()
-        if before.get(name) != value
-    ]
+    changes = identity.changes(stored, wanted)
     if changes:
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
@@ -187,13 +161,8 @@ def _refuse_another(path: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _shown(name: str, value: Any) -> str:
-    shown = ",".join(value) if isinstance(value, (list, tuple)) else value
-    return f"data set {str(value)[:12]}" if name == "dataset" else f"--{name}={shown}"
-
-
-def _digest(identity: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+def _digest(wanted: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

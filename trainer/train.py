@@ -18,6 +18,9 @@ def main(config: TrainConfig) -> int:
     if result.status == "interrupted":
         print(f"interrupted after step {result.step}; the same command carries on from there")
         return commandline.DONE
+    if result.status == "paused":
+        print(f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch")
+        return commandline.DONE
     print(
         f"{result.status.replace('_', ' ')} after {result.epochs} epochs; best is epoch "
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"
