@@ -26,6 +26,7 @@ COLOURS = dict(
 # Bars below this many are not drawn: the table has them.
 MAX_BARS = 40
 _MAX_LABEL = 34
+_TALL = 3.6  # Inches: figures side by side are as high.
 
 
 def colour_name(place: int) -> str:
@@ -63,7 +64,7 @@ def against(
       label: of the axis.
     """
     with plots.style():
-        figure, (axes,) = plots.figure(height=3.6)
+        figure, (axes,) = plots.figure(height=_TALL)
         drawn = 0
         for name, members in families(rows, flag).items():
             members = sorted(members, key=x)
@@ -92,7 +93,7 @@ def times(rows: Sequence[Row]) -> Figure:
     rows = rows[:MAX_BARS]
     divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
     with plots.style():
-        figure, (axes,) = plots.figure(height=0.9 + 0.21 * len(rows))
+        figure, (axes,) = plots.figure(height=max(_TALL, 0.9 + 0.21 * len(rows)))
         for place, row in enumerate(rows):
             width = row.entry.seconds / divisor
             axes.barh(place, width, 0.66, color=_colour(place), gid=_id(row))
@@ -109,7 +110,7 @@ def score_against_time(rows: Sequence[Row], metric: str) -> Figure:
     """Returns what each trial is worth against what it took, and the best for any time."""
     divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
     with plots.style():
-        figure, (axes,) = plots.figure(height=3.6)
+        figure, (axes,) = plots.figure(height=_TALL)
         cheapest = sorted(rows, key=lambda row: row.entry.seconds)
         front = [row for i, row in enumerate(cheapest) if _leads(row, cheapest[:i])]
         axes.plot(

@@ -116,8 +116,8 @@ def _train(
             return halving.rung_epochs(trial.config.epochs, config.halving, config.rungs)[rung]
 
         trials.run(able, pause, places, live, stop)
-        if stop.asked:
-            return
+        if stop.asked or any(entry.status == trials.INTERRUPTED for entry in able):
+            return  # A rung is judged on all trials or not at all.
         able = _keep(config, able, [pause(entry.trial) for entry in able], rung, live)
     trials.run(able, lambda trial: 0, places, live, stop)
 

@@ -27,6 +27,9 @@ from trainer.standing import Standing, Subject
 
 LOG = "train.log"
 
+# The module that trains; tests put a quicker one in its place.
+CHILD = "trainer.child"
+
 WAITING, RUNNING, PAUSED, DONE = "waiting", "running", "paused", "done"
 FAILED, REFUSED, DROPPED, INTERRUPTED = "failed", "refused", "dropped", "interrupted"
 
@@ -185,7 +188,7 @@ def start(entry: Entry, until: int, slot: Slot) -> Child:
     with open(folder / LOG, "ab") as log:
         before = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.child", str(os.getpid()), cores, *flags],
+            [sys.executable, "-m", CHILD, str(os.getpid()), cores, *flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
