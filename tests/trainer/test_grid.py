@@ -93,7 +93,10 @@ def test_values_as_yaml_reads_them(text: str, config: dict[str, object]) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("grid: {per_clas: [1]}", "grid: trainer.train has no flag --per_clas; did you mean --per_"),
+        (
+            "grid: {per_clas: [1]}",
+            "grid: trainer.train has no flag --per_clas; did you mean --per_",
+        ),
         ("trials: {a: {widee: 1}}", "trial a: .* did you mean --wide?"),
         ("base: {epoch: 1}", "base: .* did you mean --epochs?"),
         ("overrides: [{when: {wid: 1}, set: {}}]\ntrials: {a: }", "did you mean --wide?"),

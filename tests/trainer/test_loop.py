@@ -137,6 +137,16 @@ def test_best_is_what_is_saved_and_loaded(finished: RunResult, data_dir: Path) -
     np.testing.assert_array_equal(again.logits, predictions.logits)
 
 
+def test_a_pause_changes_nothing(data_dir: Path, tmp_path: Path, finished: RunResult) -> None:
+    run_dir = tmp_path / "r"
+    for epoch in (1, 1, 2):
+        result = loop.run(config(data_dir, run_dir, stop_after_epoch=epoch))
+        assert (result.status, result.epochs) == ("paused", epoch)
+        assert not (run_dir / "model.keras").exists()
+    assert loop.run(config(data_dir, run_dir)).status == "completed"
+    assert_same_end(run_dir, finished.run_dir)
+
+
 def test_tensorboard_reads_the_epochs(finished: RunResult) -> None:
     path = finished.run_dir / "tensorboard" / tensorboard.FILENAME
     events = [tf.compat.v1.Event.FromString(data) for data in framing.read_records(str(path))]
