@@ -76,7 +76,7 @@ def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest
         "manifest": manifest,
         "title": Path(config.runs_dir).resolve().name,
         "rows": rows,
-        "best": scored[0] if scored else None,
+        "best": best_of_each(scored),
         "highest": max((row.score for row in scored), default=1.0) or 1.0,
         "metric": _METRIC_NAMES[config.metric],
         "is_share": not less_is_better(config.metric) or config.metric == "val_ece",
@@ -99,6 +99,14 @@ def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest
     return write_file(Path(config.runs_dir) / PAGE, page.encode())
 
 
+def best_of_each(rows: Sequence[Row]) -> list[Row]:
+    """Returns the best trial of each number of classes, most classes first: one task each."""
+    best: dict[int, Row] = {}
+    for row in rows:
+        best.setdefault(row.subject.classes, row)
+    return [best[classes] for classes in sorted(best, reverse=True)]
+
+
 _TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
 
 Drawn = list[tuple[str, object, str]]  # (title, SVG, caption)
@@ -112,7 +120,8 @@ def _curves(rows: Sequence[Row], metric: str) -> Drawn:
 
 
 def _comparisons(rows: Sequence[Row], metric: str) -> Drawn:
-    """Returns the charts of what trials differ in."""
+    """Returns the charts of what trials differ in; of finished ones, as others know less."""
+    rows = [row for row in rows if row.entry.status == trials.DONE]
     drawn = []
     for chart in figures.COMPARISONS:
         if len({chart.value(row) for row in rows}) < 2:

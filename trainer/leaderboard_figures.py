@@ -97,7 +97,10 @@ def times(rows: Sequence[Row]) -> Figure:
         for place, row in enumerate(rows):
             width = row.entry.seconds / divisor
             axes.barh(place, width, 0.66, color=_colour(place), gid=_id(row))
-            axes.text(width, place, f" {width:.3g}", va="center", fontsize=8, color=plots.MUTED)
+            axes.annotate(
+                f"{width:.3g}", (width, place), xytext=(4, 0), textcoords="offset points",
+                va="center", fontsize=8, color=plots.MUTED,
+            )  # fmt: skip
         axes.set_yticks(range(len(rows)), [html.shorten(row.name, _MAX_LABEL) for row in rows])
         axes.invert_yaxis()
         axes.grid(False, axis="y")
