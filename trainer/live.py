@@ -84,6 +84,11 @@ class Live:
             f"{entry.name}: waiting for the process that trains in {entry.trial.config.run_dir}"
         )
 
+    def stopping(self, running: int) -> None:
+        """So many trials were asked to stop."""
+        plural = "s" if running != 1 else ""
+        self.say(f"stopping: {running} trial{plural} to save first; once more kills")
+
     def tick(self) -> None:
         """Draws the table anew."""
         if self._kind != "table":

@@ -27,7 +27,10 @@ def main(config: SweepConfig) -> int:
     print(f"leaderboard: {result.page}")
     if result.complete:
         return commandline.DONE
-    print("not all trials are done; the same command carries on", file=sys.stderr)
+    print(
+        "not all trials are done; the same command carries on, and tries failed ones again",
+        file=sys.stderr,
+    )
     return commandline.FAILED
 
 

@@ -94,6 +94,9 @@ class Listener(Protocol):
     def waits(self, entry: Entry) -> None:
         """A trial's run directory is held by another process."""
 
+    def stopping(self, running: int) -> None:
+        """So many trials were asked to stop."""
+
     def tick(self) -> None:
         """About a second went by."""
 
@@ -263,6 +266,7 @@ def _stop_all(running: list[Child], stop: Stop, listener: Listener) -> None:
     deadline = time.monotonic() + _GRACE_SECONDS
     for child in running:
         child.process.terminate()
+    listener.stopping(len(running))
     while running:
         if stop.asked > asked or time.monotonic() > deadline:
             for child in running:

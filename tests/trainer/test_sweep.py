@@ -282,6 +282,9 @@ def test_a_held_run_directory_is_waited_for(data_dir: Path, tmp_path: Path) -> N
             def waits(self, entry: trials.Entry) -> None:
                 waits.append(entry.name)
 
+            def stopping(self, running: int) -> None:
+                del running
+
             def tick(self) -> None:
                 pass
 
