@@ -108,16 +108,31 @@ class Override:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A trial as written: before overrides and scale.
+
+    Attributes:
+      stem: its name under `trials`; empty under `grid`.
+      multiplied: the flags that were lists, in order; they become part of the name.
+      values: of all its flags.
+    """
+
+    stem: str
+    multiplied: tuple[str, ...]
+    values: Values
+
+
+@dataclass(frozen=True)
 class Grid:
     """A grid file, read.
 
     Attributes:
-      drafts: (stem of the name, flags that multiplied, all flags) of each trial, in order.
+      drafts: of the trials, in order.
       overrides: in order; a later one wins.
       scale: rule of each flag that --scale changes.
     """
 
-    drafts: tuple[tuple[str, tuple[str, ...], Values], ...]
+    drafts: tuple[Draft, ...]
     overrides: tuple[Override, ...]
     scale: Mapping[str, ScaleRule]
 
@@ -152,8 +167,7 @@ def parse(text: str) -> Grid:
       UsageError: see `load`.
     """
     try:
-        # _Loader is a SafeLoader: it makes plain values only.
-        document = yaml.load(text, _Loader)  # noqa: S506
+        document = yaml.load(text, _Loader)  # A SafeLoader: it makes plain values only.
     except yaml.YAMLError as error:
         raise UsageError(f"not YAML: {' '.join(str(error).split())}") from error
     sections = _mapping(document or {}, "the file")
@@ -180,15 +194,10 @@ def expand(grid: Grid, data_dir: str, runs_dir: str, scale: float = 1.0) -> tupl
     if scale != 1 and not grid.scale:
         raise UsageError(f"--scale={scale:g}: the grid has no `scale` section that says how")
     trials: dict[str, Trial] = {}
-    for stem, multiplied, values in grid.drafts:
-        for override in grid.overrides:
-            if override.fits(values):
-                values = {**values, **override.set}
-        scaled = {name: _scaled(grid.scale.get(name), name, values, scale) for name in values}
-        for name in grid.scale.keys() - values.keys():
-            scaled[name] = _scaled(grid.scale[name], name, values, scale)
-        name = trial_name(stem, {flag: scaled[flag] for flag in multiplied})
-        config = _config(name, scaled, data_dir, str(Path(runs_dir) / name))
+    for draft in grid.drafts:
+        values = _settle(draft.values, grid, scale)
+        name = trial_name(draft.stem, {flag: values[flag] for flag in draft.multiplied})
+        config = _config(name, values, data_dir, str(Path(runs_dir) / name))
         if trials.setdefault(name, Trial(name, config)).config != config:
             raise UsageError(f"two trials are called {name!r}: rename the one under `trials`")
     return tuple(trials.values())
@@ -246,9 +255,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _drafts(
-    stem: str, base: Values, flags: Mapping[str, Any]
-) -> Iterator[tuple[str, tuple[str, ...], Values]]:
+def _drafts(stem: str, base: Values, flags: Mapping[str, Any]) -> Iterator[Draft]:
     multiplied = tuple(name for name, value in flags.items() if isinstance(value, list))
     for name in multiplied:
         if not flags[name]:
@@ -256,7 +263,17 @@ def _drafts(
     fixed = {n: _text(n, v) for n, v in flags.items() if n not in multiplied and v is not None}
     choices = [[_text(name, value) for value in flags[name]] for name in multiplied]
     for chosen in itertools.product(*choices):
-        yield stem, multiplied, {**base, **fixed, **dict(zip(multiplied, chosen, strict=True))}
+        values = {**base, **fixed, **dict(zip(multiplied, chosen, strict=True))}
+        yield Draft(stem, multiplied, values)
+
+
+def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:
+    """Returns a draft's flags, overridden and scaled."""
+    for override in grid.overrides:
+        if override.fits(values):
+            values = {**values, **override.set}
+    names = dict.fromkeys((*values, *grid.scale))
+    return {name: _scaled(grid.scale.get(name), name, values, scale) for name in names}
 
 
 def _overrides(section: Any) -> tuple[Override, ...]:

@@ -24,6 +24,10 @@ from trainer.trials import Entry
 CSV = "leaderboard.csv"
 PAGE = Path("report", "index.html")
 
+_TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
+
+Drawn = list[tuple[str, object, str]]  # (title, SVG, caption)
+
 _CURVES = {
     "val_macro_f1": "Macro-F1 by epoch",
     "val_top1": "Top-1 by epoch",
@@ -105,11 +109,6 @@ def best_of_each(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         best.setdefault(row.subject.classes, row)
     return [best[classes] for classes in sorted(best, reverse=True)]
-
-
-_TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
-
-Drawn = list[tuple[str, object, str]]  # (title, SVG, caption)
 
 
 def _curves(rows: Sequence[Row], metric: str) -> Drawn:

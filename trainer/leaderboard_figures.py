@@ -5,9 +5,9 @@ Every artist of a trial has the id "t<index>", by which the page finds it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +27,35 @@ COLOURS = dict(
 MAX_BARS = 40
 _MAX_LABEL = 34
 _TALL = 3.6  # Inches: figures side by side are as high.
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A chart of the score against one property of trials.
+
+    Attributes:
+      flag: that the property depends on.
+      label: of its axis.
+      title: of the figure.
+      value: of the property.
+    """
+
+    flag: str
+    label: str
+    title: str
+    value: Callable[[Row], float]
+
+
+COMPARISONS = (
+    Comparison(
+        "per_class", "training pictures a class", "Against pictures a class",
+        lambda row: row.subject.per_class,
+    ),
+    Comparison(
+        "image_size", "pixels, mean side", "Against picture size",
+        lambda row: float(np.sqrt(row.subject.size[0] * row.subject.size[1])),
+    ),
+)  # fmt: skip
 
 
 def colour_name(place: int) -> str:
@@ -194,32 +223,3 @@ def _score_axis(axes: Axes, metric: str) -> None:
         values = [np.asarray(line.get_ydata(), float) for line in axes.lines]
         ends = [np.nanmax(each[len(each) // 3 :]) for each in values]
         axes.set_ylim(top=1.25 * float(max(ends)), bottom=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """A chart of the score against one property of trials.
-
-    Attributes:
-      flag: that the property depends on.
-      label: of its axis.
-      title: of the figure.
-      value: of the property.
-    """
-
-    flag: str
-    label: str
-    title: str
-    value: Callable[[Row], float]
-
-
-COMPARISONS = (
-    Comparison(
-        "per_class", "training pictures a class", "Against pictures a class",
-        lambda row: row.subject.per_class,
-    ),
-    Comparison(
-        "image_size", "pixels, mean side", "Against picture size",
-        lambda row: float(np.sqrt(row.subject.size[0] * row.subject.size[1])),
-    ),
-)  # fmt: skip

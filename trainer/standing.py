@@ -141,7 +141,7 @@ def locked(runs_dir: Path) -> Iterator[None]:
     """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        file = open(runs_dir / LOCK, "w", encoding="utf-8")  # noqa: SIM115, closed below
+        file = open(runs_dir / LOCK, "w", encoding="utf-8")
     except OSError as error:
         raise TrainerError(f"cannot write in --runs_dir={runs_dir}: {error.strerror}") from error
     with file:
