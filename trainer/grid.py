@@ -260,7 +260,7 @@ def _drafts(stem: str, base: Values, flags: Mapping[str, Any]) -> Iterator[Draft
     for name in multiplied:
         if not flags[name]:
             raise UsageError(f"{stem or 'grid'}: {name} is an empty list, which makes no trial")
-    fixed = {n: _text(n, v) for n, v in flags.items() if n not in multiplied and v is not None}
+    fixed = {n: _text(n, v) for n, v in flags.items() if n not in multiplied}
     choices = [[_text(name, value) for value in flags[name]] for name in multiplied]
     for chosen in itertools.product(*choices):
         values = {**base, **fixed, **dict(zip(multiplied, chosen, strict=True))}
@@ -347,7 +347,9 @@ def _text(name: str, value: Any) -> str:
         return ",".join(str(item) for item in value)
     if isinstance(value, dict):
         raise UsageError(f"{name}: a value or a list of values expected, not a mapping")
-    return "" if value is None else str(value)
+    if value is None:  # In YAML, null: the flag's default.
+        return "" if _DEFAULTS[name] is None else _text(name, _DEFAULTS[name])
+    return str(value)
 
 
 def _effective(name: str, values: Values) -> str:
@@ -361,7 +363,7 @@ def _single(flags: Mapping[str, Any], where: str) -> dict[str, str]:
                 f"{where}: {name} is a list, which multiplies: move it to `grid`, or write "
                 f'"{",".join(map(str, value))}"'
             )
-    return {name: _text(name, value) for name, value in flags.items() if value is not None}
+    return {name: _text(name, value) for name, value in flags.items()}
 
 
 def _flags(sections: Mapping[str, Any], section: str) -> Mapping[str, Any]:

@@ -126,6 +126,19 @@ def test_mistakes_are_named(text: str, said: str) -> None:
         expand(text)
 
 
+def test_null_is_the_default_whatever_the_base_says() -> None:
+    base = "base: {per_class: 5, epochs: 3, augment: rotate}\n"
+    (found,) = expand(
+        f"{base}trials: {{a: {{per_class: null, epochs: null, augment: ~}}}}"
+    ).values()
+    assert (found.per_class, found.epochs, found.augment) == (None, 30, ("flip", "crop"))
+    listed = expand(f"{base}grid: {{per_class: [null, 7]}}")
+    assert {name: config.per_class for name, config in listed.items()} == {
+        "per_class=none": None,
+        "per_class=7": 7,
+    }
+
+
 def test_scale_needs_a_rule_and_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no `scale` section"):
         expand("trials: {a: }", scale=0.5)
