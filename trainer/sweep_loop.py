@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from trainer.live import Live
 from trainer.slots import Slot
 from trainer.sweep_flags import SweepConfig
 from trainer.trials import Entry, Stop
+
+# A page takes a second or two to draw: while trials run, one a minute.
+_PAGE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,41 @@ class SweepResult:
         return not self.interrupted and all(entry.status in ended for entry in self.entries)
 
 
+@dataclass
+class Results:
+    """What a sweep writes, kept current while it runs.
+
+    Attributes:
+      config: of the sweep.
+      entries: its trials.
+      manifest: of the data set.
+      drawn: when the page was last written, on the monotonic clock.
+    """
+
+    config: SweepConfig
+    entries: Sequence[Entry]
+    manifest: Manifest
+    drawn: float
+
+    def refresh(self) -> None:
+        """Writes leaderboard.csv, and the page unless it is fresh.
+
+        A disk that is full is told of, and no reason to stop trials.
+        """
+        try:
+            leaderboard.write_csv(self.config, self.entries)
+            if time.monotonic() - self.drawn > _PAGE_SECONDS:
+                self.write()
+        except OSError as error:
+            print(f"cannot write the leaderboard: {error}", file=sys.stderr)
+
+    def write(self) -> Path:
+        """Writes both, and returns the page's path."""
+        self.drawn = time.monotonic()
+        leaderboard.write_csv(self.config, self.entries)
+        return leaderboard.write_page(self.config, self.entries, self.manifest)
+
+
 def run(config: SweepConfig) -> SweepResult:
     """Trains what is not trained yet, and writes the leaderboard.
 
@@ -48,17 +87,14 @@ def run(config: SweepConfig) -> SweepResult:
     manifest = manifests.load(config.data_dir)
     entries = prepare(config, manifest)
     places = slots.assign(config.parallel, slots.visible_gpus(), slots.usable_cores())
-    live = Live(
-        entries, config.metric, config.progress,
-        on_end=lambda: _write_csv(config, entries),
-    )  # fmt: skip
+    results = Results(config, entries, manifest, drawn=time.monotonic())
+    live = Live(entries, config.metric, config.progress, on_end=results.refresh)
     live.say(describe(entries, places))
     if config.plan_only:
         return SweepResult(entries, interrupted=False, page=None)
     with standing.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
         _train(config, entries, places, live, stop)
-        leaderboard.write_csv(config, entries)
-        page = leaderboard.write_page(config, entries, manifest)
+        page = results.write()
     return SweepResult(entries, bool(stop.asked), page)
 
 
@@ -140,11 +176,3 @@ def _keep(
             entry.reason = f"not among the best 1/{config.halving} at rung {rung + 1}"
     live.say(f"rung {rung + 1}: {len(kept)} of {len(scores)} go on: {', '.join(kept)}")
     return [entry for entry in entries if entry.name in kept]
-
-
-def _write_csv(config: SweepConfig, entries: Sequence[Entry]) -> None:
-    """Brings leaderboard.csv up to date; a full disk is no reason to stop trials."""
-    try:
-        leaderboard.write_csv(config, entries)
-    except OSError as error:
-        print(f"cannot write {leaderboard.CSV}: {error.strerror}", file=sys.stderr)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests import fakes
-from trainer import slots, standing, sweep, sweep_loop, trials
+from trainer import leaderboard, slots, standing, sweep, sweep_loop, trials
 from trainer.errors import TrainerError, UsageError
 from trainer.sweep_flags import SweepConfig
 from trainer.sweep_loop import SweepResult
@@ -41,6 +41,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "CHILD", "tests.trainer.fake_child")
     monkeypatch.setattr(trials, "_POLL_SECONDS", 0.02)
+
+
+@pytest.fixture
+def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing one takes longer than all trials together; a few tests look at it."""
+
+    def write(config: SweepConfig, entries: object, manifest: object) -> Path:
+        return Path(config.runs_dir) / leaderboard.PAGE
+
+    monkeypatch.setattr(leaderboard, "write_page", write)
 
 
 def config(data_dir: Path, folder: Path, grid: str = GRID, **changes: object) -> SweepConfig:
@@ -71,6 +81,7 @@ def attempts(folder: Path) -> dict[str, int]:
     return {log.parent.name: log.read_text().count("cores ") for log in logs}
 
 
+@pytest.mark.usefixtures("without_page")
 def test_all_trials_run_and_are_compared(data_dir: Path, tmp_path: Path) -> None:
     result = sweep_loop.run(config(data_dir, tmp_path))
     assert result.complete and set(statuses(result).values()) == {"done"}
@@ -83,16 +94,14 @@ def test_all_trials_run_and_are_compared(data_dir: Path, tmp_path: Path) -> None
     assert (best["pictures"], best["num_classes"], best["height"]) == ("23", "3", "16")
     assert float(best["seconds"]) == 9 * 1.5
     assert float(best["images_per_second"]) == pytest.approx(23 / 1.5, abs=0.05)
-
-
-def test_each_of_several_at_once_gets_cores_of_its_own(data_dir: Path, tmp_path: Path) -> None:
-    sweep_loop.run(config(data_dir, tmp_path))
+    # Each of the two at once had cores of its own.
     places = slots.assign(2, (), slots.usable_cores())
     wanted = {f"cores {','.join(map(str, p.cores))} of {len(p.cores)}" for p in places}
     said = {log.read_text().splitlines()[0] for log in (tmp_path / "runs").glob("*/train.log")}
     assert said == wanted
 
 
+@pytest.mark.usefixtures("without_page")
 def test_a_second_run_starts_nothing_that_is_done(data_dir: Path, tmp_path: Path) -> None:
     sweep_loop.run(config(data_dir, tmp_path))
     more = GRID.replace("2]", "2, 3]")
@@ -134,6 +143,7 @@ def test_failures_are_recorded_and_the_rest_goes_on(
     assert "it went wrong" in page
 
 
+@pytest.mark.usefixtures("without_page")
 def test_a_failed_trial_is_tried_again(data_dir: Path, tmp_path: Path) -> None:
     grid = 'trials: {a: {model: "fake:fails"}, b: {epochs: 1}}'
     asked = config(data_dir, tmp_path, grid)
@@ -142,6 +152,7 @@ def test_a_failed_trial_is_tried_again(data_dir: Path, tmp_path: Path) -> None:
     assert attempts(tmp_path) == {"a": 2, "b": 1}
 
 
+@pytest.mark.usefixtures("without_page")
 def test_other_flags_in_the_same_place_are_refused(data_dir: Path, tmp_path: Path) -> None:
     sweep_loop.run(config(data_dir, tmp_path, "trials: {a: {epochs: 1}}"))
     with pytest.raises(UsageError, match=r"runs/a holds .* \(--epochs=1 there, --epochs=2 here\)"):
@@ -167,6 +178,7 @@ def test_a_second_sweep_is_kept_out(data_dir: Path, tmp_path: Path) -> None:
         sweep_loop.run(config(data_dir, tmp_path))
 
 
+@pytest.mark.usefixtures("without_page")
 def test_halving_drops_the_same_trials_whatever_runs_first(data_dir: Path, tmp_path: Path) -> None:
     results = {}
     for parallel in (1, 2):
@@ -199,6 +211,7 @@ SLOW = 'trials: {a: {model: "fake:slow", epochs: 3}, b: {epochs: 2}, c: {epochs:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.usefixtures("without_page")
 def test_a_signal_lets_trials_stop_and_a_second_run_carries_on(
     data_dir: Path, tmp_path: Path, number: int
 ) -> None:
@@ -333,6 +346,24 @@ def test_the_page_is_one_file_that_finds_its_trials(data_dir: Path, tmp_path: Pa
         assert sum(id_.endswith(f"-t{index}") for id_ in page.ids) == 6
     assert "Against pictures a class" in text and "Against picture size" in text
     assert not re.search(r"\bnan\b", text.split("<script>")[0])
+
+
+def test_results_are_current_while_trials_run(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_loop, "_PAGE_SECONDS", 0.0)
+    seen: list[tuple[int, bool]] = []
+    refresh = sweep_loop.Results.refresh
+
+    def watched(self: sweep_loop.Results) -> None:
+        refresh(self)
+        done = sum(row["status"] == "done" for row in board(tmp_path))
+        seen.append((done, (tmp_path / "runs" / "report" / "index.html").exists()))
+
+    monkeypatch.setattr(sweep_loop.Results, "refresh", watched)
+    grid = "grid: {epochs: [1, 2]}"
+    assert sweep_loop.run(config(data_dir, tmp_path, grid, parallel=1)).complete
+    assert seen == [(1, True), (2, True)]
 
 
 def test_a_sweep_of_one_trial_has_a_page_too(data_dir: Path, tmp_path: Path) -> None:
