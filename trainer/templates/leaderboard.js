@@ -23,6 +23,7 @@
       const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
       title.textContent = row.dataset.title;
       artist.prepend(title);
+      artist.classList.add("artist");
       listen(artist, trial);
     }
   }
