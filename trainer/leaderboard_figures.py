@@ -72,7 +72,8 @@ def curves(rows: Sequence[Row], column: str) -> Figure:
             if history.has(column):
                 axes.plot(
                     history.epochs, history[column], color=_colour(place),
-                    linewidth=1.8 if place < len(COLOURS) else 1.0, gid=_id(row),
+                    linewidth=1.8 if place < len(COLOURS) else 1.0,
+                    alpha=None if place < len(COLOURS) else 0.6, gid=_id(row),
                 )  # fmt: skip
         axes.set_xlabel("epoch")
         plots.count_axis(axes)
@@ -178,7 +179,7 @@ def families(rows: Sequence[Row], flag: str) -> dict[str, list[Row]]:
             for name in names
             if getattr(config, name) != usual[name]
         ]
-        found.setdefault(", ".join(apart) or "as most", []).append(row)
+        found.setdefault(", ".join(apart) or "the usual flags", []).append(row)
     return found
 
 
