@@ -64,6 +64,10 @@ def main(argv: list[str]) -> int:
     if config.model == "fake:fails":
         print("error: it went wrong")
         return 1
+    if config.model == "fake:stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (Path(config.run_dir) / "deaf").touch()
+        time.sleep(600)
     if config.model == "fake:killed":
         os.kill(os.getpid(), signal.SIGKILL)
     train(config)

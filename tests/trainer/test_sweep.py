@@ -235,6 +235,34 @@ def test_a_signal_lets_trials_stop_and_a_second_run_carries_on(
     assert attempts(tmp_path) == {"a": 2, "b": 1, "c": 1}
 
 
+@pytest.mark.usefixtures("without_page")
+def test_a_second_signal_kills(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaf = tmp_path / "runs" / "a" / "deaf"
+    said = ""
+
+    def interrupt() -> None:
+        nonlocal said
+        wait_for(deaf.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+        def asked() -> bool:
+            nonlocal said
+            said += capsys.readouterr().err
+            return "stopping: 1 trial to save first" in said
+
+        wait_for(asked)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    grid = 'trials: {a: {model: "fake:stubborn"}}'
+    result = sweep_loop.run(config(data_dir, tmp_path, grid, progress="lines"))
+    thread.join()
+    assert statuses(result) == {"a": "interrupted"}
+
+
 KILLABLE = """
 import sys
 from trainer import sweep, trials
