@@ -18,13 +18,16 @@ from trainer.models import LoadedRun
 _AVERAGE = "average/"
 
 
-def open_run(run_dir: str | Path, which: str = "best", device: str = "auto") -> LoadedRun:
+def open_run(
+    run_dir: str | Path, which: str = "best", device: str = "auto", precision: str = ""
+) -> LoadedRun:
     """Returns the network of a run, ready to predict; sets up the devices first.
 
     Args:
       run_dir: of `trainer.train`.
       which: "best" by --monitor, "last", or "ema", the average of the last.
       device: "auto", "cpu" or "gpu".
+      precision: a Keras dtype policy; that of the run by default.
 
     Raises:
       TrainerError: not a run, no usable checkpoint, or no average in it.
@@ -35,7 +38,7 @@ def open_run(run_dir: str | Path, which: str = "best", device: str = "auto") -> 
             f"{run_dir} is not a run directory: it has no {rundir.CONFIG}; give a --run_dir that "
             "trainer.train wrote"
         )
-    devices.set_up(_for_use(stored, run_dir, device))
+    devices.set_up(_for_use(stored, run_dir, device, precision))
     run = models.load_run(run_dir, "best" if which == "best" else "last")
     if which == "ema":
         _assign_average(run, Path(run_dir))
@@ -60,14 +63,21 @@ def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.
     return tf.function(both, input_signature=[pixels])
 
 
-def _for_use(stored: dict[str, Any], run_dir: str | Path, device: str) -> TrainConfig:
+def _for_use(
+    stored: dict[str, Any], run_dir: str | Path, device: str, precision: str
+) -> TrainConfig:
     """Returns the run's configuration on whatever device is here."""
     try:
         config = TrainConfig.from_dict(stored["flags"])
     except (ValueError, KeyError, TypeError) as error:
         raise TrainerError(f"{Path(run_dir) / rundir.CONFIG} is damaged: {error!r}") from error
     return dataclasses.replace(
-        config, device=device, distribute="none", gpu_memory_limit_mb=0, memory_growth=True
+        config,
+        device=device,
+        distribute="none",
+        gpu_memory_limit_mb=0,
+        memory_growth=True,
+        precision=precision or config.precision,
     )
 
 

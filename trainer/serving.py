@@ -1,0 +1,182 @@
+"""A network with everything around it, in TensorFlow ops alone: bytes in, named classes out.
+
+What `tfrecords.pixels` does to a file and `data.decoder` to a record, as near as TensorFlow's
+own ops come. docs/export.md says how near that is, and where they part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfrecords.schema import Encoding, ImageSpec, Resize
+from trainer import data, exif
+from trainer.models import LoadedRun
+
+TOP = 5
+
+# Above it `pixels.encode` halves the chroma of a JPEG.
+_FULL_CHROMA_SIDE = 128
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
+
+# Image bytes, string[] → pixels, uint8[height, width, 3].
+Reader = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Servable(tf.Module):
+    """A run's network as it is served.
+
+    Attributes:
+      model: pixels → logits.
+      classes: string[classes], names in label order.
+      height, width: of the pixels.
+      probabilities: function, uint8[n, height, width, 3] → {"probabilities": float32[n, classes]}.
+    """
+
+    def __init__(self, run: LoadedRun, temperature: float, labels: Path) -> None:
+        """Makes it.
+
+        Args:
+          run: the network.
+          temperature: that divides its logits.
+          labels: file of class names, one a line, which becomes an asset.
+        """
+        super().__init__(name="servable")
+        self.model = run.model
+        self.classes = tf.constant(run.selection.classes)
+        self.labels = tf.saved_model.Asset(str(labels))
+        self.height, self.width = run.size
+        self._temperature = float(temperature)
+        self._read = reader(run.manifest.image, run.size)
+        self.probabilities = tf.function(self._probabilities, input_signature=[self._pixels_spec])
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Returns the SavedModel's functions by name."""
+        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+        functions = {
+            "serving_default": (self._serve, [encoded]),
+            "pixels": (self._serve_pixels, [self._pixels_spec]),
+            "read": (self._serve_read, [encoded]),
+            "labels": (lambda: {"classes": tf.identity(self.classes)}, []),
+        }
+        return {
+            name: tf.function(function, input_signature=specs).get_concrete_function()
+            for name, (function, specs) in functions.items()
+        }
+
+    @property
+    def _pixels_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, self.height, self.width, 3], tf.uint8, name="pixels")
+
+    def _probabilities(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self.model(pixels, training=False)
+        return {"probabilities": tf.nn.softmax(logits / self._temperature)}
+
+    def _serve_read(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = tf.TensorSpec([self.height, self.width, 3], tf.uint8)
+        return {"pixels": tf.map_fn(self._read, image_bytes, fn_output_signature=shape)}
+
+    def _serve_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = self._probabilities(pixels)["probabilities"]
+        best = tf.math.top_k(found, min(TOP, len(self.classes)))
+        return {
+            "probabilities": found,
+            "top_classes": tf.gather(self.classes, best.indices),
+            "top_probabilities": best.values,
+        }
+
+    def _serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._serve_pixels(self._serve_read(image_bytes)["pixels"])
+
+
+def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
+    """Returns a function from a file's bytes to the pixels that the network was trained on.
+
+    Args:
+      spec: of the data set's images.
+      size: (height, width) of the network's pixels.
+    """
+    # PNG stands in for raw, whose bytes TensorFlow has no op to make.
+    lossless = spec.encoding is not Encoding.JPEG
+    stored = dataclasses.replace(spec, encoding=Encoding.PNG) if lossless else spec
+    decode_record = data.decoder(stored, size)
+    return lambda image: decode_record(_store(fit(decode(image), spec), stored))
+
+
+def decode(image: tf.Tensor) -> tf.Tensor:
+    """Returns uint8[h, w, 3] of a JPEG, PNG, GIF or BMP: upright, first frame, alpha over white."""
+
+    def jpeg() -> tf.Tensor:
+        # The accurate DCT is what Pillow decodes with.
+        pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
+        return exif.upright(pixels, exif.orientation(image))
+
+    def other() -> tf.Tensor:
+        return tf.io.decode_image(image, channels=3, expand_animations=False)
+
+    def png_or_other() -> tf.Tensor:
+        png = tf.strings.substr(image, 0, len(_PNG)) == _PNG
+        return tf.cond(png, lambda: _over_white(tf.io.decode_png(image, channels=4)), other)
+
+    is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
+    return tf.ensure_shape(tf.cond(is_jpeg, jpeg, png_or_other), [None, None, 3])
+
+
+def fit(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Returns uint8[h, w, 3] fitted to `spec` by the filter of `tfrecords.resizing.resize`."""
+    size = tf.cast(tf.shape(image)[:2], tf.float64)
+    target = tf.constant((spec.height, spec.width), tf.float64)
+    nowhere = tf.zeros(2, tf.float64)
+    if spec.resize is Resize.SQUASH:
+        return _resample(image, target, nowhere, size)
+    if spec.resize is Resize.CROP:
+        box = target / tf.reduce_max(target / size)
+        return _resample(image, target, (size - box) / 2, box)
+    choose = tf.reduce_max if spec.resize is Resize.SHORT_SIDE else tf.reduce_min
+    inner = tf.maximum(tf.round(size * choose(target / size)), 1)
+    resized = _resample(image, inner, nowhere, size)
+    if spec.resize is Resize.SHORT_SIDE:
+        return resized
+    top, left = tf.unstack(tf.cast((target - inner) // 2, tf.int32))
+    return tf.image.pad_to_bounding_box(resized, top, left, spec.height, spec.width)
+
+
+def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """Returns a box of an image at another size: an antialiased triangle filter.
+
+    Args:
+      image: uint8[h, w, 3].
+      size: float64[2], (height, width) of the result.
+      start: float64[2], (top, left) of the box; fractions allowed.
+      box: float64[2], its (height, width).
+    """
+    scale = size / box
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=tf.cast(image, tf.float32)[None],
+        size=tf.cast(size, tf.int32),
+        scale=tf.cast(scale, tf.float32),
+        translation=tf.cast(-start * scale, tf.float32),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _store(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Returns the bytes that a data set of `spec` would hold of an image, as `pixels.encode`."""
+    if spec.encoding is Encoding.PNG:
+        return tf.io.encode_png(image, compression=0)
+    halved = min(spec.height, spec.width) > _FULL_CHROMA_SIDE
+    return tf.io.encode_jpeg(
+        image, format="rgb", quality=spec.jpeg_quality, chroma_downsampling=halved
+    )
+
+
+def _over_white(rgba: tf.Tensor) -> tf.Tensor:
+    """Returns uint8[h, w, 3] of uint8[h, w, 4]."""
+    colour, alpha = tf.cast(rgba[..., :3], tf.float32), tf.cast(rgba[..., 3:], tf.float32) / 255
+    return tf.cast(tf.round(colour * alpha + 255 * (1 - alpha)), tf.uint8)
