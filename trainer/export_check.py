@@ -72,15 +72,9 @@ def live(opened: LoadedRun, config: ExportConfig, temperature: float) -> Live | 
 
 
 def check(format_: Format, path: Path, wanted: Live) -> Parity:
-    """Returns how near an exported network is, given the very pixels.
-
-    Raises:
-      TrainerError: too far.
-    """
+    """Returns how near an exported network is, given the very pixels."""
     said = _in_batches(format_.load(path), wanted.records.pixels)
-    found = parity.compare(wanted.records.probabilities, said)
-    parity.require(found, format_.name)
-    return found
+    return parity.compare(wanted.records.probabilities, said)
 
 
 def read(path: Path, wanted: Live) -> ReadParity | None:

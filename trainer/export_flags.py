@@ -36,8 +36,8 @@ class ExportConfig:
     temperature: str = flag(
         "fitted",
         _WHAT,
-        "Divides the logits, which calibrates the probabilities and changes no answer. fitted: the "
-        "one that the run found on its validation split for these weights; or a number, 1 for none.",
+        "Divides the logits, which calibrates probabilities and changes no answer. fitted: what "
+        "the run found on its validation split for these weights; or a number, 1 for none.",
         metavar="fitted|T",
     )
 

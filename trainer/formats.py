@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from trainer.errors import TrainerError
 from trainer.serving import Servable
@@ -71,7 +72,8 @@ def require_modules(format_: Format, *, check: bool) -> None:
 
 
 def _write_saved_model(servable: Servable, metadata: Mapping[str, Any], path: Path) -> None:
-    tf.saved_model.save(servable, str(path), signatures=servable.signatures())
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(servable, str(path), signatures=servable.signatures(), options=options)
     extra = path / "assets.extra"  # TensorFlow's place for what no op reads.
     extra.mkdir()
     (extra / METADATA).write_text(_json(metadata), encoding="utf-8")
@@ -86,12 +88,14 @@ def _write_onnx(servable: Servable, metadata: Mapping[str, Any], path: Path) -> 
     import onnx
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(
-        servable.probabilities,
-        input_signature=servable.probabilities.input_signature,
+    frozen = _frozen(servable)
+    model, _ = tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(),
+        input_names=[frozen.inputs[0].name],
+        output_names=[frozen.outputs[0].name],
         opset=ONNX_OPSET,
     )
-    _rename_output(model.graph, "probabilities")
+    _rename(model.graph)
     model.producer_name = "evenshard"
     onnx.helper.set_model_props(
         model, {METADATA: _json(metadata), LABELS: "\n".join(metadata["classes"])}
@@ -100,13 +104,13 @@ def _write_onnx(servable: Servable, metadata: Mapping[str, Any], path: Path) -> 
     onnx.save(model, str(path))
 
 
-def _rename_output(graph: Any, name: str) -> None:
-    """Names the only output of an onnx.GraphProto, which tf2onnx calls Identity:0."""
-    old = graph.output[0].name
+def _rename(graph: Any) -> None:
+    """Calls the only input of an onnx.GraphProto pixels, the only output probabilities."""
+    names = {graph.input[0].name: "pixels", graph.output[0].name: "probabilities"}
     for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [name if item == old else item for item in names]
-    graph.output[0].name = name
+        for field in (node.input, node.output):
+            field[:] = [names.get(name, name) for name in field]
+    graph.input[0].name, graph.output[0].name = "pixels", "probabilities"
 
 
 def _load_onnx(path: Path) -> Predictor:
@@ -116,12 +120,29 @@ def _load_onnx(path: Path) -> Predictor:
     return lambda images: session.run(["probabilities"], {"pixels": images})[0]
 
 
+def _frozen(servable: Servable) -> tf.types.experimental.ConcreteFunction:
+    """Returns the network's function with its weights as constants.
+
+    Of variables, TensorFlow 2.21's LiteRT converter makes READ_VARIABLE ops of those of Keras 3,
+    which nothing initialises: every probability is NaN. And tf2onnx 1.17 leaves the constants
+    that EfficientNet's normalisation captures as inputs.
+    """
+    return convert_variables_to_constants_v2(servable.probabilities.get_concrete_function())
+
+
 def _write_litert(servable: Servable, metadata: Mapping[str, Any], path: Path) -> None:
     """Writes a flatbuffer with a zip behind it: how TensorFlow Lite Metadata adds files."""
+    frozen = _frozen(servable)
+    pixels = servable.probabilities.input_signature[0]
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda pixels: {"probabilities": frozen(pixels)[0]}, input_signature=[pixels]
+    )
     with tempfile.TemporaryDirectory() as folder:
-        # Of a function alone the converter loses the variables that Keras 3 holds.
-        function = servable.probabilities.get_concrete_function()
-        tf.saved_model.save(servable, folder, signatures={"serving_default": function})
+        signatures = {"serving_default": module.serve.get_concrete_function()}
+        # Swish has a gradient of its own, which captures what no file can hold.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, folder, signatures=signatures, options=options)
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in (
@@ -134,7 +155,6 @@ def _write_litert(servable: Servable, metadata: Mapping[str, Any], path: Path) -
 def _load_litert(path: Path) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
-    # XNNPACK, the default, announces itself on stderr.
     interpreter = Interpreter(str(path))
     (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfrecords.schema import Encoding, ImageSpec, Resize
-from trainer import data, exif
+from trainer import data, headers
 from trainer.models import LoadedRun
 
 TOP = 5
@@ -81,7 +81,7 @@ class Servable(tf.Module):
         return {"pixels": tf.map_fn(self._read, image_bytes, fn_output_signature=shape)}
 
     def _serve_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = self._probabilities(pixels)["probabilities"]
+        found = self.probabilities(pixels)["probabilities"]
         best = tf.math.top_k(found, min(TOP, len(self.classes)))
         return {
             "probabilities": found,
@@ -113,14 +113,17 @@ def decode(image: tf.Tensor) -> tf.Tensor:
     def jpeg() -> tf.Tensor:
         # The accurate DCT is what Pillow decodes with.
         pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
-        return exif.upright(pixels, exif.orientation(image))
+        return headers.upright(pixels, headers.orientation(image))
+
+    def transparent() -> tf.Tensor:
+        return _over_white(tf.io.decode_png(image, channels=4))
 
     def other() -> tf.Tensor:
         return tf.io.decode_image(image, channels=3, expand_animations=False)
 
     def png_or_other() -> tf.Tensor:
         png = tf.strings.substr(image, 0, len(_PNG)) == _PNG
-        return tf.cond(png, lambda: _over_white(tf.io.decode_png(image, channels=4)), other)
+        return tf.cond(png & headers.has_transparency(image), transparent, other)
 
     is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
     return tf.ensure_shape(tf.cond(is_jpeg, jpeg, png_or_other), [None, None, 3])

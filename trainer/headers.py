@@ -1,20 +1,38 @@
-"""The orientation that a camera wrote into a JPEG, found by TensorFlow ops.
+"""What the headers of picture files say that TensorFlow's decoders do not heed, in its own ops.
 
-TensorFlow decodes a JPEG as it is stored; a phone's portrait would lie on its side.
+It decodes a JPEG as it is stored: a phone's portrait would lie on its side. And it fills the
+alpha of a PNG with a palette and no transparency with garbage (TensorFlow 2.21), so alpha may
+only be asked for where there is some.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-# APP1 holds at most 65,533 bytes and comes first, or after a JFIF header and a profile.
+# Both headers come first, or after a JFIF header, a profile or text.
 _SEARCHED_BYTES = 1 << 17
 
 # A segment marker, its length (any), and the signature.
-_SIGNATURE = (0xFF, 0xE1, None, None, *b"Exif\0\0")
+_EXIF = (0xFF, 0xE1, None, None, *b"Exif\0\0")
+_TRNS = tuple(b"tRNS")
 
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
 _ENTRY_BYTES, _MAX_ENTRIES = 12, 256
+
+# In IHDR, the first chunk of a PNG; bit 4 of the colour type says that pixels have alpha.
+_COLOUR_TYPE_AT, _ALPHA_BIT = 25, 4
+
+
+def has_transparency(png: tf.Tensor) -> tf.Tensor:
+    """Returns bool: whether the bytes of a PNG have alpha, or a transparent colour (tRNS).
+
+    Source: PNG (third edition), 11.2.1 and 11.3.1.1.
+    """
+    data = _head(png)
+    alpha = tf.bitwise.bitwise_and(_at(data, tf.constant(_COLOUR_TYPE_AT)), _ALPHA_BIT) > 0
+    return alpha | tf.reduce_any(_matches(data, _TRNS))
 
 
 def orientation(jpeg: tf.Tensor) -> tf.Tensor:
@@ -22,15 +40,11 @@ def orientation(jpeg: tf.Tensor) -> tf.Tensor:
 
     Source: CIPA DC-008 (Exif 2.32), 4.5 and 4.6.
     """
-    head = tf.strings.substr(jpeg, 0, _SEARCHED_BYTES)
-    # Zeros behind the end, where `_at` sends every index that leads beyond it.
-    data = tf.concat(
-        [tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32), tf.zeros(16, tf.int32)], 0
-    )
-    starts = tf.where(_matches(data))[:, 0]
+    data = _head(jpeg)
+    starts = tf.where(_matches(data, _EXIF))[:, 0]
 
     def found() -> tf.Tensor:
-        tiff = tf.cast(starts[0], tf.int32) + len(_SIGNATURE)
+        tiff = tf.cast(starts[0], tf.int32) + len(_EXIF)
         return _first_directory(data, tiff)
 
     return tf.cond(tf.size(starts) > 0, found, lambda: tf.constant(1, tf.int32))
@@ -48,11 +62,18 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def _matches(data: tf.Tensor) -> tf.Tensor:
-    """Returns bool[n]: where the signature starts."""
-    length = tf.size(data) - len(_SIGNATURE)
+def _head(file: tf.Tensor) -> tf.Tensor:
+    """Returns int32[n], the first bytes of a file."""
+    head = tf.io.decode_raw(tf.strings.substr(file, 0, _SEARCHED_BYTES), tf.uint8)
+    # Zeros behind the end, where `_at` sends every index that leads beyond it.
+    return tf.concat([tf.cast(head, tf.int32), tf.zeros(16, tf.int32)], 0)
+
+
+def _matches(data: tf.Tensor, signature: Sequence[int | None]) -> tf.Tensor:
+    """Returns bool[n]: where the signature, whose None stands for any byte, starts."""
+    length = tf.size(data) - len(signature)
     hit = tf.ones(length, tf.bool)
-    for offset, byte in enumerate(_SIGNATURE):
+    for offset, byte in enumerate(signature):
         if byte is not None:
             hit &= data[offset : offset + length] == byte
     return hit

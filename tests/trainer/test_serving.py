@@ -1,0 +1,113 @@
+"""Files to pixels in TensorFlow ops, against the path of the bake."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests import fakes
+from tfrecords import pixels, resizing
+from tfrecords.schema import Encoding, ImageSpec, Resize
+from trainer import data, serving
+
+
+def _bytes(image: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _alpha() -> Image.Image:
+    image = fakes.picture("alpha", height=30, width=40).convert("RGBA")
+    image.putalpha(fakes.picture("mask", height=30, width=40).convert("L"))
+    return image
+
+
+def _files() -> dict[str, bytes]:
+    plain = fakes.picture("plain", height=30, width=40)
+    flat = plain.copy()
+    flat.paste((9, 200, 30), (3, 5, 20, 25))
+    deep = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40) * 54
+    return {
+        "jpeg": _bytes(plain, "JPEG"),
+        "progressive": _bytes(plain, "JPEG", progressive=True, subsampling="4:4:4"),
+        "grey jpeg": _bytes(plain.convert("L"), "JPEG"),
+        "png": _bytes(plain, "PNG"),
+        "alpha": _bytes(_alpha(), "PNG"),
+        "grey with alpha": _bytes(_alpha().convert("LA"), "PNG"),
+        "palette": _bytes(plain.quantize(16), "PNG"),
+        "palette with one transparent": _bytes(plain.quantize(16), "PNG", transparency=3),
+        "palette with alpha": _bytes(plain.quantize(4), "PNG", transparency=b"\x80\x00\xff\x10"),
+        "transparent colour": _bytes(flat, "PNG", transparency=(9, 200, 30)),
+        "transparent grey": _bytes(flat.convert("L"), "PNG", transparency=124),
+        "black and white": _bytes(plain.convert("1"), "PNG"),
+        "deep grey": _bytes(Image.fromarray(deep), "PNG"),
+        "gif": _bytes(plain.quantize(64), "GIF"),
+        "animation": _bytes(
+            plain.quantize(64), "GIF", save_all=True, append_images=[plain.rotate(90).quantize(64)]
+        ),
+        "bmp": _bytes(plain, "BMP"),
+        "webp": _bytes(plain, "WEBP", lossless=True),
+    }
+
+
+@pytest.mark.parametrize("name", _files())
+def test_decodes_as_the_bake(name: str) -> None:
+    file = _files()[name]
+    expected, _ = pixels.decode(file, ImageSpec(64, 64), pixels.PixelLimits())
+    found = serving.decode(tf.constant(file)).numpy()
+    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
+
+
+def test_says_that_it_cannot_read_a_format() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
+        serving.decode(tf.constant(fakes.picture_bytes("x", "TIFF")))
+
+
+_SIDES = st.integers(5, 60)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    resize=st.sampled_from(list(Resize)), source=st.tuples(_SIDES, _SIDES), side=st.integers(32, 48)
+)
+def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) -> None:
+    """Sources below twice the target: above, the bake's filter has a box in front of it."""
+    width = side if resize is Resize.SHORT_SIDE else side + 7
+    spec = ImageSpec(side, width, resize, Encoding.PNG)
+    image = fakes.picture("fit", height=source[0], width=source[1])
+    expected = np.asarray(resizing.resize(image, spec))
+    found = serving.fit(tf.constant(np.asarray(image)), spec).numpy()
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "limit"),
+    [
+        (ImageSpec(32, 32), (32, 32), 1.5),
+        (ImageSpec(32, 32), (16, 16), 1.0),
+        (ImageSpec(160, 160), (160, 160), 1.0),  # Halved chroma.
+        (ImageSpec(32, 48, Resize.PAD, Encoding.PNG), (32, 48), 0.5),
+        (ImageSpec(32, 32, Resize.CROP, Encoding.RAW), (32, 32), 0.5),
+        (ImageSpec(32, 32, Resize.SHORT_SIDE), (24, 20), 1.0),
+    ],
+    ids=lambda value: (
+        f"{value.resize.value}-{value.encoding.value}" if isinstance(value, ImageSpec) else None
+    ),
+)
+def test_reads_what_training_saw(spec: ImageSpec, size: tuple[int, int], limit: float) -> None:
+    """From file to the network's pixels, in levels of 255."""
+    read = tf.function(serving.reader(spec, size), input_signature=[tf.TensorSpec([], tf.string)])
+    decode = data.decoder(spec, size)
+    for seed, (height, width) in enumerate([(90, 120), (200, 61), (33, 40)]):
+        file = fakes.picture_bytes(seed, height=height, width=width)
+        baked = pixels.canonicalise(file, spec, pixels.PixelLimits()).data
+        difference = np.abs(read(file).numpy().astype(int) - decode(baked).numpy())
+        assert difference.mean() < limit
