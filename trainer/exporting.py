@@ -86,7 +86,7 @@ def run(config: ExportConfig) -> Result:
         formats.require_modules(format_, check=config.parity_pictures > 0)
     # In float32 on a CPU: what every runtime has, whatever the run was trained on.
     opened = trained.open_run(config.run_dir, config.weights, "cpu", "float32")
-    temperature = _temperature(opened, config)
+    temperature = fitted_temperature(opened, config)
     about = metadata(opened, config, temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))
     kept = _kept(output, about, overwrite=config.overwrite)
@@ -152,8 +152,12 @@ def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dic
     }
 
 
-def _temperature(opened: LoadedRun, config: ExportConfig) -> float:
-    """Returns what divides the logits: given, or of the epoch whose weights are exported."""
+def fitted_temperature(opened: LoadedRun, config: ExportConfig) -> float:
+    """Returns what divides the logits: given, or of the epoch whose weights are exported.
+
+    Raises:
+      TrainerError: metrics.csv cannot be read.
+    """
     if config.temperature != "fitted":
         return float(config.temperature)
     path = Path(config.run_dir, rundir.METRICS)

@@ -1,8 +1,8 @@
 """What the headers of picture files say that TensorFlow's decoders do not heed, in its own ops.
 
-It decodes a JPEG as it is stored: a phone's portrait would lie on its side. And it fills the
-alpha of a PNG with a palette and no transparency with garbage (TensorFlow 2.21), so alpha may
-only be asked for where there is some.
+It decodes a JPEG as it is stored: a phone's portrait would lie on its side. It fills the alpha
+of a PNG with a palette and no transparency with garbage (TensorFlow 2.21), and refuses to read
+a WebP with alpha without it: alpha is to be asked for where there is some, and only there.
 """
 
 from __future__ import annotations
@@ -21,18 +21,29 @@ _TRNS = tuple(b"tRNS")
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
 _ENTRY_BYTES, _MAX_ENTRIES = 12, 256
 
-# In IHDR, the first chunk of a PNG; bit 4 of the colour type says that pixels have alpha.
-_COLOUR_TYPE_AT, _ALPHA_BIT = 25, 4
+# (first chunk, where its flags are, those that mean alpha). Sources: PNG (third edition),
+# 11.2.1: bit 4 of the colour type; RFC 9649, 2.7 and 3.4: the flag of alpha, the
+# bit behind width and height.
+_ALPHA_FLAGS = ((b"IHDR", 25, 0x04), (b"VP8X", 20, 0x10), (b"VP8L", 24, 0x10))
+_CHUNK_AT = 12
+
+# Bits of a pixel in a BMP; up to 8 of them are an index into a palette.
+_BMP_BITS_AT, _BMP_PALETTE_BITS = 28, 8
 
 
-def has_transparency(png: tf.Tensor) -> tf.Tensor:
-    """Returns bool: whether the bytes of a PNG have alpha, or a transparent colour (tRNS).
+def has_transparency(file: tf.Tensor) -> tf.Tensor:
+    """Returns bool: whether the bytes of a PNG or WebP have alpha or a transparent colour."""
+    data = _head(file)
+    found = _chunk_is(data, b"IHDR") & tf.reduce_any(_matches(data, _TRNS))
+    for name, place, bits in _ALPHA_FLAGS:
+        flags = tf.bitwise.bitwise_and(_at(data, tf.constant(place)), bits)
+        found |= _chunk_is(data, name) & (flags > 0)
+    return found
 
-    Source: PNG (third edition), 11.2.1 and 11.3.1.1.
-    """
-    data = _head(png)
-    alpha = tf.bitwise.bitwise_and(_at(data, tf.constant(_COLOUR_TYPE_AT)), _ALPHA_BIT) > 0
-    return alpha | tf.reduce_any(_matches(data, _TRNS))
+
+def has_palette(bmp: tf.Tensor) -> tf.Tensor:
+    """Returns bool: whether a BMP's pixels are indices, which TensorFlow takes for grey."""
+    return _at(_head(bmp), tf.constant(_BMP_BITS_AT)) <= _BMP_PALETTE_BITS
 
 
 def orientation(jpeg: tf.Tensor) -> tf.Tensor:
@@ -60,6 +71,11 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
             lambda image=image: image,
         )
     return image
+
+
+def _chunk_is(data: tf.Tensor, name: bytes) -> tf.Tensor:
+    place = tf.range(_CHUNK_AT, _CHUNK_AT + len(name))
+    return tf.reduce_all(_at(data, place) == tuple(name))
 
 
 def _head(file: tf.Tensor) -> tf.Tensor:

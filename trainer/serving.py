@@ -21,7 +21,7 @@ TOP = 5
 # Above it `pixels.encode` halves the chroma of a JPEG.
 _FULL_CHROMA_SIDE = 128
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
+_JPEG, _BMP = b"\xff\xd8\xff", b"BM"
 
 # Image bytes, string[] → pixels, uint8[height, width, 3].
 Reader = Callable[[tf.Tensor], tf.Tensor]
@@ -108,7 +108,11 @@ def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
 
 
 def decode(image: tf.Tensor) -> tf.Tensor:
-    """Returns uint8[h, w, 3] of a JPEG, PNG, GIF or BMP: upright, first frame, alpha over white."""
+    """Returns uint8[h, w, 3] of a JPEG, PNG, WebP, GIF or BMP: upright, first frame, over white.
+
+    Raises:
+      tf.errors.InvalidArgumentError: another format, a BMP with a palette, or damage.
+    """
 
     def jpeg() -> tf.Tensor:
         # The accurate DCT is what Pillow decodes with.
@@ -116,17 +120,19 @@ def decode(image: tf.Tensor) -> tf.Tensor:
         return headers.upright(pixels, headers.orientation(image))
 
     def transparent() -> tf.Tensor:
-        return _over_white(tf.io.decode_png(image, channels=4))
+        return _over_white(tf.io.decode_image(image, channels=4, expand_animations=False))
+
+    def opaque() -> tf.Tensor:
+        palette = (tf.strings.substr(image, 0, len(_BMP)) == _BMP) & headers.has_palette(image)
+        checked = tf.debugging.Assert(~palette, ["a BMP with a palette cannot be read"])
+        with tf.control_dependencies([checked] if checked is not None else []):
+            return tf.io.decode_image(image, channels=3, expand_animations=False)
 
     def other() -> tf.Tensor:
-        return tf.io.decode_image(image, channels=3, expand_animations=False)
-
-    def png_or_other() -> tf.Tensor:
-        png = tf.strings.substr(image, 0, len(_PNG)) == _PNG
-        return tf.cond(png & headers.has_transparency(image), transparent, other)
+        return tf.cond(headers.has_transparency(image), transparent, opaque)
 
     is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
-    return tf.ensure_shape(tf.cond(is_jpeg, jpeg, png_or_other), [None, None, 3])
+    return tf.ensure_shape(tf.cond(is_jpeg, jpeg, other), [None, None, 3])
 
 
 def fit(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:

@@ -16,6 +16,8 @@ from tfrecords import pixels, resizing
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from trainer import data, serving
 
+_DECODE = tf.function(serving.decode, input_signature=[tf.TensorSpec([], tf.string)])
+
 
 def _bytes(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
@@ -27,6 +29,11 @@ def _alpha() -> Image.Image:
     image = fakes.picture("alpha", height=30, width=40).convert("RGBA")
     image.putalpha(fakes.picture("mask", height=30, width=40).convert("L"))
     return image
+
+
+def _animated_webp() -> bytes:
+    frames = [fakes.picture(seed) for seed in "ab"]
+    return _bytes(frames[0], "WEBP", save_all=True, append_images=frames[1:])
 
 
 def _files() -> dict[str, bytes]:
@@ -54,6 +61,9 @@ def _files() -> dict[str, bytes]:
         ),
         "bmp": _bytes(plain, "BMP"),
         "webp": _bytes(plain, "WEBP", lossless=True),
+        "lossy webp": _bytes(plain, "WEBP"),
+        "webp with alpha": _bytes(_alpha(), "WEBP", lossless=True, exact=True),
+        "lossy webp with alpha": _bytes(_alpha(), "WEBP"),
     }
 
 
@@ -61,13 +71,25 @@ def _files() -> dict[str, bytes]:
 def test_decodes_as_the_bake(name: str) -> None:
     file = _files()[name]
     expected, _ = pixels.decode(file, ImageSpec(64, 64), pixels.PixelLimits())
-    found = serving.decode(tf.constant(file)).numpy()
+    found = _DECODE(tf.constant(file)).numpy()
     assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
 
 
-def test_says_that_it_cannot_read_a_format() -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
-        serving.decode(tf.constant(fakes.picture_bytes("x", "TIFF")))
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (fakes.picture_bytes("x", "TIFF"), "Unknown image file format"),
+        (fakes.picture_bytes("x", "AVIF"), "Unknown image file format"),
+        (_bytes(fakes.picture("x").quantize(16), "BMP"), "a BMP with a palette"),
+        (_animated_webp(), "WebP Animation"),
+        (fakes.picture_bytes("x")[:200], "Invalid JPEG data"),
+        (b"", "empty"),
+    ],
+    ids=["tiff", "avif", "palette bmp", "animated webp", "cut jpeg", "empty"],
+)
+def test_says_that_it_cannot_read_a_file(file: bytes, message: str) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        _DECODE(tf.constant(file))
 
 
 _SIDES = st.integers(5, 60)
