@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import pytest
 import tensorflow as tf
 
 from tests import fakes
+from tests.integration import commands
 from tests.trainer import ledgers
-from tfrecords import pixels
+from tfrecords import ledger, pixels
 from trainer import checkpoints, export, export_check, exporting, formats, history, loop, metrics
 from trainer import trained as trained_runs
 from trainer.export_flags import ExportConfig
@@ -385,3 +387,38 @@ def test_checks_on_validation_where_there_is_no_test_split(run_dir: Path, tmp_pa
     found = export_check.live(opened, config, 1.0)
     assert found is not None
     assert found.records.pixels.shape == (5, 16, 16, 3)
+
+
+@pytest.mark.slow
+def test_real_pictures(tmp_path: Path) -> None:
+    """200 photographs that the network has not seen: pixels agree, and so nearly do files."""
+    root = Path(os.environ.get("EVENSHARD_TEST_DATA", "nowhere"), "caltech60", "caltech60")
+    if not root.is_dir():
+        pytest.skip("needs EVENSHARD_TEST_DATA/caltech60")
+    for name in formats.FORMATS:
+        _needs(name)
+    for name in ("Faces", "Leopards", "Motorbikes", "airplanes", "bonsai", "car_side"):
+        shutil.copytree(root / name, tmp_path / "in" / name)
+    baked, run, unseen = tmp_path / "baked", tmp_path / "run", tmp_path / "unseen.csv"
+    done = commands.run(
+        "beam_pipelines.prepare", f"--input_dir={tmp_path / 'in'}", f"--output_dir={baked}",
+        "--image_size=64", "--splits=train:0.6,validation:0.1,test:0.3", "--max_per_class=150",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loop.run(TrainConfig(data_dir=str(baked), run_dir=str(run), epochs=2, progress="none"))
+    rows = ledger.stream(baked, ("key", "split", "shard"))
+    table = [row for part in rows for row in part.to_pylist()]
+    keys = [row["key"] for row in table if row["split"] == "test" and row["shard"]]
+    unseen.write_text("path\n" + "".join(f"{tmp_path / 'in' / key}\n" for key in keys))
+    result = exporting.run(
+        ExportConfig(run_dir=str(run), format=tuple(formats.FORMATS), parity_input=str(unseen))
+    )
+    for item in result.exported:
+        assert item.parity is not None
+        assert item.parity.pictures == min(200, len(keys))
+        assert item.parity.agreement >= 0.995
+        assert item.parity.max_difference < 1e-4
+    read = result.exported[0].read
+    assert read is not None
+    assert read.parity.agreement >= 0.97
+    assert read.mean_pixel < 1
