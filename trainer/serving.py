@@ -7,8 +7,11 @@ own ops come. docs/export.md says how near that is, and where they part.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -21,6 +24,9 @@ TOP = 5
 
 # Above it `pixels.encode` halves the chroma of a JPEG.
 _FULL_CHROMA_SIDE = 128
+
+# The scales of a JPEG decoder.
+_RATIOS = (1, 2, 4, 8)
 
 _JPEG, _BMP = b"\xff\xd8\xff", b"BM"
 
@@ -105,20 +111,37 @@ def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
     lossless = spec.encoding is not Encoding.JPEG
     stored = dataclasses.replace(spec, encoding=Encoding.PNG) if lossless else spec
     decode_record = data.decoder(stored, size)
-    return lambda image: decode_record(_store(fit(decode(image), spec), stored))
+    return lambda image: decode_record(_store(fit(decode(image, spec), spec), stored))
 
 
-def decode(image: tf.Tensor) -> tf.Tensor:
-    """Returns uint8[h, w, 3] of a JPEG, PNG, WebP, GIF or BMP: upright, first frame, over white.
+class Source(NamedTuple):
+    """A decoded file.
+
+    Attributes:
+      pixels: uint8[h, w, 3], upright.
+      start: float64[2], (top, left) of the picture in them; fractions allowed.
+      box: float64[2], its (height, width).
+    """
+
+    pixels: tf.Tensor
+    start: tf.Tensor
+    box: tf.Tensor
+
+
+def whole(pixels: tf.Tensor) -> Source:
+    """Returns uint8[h, w, 3] as a source all of which is picture."""
+    size = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    return Source(pixels, tf.zeros_like(size), size)
+
+
+def decode(image: tf.Tensor, spec: ImageSpec) -> Source:
+    """Returns the picture in the bytes of a JPEG, PNG, WebP, GIF or BMP, laid over white.
+
+    A JPEG that is much larger than `spec` is decoded at a scale, as `pixels.decode` does.
 
     Raises:
       tf.errors.InvalidArgumentError: another format, a BMP with a palette, or damage.
     """
-
-    def jpeg() -> tf.Tensor:
-        # The accurate DCT is what Pillow decodes with.
-        pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
-        return headers.upright(pixels, headers.orientation(image))
 
     def transparent() -> tf.Tensor:
         return _over_white(tf.io.decode_image(image, channels=4, expand_animations=False))
@@ -133,26 +156,49 @@ def decode(image: tf.Tensor) -> tf.Tensor:
         return tf.cond(headers.has_transparency(image), transparent, opaque)
 
     is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
-    return tf.ensure_shape(tf.cond(is_jpeg, jpeg, other), [None, None, 3])
+    found = tf.cond(is_jpeg, lambda: _decode_jpeg(image, spec), lambda: whole(other()))
+    return found._replace(pixels=tf.ensure_shape(found.pixels, [None, None, 3]))
 
 
-def fit(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+def fit(source: Source, spec: ImageSpec) -> tf.Tensor:
     """Returns uint8[h, w, 3] fitted to `spec` by the filter of `tfrecords.resizing.resize`."""
-    size = tf.cast(tf.shape(image)[:2], tf.float64)
+    image, start, size = source
     target = tf.constant((spec.height, spec.width), tf.float64)
-    nowhere = tf.zeros(2, tf.float64)
     if spec.resize is Resize.SQUASH:
-        return _resample(image, target, nowhere, size)
+        return _resample(image, target, start, size)
     if spec.resize is Resize.CROP:
         box = target / tf.reduce_max(target / size)
-        return _resample(image, target, (size - box) / 2, box)
+        return _resample(image, target, start + (size - box) / 2, box)
     choose = tf.reduce_max if spec.resize is Resize.SHORT_SIDE else tf.reduce_min
     inner = tf.maximum(tf.round(size * choose(target / size)), 1)
-    resized = _resample(image, inner, nowhere, size)
+    resized = _resample(image, inner, start, size)
     if spec.resize is Resize.SHORT_SIDE:
         return resized
     top, left = tf.unstack(tf.cast((target - inner) // 2, tf.int32))
     return tf.image.pad_to_bounding_box(resized, top, left, spec.height, spec.width)
+
+
+def _decode_jpeg(image: tf.Tensor, spec: ImageSpec) -> Source:
+    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(image))
+    enough = math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
+    scale = tf.minimum(height // enough, width // enough)
+    index = tf.add_n([tf.cast(scale >= ratio, tf.int32) for ratio in _RATIOS[1:]])
+    pixels = tf.switch_case(index, [partial(_at_ratio, image, ratio) for ratio in _RATIOS])
+    turn = headers.orientation(image)
+    upright = headers.upright(pixels, turn)
+    # At a scale the last row and column may lie half outside the picture: `pixels._covered`.
+    box = tf.cast(tf.stack([height, width]), tf.float64) / tf.gather(
+        tf.constant(_RATIOS, tf.float64), index
+    )
+    box = tf.where(turn >= 5, tf.reverse(box, [0]), box)
+    turned = [tf.reduce_any(turn == those) for those in ((3, 4, 7, 8), (2, 3, 6, 7))]
+    beyond = tf.cast(tf.shape(upright)[:2], tf.float64) - box
+    return Source(upright, beyond * tf.cast(tf.stack(turned), tf.float64), box)
+
+
+def _at_ratio(image: tf.Tensor, ratio: int) -> tf.Tensor:
+    # The accurate DCT is what Pillow decodes with.
+    return tf.io.decode_jpeg(image, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
 
 def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
