@@ -109,7 +109,10 @@ def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) ->
     expected = np.asarray(resizing.resize(image, spec))
     found = serving.fit(serving.whole(tf.constant(np.asarray(image))), spec).numpy()
     assert found.shape == expected.shape
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    difference = np.abs(found.astype(int) - expected)
+    # Float against fixed-point weights: a tie may fall to the other side in either pass.
+    assert difference.max() <= 2
+    assert difference.mean() < 0.1
 
 
 @pytest.mark.parametrize(
