@@ -223,10 +223,7 @@ def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tenso
         high = tf.minimum(tf.math.ceil(start + box + support), whole)
         top, left = tf.unstack(tf.cast(low, tf.int32))
         bottom, right = tf.unstack(tf.cast(high, tf.int32))
-        cells = tf.math.ceil((high - low) / factor)
-        averaged = _filter(
-            image[top:bottom, left:right], cells, 1 / factor, tf.zeros_like(factor), "box"
-        )
+        averaged = _reduce(image[top:bottom, left:right], tf.cast(factor, tf.int32))
         return averaged, (start - low) / factor, box / factor
 
     image, start, box = tf.cond(tf.reduce_any(factor > 1), reduced, lambda: (image, start, box))
@@ -235,25 +232,46 @@ def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tenso
     across, down = tf.constant((0.0, 1.0), tf.float64), tf.constant((1.0, 0.0), tf.float64)
     for axis in (across, down):
         now = tf.cast(tf.shape(image)[:2], tf.float64)
-        image = _filter(
+        image = _triangle(
             image,
             tf.where(axis > 0, size, now),
             tf.where(axis > 0, scale, 1),
             -start * scale * axis,
-            "triangle",
         )
     return image
 
 
-def _filter(
-    image: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, kernel: str
-) -> tf.Tensor:
+def _reduce(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Returns the rounded means of cells; those at the edge have what pixels there are.
+
+    Args:
+      image: uint8[h, w, 3].
+      factor: int32[2], (height, width) of a cell.
+    """
+    size = tf.shape(image)[:2]
+    cells = -(-size // factor)
+    missing = tf.pad((cells * factor - size)[:, None], [[0, 1], [1, 0]])
+    whole = tf.pad(tf.cast(image, tf.int32), missing)
+    shape = [cells[0], factor[0], cells[1], factor[1], 3]
+    total = tf.reduce_sum(tf.reshape(whole, shape), axis=[1, 3])
+    rows, columns = (
+        tf.minimum(factor[side], size[side] - tf.range(cells[side]) * factor[side])
+        for side in (0, 1)
+    )
+    count = (rows[:, None] * columns)[..., None]
+    # As Pillow divides: by a product of 24 bits, so that a whole mean may come out one lower.
+    reciprocal = tf.cast(2.0**24 / tf.cast(count, tf.float32), tf.int64)
+    product = tf.cast(total + count // 2, tf.int64) * reciprocal
+    return tf.cast(tf.bitwise.right_shift(product, tf.constant(24, tf.int64)), tf.uint8)
+
+
+def _triangle(image: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     resized = tf.raw_ops.ScaleAndTranslate(
         images=tf.cast(image, tf.float32)[None],
         size=tf.cast(size, tf.int32),
         scale=tf.cast(scale, tf.float32),
         translation=tf.cast(offset, tf.float32),
-        kernel_type=kernel,
+        kernel_type="triangle",
         antialias=True,
     )[0]
     # Halves go up, as Pillow's do.

@@ -95,11 +95,10 @@ def test_says_that_it_cannot_read_a_file(file: bytes, message: str) -> None:
         _DECODE(tf.constant(file))
 
 
-# Above about 60, long strips differ by more levels than this; photographs: docs/export.md.
-_SIDES = st.integers(5, 60)
+_SIDES = st.integers(5, 400)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=60)
 @given(
     resize=st.sampled_from(list(Resize)), source=st.tuples(_SIDES, _SIDES), side=st.integers(32, 48)
 )
@@ -111,20 +110,20 @@ def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) ->
     found = serving.fit(serving.whole(tf.constant(np.asarray(image))), spec).numpy()
     assert found.shape == expected.shape
     difference = np.abs(found.astype(int) - expected)
-    # Float against fixed-point weights: a tie may fall to the other side in either pass.
-    assert difference.max() <= 2
+    # Float against fixed-point weights: a tie may fall to the other side.
+    assert difference.max() <= 1
     assert difference.mean() < 0.1
 
 
 @pytest.mark.parametrize(
     ("spec", "size", "limit"),
     [
-        (ImageSpec(32, 32), (32, 32), 1.5),
-        (ImageSpec(32, 32), (16, 16), 1.0),
-        (ImageSpec(160, 160), (160, 160), 1.0),  # Halved chroma.
-        (ImageSpec(32, 48, Resize.PAD, Encoding.PNG), (32, 48), 0.8),
-        (ImageSpec(32, 32, Resize.CROP, Encoding.RAW), (32, 32), 0.5),
-        (ImageSpec(32, 32, Resize.SHORT_SIDE), (24, 20), 1.0),
+        (ImageSpec(32, 32), (32, 32), 0.7),
+        (ImageSpec(32, 32), (16, 16), 0.4),
+        (ImageSpec(160, 160), (160, 160), 0.2),  # Halved chroma.
+        (ImageSpec(32, 48, Resize.PAD, Encoding.PNG), (32, 48), 0.05),
+        (ImageSpec(32, 32, Resize.CROP, Encoding.RAW), (32, 32), 0.05),
+        (ImageSpec(32, 32, Resize.SHORT_SIDE), (24, 20), 0.4),
     ],
     ids=lambda value: (
         f"{value.resize.value}-{value.encoding.value}" if isinstance(value, ImageSpec) else None
