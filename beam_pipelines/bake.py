@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from beam_pipelines import canonical, options, sources, storage, tasks
 from beam_pipelines.canonical import BundleTask
@@ -20,6 +21,10 @@ from beam_pipelines.tasks import Layout, ReadSource
 from beam_pipelines.thumbnails import THUMBNAILS
 from tfrecords import manifest
 from tfrecords.cli import UsageError
+from tfrecords.manifest import Manifest
+
+if TYPE_CHECKING:
+    from apache_beam.runners.runner import PipelineResult
 
 
 def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
@@ -41,7 +46,7 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
     _sweep(layout)
     bundles, files = _list(config, layout)
     with BakeProgress(layout, len(bundles), files) as progress:
-        outcome = _run_pipeline(bundles, config, layout, beam_arguments, files)
+        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files)
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
@@ -52,6 +57,8 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
         _report(config, progress.seconds, tasks.source_reader(layout, files), outcome)
     finally:
         _clean(config, layout, bundles, outcome)
+    for line in _work_done(manifest.load(config.output_dir), counters, files):
+        _say(line)
     _say(_finished(config))
     return 0
 
@@ -72,7 +79,8 @@ def _run_pipeline(
     layout: Layout,
     beam_arguments: Sequence[str],
     files: int,
-) -> Outcome:
+) -> tuple[Outcome, dict[str, int]]:
+    """Runs the pipeline and returns what it left and its counters, {} where a runner has none."""
     beam_options = options.beam_options(beam_arguments)
     import apache_beam as beam
 
@@ -82,16 +90,49 @@ def _run_pipeline(
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     storage.remove(storage.join(layout.cache_dir, OUTCOME))
     root = beam.Pipeline(options=beam_options)
-    pipeline.build(root, bundles, config, tasks.count_bundles(files))
+    (
+        root
+        | "ListBundles" >> beam.Create(bundles, reshuffle=True)
+        | "Bake" >> pipeline.BakeDataset(config, tasks.count_bundles(files))
+    )
     try:
-        root.run().wait_until_finish()
+        result = root.run()
+        result.wait_until_finish()
     except Exception as error:
         # Runners wrap what a worker raised in errors of their own, one and all.
         found = BakeError.find(error)
         if found is None:
             raise
         raise found from error
-    return Outcome.load(layout.cache_dir)
+    return Outcome.load(layout.cache_dir), _counters(result)
+
+
+def _counters(result: PipelineResult) -> dict[str, int]:
+    from apache_beam.metrics import MetricsFilter
+
+    from beam_pipelines.pipeline import COUNTERS
+
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
+    except (NotImplementedError, ValueError):
+        return {}
+    return {counter.key.metric.name: int(counter.result) for counter in found}
+
+
+def _work_done(found: Manifest, counters: dict[str, int], files: int) -> Iterator[str]:
+    """Yields what this run did and what it took over from earlier ones."""
+    if not counters:
+        return
+    copies = sum(sum(split.copies) for split in found.splits)
+    shards = sum(len(split.shards) for split in found.splits)
+    work = (
+        ("decoded", counters.get("decoded", 0), files, "files"),
+        ("made", counters.get("copies_made", 0), copies, "copies"),
+        ("wrote", counters.get("shards", 0), shards, "shards"),
+    )
+    said = ", ".join(f"{what} {done:,} of {total:,} {unit}" for what, done, total, unit in work)
+    reused = any(done < total for _, done, total, _ in work)
+    yield said + ("; the others are of earlier runs" if reused else "")
 
 
 def _refuse_complete(config: PrepareConfig) -> None:

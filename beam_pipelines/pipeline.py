@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -25,53 +26,135 @@ from beam_pipelines.leaks import LeakMeter
 from beam_pipelines.plan import Plan, make_plan
 from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
 from beam_pipelines.tasks import Layout
-from beam_pipelines.write import write_shard
+from beam_pipelines.write import ShardResult, ShardTask, write_shard
 
 COPIES, SHARDS, SUMMARY = "copies", "shards", "summary"
 
+# Counters of a bake, in the namespace of the same name.
+COUNTERS = "bake"
+DECODED, REJECTED, COPIES_MADE, SHARDS_WRITTEN = "decoded", "rejected", "copies_made", "shards"
 
-def build(
-    root: beam.Pipeline, bundles: Iterable[BundleTask], config: PrepareConfig, num_bundles: int
-) -> beam.PCollection[Outcome]:
-    """Adds the bake to a pipeline; the one element it ends in is the outcome."""
-    layout = Layout.of(config)
-    pool = Shared()
-    facts = (
-        root
-        | "ListBundles" >> beam.Create(list(bundles), reshuffle=True)
-        # BundleTask
-        | "CanonicaliseBundles" >> beam.ParDo(RunTasks(canonicalise_bundle, config.workers, pool))
-        # BundleResult
-        | "CollectFacts" >> beam.Map(_facts_block)
-    )  # (None, Arrow stream)
-    plan = (
-        facts
-        | "GroupFacts" >> beam.GroupByKey()
-        | "Plan"
-        >> beam.ParDo(PlanDataset(config, layout, num_bundles)).with_outputs(
-            COPIES, SHARDS, SUMMARY
+
+@dataclass
+class BakeDataset(beam.PTransform):
+    """The whole bake: bundles in, one outcome out.
+
+    Args:
+      config: of the bake.
+      num_bundles: that the sources were dealt into.
+    """
+
+    config: PrepareConfig
+    num_bundles: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, bundles: beam.PCollection[BundleTask]) -> beam.PCollection[Outcome]:
+        layout, pool = Layout.of(self.config), Shared()
+        facts = bundles | Canonicalise(self.config, pool)  # (None, Arrow stream)
+        plan = facts | MakePlan(self.config, layout, self.num_bundles)
+        copies = plan[COPIES] | MakeCopies(self.config, pool)  # pack name
+        shards = plan[SHARDS] | WriteShards(self.config, pool, copies)  # ShardResult
+        return plan[SUMMARY] | "Publish" >> beam.Map(
+            publish_dataset,
+            beam.pvalue.AsList(shards),
+            output_dir=self.config.output_dir,
+            cache_dir=layout.cache_dir,
+        ).with_output_types(Outcome)
+
+
+@dataclass
+class Canonicalise(beam.PTransform):
+    """Decodes bundles into canonical files; emits their facts, `tables.facts_block`."""
+
+    config: PrepareConfig
+    pool: Shared
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, bundles: beam.PCollection[BundleTask]) -> beam.PCollection[tuple[None, bytes]]:
+        return (
+            bundles
+            | "CanonicaliseBundles"
+            >> beam.ParDo(
+                RunTasks(canonicalise_bundle, self.config.workers, self.pool)
+            ).with_output_types(BundleResult)
+            # BundleResult
+            | "CollectFacts" >> beam.Map(_facts_block).with_output_types(tuple[None, bytes])
         )
-    )
-    copies = (
-        plan[COPIES]
-        | "SpreadCopies" >> beam.Reshuffle()
-        # CopyTask
-        | "MakeCopies" >> beam.ParDo(RunTasks(make_copies, config.workers, pool))
-        | "CountCopies" >> beam.Map(_count_copies)
-    )  # pack name
-    shards = (
-        plan[SHARDS]
-        | "SpreadShards" >> beam.Reshuffle()
-        # ShardTask; the side input holds shards back until all copies exist
-        | "AwaitCopies" >> beam.Map(lambda task, made: task, beam.pvalue.AsList(copies))
-        | "WriteShards" >> beam.ParDo(RunTasks(write_shard, config.workers, pool))
-    )  # ShardResult
-    return plan[SUMMARY] | "Publish" >> beam.Map(
-        publish_dataset,
-        beam.pvalue.AsList(shards),
-        output_dir=config.output_dir,
-        cache_dir=layout.cache_dir,
-    )
+
+
+@dataclass
+class MakePlan(beam.PTransform):
+    """Plans from all facts, in one place; outputs `COPIES`, `SHARDS` and `SUMMARY`."""
+
+    config: PrepareConfig
+    layout: Layout
+    num_bundles: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, facts: beam.PCollection[tuple[None, bytes]]) -> Any:
+        return (
+            facts
+            | "GroupFacts" >> beam.GroupByKey()
+            # (None, [Arrow stream])
+            | "Plan"
+            >> beam.ParDo(PlanDataset(self.config, self.layout, self.num_bundles)).with_outputs(
+                COPIES, SHARDS, SUMMARY
+            )
+        )
+
+
+@dataclass
+class MakeCopies(beam.PTransform):
+    """Makes packs of augmented copies from source pixels; emits their names."""
+
+    config: PrepareConfig
+    pool: Shared
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, copies: beam.PCollection[CopyTask]) -> beam.PCollection[str]:
+        return (
+            copies
+            | "SpreadCopies" >> beam.Reshuffle()
+            # CopyTask
+            | "MakePacks"
+            >> beam.ParDo(RunTasks(make_copies, self.config.workers, self.pool)).with_output_types(
+                CopyResult
+            )
+            | "CountCopies" >> beam.Map(_count_copies).with_output_types(str)
+        )
+
+
+@dataclass
+class WriteShards(beam.PTransform):
+    """Copies encoded images from packs into shards, once all copies exist."""
+
+    config: PrepareConfig
+    pool: Shared
+    copies: beam.PCollection[str]
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, shards: beam.PCollection[ShardTask]) -> beam.PCollection[ShardResult]:
+        return (
+            shards
+            | "SpreadShards" >> beam.Reshuffle()
+            # ShardTask; the side input holds shards back until all copies exist
+            | "AwaitCopies" >> beam.Map(lambda task, made: task, beam.pvalue.AsList(self.copies))
+            | "WriteRecords"
+            >> beam.ParDo(RunTasks(write_shard, self.config.workers, self.pool)).with_output_types(
+                ShardResult
+            )
+            | "CountShards" >> beam.Map(_count_shards).with_output_types(ShardResult)
+        )
 
 
 class RunTasks(beam.DoFn):
@@ -162,11 +245,16 @@ def _summary(
 
 
 def _facts_block(result: BundleResult) -> tuple[None, bytes]:
-    Metrics.counter("bake", "decoded").inc(result.decoded)
-    Metrics.counter("bake", "rejected").inc(sum(row.reason is not None for row in result.facts))
+    Metrics.counter(COUNTERS, DECODED).inc(result.decoded)
+    Metrics.counter(COUNTERS, REJECTED).inc(sum(row.reason is not None for row in result.facts))
     return None, tables.facts_block(result.facts)
 
 
 def _count_copies(result: CopyResult) -> str:
-    Metrics.counter("bake", "copies_made").inc(result.made)
+    Metrics.counter(COUNTERS, COPIES_MADE).inc(result.made)
     return result.pack
+
+
+def _count_shards(result: ShardResult) -> ShardResult:
+    Metrics.counter(COUNTERS, SHARDS_WRITTEN).inc(not result.reused)
+    return result

@@ -115,10 +115,25 @@ def test_another_number_a_class_decodes_nothing_again(
     shutil.copytree(baked, output_dir)
     told = bake(folders, output_dir, "--per_class=50", "--overwrite", "--keep_cache")
     assert "8 of 8 bundles are decoded already" in told
+    # Ranks are nested: the 41 copies of the first bake are among those of the second.
+    copies = sum(manifest.load(output_dir).split(TRAIN).copies)
+    assert f"decoded 0 of 85 files, made {copies - 41} of {copies} copies" in told
     bake(folders, tmp_path / "fresh", "--per_class=50")
     assert commands.digests(output_dir) == commands.digests(tmp_path / "fresh")
     ids = {record.id for record in records(baked, TRAIN)}
     assert {r.id for r in records(output_dir, TRAIN) if r.rank < 30} == ids
+
+
+def test_added_pictures_alone_are_decoded(folders: Path, baked: Path, tmp_path: Path) -> None:
+    output_dir, input_dir = tmp_path / "shards", tmp_path / "in"
+    shutil.copytree(baked, output_dir)
+    shutil.copytree(folders, input_dir)
+    for number in range(4):
+        (input_dir / "apu" / f"new{number}.jpg").write_bytes(fakes.picture_bytes(f"new {number}"))
+    told = bake(input_dir, output_dir, "--overwrite", "--keep_cache")
+    assert "decoded 4 of 89 files" in told
+    bake(input_dir, tmp_path / "fresh")
+    assert commands.digests(output_dir) == commands.digests(tmp_path / "fresh")
 
 
 @pytest.mark.slow
