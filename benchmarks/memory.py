@@ -21,8 +21,8 @@ FIRST = "first picture"
 OUT = BENCH / "out" / "memory"
 START = "start, raw 224 px"
 
-# The issue of memory: from 10,000 to 100,000 pictures the peak may grow by this, facts apart.
-FACTS_GROWTH = 1.15
+# From 10,000 to 100,000 pictures the peak may grow by this, facts apart.
+GROWTH = 1.15
 
 
 def bake(count: int) -> Competitor:
@@ -86,7 +86,7 @@ def main() -> int:
     first = f"{counts[0]:,} pictures"
     claims = [
         Claim(f"peak, {count:,} / {counts[0]:,}", f"{count:,} pictures", first,
-              harness.peak_mib, harness.peak_mib, at_most=FACTS_GROWTH)
+              harness.peak_mib, harness.peak_mib, at_most=GROWTH)
         for count in counts[1:]
     ] + [
         Claim("seconds from start to the first pictures", START, START,

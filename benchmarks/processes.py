@@ -151,7 +151,9 @@ class _Watcher(threading.Thread):
 
     def run(self) -> None:
         next_sample = self._began
-        while not self._ended.wait(_MILESTONE_SECONDS if self._waiting else self._rest(next_sample)):
+        while not self._ended.wait(
+            _MILESTONE_SECONDS if self._waiting else self._rest(next_sample)
+        ):
             self._look()
             now = time.perf_counter()
             if now >= next_sample:
