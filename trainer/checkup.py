@@ -316,10 +316,11 @@ def _limit(checkup: Checkup) -> str:
     now = _now(checkup)
     if now.disk_bytes and checkup.rates.disk / now.disk_bytes < now.cores / max(now.cpu, 1e-9):
         return f"the disk gives {checkup.rates.disk / 1e6:,.0f} MB/s."
-    return (
-        f"{checkup.host.cores} cores prepare {checkup.rates.whole.rate:,.0f} pictures a second, "
-        f"and {cores_needed(checkup)} would be needed."
+    prepared = (
+        f"{checkup.host.cores} cores prepare {checkup.rates.whole.rate:,.0f} pictures a second"
     )
+    needed = f", and {cores_needed(checkup)} would be needed" if checkup.host.on_gpu else ""
+    return f"{prepared}{needed}."
 
 
 def _memory(size: float, checkup: Checkup) -> str:
