@@ -8,9 +8,12 @@ DEMO ?= .demo
 # Share of the 20,933 pictures that the demo draws, and how long it trains on them.
 DEMO_SCALE ?= 0.1
 DEMO_EPOCHS ?= 8
+# Pictures to measure on: class folders, or synthetic ones without it; and how many of them.
+BENCH_INPUT ?=
+SCALE ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports test-slow test-gpu clean
+.PHONY: help install demo test bench lint types imports test-slow test-gpu clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report
 
 test: lint types imports  ## everything that must pass before a change lands (under 25 minutes)
 	$(BIN)/python -m pytest
+
+bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
+	$(BIN)/python -m benchmarks.all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
 
 lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
 	$(BIN)/ruff check .

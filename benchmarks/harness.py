@@ -28,6 +28,9 @@ from benchmarks.processes import Milestone, Usage
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / ".bench"
 
+# Of a run directory. `trainer.rundir` has it too, and TensorFlow, which a harness does without.
+METRICS = "metrics.csv"
+
 # Installed versions that decide speed; peers in environments of their own report theirs.
 _PACKAGES = (
     "apache-beam", "array_record", "keras", "numpy", "pillow", "protobuf", "pyarrow",
@@ -48,6 +51,7 @@ class Competitor:
       clears: files and folders removed before each run.
       environment: added to ours.
       milestones: to time.
+      collect: reads, after a run that ended well, numbers that it left on disk.
       timeout: seconds.
     """
 
@@ -56,6 +60,7 @@ class Competitor:
     clears: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     milestones: tuple[Milestone, ...] = ()
+    collect: Callable[[], Mapping[str, float]] | None = None
     timeout: float = 3600
 
 
@@ -191,24 +196,28 @@ def compete(competitors: Sequence[Competitor], rounds: int, name: str) -> Runs:
             for path in one.clears:
                 remove(path)
             print(f"round {number + 1} of {rounds}: {one.name}", file=sys.stderr, flush=True)
-            log = logs / f"{place:02d}-{number}.log"
-            runs[one.name].append(
-                processes.run(
-                    one.argv,
-                    log,
-                    environment={"PYTHONPATH": str(ROOT), **one.environment},
-                    milestones=one.milestones,
-                    timeout=one.timeout,
-                )
-            )
+            runs[one.name].append(_run(one, logs / f"{place:02d}-{number}.log"))
     return runs
+
+
+def _run(competitor: Competitor, log: Path) -> Usage:
+    usage = processes.run(
+        competitor.argv,
+        log,
+        environment={"PYTHONPATH": str(ROOT), **competitor.environment},
+        milestones=competitor.milestones,
+        timeout=competitor.timeout,
+    )
+    if competitor.collect is None or usage.failure:
+        return usage
+    return dataclasses.replace(usage, report={**usage.report, **competitor.collect()})
 
 
 def table(runs: Mapping[str, Sequence[Usage]], columns: Sequence[Column], ratio: Metric) -> str:
     """Returns the runs as text: a row a competitor, ratios against the first by `ratio`."""
     width = max(24, *(len(name) + 1 for name in runs))
     first = next(iter(runs))
-    heads = [column.title for column in columns for _ in range(1)]
+    heads = [column.title for column in columns]
     lines = [f"{'':{width}}" + "".join(f"{head:>16}" for head in heads) + f"{'ratio':>8}"]
     for name, usages in runs.items():
         failure = next((usage.failure for usage in usages if usage.failure), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -56,6 +57,5 @@ def _install(python: Path, packages: tuple[str, ...], log: Path) -> str:
         return f"not installed within {INSTALL_SECONDS} s, see {log}"
     if not code:
         return ""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    told = [line for line in lines if "Error" in line or "error:" in line]
-    return f"{told[0][:150] if told else 'pip failed'}, see {log}"
+    told = re.findall(r"^\s*(\w+Error: .+)$", log.read_text(errors="replace"), re.MULTILINE)
+    return f"{told[-1][:150] if told else 'pip failed'}, see {log}"
