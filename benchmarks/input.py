@@ -152,7 +152,7 @@ def main() -> int:
     parser = harness.parser(__doc__, rounds=3)
     inputs.add_flags(parser, limit=5000)
     parser.add_argument("--forms", type=_list, default=list(FORMS), metavar="SIDE-ENCODING,…")
-    parser.add_argument("--peers", type=_list, default=list(peers.PACKAGES), metavar="NAME,…")
+    parser.add_argument("--peers", type=_list, default=list(peers.STREAMS), metavar="NAME,…")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each stream")
     flags = parser.parse_args()

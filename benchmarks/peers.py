@@ -15,12 +15,19 @@ from benchmarks.harness import BENCH
 INSTALL_SECONDS = 600
 
 PACKAGES = {
+    # For codecs.py, with what our own decoder needs.
+    "codecs": (
+        "simplejpeg", "opencv-python-headless", "pyvips[binary]", "numpy", "pillow>=12.1.1,<13",
+        "google-crc32c", "protobuf>=6.31,<7",
+    ),
     # WebDataset has no worker processes without PyTorch's loader: 5 GB on disk.
     "webdataset": ("webdataset==1.0.2", "torch", "numpy", "pillow"),
     "grain": ("grain==0.2.18", "array_record", "numpy", "pillow"),
     # Builds from source against OpenCV's and libturbojpeg's headers (pkg-config).
     "ffcv": ("ffcv==1.0.2",),
-}
+}  # fmt: skip
+
+STREAMS = ("webdataset", "grain", "ffcv")
 
 
 def interpreter(name: str) -> Path | None:
