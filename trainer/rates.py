@@ -130,7 +130,8 @@ def _rates(
     say("all together")
     stream = _on_device(_stream(source, config), found)
     together, waited = _together(stepper, stream, batch, 2 * seconds)
-    rates = {batch: rate}
+    # The step alone cannot be slower than the step with its input: other work disturbed it then.
+    rates = {batch: max(rate, together)}
     for size in _other_batches(batch, source.records, config.grad_accum):
         say(f"the step, batch of {size}")
         stepper = _stepper(source, config.with_batch_size(size), found)
