@@ -88,13 +88,20 @@ class Bench:
       data: folder of the data sets.
       work: bakes, runs and results go here.
       seconds: budget of a training.
+      pictures: that each training sees instead, on a machine too busy for a clock; 0: seconds.
       torch_python: interpreter of the torch peer.
     """
 
     data: Path
     work: Path
     seconds: float
+    pictures: int
     torch_python: Path
+
+    @property
+    def budget(self) -> str:
+        """A name for the budget: "300s" or "60000p"."""
+        return f"{self.pictures}p" if self.pictures else f"{self.seconds:g}s"
 
     def source(self, problem: Problem) -> Path:
         """Returns the class folders, which may lie a folder of the same name deeper."""
@@ -121,7 +128,7 @@ class Bench:
 
     def run_dir(self, problem: Problem, name: str, seed: int) -> Path:
         plain = "".join(c if c.isalnum() or c == "." else "_" for c in name)
-        return self.work / f"runs-{self.seconds:g}s" / f"{problem.name}-{plain}-{seed}"
+        return self.work / f"runs-{self.budget}" / f"{problem.name}-{plain}-{seed}"
 
 
 def call(*arguments: str, python: str | Path = sys.executable) -> None:
@@ -148,7 +155,7 @@ def story(bench: Bench, problem: Problem, seed: int) -> Row:
     output = bench.run_dir(problem, "story", seed)
     call(
         "-m", "benchmarks.story_recipe", str(bench.arrays(problem, "story")), str(output),
-        f"--seconds={bench.seconds}", f"--seed={seed}",
+        f"--seconds={bench.seconds}", f"--pictures={bench.pictures}", f"--seed={seed}",
     )  # fmt: skip
     return accuracy_table.judge_logits(
         output, bench.arrays(problem, "natural"), problem.name, "story", seed
@@ -165,7 +172,7 @@ def ours(
         "-m", "trainer.train", f"--data_dir={data_dir}", "--cache=decoded", "--progress=lines",
         f"--seed={seed}", *flags,
     )  # fmt: skip
-    epochs = fitting_epochs(bench, common, output)
+    epochs = fitting_epochs(bench, data_dir, common, output)
     call(*common, f"--run_dir={output}", f"--epochs={epochs}")
     return judge(bench, problem, seed, name, output)
 
@@ -182,11 +189,13 @@ def judge(
     return accuracy_table.judge_run(output / "evaluation.json", run_dir, problem.name, name, seed)
 
 
-def fitting_epochs(bench: Bench, common: tuple[str, ...], output: Path) -> int:
+def fitting_epochs(bench: Bench, data_dir: Path, common: tuple[str, ...], output: Path) -> int:
     """Returns how many epochs fit the budget, from the rate of two; at least 2."""
     stored = output / "config.json"
     if stored.exists():  # Interrupted: it goes on with what it began with.
         return int(json.loads(stored.read_text())["flags"]["epochs"])
+    if bench.pictures:
+        return max(2, bench.pictures // accuracy_table.train_records(data_dir))
     pilot = output.with_name(f"{output.name}-pilot")
     call(*common, f"--run_dir={pilot}", "--epochs=2", "--noresume")
     first, second = accuracy_table.epoch_seconds(pilot)
@@ -226,7 +235,7 @@ def run(bench: Bench, problem: Problem, name: str, seed: int, rows: list[Row]) -
 
 def matrix(bench: Bench, problems: list[Problem], names: list[str], seeds: int) -> list[Row]:
     """Runs what has no row yet; returns all rows."""
-    results = bench.work / f"results-{bench.seconds:g}s.json"
+    results = bench.work / f"results-{bench.budget}.json"
     rows = accuracy_table.read(results)
     for seed in range(seeds):
         for problem in problems:
@@ -240,7 +249,7 @@ def matrix(bench: Bench, problems: list[Problem], names: list[str], seeds: int) 
 
 
 def write(path: Path, bench: Bench, rows: list[Row]) -> None:
-    text = {"machine": describe_machine(), "seconds": bench.seconds,
+    text = {"machine": describe_machine(), "budget": bench.budget,
             "rows": [asdict(row) for row in rows]}  # fmt: skip
     path.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -253,6 +262,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=default, required=default is None)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "accuracy")
     parser.add_argument("--seconds", type=float, default=300, help="budget of a training")
+    parser.add_argument("--pictures", type=int, default=0, help="a budget in pictures instead")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--datasets", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
@@ -269,7 +279,7 @@ def main() -> None:
     python = options.torch_python or Path("torch-not-asked-for")
     if "torch" in names and options.torch_python is None:
         python = torch_environment(work)
-    bench = Bench(options.data.resolve(), work, options.seconds, python)
+    bench = Bench(options.data.resolve(), work, options.seconds, options.pictures, python)
     rows = matrix(bench, [PROBLEMS[n] for n in options.datasets], names, options.seeds)
     print(accuracy_table.markdown(rows))
     if not options.ablation:

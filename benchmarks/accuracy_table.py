@@ -64,10 +64,14 @@ def judge_run(result: Path, run_dir: Path, problem: str, recipe: str, seed: int)
     """
     scores = json.loads(result.read_text())["metrics"]
     seconds = epoch_seconds(run_dir)
-    split = manifests.load(json.loads(result.read_text())["data_dir"]).split("train")
-    pictures = split.records * len(seconds)
+    pictures = train_records(Path(json.loads(result.read_text())["data_dir"])) * len(seconds)
     chosen = {name: scores[name] for name in SCORES}
     return Row(problem, recipe, seed, round(sum(seconds), 1), pictures, len(seconds), **chosen)
+
+
+def train_records(data_dir: Path) -> int:
+    """Returns the records of a bake's train split, copies too."""
+    return manifests.load(data_dir).split("train").records
 
 
 def epoch_seconds(run_dir: Path) -> list[float]:

@@ -215,7 +215,7 @@ def main() -> None:
         run_steps(name, int(side), int(batch))
     elif options.check:
         print(check("springfield_cnn", 64, 257))
-        print(check("mobilenetv2", 128, 17))
+        print(check("mobilenetv2", 64, 33))
     else:
         print(table(options.models, options.sizes, options.gigabytes, options.precision))
 

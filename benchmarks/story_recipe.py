@@ -24,11 +24,11 @@ BATCH = 64
 
 
 class Budget(keras.callbacks.Callback):
-    """Stops training after `seconds` of training steps; validation is not counted."""
+    """Stops after `seconds` of training steps, validation not counted, or after `steps`."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, steps: int) -> None:
         super().__init__()
-        self.budget = seconds
+        self.budget, self.limit = seconds, steps
         self.seconds = 0.0
         self.steps = 0
         self._since = 0.0
@@ -41,7 +41,7 @@ class Budget(keras.callbacks.Callback):
         self.seconds += now - self._since
         self._since = now
         self.steps += 1
-        if self.seconds > self.budget:
+        if self.steps == self.limit or (not self.limit and self.seconds > self.budget):
             self.model.stop_training = True
 
 
@@ -58,14 +58,14 @@ def network(size: tuple[int, int], classes: int) -> keras.Model:
     return keras.Model(pixels, layers.Dense(classes)(x))
 
 
-def train(data: Any, output: Path, seconds: float, seed: int) -> dict[str, Any]:
+def train(data: Any, output: Path, seconds: float, pictures: int, seed: int) -> dict[str, Any]:
     """Trains within the budget, writes logits.npy of the test split; returns what it took."""
     keras.utils.set_random_seed(seed + 1)
     images, labels = data["train_images"], data["train_labels"]
     model = network(images.shape[1:3], int(data["classes"]))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
-    budget = Budget(seconds)
+    budget = Budget(seconds, pictures // BATCH)
     best = output / "best.weights.h5"
     keep = keras.callbacks.ModelCheckpoint(
         best, "val_accuracy", save_best_only=True, save_weights_only=True
@@ -93,12 +93,13 @@ def main() -> None:
     parser.add_argument("arrays", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--pictures", type=int, default=0, help="a budget in pictures instead")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     with np.load(options.arrays) as arrays:
         data = dict(arrays)
-    result = train(data, options.output, options.seconds, options.seed)
+    result = train(data, options.output, options.seconds, options.pictures, options.seed)
     (options.output / "result.json").write_text(json.dumps(result))
 
 

@@ -26,6 +26,8 @@ MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
 # Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
 # SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
 DEFAULT_LEARNING_RATES = {"adamw": 2e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
+# Given weights are lost at rates made for random ones; a tenth keeps what they know.
+FINE_TUNING_SHARE = 0.1
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
@@ -133,7 +135,7 @@ class TrainConfig:
         None,
         _LEARNING,
         "Peak learning rate. Default by optimizer and batch: adamw 2e-3 and lion 2e-4 per 128 "
-        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256.",
+        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
         metavar="LR",
     )
     schedule: str = flag(
@@ -294,6 +296,8 @@ class TrainConfig:
         if self.learning_rate is not None:
             return self.learning_rate
         base = DEFAULT_LEARNING_RATES[self.optimizer]
+        if self.weights != "none":
+            base *= FINE_TUNING_SHARE
         if self.optimizer == "sgd":
             return base * self.fixed_batch_size / 256
         reference = 256 if self.optimizer == "lamb" else 128

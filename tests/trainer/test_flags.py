@@ -58,6 +58,11 @@ def test_default_rate_follows_the_batch(optimizer: str, batch: str, rate: float)
     assert config(optimizer=optimizer, learning_rate=0.7).peak_learning_rate == 0.7
 
 
+def test_given_weights_are_trained_gently() -> None:
+    gentle = config(batch_size="128", weights="imagenet")
+    assert gentle.peak_learning_rate == pytest.approx(2e-4)
+
+
 def test_an_unresolved_batch_is_an_error() -> None:
     with pytest.raises(ValueError, match="auto"):
         _ = config(batch_size="auto").fixed_batch_size
