@@ -29,8 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = 42
 MODELS = (
-    "springfield_cnn", "mobilenetv2", "efficientnetv2-b0", "resnet50", "densenet121",
-    "convnext_tiny", "efficientnetv2-s",
+    "springfield_cnn", "mobilenetv2", "efficientnetv2-b0", "resnet50", "convnext_tiny",
 )  # fmt: skip
 SIZES = (64, 128, 224)
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

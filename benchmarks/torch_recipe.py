@@ -106,7 +106,12 @@ def train(data: Any, output: Path, epochs: int, seed: int) -> dict[str, Any]:
         side, is_training=True, scale=CROP_SCALE, color_jitter=0.4, interpolation="bilinear"
     )
     loader = torch.utils.data.DataLoader(
-        Pictures(images, labels, transform), BATCH, shuffle=True, num_workers=1, drop_last=True
+        Pictures(images, labels, transform),
+        BATCH,
+        shuffle=True,
+        num_workers=1,
+        drop_last=True,
+        persistent_workers=True,
     )
     steps = epochs * len(loader)
     schedule = CosineLRScheduler(

@@ -171,20 +171,24 @@ class TrainConfig:
                         choices=MONITORS)  # fmt: skip
 
     loss: str = flag(
-        "cross_entropy",
+        "logit_adjusted",
         _TAIL,
-        "balanced_softmax: Ren 2020; logit_adjusted: Menon 2020; focal: Lin 2017.",
+        "logit_adjusted: Menon 2020; balanced_softmax: Ren 2020; focal: Lin 2017.",
         choices=LOSSES,
     )
     logit_adjustment: float = flag(
-        1.0, _TAIL, "Temperature τ of the prior in logit_adjusted.", metavar="T"
+        0.5,
+        _TAIL,
+        "Temperature τ of the prior in logit_adjusted. 0: cross-entropy; 1: all classes count "
+        "alike; half-way the tail gains and top-1 loses nothing (docs/ablation.md).",
+        metavar="T",
     )
     focal_gamma: float = flag(2.0, _TAIL, "Exponent γ of focal.", metavar="G")
     class_weights: str = flag(
         "none",
         _TAIL,
         "Weigh each class's loss: by the effective number of its pictures (Cui 2019), or by the "
-        "inverse of their number.",
+        "inverse of their number. Meant for --loss=cross_entropy or focal.",
         choices=("none", "effective", "inverse"),
     )
     effective_beta: float = flag(0.999, _TAIL, "β of the effective number.", metavar="B")
@@ -203,7 +207,7 @@ class TrainConfig:
         choices=AUGMENTATIONS,
     )
     crop_scale: float = flag(
-        0.35, _AUGMENT, "Smallest area of a random crop, as a fraction.", metavar="A"
+        0.5, _AUGMENT, "Smallest area of a random crop, as a fraction.", metavar="A"
     )
     rotate_degrees: float = flag(15.0, _AUGMENT, "Largest rotation.", metavar="D")
     randaugment_magnitude: float = flag(9.0, _AUGMENT, "Strength, 0 to 10.", metavar="M")
