@@ -25,7 +25,7 @@ MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
 
 # Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
 # SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
-DEFAULT_LEARNING_RATES = {"adamw": 2e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
+DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
 # Given weights are lost at rates made for random ones; a tenth keeps what they know.
 FINE_TUNING_SHARE = 0.1
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
@@ -134,7 +134,7 @@ class TrainConfig:
     learning_rate: float | None = flag(
         None,
         _LEARNING,
-        "Peak learning rate. Default by optimizer and batch: adamw 2e-3 and lion 2e-4 per 128 "
+        "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
         "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
         metavar="LR",
     )
