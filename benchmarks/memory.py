@@ -22,6 +22,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,13 @@ def _tensor_bytes(tensor: Any) -> int:
     return (count or 0) * (tensor.dtype.size or 0)
 
 
-def table(names: list[str], sizes: list[int], gigabytes: float, precision: str) -> str:
-    """Returns the largest batch of each network at each size, and the cost behind it."""
+def table(
+    names: Sequence[str], sizes: Sequence[int], gigabytes: float, precision: str
+) -> Iterator[str]:
+    """Yields the lines of a table: the largest batch of each network and the cost behind it."""
     head = " | ".join(f"{side} px" for side in sizes)
-    lines = [f"| network | parameters | {head} |", "|---|---|" + "---|" * len(sizes)]
+    yield f"| network | parameters | {head} |"
+    yield "|---|---|" + "---|" * len(sizes)
     for name in names:
         cells = []
         for side in sizes:
@@ -148,8 +152,7 @@ def table(names: list[str], sizes: list[int], gigabytes: float, precision: str) 
             batch = found.largest_batch(gigabytes * 2**30 - RESERVE_BYTES)
             cells.append(f"{batch or '–'} ({found.per_picture / 1e6:.1f} MB)")
         parameters = network(name, sizes[0]).count_params() / 1e6
-        lines.append(f"| {name} | {parameters:.1f} M | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        yield f"| {name} | {parameters:.1f} M | {' | '.join(cells)} |"
 
 
 def check(name: str, side: int, batch: int) -> str:
@@ -216,7 +219,8 @@ def main() -> None:
         print(check("springfield_cnn", 64, 257))
         print(check("mobilenetv2", 64, 33))
     else:
-        print(table(options.models, options.sizes, options.gigabytes, options.precision))
+        for line in table(options.models, options.sizes, options.gigabytes, options.precision):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
