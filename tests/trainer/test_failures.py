@@ -22,6 +22,19 @@ from trainer.checkpoints import Store
 from trainer.errors import OutOfMemoryError, TrainerError
 from trainer.metrics import Predictions
 
+SMALL_STEPS = {"batch_size": "2", "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Returns a data set and a run on it, of `SMALL_STEPS`, that nothing happened to."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    fakes.write_dataset(root / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.report, "write", lambda run: None)
+        loop.run(config(root / "data", root / "run", **SMALL_STEPS))
+    return root / "data", root / "run"
+
 
 @pytest.fixture(autouse=True)
 def without_report(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -55,10 +68,10 @@ def test_a_damaged_shard_is_named_wherever_it_is_read(
 
 
 def test_a_shard_damaged_amid_an_epoch_costs_no_step(
-    dataset: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = config(dataset[0], tmp_path / "r", batch_size="2", checkpoint_steps=0, epochs=2)
-    loop.run(config(dataset[0], tmp_path / "whole", batch_size="2", epochs=2))
+    data_dir, whole = undisturbed
+    settings = config(data_dir, tmp_path / "r", checkpoint_steps=0, **SMALL_STEPS)
     real: Callable[..., Any] = loop._next
 
     def fails(task: Any, state: Any, batches: Any) -> Any:
@@ -73,7 +86,7 @@ def test_a_shard_damaged_amid_an_epoch_costs_no_step(
     assert latest is not None and (latest.epoch, latest.step) == (1, 3)
     monkeypatch.setattr(loop, "_next", real)
     loop.run(settings)
-    assert_same_end(tmp_path / "whole", tmp_path / "r")
+    assert_same_end(whole, tmp_path / "r")
 
 
 def test_shards_of_another_schema_are_refused(
@@ -88,10 +101,11 @@ def test_shards_of_another_schema_are_refused(
 
 @pytest.mark.parametrize("kilobytes", [1, 24])  # Fails on config.json; on a checkpoint.
 def test_a_full_disk_stops_in_one_line_and_the_run_goes_on_later(
-    dataset: tuple[Path, Manifest], tmp_path: Path, kilobytes: int
+    undisturbed: tuple[Path, Path], tmp_path: Path, kilobytes: int
 ) -> None:
     """A real one: the kernel refuses every file to grow beyond a limit."""
-    settings = config(dataset[0], tmp_path / "r", checkpoint_steps=1, epochs=1)
+    data_dir, whole = undisturbed
+    settings = config(data_dir, tmp_path / "r", checkpoint_steps=1, **SMALL_STEPS)
     limit = kilobytes * 1024
     done = subprocess.run(
         command(settings),
@@ -103,8 +117,7 @@ def test_a_full_disk_stops_in_one_line_and_the_run_goes_on_later(
     assert "File too large" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "r").rglob("*.tmp"))
     loop.run(settings)
-    loop.run(config(dataset[0], tmp_path / "whole", checkpoint_steps=1, epochs=1))
-    assert_same_end(tmp_path / "whole", tmp_path / "r")
+    assert_same_end(whole, tmp_path / "r")
 
 
 def test_a_network_that_diverges_in_validation_stops_the_run(
