@@ -48,7 +48,7 @@ class Augmenter:
     """
 
     names: tuple[str, ...]
-    crop_scale: float = 0.35
+    crop_scale: float = 0.5
     rotate_degrees: float = 15.0
     magnitude: float = 9.0
     mixup_alpha: float = 0.2

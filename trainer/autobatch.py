@@ -60,6 +60,12 @@ def find(
     return found
 
 
+def next_smaller(config: TrainConfig) -> int | None:
+    """Returns the ladder's next batch below that of `config`, or None below the smallest."""
+    below = [n for n in LADDER if n < config.fixed_batch_size and n % config.grad_accum == 0]
+    return below[-1] if below else None
+
+
 def largest(ladder: Sequence[int], fits: Callable[[int], bool]) -> int | None:
     """Returns the largest of an ascending ladder that fits, by bisection; None if none does."""
     low, high = -1, len(ladder)  # ladder[low] fits, ladder[high] does not.

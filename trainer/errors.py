@@ -9,3 +9,7 @@ class TrainerError(Exception):
 
 class UsageError(TrainerError):
     """The command line is at fault: exit code 2."""
+
+
+class OutOfMemoryError(TrainerError):
+    """The device has not the memory for a step."""

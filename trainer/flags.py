@@ -25,7 +25,9 @@ MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
 
 # Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
 # SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
-DEFAULT_LEARNING_RATES = {"adamw": 2e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
+DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
+# Given weights are lost at rates made for random ones; a tenth keeps what they know.
+FINE_TUNING_SHARE = 0.1
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
@@ -132,8 +134,8 @@ class TrainConfig:
     learning_rate: float | None = flag(
         None,
         _LEARNING,
-        "Peak learning rate. Default by optimizer and batch: adamw 2e-3 and lion 2e-4 per 128 "
-        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256.",
+        "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
+        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
         metavar="LR",
     )
     schedule: str = flag(
@@ -169,20 +171,24 @@ class TrainConfig:
                         choices=MONITORS)  # fmt: skip
 
     loss: str = flag(
-        "cross_entropy",
+        "logit_adjusted",
         _TAIL,
-        "balanced_softmax: Ren 2020; logit_adjusted: Menon 2020; focal: Lin 2017.",
+        "logit_adjusted: Menon 2020; balanced_softmax: Ren 2020; focal: Lin 2017.",
         choices=LOSSES,
     )
     logit_adjustment: float = flag(
-        1.0, _TAIL, "Temperature τ of the prior in logit_adjusted.", metavar="T"
+        0.5,
+        _TAIL,
+        "Temperature τ of the prior in logit_adjusted. 0: cross-entropy; 1: all classes count "
+        "alike; half-way the tail gains and top-1 loses nothing (docs/ablation.md).",
+        metavar="T",
     )
     focal_gamma: float = flag(2.0, _TAIL, "Exponent γ of focal.", metavar="G")
     class_weights: str = flag(
         "none",
         _TAIL,
         "Weigh each class's loss: by the effective number of its pictures (Cui 2019), or by the "
-        "inverse of their number.",
+        "inverse of their number. Meant for --loss=cross_entropy or focal.",
         choices=("none", "effective", "inverse"),
     )
     effective_beta: float = flag(0.999, _TAIL, "β of the effective number.", metavar="B")
@@ -201,7 +207,7 @@ class TrainConfig:
         choices=AUGMENTATIONS,
     )
     crop_scale: float = flag(
-        0.35, _AUGMENT, "Smallest area of a random crop, as a fraction.", metavar="A"
+        0.5, _AUGMENT, "Smallest area of a random crop, as a fraction.", metavar="A"
     )
     rotate_degrees: float = flag(15.0, _AUGMENT, "Largest rotation.", metavar="D")
     randaugment_magnitude: float = flag(9.0, _AUGMENT, "Strength, 0 to 10.", metavar="M")
@@ -294,6 +300,8 @@ class TrainConfig:
         if self.learning_rate is not None:
             return self.learning_rate
         base = DEFAULT_LEARNING_RATES[self.optimizer]
+        if self.weights != "none":
+            base *= FINE_TUNING_SHARE
         if self.optimizer == "sgd":
             return base * self.fixed_batch_size / 256
         reference = 256 if self.optimizer == "lamb" else 128

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from trainer import (
     checkpoints,
     data,
     devices,
+    epochs,
+    hostmemory,
     inference,
     losses,
     metrics,
@@ -36,17 +39,13 @@ from trainer import step as steps
 from trainer.checkpoints import Checkpoint
 from trainer.data import Batch
 from trainer.devices import Devices
-from trainer.errors import TrainerError
+from trainer.errors import OutOfMemoryError, TrainerError
 from trainer.flags import AUTO_BATCH, TrainConfig
-from trainer.history import less_is_better
 from trainer.meter import Meter
 from trainer.progress import Progress
 from trainer.rundir import Row, RunDir
 from trainer.selection import Source
 from trainer.step import Stepper, Tally
-
-# A run whose input takes more of its time than this is told so.
-INPUT_BOUND = 0.1
 
 # How a run can end that is to be carried on.
 UNFINISHED = ("interrupted", "paused")
@@ -114,10 +113,25 @@ class Task:
 def run(config: TrainConfig) -> RunResult:
     """Trains, resuming where an earlier run of the same configuration was cut short.
 
+    With --batch_size=auto a run that is out of memory before its first checkpoint starts anew
+    with the next smaller batch: what fits a trial may not fit beside everything else.
+
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     task = prepare(config)
+    while True:
+        try:
+            return _run(task)
+        except OutOfMemoryError:
+            smaller = _backed_off(config, task)
+            if smaller is None:
+                raise
+        task = prepare(smaller)
+
+
+def _run(task: Task) -> RunResult:
+    config = task.config
     with rundir.locked(task.directory.path):
         task.directory.store.tidy()
         state = build(task)
@@ -128,6 +142,15 @@ def run(config: TrainConfig) -> RunResult:
         if status not in UNFINISHED:
             _finish(task, state)
         return _result(task, state, status)
+
+
+def _backed_off(config: TrainConfig, task: Task) -> TrainConfig | None:
+    """Returns what to try after running out of memory; None where that is not ours to choose."""
+    smaller = autobatch.next_smaller(task.config)
+    started = task.directory.store.latest() is not None
+    if config.batch_size != AUTO_BATCH or smaller is None or started:
+        return None
+    return dataclasses.replace(config, batch_size=str(smaller), resume=False)
 
 
 def prepare(config: TrainConfig) -> Task:
@@ -187,7 +210,7 @@ def describe(task: Task, state: State) -> str:
     ]
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
-        lines.append(f"--cache={config.cache} holds about {cost / 1e6:,.0f} MB in memory")
+        lines.append(hostmemory.cache_cost(config.cache, cost, hostmemory.available_bytes()))
     if state.epoch == config.epochs:
         lines.append("already trained: only the results are written again")
     elif state.epoch or state.step:
@@ -199,9 +222,10 @@ def _train(task: Task, state: State, progress: Progress) -> str:
     """Trains epoch by epoch; returns the status."""
     config = task.config
     predictor = inference.predictor(state.stepper.model)
-    batches = iter(_stream(task, state)) if state.epoch < config.epochs else iter(())
+    with _reading(task, task.train):  # A cache is filled here.
+        batches = iter(_stream(task, state)) if state.epoch < config.epochs else iter(())
     while state.epoch < config.epochs:
-        if _stopped_early(state.history, config):
+        if epochs.stopped_early(state.history, config):
             return "stopped_early"
         if 0 < config.stop_after_epoch <= state.epoch:
             return "paused"
@@ -215,8 +239,8 @@ def _train(task: Task, state: State, progress: Progress) -> str:
             _save(task, state)
             return "interrupted"
         row = _close_epoch(task, state, predictor)
-        progress.end_epoch(_summary(row, config.monitor))
-    return "stopped_early" if _stopped_early(state.history, config) else "completed"
+        progress.end_epoch(epochs.summary(row, config))
+    return "stopped_early" if epochs.stopped_early(state.history, config) else "completed"
 
 
 def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: Progress) -> None:
@@ -224,7 +248,7 @@ def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: P
     every = task.config.checkpoint_steps
     while state.step < task.steps and not state.stop:
         started = time.monotonic()
-        batch = _next(task, batches)
+        batch = _next(task, state, batches)
         waited = time.monotonic() - started
         tallies = _execute(task, state, batch)
         seconds = time.monotonic() - started
@@ -241,13 +265,16 @@ def _close_epoch(task: Task, state: State, predict: Any) -> Row:
     """Validates, records and saves a finished epoch."""
     stepper = state.stepper
     replaced = stepper.use_average()
-    evaluation = metrics.evaluate(
-        inference.predict(predict, _validation_stream(task)),
-        task.train.selection.originals(task.train.split),
+    evaluation = _evaluate(task, state, predict)
+    row = epochs.row(
+        state.epoch + 1,
+        _global_step(task, state),
+        state.meter,
+        evaluation,
+        stepper.learning_rate,
     )
-    row = _row(task, state, evaluation)
     state.history = (*state.history, row)
-    if best_epoch(state.history, task.config.monitor) == len(state.history):
+    if epochs.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(models.model_state(stepper.model))
         task.directory.store.save_best(_checkpoint(task, state, arrays))
     stepper.put_back(replaced)
@@ -256,6 +283,16 @@ def _close_epoch(task: Task, state: State, predict: Any) -> Row:
     _save(task, state)
     task.directory.add_epoch(state.history)
     return row
+
+
+def _evaluate(task: Task, state: State, predict: Any) -> metrics.Evaluation:
+    """Returns what the network is worth on validation."""
+    with _reading(task, task.validation):
+        predictions = inference.predict(predict, _validation_stream(task))
+    try:
+        return metrics.evaluate(predictions, task.train.selection.originals(task.train.split))
+    except metrics.DivergedError as error:
+        raise _diverged(task, state, "validation gives logits that are not finite", -1) from error
 
 
 def _finish(task: Task, state: State) -> None:
@@ -279,14 +316,6 @@ def _finish(task: Task, state: State) -> None:
             split=task.config.validation_split,
         )
     )
-
-
-def best_epoch(history: Sequence[Row], monitor: str) -> int | None:
-    """Returns the number, from 1, of the epoch with the best `monitor`, the first of equals."""
-    values = [row[monitor] for row in history]
-    if not values:
-        return None
-    return values.index(min(values) if less_is_better(monitor) else max(values)) + 1
 
 
 def _stream(task: Task, state: State) -> tf.data.Dataset:
@@ -314,11 +343,31 @@ def _validation_stream(task: Task) -> tf.data.Dataset:
     return data.stream_source(task.validation, task.config.fixed_batch_size)
 
 
-def _next(task: Task, batches: Iterator[Batch]) -> Batch:
+def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
+    """Returns the next batch; where it cannot be read, keeps what was learnt before it."""
     try:
         return next(batches)
     except tf.errors.OpError as error:
+        _save(task, state)
         raise data.explain(error, task.train) from error
+
+
+@contextmanager
+def _reading(task: Task, source: Source) -> Iterator[None]:
+    """Says what is wrong where a split cannot be read."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise _out_of_memory(task) from error
+    except tf.errors.OpError as error:
+        raise data.explain(error, source) from error
+
+
+def _out_of_memory(task: Task) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"out of memory at --batch_size={task.config.batch_size}: use a smaller one, "
+        "--batch_size=auto, or --grad_accum to compute the same batch in parts"
+    )
 
 
 def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
@@ -326,10 +375,7 @@ def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
     try:
         tallies = steps.to_host(state.stepper.run(batch))
     except tf.errors.ResourceExhaustedError as error:
-        raise TrainerError(
-            f"out of memory at --batch_size={task.config.batch_size}: use a smaller one, "
-            "--batch_size=auto, or --grad_accum to compute the same batch in parts"
-        ) from error
+        raise _out_of_memory(task) from error
     for number, tally in enumerate(tallies):
         if not math.isfinite(tally.loss):
             raise _diverged(task, state, f"the loss became {float(tally.loss)}", number)
@@ -344,41 +390,6 @@ def _diverged(task: Task, state: State, what: str, ahead: int = 0) -> TrainerErr
         f"{what} at step {step} (epoch {state.epoch + 1}); {kept}. Start anew with a lower "
         "--learning_rate, a longer --warmup_epochs or --clip_norm=1"
     )
-
-
-def _row(task: Task, state: State, evaluation: metrics.Evaluation) -> Row:
-    meter = state.meter
-    trained = steps.train_metrics(meter.tally)
-    return {
-        "epoch": state.epoch + 1,
-        "step": _global_step(task, state),
-        **trained,
-        "val_loss": evaluation.loss,
-        "val_top1": evaluation.top1,
-        "val_macro_f1": evaluation.macro_f1,
-        "val_balanced_accuracy": evaluation.balanced_accuracy,
-        "learning_rate": state.stepper.learning_rate,
-        "images_per_second": round(meter.rate, 1),
-        "input_wait": round(meter.input_wait, 4),
-        "val_head": evaluation.head,
-        "val_medium": evaluation.medium,
-        "val_tail": evaluation.tail,
-        "val_ece": evaluation.ece,
-        "val_ece_calibrated": evaluation.ece_calibrated,
-        "val_temperature": evaluation.temperature,
-        "seconds": round(meter.seconds, 2),
-    }
-
-
-def _summary(row: Row, monitor: str) -> str:
-    text = (
-        f"loss {row['loss']:.3f}  top-1 {row['top1']:.1%}  |  validation: loss "
-        f"{row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}  macro-F1 {row['val_macro_f1']:.3f}"
-        f"  |  {row['images_per_second']:,.0f} img/s  input-bound {row['input_wait']:.0%}"
-    )
-    if row["input_wait"] > INPUT_BOUND:
-        text += " (the input holds the device up: --cache=decoded, or a smaller bake, helps)"
-    return text
 
 
 def _save(task: Task, state: State) -> None:
@@ -421,14 +432,8 @@ def _global_step(task: Task, state: State) -> int:
     return state.epoch * task.steps + state.step
 
 
-def _stopped_early(history: Sequence[Row], config: TrainConfig) -> bool:
-    best = best_epoch(history, config.monitor)
-    patience = config.early_stopping
-    return bool(patience and best is not None and len(history) - best >= patience)
-
-
 def _result(task: Task, state: State, status: str) -> RunResult:
-    best = best_epoch(state.history, task.config.monitor)
+    best = epochs.best_epoch(state.history, task.config.monitor)
     return RunResult(
         status=status,
         epochs=len(state.history),

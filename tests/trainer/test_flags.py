@@ -51,11 +51,16 @@ def test_sizes() -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "batch", "rate"),
-    [("sgd", "512", 0.2), ("adamw", "512", 4e-3), ("adamw", "128", 2e-3), ("lion", "32", 1e-4)],
+    [("sgd", "512", 0.2), ("adamw", "512", 6e-3), ("adamw", "128", 3e-3), ("lion", "32", 1e-4)],
 )
 def test_default_rate_follows_the_batch(optimizer: str, batch: str, rate: float) -> None:
     assert config(optimizer=optimizer, batch_size=batch).peak_learning_rate == pytest.approx(rate)
     assert config(optimizer=optimizer, learning_rate=0.7).peak_learning_rate == 0.7
+
+
+def test_given_weights_are_trained_gently() -> None:
+    gentle = config(batch_size="128", weights="imagenet")
+    assert gentle.peak_learning_rate == pytest.approx(3e-4)
 
 
 def test_an_unresolved_batch_is_an_error() -> None:

@@ -278,13 +278,18 @@ def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> 
 
 def start(settings: TrainConfig) -> subprocess.Popen[str]:
     """Starts the command in a process of its own."""
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command(settings), text=True, **pipes)
+
+
+def command(settings: TrainConfig) -> list[str]:
+    """Returns the command that trains so."""
     argv = [
         f"--{name}={','.join(value) if isinstance(value, list) else value}"
         for name, value in settings.to_dict().items()
         if value is not None
     ]
-    command = [sys.executable, "-m", "trainer.train", *argv]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return [sys.executable, "-m", "trainer.train", *argv]
 
 
 def wait_for(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
@@ -401,20 +406,6 @@ def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
     flags = {"epochs": 30, "learning_rate": 0.0, "early_stopping": 2, "monitor": "val_macro_f1"}
     result = loop.run(config(data_dir, tmp_path / "r", **flags))
     assert result.status == "stopped_early" and result.best_epoch == result.epochs - 2
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "best"),
-    [
-        ("val_top1", [0.1, 0.3, 0.3, 0.2], 2),
-        ("val_loss", [3.0, 1.0, 2.0], 2),
-        ("val_loss", [], None),
-    ],
-)
-def test_the_best_epoch_is_the_first_of_equals(
-    monitor: str, values: list[float], best: int | None
-) -> None:
-    assert loop.best_epoch([{monitor: value} for value in values], monitor) == best
 
 
 def test_freezing_then_training_everything(

@@ -21,7 +21,11 @@ def numpy_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def loss_of(step: int = 0, targets: np.ndarray | None = None, **flags: object) -> np.ndarray:
-    built = losses.build(config(**{"label_smoothing": 0.0, **flags}), COUNTS, total_steps=100)
+    built = losses.build(
+        config(**{"label_smoothing": 0.0, "loss": "cross_entropy", **flags}),
+        COUNTS,
+        total_steps=100,
+    )
     if targets is None:
         targets = np.eye(4)[LABELS]
     return built(tf.constant(LOGITS), tf.constant(targets, tf.float32), tf.constant(step)).numpy()
