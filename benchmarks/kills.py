@@ -50,8 +50,9 @@ def bake_killed(folder: Path, out: Path, flags: list[str], kills: int, seconds: 
             command(folder, out, flags), stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            # Each run carries on, so kills at up to a third of the whole reach every stage.
-            process.wait(1 + chance.random() * seconds / 3)
+            # Each run carries on, so that kills at up to a sixth of the whole reach every stage
+            # and hardly one comes too late.
+            process.wait(1 + chance.random() * seconds / 6)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             hits += 1
