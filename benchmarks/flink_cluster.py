@@ -151,11 +151,16 @@ class FlinkCluster:
             "taskmanager.numberOfTaskSlots": self.slots,
             # The distribution's scripts work these out of taskmanager.memory.process.size.
             "taskmanager.cpu.cores": 1.0,
+            "taskmanager.memory.framework.heap.size": "128m",
+            "taskmanager.memory.framework.off-heap.size": "128m",
             "taskmanager.memory.task.heap.size": "256m",
             "taskmanager.memory.task.off-heap.size": "64m",
             "taskmanager.memory.network.min": "64m",
             "taskmanager.memory.network.max": "64m",
             "taskmanager.memory.managed.size": "128m",
+            "taskmanager.memory.jvm-metaspace.size": "256m",
+            "taskmanager.memory.jvm-overhead.min": "192m",
+            "taskmanager.memory.jvm-overhead.max": "192m",
             # One bake uses both TaskManagers, or killing one may hit an idle one.
             "taskmanager.load-balance.mode": "SLOTS",
             # A lost TaskManager is noticed after 5 s instead of 50.
