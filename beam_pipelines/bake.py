@@ -34,6 +34,7 @@ def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
       UsageError: the input or output is not as it should be.
       BakeError: the bake cannot go on; run again, it carries on where it was.
     """
+    storage.configure(beam_arguments)
     layout = Layout.of(config)
     _refuse_complete(config)
     for directory in layout.directories:

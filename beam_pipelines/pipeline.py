@@ -188,6 +188,9 @@ class RunTasks(beam.DoFn):
                 yield WindowedValue(result, GlobalWindow().max_timestamp(), [GlobalWindow()])
 
 
+@beam.typehints.with_output_types(
+    Any, **{COPIES: CopyTask, SHARDS: ShardTask, SUMMARY: PlanSummary}
+)
 class PlanDataset(beam.DoFn):
     """Plans from all facts; emits tasks to their outputs and leaves the ledger on disk."""
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from beam_pipelines.errors import BakeError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _TEMPORARY = ".tmp-"
+_BEAM_ARGUMENTS = "EVENSHARD_BEAM_ARGUMENTS"
 
 
 def is_remote(path: str) -> bool:
@@ -83,14 +85,24 @@ def size(path: str) -> int:
 def remove(path: str) -> None:
     """Removes a file or a whole directory, if it is there."""
     if is_remote(path):
-        with contextlib.suppress(Exception):
-            _filesystems().delete([path])
+        _remove_remote(path)
         return
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(FileNotFoundError):
             os.remove(path)
+
+
+def _remove_remote(path: str) -> None:
+    """Removes all names that begin with `path`/, for an object store has no directories."""
+    filesystems = _filesystems()
+    with contextlib.suppress(Exception):
+        below = filesystems.match([join(path, "**")])[0].metadata_list
+        if below:
+            filesystems.delete([found.path for found in below])
+    with contextlib.suppress(Exception):
+        filesystems.delete([path])
 
 
 def rename(source: str, target: str) -> None:
@@ -167,9 +179,23 @@ def is_temporary(name: str) -> bool:
     return name.startswith(_TEMPORARY)
 
 
+def configure(beam_arguments: Sequence[str]) -> None:
+    """Gives Beam's file systems their options, in this process and in those it starts.
+
+    S3 refuses to work without any, and an endpoint or a profile is known by them alone.
+    """
+    os.environ[_BEAM_ARGUMENTS] = json.dumps(list(beam_arguments))
+
+
 def _filesystems() -> Any:
     from apache_beam.io.filesystems import FileSystems
 
+    # An engine's worker and a pipeline set them, and Beam has no public way to ask.
+    if getattr(FileSystems, "_pipeline_options", None) is None:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        arguments = json.loads(os.environ.get(_BEAM_ARGUMENTS, "[]"))
+        FileSystems.set_options(PipelineOptions(arguments))
     return FileSystems
 
 
