@@ -58,9 +58,11 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
         _report(config, progress.seconds, tasks.source_reader(layout, files), outcome)
     finally:
         _clean(config, layout, bundles, outcome)
-    for line in _work_done(manifest.load(config.output_dir), counters, files):
+    with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
+        found = manifest.load(local)
+    for line in _work_done(found, counters, files):
         _say(line)
-    _say(_finished(config))
+    _say(_finished(config, found))
     return 0
 
 
@@ -212,8 +214,7 @@ def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:
     return f"{len(rows):,} files in {len(classes)} classes{reused}"
 
 
-def _finished(config: PrepareConfig) -> str:
-    found = manifest.load(config.output_dir)
+def _finished(config: PrepareConfig, found: Manifest) -> str:
     splits = ", ".join(f"{split.name} {split.records:,}" for split in found.splits)
     statuses = ", ".join(f"{count:,} {status}" for status, count in found.statuses.items())
     return (

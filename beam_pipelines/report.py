@@ -138,8 +138,8 @@ def write_for(
       notes: what the bake had to say.
       leaks: what the leak meter says of each held-out split.
     """
-    found = manifest.load(config.output_dir)
-    table = ledger.read(config.output_dir)
+    with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
+        found, table = manifest.load(local), ledger.read(local)
     return write(ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes))
 
 

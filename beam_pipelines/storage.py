@@ -48,6 +48,22 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+@contextlib.contextmanager
+def fetched(directory: str, *names: str) -> Iterator[str]:
+    """Yields a local directory with these files: `directory` itself, or copies of a remote one's.
+
+    Readers of `tfrecords` know nothing of Beam and take paths.
+    """
+    if not is_remote(directory):
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="evenshard-") as local:
+        for name in names:
+            with open_read(join(directory, name)) as file, open(join(local, name), "wb") as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
+        yield local
+
+
 def make_directory(path: str) -> None:
     """Creates a directory and its parents; object stores have none to create."""
     if is_remote(path):
