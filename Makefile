@@ -12,8 +12,12 @@ DEMO_EPOCHS ?= 8
 BENCH_INPUT ?=
 SCALE ?= 5000
 
+# Prism and Flink, fetched with go and mvn; Flink runs on Java 17.
+ENGINES := .engines
+PRISM_VERSION ?= v2.77.0
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint types imports test-slow test-gpu clean
+.PHONY: help install demo test bench lint types imports test-slow test-gpu engines flink-test clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,5 +57,21 @@ test-slow: $(INSTALLED)  ## the tests that take minutes
 test-gpu: $(INSTALLED)  ## the tests that need a GPU
 	$(BIN)/python -m pytest -m gpu
 
+engines: $(INSTALLED) $(ENGINES)/prism $(ENGINES)/flink  ## one bake on every engine here; the digests side by side
+	$(BIN)/python -m benchmarks.engines --tools=$(ENGINES)
+
+flink-test: $(INSTALLED) $(ENGINES)/flink  ## the same on Flink alone: embedded, a cluster, a killed TaskManager
+	$(BIN)/python -m benchmarks.engines --tools=$(ENGINES) \
+	  --engines=local1,flink,flink-pool,flink-cluster,flink-kill
+
+$(ENGINES)/prism:
+	GOBIN=$(abspath $(ENGINES)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM_VERSION)
+
+$(ENGINES)/flink: benchmarks/flink/pom.xml
+	rm -rf $@
+	mvn --quiet --batch-mode --file benchmarks/flink/pom.xml dependency:copy-dependencies \
+	  -DincludeScope=runtime -DoutputDirectory=$(abspath $@)
+	@touch $@
+
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(DEMO) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Bakes one folder on several engines and prints the digests side by side.
 
     make engines                                                   everything, fetched first
-    python benchmarks/engines.py [FOLDER] [--engines=NAME,…] [prepare's flags…]
+    python -m benchmarks.engines [FOLDER] [--engines=NAME,…] [prepare's flags…]
 
 Without FOLDER some hundred pictures are drawn. Every engine is a real one, on this machine:
 
@@ -34,7 +34,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flink_cluster import FlinkCluster, write_job_server_jar
+from benchmarks.flink_cluster import FlinkCluster, write_job_server_jar
+from tests import fakes
 
 ENGINES = ("local1", "local2", "prism", "flink", "flink-pool", "flink-cluster", "flink-kill")
 # Copies, duplicates of size and a class of three: every step has work. About 8 MB.
@@ -177,9 +178,7 @@ def bake(
     return Outcome(seconds, digests(bench.root / name), note)
 
 
-def bake_killed(
-    bench: Bench, name: str, flags: Sequence[str], flink: FlinkCluster
-) -> Outcome:
+def bake_killed(bench: Bench, name: str, flags: Sequence[str], flink: FlinkCluster) -> Outcome:
     """Bakes while a TaskManager is killed as soon as the first pack is on disk."""
     cache = bench.root / name / ".cache"
 
@@ -266,14 +265,6 @@ def left_over(mark: str, seconds: float = 10) -> dict[int, str]:
     return found
 
 
-def draw(root: Path) -> Path:
-    """Draws the default folder."""
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from tests import fakes
-
-    return fakes.write_folders(root, CLASSES, side=SIDE)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -289,8 +280,9 @@ def main() -> int:
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         root = Path(temporary)
+        folder = options.folder or fakes.write_folders(root / "pictures", CLASSES, side=SIDE)
         bench = Bench(
-            folder=(options.folder or draw(root / "pictures")).resolve(),
+            folder=folder.resolve(),
             root=root,
             tools=options.tools.resolve(),
             flags=tuple(flags or FLAGS),

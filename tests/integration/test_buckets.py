@@ -104,9 +104,9 @@ def test_s3_holds_the_same_bytes(
     listed = client.list_objects_v2(Bucket="bakes", Prefix=prefix)["Contents"]
     judge(
         {
-            entry["Key"].removeprefix(prefix): client.get_object(
-                Bucket="bakes", Key=entry["Key"]
-            )["Body"].read()
+            entry["Key"].removeprefix(prefix): client.get_object(Bucket="bakes", Key=entry["Key"])[
+                "Body"
+            ].read()
             for entry in listed
         },
         local,
