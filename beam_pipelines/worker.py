@@ -52,9 +52,8 @@ def worker_environment(
       control_endpoint: host:port that sends work.
       logging_endpoint: host:port that takes messages, or "".
     """
-    from google.protobuf import json_format, text_format
-
     from apache_beam.portability.api import endpoints_pb2
+    from google.protobuf import json_format, text_format
 
     def descriptor(offered: Any, url: str) -> str:
         chosen = offered if offered.url else endpoints_pb2.ApiServiceDescriptor(url=url)
@@ -77,7 +76,6 @@ def worker_environment(
 
 def _provision_info(worker_id: str, endpoint: str) -> Any:
     import grpc
-
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 
     with grpc.insecure_channel(endpoint) as channel:
