@@ -73,3 +73,36 @@ def test_remote_paths_go_through_beam(tmp_path: Path) -> None:
     assert storage.list_names("fake://b/x") == ["two.gz"]
     storage.remove("fake://b/x/two.gz")
     assert not storage.exists("fake://b/x/two.gz")
+
+
+def test_a_remote_directory_is_removed_whole_and_fetched_in_part(tmp_path: Path) -> None:
+    pytest.importorskip("apache_beam")
+    from tests.beam_pipelines.bucket import FakeBucket
+
+    FakeBucket.root = str(tmp_path)
+    for name in ("one", "deep/er/two", "kept"):
+        storage.write_bytes(f"fake://b/{'x/' * (name != 'kept')}{name}", name.encode())
+    with storage.fetched("fake://b/x", "one") as local:
+        assert os.listdir(local) == ["one"]
+        assert storage.read_bytes(os.path.join(local, "one")) == b"one"
+    assert not os.path.exists(local)
+    storage.remove("fake://b/x")
+    assert not storage.exists("fake://b/x/one") and not storage.exists("fake://b/x/deep/er/two")
+    assert storage.exists("fake://b/kept")
+
+
+def test_a_local_directory_is_not_copied(tmp_path: Path) -> None:
+    with storage.fetched(str(tmp_path), "absent") as local:
+        assert local == str(tmp_path)
+
+
+def test_file_systems_get_the_options_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("apache_beam")
+    from apache_beam.io.filesystems import FileSystems
+
+    monkeypatch.setenv("EVENSHARD_BEAM_ARGUMENTS", "")
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    storage.configure(["--s3_region_name=eu-west-1"])
+    storage._filesystems()
+    options = FileSystems._pipeline_options.get_all_options()
+    assert options["s3_region_name"] == "eu-west-1"
