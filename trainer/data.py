@@ -1,8 +1,10 @@
 """From a manifest to batches of pixels: select, then stream.
 
-    manifest ─► Selection ─► records of an epoch ─► decode ─► batch ─► augment ─► prefetch
+    manifest ─► Selection ─► records of an epoch ─► batch ─► parse ─► decode ─► augment ─► prefetch
 
 What a selection drops is dropped by its label, rank and copy number, before it is decoded.
+Records stay serialised through the shuffle: one string each to move, not an image, a label
+and an id.
 The order of records is a function of (seed, epoch, position), so a stream can start at any
 (epoch, step) and gives exactly what an unbroken one would give from there.
 
@@ -27,8 +29,11 @@ from tfrecords.sharding import stable_hash
 from trainer.errors import TrainerError
 from trainer.selection import Selection, Source, open_split
 
-# Records are parsed and filtered this many at a time: parsing one by one costs 20 times more.
-PARSE_BATCH = 256
+# Records are filtered this many at a time: parsing one by one costs 20 times more.
+FILTER_BATCH = 256
+
+# Pixels are decoded into a cache this many at a time.
+CACHE_BATCH = 256
 
 # Shards open at once, and records taken from one before the next: enough that neighbours in
 # a shard part, few enough that a shuffle over a network does not seek.
@@ -40,18 +45,22 @@ _FEATURES = {
     schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
     schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
     schema.ID: tf.io.FixedLenFeature([], tf.string),
+}
+# What decides whether a record is selected; the image is skipped over, not copied.
+_SELECTED_BY = {
+    schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
     schema.RANK: tf.io.FixedLenFeature([], tf.int64),
     schema.COPY: tf.io.FixedLenFeature([], tf.int64),
 }
 
 
-class Record(NamedTuple):
-    """A selected record, not yet decoded; scalars, or vectors of one length.
+class Records(NamedTuple):
+    """Selected records, B of them.
 
     Attributes:
-      image: string, encoded bytes; or uint8[…, height, width, 3] from a decoded cache.
-      label: int32, renumbered by the selection.
-      id: string.
+      image: string[B], encoded bytes; or uint8[B, height, width, 3] once decoded.
+      label: int32[B], renumbered by the selection.
+      id: string[B].
     """
 
     image: tf.Tensor
@@ -111,21 +120,17 @@ def training_stream(
     Returns:
       A data set of `Batch`.
     """
-    decode = decoder(source.spec, source.size)
     if cache == "none":
         mean_bytes = max(1, source.split.bytes // max(1, source.split.records))
         buffer = max(1, min(source.records, shuffle_buffer_mb * 10**6 // mean_bytes))
-        records = _streamed_records(source, buffer)
+        records = _streamed_records(source, batch_size, buffer)
     else:
-        records = _cached_records(source, batch_size if cache == "decoded" else None)
-
-    def decode_one(record: Record) -> Record:
-        return record._replace(image=decode(record.image))
+        records = _cached_records(source, batch_size, decoded=cache == "decoded")
 
     def batches_of(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor, key: tf.Tensor) -> Any:
         chosen = records(order, key, step * batch_size)
         if cache != "decoded":
-            chosen = chosen.map(decode_one, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+            chosen = _decoded(chosen, source, batch_size)
         finish = _finisher(batch_size, augment, key)
         batches = chosen.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         return batches if stack == 1 else batches.batch(stack)
@@ -163,12 +168,9 @@ def evaluation_stream(
 
 def stream_source(source: Source, batch_size: int) -> tf.data.Dataset:
     """Returns `evaluation_stream` of a split that is open already."""
-    decode = decoder(source.spec, source.size)
-    stream = _stored_records(source).map(
-        lambda record: (decode(record.image), record.label, record.id),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return stream.batch(batch_size).with_options(_options()).prefetch(tf.data.AUTOTUNE)
+    batches = _decoded(_stored_records(source, batch_size), source, batch_size)
+    stream = batches.map(lambda records: (records.image, records.label, records.id))
+    return stream.with_options(_options()).prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -195,7 +197,7 @@ def decoder(spec: ImageSpec, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.
             )
         if not spec.fixed_size:
             pixels = _centre_crop(pixels, size)
-        if (spec.height, spec.width) != size or not spec.fixed_size:
+        if _baked_size(spec) != size or not spec.fixed_size:
             pixels = _shrink(pixels, size)
         return tf.ensure_shape(pixels, (*size, 3))
 
@@ -220,104 +222,135 @@ def explain(error: Exception, source: Source) -> TrainerError:
     return TrainerError(f"cannot read split {source.split.name!r}: {first}: {advice}")
 
 
-# (file order, key, records to skip) → the records of an epoch
+# (file order, key, records to skip) → batches of an epoch's `Records`
 _EpochRecords = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 
-def _streamed_records(source: Source, buffer: int) -> _EpochRecords:
+def _streamed_records(source: Source, batch_size: int, buffer: int) -> _EpochRecords:
     """Reads shards in a new order each epoch and shuffles within a buffer of records."""
 
     def records(order: tf.Tensor, key: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
         files = tf.gather(tf.constant(source.files), order)
         shuffle_seed = tf.cast(key[0], tf.int64)
         read = _read(source, tf.data.Dataset.from_tensor_slices(files))
-        return read.shuffle(buffer, shuffle_seed, reshuffle_each_iteration=False).skip(skip)
+        shuffled = read.shuffle(buffer, shuffle_seed, reshuffle_each_iteration=False)
+        return _parsed(shuffled.skip(skip), source, batch_size)
 
     return records
 
 
-def _cached_records(source: Source, decoded_batch: int | None) -> _EpochRecords:
-    """Holds the selection in memory; each epoch is a permutation of all of it.
-
-    With `decoded_batch` the memory holds pixels and records come in batches of that size.
-    """
-    table = _load(source, decoded=decoded_batch is not None)
+def _cached_records(source: Source, batch_size: int, *, decoded: bool) -> _EpochRecords:
+    """Holds the selection in memory; each epoch is a permutation of all of it."""
+    table = _load(source, decoded=decoded)
 
     def records(order: tf.Tensor, key: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
         del order  # The whole selection is shuffled, not files.
 
-        def pick(positions: tf.Tensor) -> Record:
+        def pick(positions: tf.Tensor) -> Records:
             index = tf.random.experimental.index_shuffle(positions, key, source.records - 1)
-            return Record(*(tf.gather(column, index) for column in table))
+            return Records(*(tf.gather(column, index) for column in table))
 
-        positions = tf.data.Dataset.range(skip, source.records).batch(decoded_batch or PARSE_BATCH)
-        picked = positions.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
-        return picked if decoded_batch else picked.unbatch()
+        positions = tf.data.Dataset.range(skip, source.records).batch(batch_size)
+        return positions.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
 
     return records
 
 
-def _load(source: Source, *, decoded: bool) -> Record:
+def _load(source: Source, *, decoded: bool) -> Records:
     """Returns the whole selection, in the order of its shards."""
-    stream = _stored_records(source)
     if decoded:
-        decode = decoder(source.spec, source.size)
-        stream = stream.map(
-            lambda record: record._replace(image=decode(record.image)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        parts = _decoded(_stored_records(source, CACHE_BATCH), source, CACHE_BATCH)
+        whole = parts.unbatch().batch(source.records)
+    else:
+        whole = _stored_records(source, source.records)
     with tf.device("/CPU:0"):
-        whole = stream.batch(source.records).with_options(_options())
-        return Record(*next(iter(whole)))
+        return Records(*next(iter(whole.with_options(_options()))))
 
 
-def _stored_records(source: Source) -> tf.data.Dataset:
-    return _read(source, tf.data.Dataset.from_tensor_slices(list(source.files)))
+def _stored_records(source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns the selected records in the order of their shards, as batches of `Records`."""
+    files = tf.data.Dataset.from_tensor_slices(list(source.files))
+    return _parsed(_read(source, files), source, batch_size)
 
 
 def _read(source: Source, files: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the selected records of `files`, interleaved; fails if any is missing."""
-    raw = files.interleave(
+    """Returns the selected Examples of `files`, serialised; fails if any is missing."""
+    stored = files.interleave(
         lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES),
         cycle_length=min(len(source.files), INTERLEAVE_FILES),
         block_length=INTERLEAVE_BLOCK,
         num_parallel_calls=tf.data.AUTOTUNE,
     )  # serialised Example
-    parsed = raw.batch(PARSE_BATCH).map(
-        _parser(source.selection), num_parallel_calls=tf.data.AUTOTUNE
-    )  # Record of vectors
-    return parsed.unbatch().apply(tf.data.experimental.assert_cardinality(source.records))
+    if source.records < source.split.records:
+        keep = _filter(source.selection)
+        kept = stored.batch(FILTER_BATCH).map(keep, num_parallel_calls=tf.data.AUTOTUNE)
+        stored = kept.unbatch()
+    return stored.apply(tf.data.experimental.assert_cardinality(source.records))
 
 
-def _parser(selection: Selection) -> Callable[[tf.Tensor], Record]:
+def _filter(selection: Selection) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from serialised Examples to those that are selected."""
+    new_labels = _new_labels(selection)
+
+    def keep(serialised: tf.Tensor) -> tf.Tensor:
+        parsed = tf.io.parse_example(serialised, _SELECTED_BY)
+        label = parsed[schema.LABEL]
+        known = label < len(new_labels)
+        kept = known & (tf.gather(new_labels, tf.where(known, label, 0)) >= 0)
+        if selection.max_rank is not None:
+            kept &= parsed[schema.RANK] < selection.max_rank
+        if selection.originals_only:
+            kept &= parsed[schema.COPY] == 0
+        return tf.boolean_mask(serialised, kept)
+
+    return keep
+
+
+def _parsed(serialised: tf.data.Dataset, source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of `Records`, with labels as the selection numbers them."""
+    new_labels = _new_labels(source.selection)
+
+    def parse(examples: tf.Tensor) -> Records:
+        parsed = tf.io.parse_example(examples, _FEATURES)
+        labels = tf.gather(new_labels, parsed[schema.LABEL])
+        return Records(parsed[schema.IMAGE], labels, parsed[schema.ID])
+
+    return serialised.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _new_labels(selection: Selection) -> np.ndarray:
+    """Returns int32[n], the label within the selection of each stored one; -1 for none."""
     new_labels = np.full(max(selection.labels) + 1, -1, np.int32)
     new_labels[list(selection.labels)] = np.arange(len(selection.labels))
+    return new_labels
 
-    def parse(serialised: tf.Tensor) -> Record:
-        parsed = tf.io.parse_example(serialised, _FEATURES)
-        label, rank = parsed[schema.LABEL], parsed[schema.RANK]
-        known = label < len(new_labels)
-        renumbered = tf.gather(new_labels, tf.where(known, label, 0))
-        keep = known & (renumbered >= 0)
-        if selection.max_rank is not None:
-            keep &= rank < selection.max_rank
-        if selection.originals_only:
-            keep &= parsed[schema.COPY] == 0
-        kept = tf.where(keep)[:, 0]
-        return Record(
-            tf.gather(parsed[schema.IMAGE], kept),
-            tf.gather(renumbered, kept),
-            tf.gather(parsed[schema.ID], kept),
-        )
 
-    return parse
+def _decoded(batches: tf.data.Dataset, source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of `Records` with pixels for bytes.
+
+    Raw pixels need no decoder: a batch of them is unpacked at once, and copied once less.
+    """
+    spec = source.spec
+    if spec.encoding is Encoding.RAW and spec.fixed_size and _baked_size(spec) == source.size:
+
+        def unpack(records: Records) -> Records:
+            pixels = tf.io.decode_raw(records.image, tf.uint8)
+            return records._replace(image=tf.reshape(pixels, (-1, *source.size, 3)))
+
+        return batches.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)
+    decode = decoder(spec, source.size)
+    one_by_one = batches.unbatch().map(
+        lambda record: record._replace(image=decode(record.image)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return one_by_one.batch(batch_size)
 
 
 def _finisher(
     batch_size: int, augment: Augment | None, key: tf.Tensor
-) -> Callable[[tf.Tensor, Record], Batch]:
-    def finish(step: tf.Tensor, record: Record) -> Batch:
-        images, labels, weight = _fill(record.image, record.label, batch_size)
+) -> Callable[[tf.Tensor, Records], Batch]:
+    def finish(step: tf.Tensor, records: Records) -> Batch:
+        images, labels, weight = _fill(records.image, records.label, batch_size)
         partners, share = labels, tf.ones_like(weight)
         if augment is not None:
             step_seed = tf.random.experimental.stateless_fold_in(key, tf.cast(step, tf.int32))
@@ -362,6 +395,10 @@ def _options() -> tf.data.Options:
     # A batch is a GPU's worth already; splitting the graph across a pod is the caller's.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
+
+
+def _baked_size(spec: ImageSpec) -> tuple[int, int]:
+    return spec.height, spec.width
 
 
 def _ratio(spec: ImageSpec, size: tuple[int, int]) -> int:

@@ -103,9 +103,10 @@ def test_the_seed_changes_the_order(tmp_path: Path) -> None:
 def test_a_small_buffer_still_sees_every_record_once(tmp_path: Path) -> None:
     source = open_fake(tmp_path)
     # The fakes are smaller than a megabyte: a buffer of one record is the hardest case.
-    records = data._streamed_records(source, buffer=1)
+    records = data._streamed_records(source, batch_size=5, buffer=1)
     order, key = tf.constant([2, 0, 1]), tf.constant([3, 4])
-    ids = [r.id.numpy() for r in records(order, key, tf.constant(0, tf.int64))]
+    batches = records(order, key, tf.constant(0, tf.int64))
+    ids = [id_ for batch in batches for id_ in batch.id.numpy()]
     assert len(ids) == len(set(ids)) == source.records
 
 
@@ -120,7 +121,8 @@ def test_selection(tmp_path: Path, cache: str) -> None:
 
 def test_originals_only(tmp_path: Path) -> None:
     source = open_fake(tmp_path, originals_only=True)
-    ids = [record.id.numpy().decode() for record in data._stored_records(source)]
+    stored = data._stored_records(source, batch_size=5)
+    ids = [id_.decode() for batch in stored for id_ in batch.id.numpy()]
     assert len(ids) == 16 and not any("#" in id_ for id_ in ids)
 
 
