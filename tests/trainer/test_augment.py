@@ -58,7 +58,7 @@ def test_flip_mirrors_half_and_leaves_half() -> None:
 def test_pictures_of_a_batch_are_treated_apart() -> None:
     same = np.repeat(IMAGES[:1], BATCH, axis=0)
     for name in ("crop", "color", "rotate", "cutout"):
-        assert len({image.tobytes() for image in apply(name, images=same)[0]}) > BATCH * 0.8
+        assert len({image.tobytes() for image in apply(name, images=same)[0]}) > BATCH * 0.7
 
 
 def test_a_whole_crop_is_the_picture() -> None:
@@ -70,14 +70,28 @@ def test_a_whole_crop_is_the_picture() -> None:
     np.testing.assert_array_equal(found, IMAGES[:, :, ::-1])
 
 
-def test_upright_maps_are_resampled_alike() -> None:
+def test_a_crop_is_what_the_general_map_would_show() -> None:
     draw = augment.Draw(tf.constant(SEED), BATCH)
-    box = augment._crop_boxes(draw, 0.3)
-    maps = augment._crop_map(box, draw.coin("flip"), HEIGHT, WIDTH)
-    upright = augment._resample_upright(tf.constant(IMAGES), maps).numpy()
-    general = augment._resample(tf.constant(IMAGES), maps).numpy().astype(np.float32)
-    assert np.abs(upright - general)[:, 1:-1, 1:-1].max() < 20
-    assert np.abs(upright - general).mean() < 1.5
+    boxes = augment._pixel_boxes(augment._crop_boxes(draw, 0.3), HEIGHT, WIDTH)
+    flipped = draw.coin("flip")
+    cropped = augment._crop(tf.constant(IMAGES), boxes, flipped).numpy().astype(int)
+    fractions = tf.cast(boxes, tf.float32) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
+    maps = augment._crop_map(fractions, flipped, HEIGHT, WIDTH)
+    general = augment._resample(tf.constant(IMAGES), maps).numpy().astype(int)
+    # At its edge a crop repeats its last pixel, where the map looks beyond it.
+    assert np.abs(cropped - general)[:, 2:-2, 2:-2].max() <= 1
+    assert 0 < flipped.numpy().sum() < BATCH
+
+
+def test_boxes_of_pixels_lie_inside() -> None:
+    boxes = augment._pixel_boxes(
+        tf.constant([[0.0, 0.0, 1.0, 1.0], [0.99, 0.99, 0.01, 0.01], [0.5, 0.25, 0.5, 0.75]]),
+        HEIGHT,
+        WIDTH,
+    )
+    np.testing.assert_array_equal(
+        boxes, [[0, 0, HEIGHT, WIDTH], [HEIGHT - 1, WIDTH - 1, 1, 1], [8, 5, 8, 15]]
+    )
 
 
 def test_crops_cover_what_they_should() -> None:
