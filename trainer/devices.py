@@ -63,7 +63,9 @@ def set_up(config: TrainConfig) -> Devices:
         limit_memory(gpus, growth=config.memory_growth, limit_mb=config.gpu_memory_limit_mb)
     elif config.gpu_memory_limit_mb:
         raise UsageError("--gpu_memory_limit_mb is given and TensorFlow sees no GPU")
-    deterministic = config.deterministic == "on" or (config.deterministic == "auto" and not gpus)
+    # XLA has no deterministic gradient of max pooling: "auto" gives way to --jit_compile.
+    by_default = not gpus and not config.jit_compile
+    deterministic = config.deterministic == "on" or (config.deterministic == "auto" and by_default)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     precision = config.precision

@@ -238,8 +238,8 @@ class TrainConfig:
     deterministic: str = flag(
         "auto",
         _DEVICE,
-        "Deterministic ops, which make a resumed run bit-identical. auto: on a CPU only, where "
-        "they cost nothing.",
+        "Deterministic ops, which make a resumed run bit-identical. auto: on a CPU, where they "
+        "cost nothing, but not with --jit_compile, which lacks some of them.",
         choices=("auto", "on", "off"),
     )
 

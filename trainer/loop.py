@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfrecords import manifest as manifests
@@ -31,19 +30,20 @@ from trainer import (
     metrics,
     models,
     report,
+    resume,
     rundir,
     schedules,
 )
 from trainer import selection as selections
 from trainer import step as steps
-from trainer.checkpoints import Checkpoint
 from trainer.data import Batch
 from trainer.devices import Devices
 from trainer.errors import OutOfMemoryError, TrainerError
 from trainer.flags import AUTO_BATCH, TrainConfig
 from trainer.meter import Meter
 from trainer.progress import Progress
-from trainer.rundir import Row, RunDir
+from trainer.resume import State, Task
+from trainer.rundir import Row
 from trainer.selection import Source
 from trainer.step import Stepper, Tally
 
@@ -70,44 +70,6 @@ class RunResult:
     best_epoch: int | None
     best: Row
     run_dir: Path
-
-
-@dataclass
-class State:
-    """Where a run stands: everything that changes while it goes on."""
-
-    stepper: Stepper
-    meter: Meter
-    epoch: int = 0
-    step: int = 0
-    history: tuple[Row, ...] = ()
-    stop: bool = False
-    compiled: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a run is given: everything that does not change while it goes on.
-
-    Attributes:
-      config: with --batch_size resolved.
-      train, validation: what to read.
-      devices: what to compute on.
-      directory: where to write.
-      steps: of an epoch.
-      classes: number of them.
-    """
-
-    config: TrainConfig
-    train: Source
-    validation: Source
-    devices: Devices
-    directory: RunDir
-    steps: int
-
-    @property
-    def classes(self) -> int:
-        return len(self.train.selection.classes)
 
 
 def run(config: TrainConfig) -> RunResult:
@@ -192,7 +154,7 @@ def build(task: Task) -> State:
     state = State(stepper, Meter(steps.empty_tally(task.classes)))
     checkpoint = task.directory.store.latest()
     if checkpoint is not None:
-        _restore(task, state, checkpoint)
+        resume.restore(task, state, checkpoint)
     task.directory.write_history(state.history)
     return state
 
@@ -236,7 +198,7 @@ def _train(task: Task, state: State, progress: Progress) -> str:
         finally:
             progress.close()
         if state.stop:
-            _save(task, state)
+            resume.save(task, state)
             return "interrupted"
         row = _close_epoch(task, state, predictor)
         progress.end_epoch(epochs.summary(row, config))
@@ -258,7 +220,7 @@ def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: P
         state.step += len(tallies)
         progress.update(pictures, sum(float(tally.loss) for tally in tallies) / max(1, pictures))
         if every and state.step // every > before // every and state.step < task.steps:
-            _save(task, state)
+            resume.save(task, state)
 
 
 def _close_epoch(task: Task, state: State, predict: Any) -> Row:
@@ -268,7 +230,7 @@ def _close_epoch(task: Task, state: State, predict: Any) -> Row:
     evaluation = _evaluate(task, state, predict)
     row = epochs.row(
         state.epoch + 1,
-        _global_step(task, state),
+        state.global_step(task.steps),
         state.meter,
         evaluation,
         stepper.learning_rate,
@@ -276,11 +238,11 @@ def _close_epoch(task: Task, state: State, predict: Any) -> Row:
     state.history = (*state.history, row)
     if epochs.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(models.model_state(stepper.model))
-        task.directory.store.save_best(_checkpoint(task, state, arrays))
+        task.directory.store.save_best(resume.checkpoint_of(task, state, arrays))
     stepper.put_back(replaced)
     state.epoch, state.step = state.epoch + 1, 0
     state.meter = Meter(steps.empty_tally(task.classes))
-    _save(task, state)
+    resume.save(task, state)
     task.directory.add_epoch(state.history)
     return row
 
@@ -292,7 +254,9 @@ def _evaluate(task: Task, state: State, predict: Any) -> metrics.Evaluation:
     try:
         return metrics.evaluate(predictions, task.train.selection.originals(task.train.split))
     except metrics.DivergedError as error:
-        raise _diverged(task, state, "validation gives logits that are not finite", -1) from error
+        raise resume.diverged(
+            task, state, "validation gives logits that are not finite", -1
+        ) from error
 
 
 def _finish(task: Task, state: State) -> None:
@@ -348,7 +312,7 @@ def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
     try:
         return next(batches)
     except tf.errors.OpError as error:
-        _save(task, state)
+        resume.save(task, state)
         raise data.explain(error, task.train) from error
 
 
@@ -370,66 +334,28 @@ def _out_of_memory(task: Task) -> OutOfMemoryError:
     )
 
 
+def _not_compiled(task: Task, error: tf.errors.OpError) -> TrainerError:
+    deterministic = " or --deterministic=off" if task.devices.deterministic else ""
+    return TrainerError(
+        f"--jit_compile: XLA cannot compile this step: {error.message.splitlines()[0]} "
+        f"Use --nojit_compile{deterministic}"
+    )
+
+
 def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
     """Runs an execution and brings its steps' tallies to the host, which waits for the device."""
     try:
         tallies = steps.to_host(state.stepper.run(batch))
     except tf.errors.ResourceExhaustedError as error:
         raise _out_of_memory(task) from error
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+        if not task.config.jit_compile:
+            raise
+        raise _not_compiled(task, error) from error
     for number, tally in enumerate(tallies):
         if not math.isfinite(tally.loss):
-            raise _diverged(task, state, f"the loss became {float(tally.loss)}", number)
+            raise resume.diverged(task, state, f"the loss became {float(tally.loss)}", number)
     return tallies
-
-
-def _diverged(task: Task, state: State, what: str, ahead: int = 0) -> TrainerError:
-    last = task.directory.store.latest()
-    kept = f"the checkpoint of step {last.global_step} is kept" if last else "no checkpoint yet"
-    step = _global_step(task, state) + ahead + 1
-    return TrainerError(
-        f"{what} at step {step} (epoch {state.epoch + 1}); {kept}. Start anew with a lower "
-        "--learning_rate, a longer --warmup_epochs or --clip_norm=1"
-    )
-
-
-def _save(task: Task, state: State) -> None:
-    """Saves a checkpoint, unless the weights are past saving."""
-    arrays = checkpoints.capture(state.stepper.state)
-    bad = checkpoints.first_not_finite(arrays)
-    if bad is not None:
-        raise _diverged(task, state, f"{bad} is not finite")
-    task.directory.store.save(_checkpoint(task, state, arrays))
-
-
-def _checkpoint(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Checkpoint:
-    meter = state.meter
-    tally = {f"tally/{name}": np.asarray(x) for name, x in meter.tally._asdict().items()}
-    return Checkpoint(
-        epoch=state.epoch,
-        step=state.step,
-        global_step=_global_step(task, state),
-        arrays=arrays | tally,
-        history=state.history,
-        fingerprint=task.directory.fingerprint,
-        extra=meter.counters(),
-    )
-
-
-def _restore(task: Task, state: State, checkpoint: Checkpoint) -> None:
-    if checkpoint.fingerprint != task.directory.fingerprint:
-        raise TrainerError(
-            f"the checkpoints in {task.directory.path} are of another configuration than its "
-            "config.json: --noresume starts anew"
-        )
-    checkpoints.assign(state.stepper.state, checkpoint.arrays)
-    tally = Tally(*(checkpoint.arrays[f"tally/{name}"] for name in Tally._fields))
-    state.meter = Meter(tally, **checkpoint.extra)
-    state.epoch, state.step = checkpoint.epoch, checkpoint.step
-    state.history = tuple(checkpoint.history)
-
-
-def _global_step(task: Task, state: State) -> int:
-    return state.epoch * task.steps + state.step
 
 
 def _result(task: Task, state: State, status: str) -> RunResult:
@@ -437,7 +363,7 @@ def _result(task: Task, state: State, status: str) -> RunResult:
     return RunResult(
         status=status,
         epochs=len(state.history),
-        step=_global_step(task, state),
+        step=state.global_step(task.steps),
         best_epoch=best,
         best=state.history[best - 1] if best else {},
         run_dir=task.directory.path,

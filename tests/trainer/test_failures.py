@@ -189,3 +189,20 @@ def test_xla_gives_the_same_to_rounding(dataset: tuple[Path, Manifest], tmp_path
     plain = loop.run(config(dataset[0], tmp_path / "plain", **settings))
     compiled = loop.run(config(dataset[0], tmp_path / "xla", jit_compile=True, **settings))
     assert compiled.best["loss"] == pytest.approx(plain.best["loss"], rel=1e-4)
+
+
+def test_what_xla_lacks_is_told(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
+    asked = config(
+        dataset[0], tmp_path / "r", model="springfield_cnn", epochs=1, jit_compile=True,
+        deterministic="on",
+    )  # fmt: skip
+    with pytest.raises(TrainerError, match=r"--jit_compile: .*MaxPool.*--deterministic=off"):
+        loop.run(asked)
+
+
+def test_xla_compiles_the_default_network(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
+    """In a process of its own: what is deterministic in this one stays so."""
+    asked = config(dataset[0], tmp_path / "r", model="springfield_cnn", epochs=1, jit_compile=True)
+    done = subprocess.run(command(asked), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(read_metrics(tmp_path / "r")) == 1
