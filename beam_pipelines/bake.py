@@ -60,8 +60,9 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
         _clean(config, layout, bundles, outcome)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
         found = manifest.load(local)
-    for line in _work_done(found, counters, files):
-        _say(line)
+    done = _work_done(found, counters, files)
+    if done is not None:
+        _say(done)
     _say(_finished(config, found))
     return 0
 
@@ -118,24 +119,27 @@ def _counters(result: PipelineResult) -> dict[str, int]:
     try:
         found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
     except (NotImplementedError, ValueError):
+        # Runners without metrics say so in either way; the data set is as good without them.
         return {}
     return {counter.key.metric.name: int(counter.result) for counter in found}
 
 
-def _work_done(found: Manifest, counters: dict[str, int], files: int) -> Iterator[str]:
-    """Yields what this run did and what it took over from earlier ones."""
+def _work_done(found: Manifest, counters: dict[str, int], files: int) -> str | None:
+    """Returns what this run did and what it took over from earlier ones; None if not counted."""
+    from beam_pipelines.pipeline import COPIES_MADE, DECODED, SHARDS_WRITTEN
+
     if not counters:
-        return
+        return None
     copies = sum(sum(split.copies) for split in found.splits)
     shards = sum(len(split.shards) for split in found.splits)
     work = (
-        ("decoded", counters.get("decoded", 0), files, "files"),
-        ("made", counters.get("copies_made", 0), copies, "copies"),
-        ("wrote", counters.get("shards", 0), shards, "shards"),
+        ("decoded", counters.get(DECODED, 0), files, "files"),
+        ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
+        ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
     )
     said = ", ".join(f"{what} {done:,} of {total:,} {unit}" for what, done, total, unit in work)
     reused = any(done < total for _, done, total, _ in work)
-    yield said + ("; the others are of earlier runs" if reused else "")
+    return said + ("; the others are of earlier runs" if reused else "")
 
 
 def _refuse_complete(config: PrepareConfig) -> None:

@@ -10,39 +10,21 @@ import numpy as np
 import pytest
 
 from tests import fakes
-from tests.trainer import ledgers
+from tests.trainer import ledgers, tiny_run
 from tfrecords import manifest as manifests
-from trainer import evaluate, evaluation, loop, metrics, model_card, predictions
+from trainer import evaluate, evaluation, metrics, model_card, predictions
 from trainer import trained as trained_runs
 from trainer.evaluate import EvaluateConfig
-from trainer.flags import TrainConfig
-
-COUNTS = {"train": (12, 8, 5), "validation": (4, 3, 2), "test": (3, 3, 3)}
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    ledgers.write(folder, fakes.write_dataset(folder, COUNTS, copies=2))
-    return folder
+    return tiny_run.write_data(tmp_path_factory.mktemp("data"), copies=2)
 
 
 @pytest.fixture(scope="module")
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "tiny"
-    loop.run(
-        TrainConfig(
-            data_dir=str(data_dir),
-            run_dir=str(folder),
-            model="tests.trainer.tiny:network",
-            batch_size="8",
-            epochs=3,
-            learning_rate=0.02,
-            ema=0.5,
-            progress="none",
-        )
-    )
-    return folder
+    return tiny_run.train(data_dir, tmp_path_factory.mktemp("run") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +208,7 @@ def test_cannot_judge_without_a_ledger(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_page: None
 ) -> None:
     other = tmp_path / "other"
-    fakes.write_dataset(other, COUNTS)
+    fakes.write_dataset(other, tiny_run.COUNTS)
     (other / manifests.SOURCES).unlink(missing_ok=True)
     argv = [f"--run_dir={run_dir}", f"--data_dir={other}", f"--output_dir={tmp_path / 'out'}"]
     assert evaluate.cli(argv) == 1

@@ -19,39 +19,24 @@ import tensorflow as tf
 
 from tests import fakes
 from tests.integration import commands
-from tests.trainer import ledgers
+from tests.trainer import tiny_run
 from tfrecords import ledger, pixels
 from trainer import checkpoints, export, export_check, exporting, formats, history, loop, metrics
 from trainer import trained as trained_runs
 from trainer.export_flags import ExportConfig
 from trainer.flags import TrainConfig
 
-COUNTS = {"train": (12, 8, 5), "validation": (4, 3, 2), "test": (3, 3, 3)}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "serve" / "predict.py"
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    ledgers.write(folder, fakes.write_dataset(folder, COUNTS))
-    return folder
+    return tiny_run.write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "tiny"
-    config = TrainConfig(
-        data_dir=str(data_dir),
-        run_dir=str(folder),
-        model="tests.trainer.tiny:network",
-        batch_size="8",
-        epochs=3,
-        learning_rate=0.02,
-        ema=0.5,
-        progress="none",
-    )
-    loop.run(config)
-    return folder
+    return tiny_run.train(data_dir, tmp_path_factory.mktemp("run") / "tiny")
 
 
 @pytest.fixture(scope="module")
