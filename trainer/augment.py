@@ -127,11 +127,11 @@ class Augmenter:
 
 def build(config: TrainConfig) -> Augmenter | None:
     """Returns what --augment asks for; None for nothing."""
-    if not config.augment:
+    if not config.augmentations:
         return None
     return Augmenter(
-        config.augment,
-        config.crop_scale,
+        config.augmentations,
+        config.smallest_crop,
         config.rotate_degrees,
         config.randaugment_magnitude,
         config.mixup_alpha,

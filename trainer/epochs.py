@@ -67,10 +67,10 @@ def input_advice(config: TrainConfig) -> str:
     """Returns what would make the input of a run faster: the cheapest thing not yet done."""
     if config.cache != "decoded":
         return "--cache=decoded keeps the pixels in memory, a bake at the trained size decodes less"
-    slow = [name for name in _SLOW_AUGMENTATIONS if name in config.augment]
+    slow = [name for name in _SLOW_AUGMENTATIONS if name in config.augmentations]
     if slow:
         return f"--augment without {' and '.join(slow)} costs half"
-    if config.augment:
+    if config.augmentations:
         return "fewer --augment, or more CPU cores"
     return "more CPU cores, or --steps_per_execution=8"
 

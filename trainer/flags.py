@@ -19,6 +19,12 @@ usage: python -m trainer.train --data_dir=O --run_dir=R [--flag=value ...]
 The same command again resumes a run that was cut short, and ends with the same weights."""
 
 AUGMENTATIONS = ("flip", "crop", "color", "rotate", "cutout", "randaugment", "mixup", "cutmix")
+AUTO_AUGMENT = "auto"
+# What auto comes to. Strong augmentation pays where a run sees each picture often, and costs
+# where it does not: docs/ablation.md.
+LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
+STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
+STRONG_FROM = 40
 OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
 LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
 MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
@@ -201,13 +207,18 @@ class TrainConfig:
     )
 
     augment: tuple[str, ...] = flag(
-        ("flip", "crop"),
+        (AUTO_AUGMENT,),
         _AUGMENT,
-        "What is done to training pictures, afresh each epoch; --augment= for nothing.",
-        choices=AUGMENTATIONS,
+        f"What is done to training pictures, afresh each epoch; --augment= for nothing. auto: "
+        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}.",
+        choices=(AUTO_AUGMENT, *AUGMENTATIONS),
     )
-    crop_scale: float = flag(
-        0.5, _AUGMENT, "Smallest area of a random crop, as a fraction.", metavar="A"
+    crop_scale: float | None = flag(
+        None,
+        _AUGMENT,
+        f"Smallest area of a random crop, as a fraction. Default: {LIGHT_CROP}, and "
+        f"{STRONG_CROP} where auto is strong.",
+        metavar="A",
     )
     rotate_degrees: float = flag(15.0, _AUGMENT, "Largest rotation.", metavar="D")
     randaugment_magnitude: float = flag(9.0, _AUGMENT, "Strength, 0 to 10.", metavar="M")
@@ -267,6 +278,8 @@ class TrainConfig:
         parse_size(self.image_size)
         if self.classes and self.num_classes:
             raise ValueError("--classes and --num_classes exclude each other: give one")
+        if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
+            raise ValueError("--augment=auto stands alone: give it, or name what to do")
         if self.freeze_epochs and self.weights == "none":
             raise ValueError("--freeze_epochs trains a head on given weights: give --weights too")
         if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
@@ -306,6 +319,21 @@ class TrainConfig:
             return base * self.fixed_batch_size / 256
         reference = 256 if self.optimizer == "lamb" else 128
         return base * (self.fixed_batch_size / reference) ** 0.5
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """--augment, with auto resolved by the length of the run."""
+        if self.augment != (AUTO_AUGMENT,):
+            return self.augment
+        return STRONG if self.epochs >= STRONG_FROM else LIGHT
+
+    @property
+    def smallest_crop(self) -> float:
+        """--crop_scale, or what goes with the augmentation."""
+        if self.crop_scale is not None:
+            return self.crop_scale
+        strong = self.augment == (AUTO_AUGMENT,) and self.epochs >= STRONG_FROM
+        return STRONG_CROP if strong else LIGHT_CROP
 
     @property
     def decay(self) -> float:

@@ -168,7 +168,7 @@ def describe(task: Task, state: State) -> str:
         f"{task.devices.precision} on {', '.join(task.devices.names)}",
         f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
         f"{task.validation.records:,} to validate; {config.epochs} epochs of {task.steps:,} "
-        f"steps of {config.batch_size}",
+        f"steps of {config.batch_size}, {_augmented(config)}",
     ]
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
@@ -178,6 +178,11 @@ def describe(task: Task, state: State) -> str:
     elif state.epoch or state.step:
         lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
     return "\n".join(lines)
+
+
+def _augmented(config: TrainConfig) -> str:
+    names = config.augmentations
+    return f"augmented by {', '.join(names)}" if names else "not augmented"
 
 
 def _train(task: Task, state: State, progress: Progress) -> str:

@@ -36,11 +36,22 @@ def test_every_flag_has_group_and_help() -> None:
         ({"classes": ("a",), "num_classes": 3}, "exclude each other"),
         ({"freeze_epochs": 1}, "--weights"),
         ({"distribute": "mirrored", "jit_compile": True}, "--nojit_compile"),
+        ({"augment": ("auto", "flip")}, "--augment=auto stands alone"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         config(**changes)
+
+
+def test_augmentation_follows_the_length_of_the_run() -> None:
+    short, long = config(epochs=flags.STRONG_FROM - 1), config(epochs=flags.STRONG_FROM)
+    assert (short.augmentations, short.smallest_crop) == (("flip", "crop"), 0.5)
+    assert (long.augmentations, long.smallest_crop) == (("flip", "crop", "color"), 0.35)
+    named = config(epochs=flags.STRONG_FROM, augment=("crop",))
+    assert (named.augmentations, named.smallest_crop) == (("crop",), 0.5)
+    assert config(epochs=flags.STRONG_FROM, crop_scale=0.2).smallest_crop == 0.2
+    assert config(augment=()).augmentations == ()
 
 
 def test_sizes() -> None:

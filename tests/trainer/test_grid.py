@@ -131,7 +131,7 @@ def test_null_is_the_default_whatever_the_base_says() -> None:
     (found,) = expand(
         f"{base}trials: {{a: {{per_class: null, epochs: null, augment: ~}}}}"
     ).values()
-    assert (found.per_class, found.epochs, found.augment) == (None, 30, ("flip", "crop"))
+    assert (found.per_class, found.epochs, found.augment) == (None, 30, ("auto",))
     listed = expand(f"{base}grid: {{per_class: [null, 7]}}")
     assert {name: config.per_class for name, config in listed.items()} == {
         "per_class=none": None,

@@ -172,7 +172,7 @@ def test_a_run_of_another_configuration_is_refused(finished: RunResult, data_dir
     with pytest.raises(UsageError) as refused:
         loop.run(config(data_dir, finished.run_dir, epochs=5, augment=()))
     assert "--epochs=3 there, --epochs=5 here" in str(refused.value)
-    assert "--augment=flip,crop there, --augment= here" in str(refused.value)
+    assert "--augment=auto there, --augment= here" in str(refused.value)
 
 
 def test_a_run_on_other_data_is_refused(finished: RunResult, tmp_path: Path) -> None:
