@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import google_crc32c
+
+from tfrecords.folder import Folder
 
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -82,15 +85,15 @@ def read_frames(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
         offset += FRAME_BYTES + length
 
 
-def read_records(path: str) -> Iterator[bytes]:
-    """Yields the payloads of a local file, checking both CRCs of each.
+def read_records(path: str | Folder) -> Iterator[bytes]:
+    """Yields the payloads of a file, checking both CRCs of each.
 
     Raises:
       DamagedRecordError: names the file and the offset of the damage.
       OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:
-        for _, payload in read_frames(file, path):
+    with open(path, "rb") if isinstance(path, (str, Path)) else path.open("rb") as file:
+        for _, payload in read_frames(file, str(path)):
             yield payload
 
 

@@ -6,13 +6,17 @@ One row per file, in key order. Nothing that was given to a bake is missing from
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tfrecords import folder
 from tfrecords.cli import CommandError
+from tfrecords.folder import Folder
 from tfrecords.manifest import SOURCES
 
 KEPT = "kept"
@@ -60,7 +64,7 @@ class LedgerError(CommandError):
       what: what is wrong, and what to do.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Folder, what: str) -> None:
         super().__init__(path, what)
         self.path = path
         self.what = what
@@ -69,13 +73,13 @@ class LedgerError(CommandError):
         return f"{self.path}: {self.what}"
 
 
-def read(data_dir: str | Path) -> pa.Table:
+def read(data_dir: str | Folder) -> pa.Table:
     """Returns the whole ledger of a data set, in key order.
 
     Raises:
       LedgerError: absent, damaged, or a column is missing or of another type.
     """
-    path = Path(data_dir) / SOURCES
+    path = folder.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
             return file.read(columns=SCHEMA.names)
@@ -83,13 +87,13 @@ def read(data_dir: str | Path) -> pa.Table:
             raise LedgerError(path, f"damaged: {error}") from error
 
 
-def stream(data_dir: str | Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def stream(data_dir: str | Folder, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yields `columns` of the ledger, `BATCH_ROWS` rows at a time.
 
     Raises:
       LedgerError: as for `read`.
     """
-    path = Path(data_dir) / SOURCES
+    path = folder.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
             yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
@@ -97,31 +101,46 @@ def stream(data_dir: str | Path, columns: Sequence[str]) -> Iterator[pa.RecordBa
             raise LedgerError(path, f"damaged: {error}") from error
 
 
-def select(data_dir: str | Path, columns: Sequence[str], where: pc.Expression) -> pa.Table:
+def select(data_dir: str | Folder, columns: Sequence[str], where: pc.Expression) -> pa.Table:
     """Returns `columns` of the rows that satisfy `where`, in key order; others are not held.
 
     Raises:
       LedgerError: as for `read`.
     """
-    path = Path(data_dir) / SOURCES
-    _open(path).close()
+    path = folder.of(data_dir) / SOURCES
+    with _open(path):
+        pass
     try:
-        return pq.read_table(path, columns=list(columns), filters=where)
+        with _source(path) as source:
+            return pq.read_table(source, columns=list(columns), filters=where)
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(path, f"damaged: {error}") from error
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise LedgerError(path, "is missing: bake again with --overwrite") from error
-    except (OSError, pa.ArrowException) as error:
-        raise LedgerError(path, f"not a Parquet file: {error}") from error
-    if what := _wrong_columns(file.schema_arrow):
-        file.close()
-        raise LedgerError(path, what)
-    return file
+@contextmanager
+def _open(path: Folder) -> Iterator[pq.ParquetFile]:
+    """Gives the ledger once its columns are checked; raises as `read`."""
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(_source(path))
+            file = stack.enter_context(pq.ParquetFile(source))
+        except FileNotFoundError as error:
+            raise LedgerError(path, "is missing: bake again with --overwrite") from error
+        except (OSError, pa.ArrowException) as error:
+            raise LedgerError(path, f"not a Parquet file: {error}") from error
+        if what := _wrong_columns(file.schema_arrow):
+            raise LedgerError(path, what)
+        yield file
+
+
+@contextmanager
+def _source(path: Folder) -> Iterator[Path | BinaryIO]:
+    """Gives what pyarrow reads: a path, which it maps, or else an open file."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with path.open("rb") as file:
+        yield file
 
 
 def _wrong_columns(found: pa.Schema) -> str | None:

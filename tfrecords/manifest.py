@@ -11,10 +11,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tfrecords import schema
+from tfrecords import folder, schema
+from tfrecords.folder import Folder
 from tfrecords.schema import ImageSpec
 from tfrecords.sharding import is_shard_name
 
@@ -181,15 +181,16 @@ def _split_from_json(fields: Mapping[str, Any]) -> SplitInfo:
     )
 
 
-def load(data_dir: str | Path) -> Manifest:
+def load(data_dir: str | Folder) -> Manifest:
     """Returns the manifest of the data set in `data_dir`.
 
     Raises:
       ManifestError: the directory is not a complete data set of this schema.
     """
-    path = Path(data_dir) / MANIFEST
+    path = folder.of(data_dir) / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read().decode("utf-8")
     except FileNotFoundError as error:
         raise ManifestError(
             f"no {MANIFEST} in {data_dir}: not a data set, or its bake did not finish. "

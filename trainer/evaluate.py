@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 
-from trainer import commandline, quiet
+from trainer import commandline, far, quiet
 from trainer.commandline import flag
 
 USAGE = """\
@@ -74,6 +74,8 @@ class EvaluateConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        for name in ("run_dir", "output_dir"):
+            far.check_local(name, getattr(self, name))
         if self.batch_size < 1:
             raise ValueError(f"--batch_size must be 1 or more, not {self.batch_size}")
         if not -10 <= self.logit_adjustment <= 10:

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import ledger
-from tfrecords import manifest as manifests
+from tfrecords.folder import Folder
 from tfrecords.manifest import Manifest, ManifestError
-from trainer import data, inference, leaks, metrics, model_card, predictions, report, rundir
+from trainer import data, far, inference, leaks, metrics, model_card, predictions, report, rundir
 from trainer import selection as selections
 from trainer import trained as trained_runs
 from trainer.errors import TrainerError, UsageError
@@ -59,8 +59,8 @@ def run(config: EvaluateConfig) -> Result:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     trained = trained_runs.open_run(config.run_dir, config.weights)
-    data_dir = Path(config.data_dir or trained.config.data_dir)
-    manifest = manifests.load(data_dir)
+    data_dir = far.folder(config.data_dir or trained.config.data_dir)
+    manifest = far.load(data_dir)
     selection = _selection(trained, manifest, config)
     _check_split(manifest, config.split, selection)
     leaked = _leaks(trained, Part(data_dir, manifest, config.split, selection), config)
@@ -152,7 +152,7 @@ def _leaks(trained: LoadedRun, judged: Part, config: EvaluateConfig) -> list[Lea
 
 def _trained_part(trained: LoadedRun) -> Part:
     return Part(
-        Path(trained.config.data_dir),
+        far.folder(trained.config.data_dir),
         trained.manifest,
         trained.config.train_split,
         trained.selection,
@@ -162,14 +162,17 @@ def _trained_part(trained: LoadedRun) -> Part:
 def _predict(
     trained: LoadedRun,
     manifest: Manifest,
-    data_dir: Path,
+    data_dir: Folder,
     split: str,
     selection: Selection,
     function: tf.types.experimental.PolymorphicFunction,
     config: EvaluateConfig,
 ) -> Predictions:
     """Returns predictions, adjusted as asked for, whose labels count in the run's classes."""
-    source = selections.open_split(manifest, data_dir, split, selection.natural(), trained.size)
+    source = selections.open_split(
+        manifest, data_dir, split, selection.natural(), trained.size,
+        trained.config.read_parallelism,
+    )  # fmt: skip
     try:
         found = inference.predict(function, data.stream_source(source, config.batch_size))
     except tf.errors.OpError as error:
@@ -182,7 +185,7 @@ def _predict(
 def _temperature(
     trained: LoadedRun,
     manifest: Manifest,
-    data_dir: Path,
+    data_dir: Folder,
     function: tf.types.experimental.PolymorphicFunction,
     config: EvaluateConfig,
     found: Predictions,
@@ -210,7 +213,7 @@ def _output_dir(config: EvaluateConfig) -> Path:
 def _write(
     trained: LoadedRun,
     manifest: Manifest,
-    data_dir: Path,
+    data_dir: Folder,
     config: EvaluateConfig,
     found: Predictions,
     temperature: float,
@@ -238,7 +241,7 @@ def _write_json(
     result: Result,
     trained: LoadedRun,
     manifest: Manifest,
-    data_dir: Path,
+    data_dir: Folder,
     config: EvaluateConfig,
 ) -> None:
     text = json.dumps(
@@ -251,7 +254,7 @@ def to_json(
     result: Result,
     trained: LoadedRun,
     manifest: Manifest,
-    data_dir: Path,
+    data_dir: Folder,
     config: EvaluateConfig,
 ) -> dict[str, Any]:
     """Returns what evaluation.json holds."""

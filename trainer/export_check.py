@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import manifest as manifests
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.sharding import stable_hash
-from trainer import data, decoding, models, parity, submission, trained, unlabelled
+from trainer import data, decoding, far, models, parity, submission, trained, unlabelled
 from trainer import selection as selections
 from trainer.decoding import Decoders
 from trainer.errors import TrainerError
@@ -107,10 +106,12 @@ def _source(opened: LoadedRun, config: ExportConfig) -> Source:
     """Returns the split that the check takes its pictures from."""
     data_dir = config.data_dir or opened.config.data_dir
     try:
-        found = manifests.load(data_dir)
+        found = far.load(data_dir)
         selection = models.check_source(opened, found).natural()
         split = _split_to_check(found, opened.config.validation_split)
-        return selections.open_split(found, data_dir, split, selection, opened.size)
+        return selections.open_split(
+            found, data_dir, split, selection, opened.size, opened.config.read_parallelism
+        )
     except (ManifestError, TrainerError) as error:
         raise TrainerError(
             f"no pictures to check the export on: {error}. Give --data_dir, or "

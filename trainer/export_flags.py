@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
 
+from trainer import far
 from trainer.commandline import flag
 
 FORMATS = ("saved_model", "onnx", "litert")
@@ -67,6 +68,8 @@ class ExportConfig:
     verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        for name in ("run_dir", "output"):
+            far.check_local(name, getattr(self, name))
         if not self.format:
             raise ValueError(f"--format is empty: give some of {', '.join(FORMATS)}")
         if self.parity_pictures < 0:

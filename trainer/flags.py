@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from trainer import commandline
+from trainer import commandline, far
 from trainer.commandline import flag
 
 USAGE = """\
@@ -38,6 +38,9 @@ DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
 
+# Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
+READ_PARALLELISM = 8
+
 # Flags that change neither weights nor results: a run resumes whatever their values.
 NOT_PART_OF_THE_RESULT = frozenset(
     {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
@@ -59,7 +62,10 @@ class TrainConfig:
     """
 
     data_dir: str = flag(
-        MISSING, _DATA, "Directory that beam_pipelines.prepare wrote.", metavar="DIR"
+        MISSING,
+        _DATA,
+        "Directory that beam_pipelines.prepare wrote, or gs://BUCKET/DIR.",
+        metavar="DIR",
     )
     run_dir: str = flag(
         MISSING, _DATA, "Directory for checkpoints and results; made if absent.", metavar="DIR"
@@ -103,6 +109,14 @@ class TrainConfig:
         _DATA,
         "Encoded pictures held to shuffle from, MB. A selection that fits is shuffled as a whole.",
         metavar="MB",
+    )
+
+    read_parallelism: int = flag(
+        READ_PARALLELISM,
+        _DATA,
+        "Shards read at a time; more, such as 32, hides the latency of a bucket. Part of what "
+        "a run is: the order of records depends on it.",
+        metavar="N",
     )
 
     model: str = flag(
@@ -273,6 +287,7 @@ class TrainConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        far.check_local("run_dir", self.run_dir)
         _check_ranges(self)
         _check_batch(self)
         parse_size(self.image_size)
@@ -388,6 +403,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "per_class": (1, 10**9),
     "num_classes": (2, 10**6),
     "shuffle_buffer_mb": (1, 10**6),
+    "read_parallelism": (1, 1024),
     "dropout": (0, 0.95),
     "freeze_epochs": (0, 10**6),
     "epochs": (1, 10**6),

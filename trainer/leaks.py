@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfrecords import ledger
+from tfrecords.folder import Folder
 from tfrecords.manifest import Manifest
 from trainer.selection import Selection
 
@@ -43,7 +43,7 @@ class Part:
       selection: the classes, and of train the ranks, that take part.
     """
 
-    data_dir: Path
+    data_dir: Folder
     manifest: Manifest
     split: str
     selection: Selection

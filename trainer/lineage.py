@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords import example, framing, ledger
-from tfrecords import manifest as manifests
+from tfrecords.folder import Folder
 from tfrecords.html import size
 from tfrecords.manifest import Manifest
-from trainer import commandline, mistakes, predictions
+from trainer import commandline, far, mistakes, predictions
 from trainer.commandline import flag
 from trainer.errors import TrainerError, UsageError
 from trainer.metrics import Predictions
@@ -51,6 +51,7 @@ class LineageConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
 
     def __post_init__(self) -> None:
+        far.check_local("run_dir", self.run_dir)
         given = bool(self.id) + (self.row is not None) + (self.mistakes is not None)
         if given != 1:
             raise ValueError("name pictures in one way: --id, --row or --mistakes")
@@ -91,7 +92,7 @@ class Origin:
     prediction: dict[str, Any] | None
 
 
-def trace(data_dir: str | Path, manifest: Manifest, id_: str) -> Origin:
+def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
     """Returns where the record called `id_` comes from.
 
     Raises:
@@ -99,7 +100,7 @@ def trace(data_dir: str | Path, manifest: Manifest, id_: str) -> Origin:
       ledger.LedgerError: sources.parquet cannot be read.
       framing.DamagedRecordError: the shard that holds it is damaged.
     """
-    root = Path(data_dir)
+    root = far.folder(data_dir)
     key, copy = _key_and_copy(root, id_)
     source = next(_rows(root, "key", key))
     mates = [row for row in _mates(root, source) if row["key"] != key]
@@ -161,7 +162,7 @@ def run(config: LineageConfig) -> list[Origin]:
     """
     stored = _stored(config.run_dir) if config.run_dir else {}
     data_dir = config.data_dir or _data_dir_of(stored, config.run_dir)
-    manifest = manifests.load(data_dir)
+    manifest = far.load(data_dir)
     asked = list(_asked(config))
     try:
         return [
@@ -215,7 +216,7 @@ def _prediction(found: Predictions, classes: Sequence[str], row: int) -> dict[st
     }
 
 
-def _key_and_copy(root: Path, id_: str) -> tuple[str, int]:
+def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
     """Returns the source's key and the copy's number; a key may itself end in "#3"."""
     base, _, number = id_.rpartition("#")
     candidates = [(id_, 0)]
@@ -233,7 +234,7 @@ def _key_and_copy(root: Path, id_: str) -> tuple[str, int]:
     )
 
 
-def _rows(root: Path, column: str, value: object) -> Iterator[dict[str, Any]]:
+def _rows(root: Folder, column: str, value: object) -> Iterator[dict[str, Any]]:
     """Yields the ledger's rows with a value in a column."""
     for batch in ledger.stream(root, ledger.SCHEMA.names):
         values = batch.column(ledger.SCHEMA.names.index(column)).to_pylist()
@@ -242,14 +243,14 @@ def _rows(root: Path, column: str, value: object) -> Iterator[dict[str, Any]]:
                 yield batch.slice(row, 1).to_pylist()[0]
 
 
-def _mates(root: Path, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _mates(root: Folder, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if source["group"] is None:
         return iter(())
     return _rows(root, "group", source["group"])
 
 
 def _place(
-    root: Path, manifest: Manifest, source: dict[str, Any], id_: str, copy: int
+    root: Folder, manifest: Manifest, source: dict[str, Any], id_: str, copy: int
 ) -> tuple[str, int, int] | None:
     """Returns (shard, position, offset) of a record, having read it there.
 

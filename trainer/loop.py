@@ -16,7 +16,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrecords import manifest as manifests
 from trainer import (
     augment,
     autobatch,
@@ -24,6 +23,7 @@ from trainer import (
     data,
     devices,
     epochs,
+    far,
     hostmemory,
     inference,
     losses,
@@ -117,7 +117,7 @@ def _backed_off(config: TrainConfig, task: Task) -> TrainConfig | None:
 
 def prepare(config: TrainConfig) -> Task:
     """Checks everything that can be checked before a network is built."""
-    manifest = manifests.load(config.data_dir)
+    manifest = far.load(config.data_dir)
     selection = selections.select(
         manifest,
         config.train_split,
@@ -127,11 +127,13 @@ def prepare(config: TrainConfig) -> Task:
         config.originals_only,
     )
     train = selections.open_split(
-        manifest, config.data_dir, config.train_split, selection, config.size
-    )
+        manifest, config.data_dir, config.train_split, selection, config.size,
+        config.read_parallelism,
+    )  # fmt: skip
     validation = selections.open_split(
-        manifest, config.data_dir, config.validation_split, selection.natural(), config.size
-    )
+        manifest, config.data_dir, config.validation_split, selection.natural(), config.size,
+        config.read_parallelism,
+    )  # fmt: skip
     _check_counts(train, validation)
     found = devices.set_up(config)
     config = config.with_batch_size(_batch_size(config, train, found))
@@ -276,7 +278,7 @@ def _finish(task: Task, state: State) -> None:
     report.write(
         report.RunFiles(
             run_dir=task.directory.path,
-            data_dir=Path(task.config.data_dir),
+            data_dir=task.train.data_dir,
             classes=task.train.selection.classes,
             train_counts=task.train.selection.originals(task.train.split),
             history=task.directory.path / rundir.METRICS,

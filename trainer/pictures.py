@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from PIL import Image
 
 from tfrecords import example, framing, pixels
+from tfrecords.folder import Folder
 from tfrecords.manifest import SOURCES, Manifest
 from tfrecords.schema import ImageRecord
+from trainer import far
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +31,7 @@ class Place:
 
 
 def load(
-    data_dir: str | Path, manifest: Manifest, split: str, ids: Collection[str]
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
 ) -> dict[str, Image.Image]:
     """Returns the pictures of the records called `ids`; absent ones are left out.
 
@@ -47,10 +49,10 @@ def load(
 
 
 def records(
-    data_dir: str | Path, manifest: Manifest, split: str, ids: Collection[str]
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
 ) -> Iterator[ImageRecord]:
     """Yields the records called `ids`, in shard order; raises as `load`."""
-    root, left = Path(data_dir), set(ids)
+    root, left = far.folder(data_dir), set(ids)
     places = locate(root, left)
     for shard, group in itertools.groupby(sorted(places.values()), lambda place: place.shard):
         for record in _at(root / shard, [place.position for place in group]):
@@ -60,30 +62,34 @@ def records(
     for info in manifest.split(split).shards:
         if not left:
             return
-        for payload in framing.read_records(str(root / info.filename)):
+        for payload in framing.read_records(root / info.filename):
             record = example.decode(payload)
             if record.id in left:
                 left.remove(record.id)
                 yield record
 
 
-def locate(data_dir: Path, ids: Collection[str]) -> dict[str, Place]:
+def locate(data_dir: Folder, ids: Collection[str]) -> dict[str, Place]:
     """Returns the place of the originals among `ids` that `sources.parquet` knows."""
-    path = data_dir / SOURCES
-    if not ids or not path.exists():
+    if not ids:
         return {}
-    wanted = ds.field("key").isin(sorted(ids)) & ds.field("shard").is_valid()
-    table = ds.dataset(path).to_table(columns=["key", "shard", "position"], filter=wanted)
+    wanted = pc.field("key").isin(sorted(ids)) & pc.field("shard").is_valid()
+    try:
+        with (data_dir / SOURCES).open("rb") as file:
+            table = pq.read_table(file, columns=["key", "shard", "position"], filters=wanted)
+    except FileNotFoundError:
+        return {}
     return {row["key"]: Place(row["shard"], row["position"]) for row in table.to_pylist()}
 
 
-def _at(path: Path, positions: list[int]) -> Iterator[ImageRecord]:
+def _at(path: Folder, positions: list[int]) -> Iterator[ImageRecord]:
     """Yields the records at `positions`, reading no further than the last."""
     wanted = set(positions)
-    if not path.exists():
-        return
-    for position, payload in enumerate(framing.read_records(str(path))):
-        if position in wanted:
-            yield example.decode(payload)
-        if position >= positions[-1]:
-            return
+    try:
+        for position, payload in enumerate(framing.read_records(path)):
+            if position in wanted:
+                yield example.decode(payload)
+            if position >= positions[-1]:
+                return
+    except FileNotFoundError:
+        return  # Of another bake than the ledger: the split's own shards are searched.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING
 
-from trainer import commandline, quiet
+from trainer import commandline, far, quiet
 from trainer.commandline import flag
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class PredictConfig:
     verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        for name in ("run_dir", "output"):
+            far.check_local(name, getattr(self, name))
         for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0)):
             value = getattr(self, name)
             if value < low:

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import example, framing
-from tfrecords import manifest as manifests
+from tfrecords.folder import Folder
 from tfrecords.schema import Encoding, ImageSpec
-from trainer import augment, autobatch, data, devices, losses, models, schedules
+from trainer import augment, autobatch, data, devices, far, losses, models, schedules
 from trainer import selection as selections
 from trainer import step as steps
 from trainer.checkup import Checkup, Host, Load, Rates, Stage
@@ -48,14 +48,15 @@ def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> 
     Raises:
       As `selection.open_split`; TrainerError: the step does not fit into memory.
     """
-    manifest = manifests.load(config.data_dir)
+    manifest = far.load(config.data_dir)
     selection = selections.select(
         manifest, config.train_split, config.classes, config.num_classes, config.per_class,
         config.originals_only,
     )  # fmt: skip
     source = selections.open_split(
-        manifest, config.data_dir, config.train_split, selection, config.size
-    )
+        manifest, config.data_dir, config.train_split, selection, config.size,
+        config.read_parallelism,
+    )  # fmt: skip
     if not source.records:
         raise TrainerError(f"split {source.split.name!r} has no record of the selected classes")
     found = devices.set_up(config)
@@ -68,15 +69,15 @@ def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> 
     return Checkup(_load(source, config), _host(found), _rates(source, config, found, seconds, say))
 
 
-def disk_rate(paths: Sequence[str], seconds: float) -> float:
-    """Returns bytes a second of reading files from the disk, as far as the kernel lets go.
+def disk_rate(paths: Sequence[Folder], seconds: float) -> float:
+    """Returns bytes a second of reading files one by one, as far as the kernel lets go of them.
 
     The kernel is asked to forget the files first; on Linux it does, unless they are mapped.
     """
     done, began = 0, time.perf_counter()
     for path in paths:
-        with open(path, "rb", buffering=0) as file:
-            if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            if hasattr(os, "posix_fadvise") and not far.is_far(path):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             while block := file.read(_BLOCK):
                 done += len(block)
@@ -110,7 +111,7 @@ def _rates(
 ) -> Rates:
     batch = config.fixed_batch_size
     say("disk")
-    disk = disk_rate(source.files, seconds)
+    disk = disk_rate(source.places, seconds)
     say("decoding")
     images = sample(source)
     decode = _decode_stage(source.spec, source.size, images, batch, seconds)
@@ -145,7 +146,7 @@ def sample(source: Source) -> list[bytes]:
     """Returns the encoded images of the first records of a split, whatever their class."""
     found: list[bytes] = []
     size = 0
-    for path in source.files:
+    for path in source.places:
         for record in framing.read_records(path):
             found.append(example.decode(record).image)
             size += len(found[-1])

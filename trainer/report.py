@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 from tfrecords import html, plots
 from tfrecords import manifest as manifests
+from tfrecords.folder import Folder
 from tfrecords.manifest import Manifest
-from trainer import curves, history, metrics, mistakes, model_card, pictures, predictions
+from trainer import curves, far, history, metrics, mistakes, model_card, pictures, predictions
 from trainer import plots as figures
 from trainer.history import History
 from trainer.metrics import Evaluation, Predictions
@@ -67,7 +68,7 @@ class RunFiles:
     """
 
     run_dir: Path
-    data_dir: Path
+    data_dir: Folder
     classes: tuple[str, ...]
     train_counts: tuple[int, ...]
     history: Path
@@ -79,8 +80,9 @@ class RunFiles:
     title: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("run_dir", "data_dir", "history"):
+        for name in ("run_dir", "history"):
             object.__setattr__(self, name, Path(getattr(self, name)))
+        object.__setattr__(self, "data_dir", far.folder(self.data_dir))
         object.__setattr__(self, "title", self.title or self.run_dir.resolve().name)
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "train_counts", tuple(map(int, self.train_counts)))
@@ -101,7 +103,7 @@ def write(run: RunFiles) -> Path:
       framing.DamagedRecordError: a shard with a picture to show is damaged.
       OSError: a file cannot be written.
     """
-    manifest = manifests.load(run.data_dir)
+    manifest = far.load(run.data_dir)
     evaluation = metrics.evaluate(run.predictions, run.train_counts, run.temperature)
     epochs = history.load(run.history) if run.history.exists() else History({})
     predictions.write(

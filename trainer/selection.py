@@ -6,12 +6,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfrecords import schema
+from tfrecords.folder import Folder
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.schema import ImageSpec
+from trainer import far
 from trainer.errors import TrainerError, UsageError
+from trainer.flags import READ_PARALLELISM
 
 
 @dataclass(frozen=True)
@@ -55,25 +57,30 @@ class Source:
     """A selection of a split, on disk.
 
     Attributes:
-      data_dir: of the data set.
+      data_dir: of the data set, local or far.
       split: of the manifest.
       spec: of the stored images.
       selection: which records.
       size: (height, width) of the pixels delivered.
+      read_parallelism: shards read at a time; the order of records depends on it.
     """
 
-    data_dir: Path
+    data_dir: Folder
     split: SplitInfo
     spec: ImageSpec
     selection: Selection
     size: tuple[int, int]
+    read_parallelism: int = READ_PARALLELISM
+
+    @property
+    def places(self) -> tuple[Folder, ...]:
+        """The split's shards that hold records, in index order."""
+        return tuple(self.data_dir / shard.filename for shard in self.split.shards if shard.records)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of the split's shards that hold records, in index order."""
-        return tuple(
-            str(self.data_dir / shard.filename) for shard in self.split.shards if shard.records
-        )
+        """Paths or URLs of `places`."""
+        return tuple(map(str, self.places))
 
     @property
     def records(self) -> int:
@@ -128,10 +135,11 @@ def select(
 
 def open_split(
     manifest: Manifest,
-    data_dir: str | Path,
+    data_dir: str | Folder,
     split: str,
     selection: Selection,
     size: tuple[int, int] | None = None,
+    read_parallelism: int = READ_PARALLELISM,
 ) -> Source:
     """Returns a split ready to stream, its files present and of the right size.
 
@@ -141,15 +149,17 @@ def open_split(
       split: its name.
       selection: which records.
       size: (height, width) of the pixels wanted; None for the stored size.
+      read_parallelism: shards read at a time.
 
     Raises:
       ManifestError: no such split.
-      UsageError: a size that the stored images cannot give.
+      UsageError: a size that the stored images cannot give, a URL that TensorFlow cannot read.
       TrainerError: a shard is missing or of another size than the manifest says.
     """
     info = manifest.split(split)
     wanted = _checked_size(manifest.image, size)
-    source = Source(Path(data_dir), info, manifest.image, selection, wanted)
+    place = far.folder(data_dir)
+    source = Source(place, info, manifest.image, selection, wanted, read_parallelism)
     _check_files(source)
     return source
 
@@ -171,15 +181,13 @@ def _checked_size(spec: ImageSpec, size: tuple[int, int] | None) -> tuple[int, i
 
 
 def _check_files(source: Source) -> None:
-    for shard in source.split.shards:
-        path = source.data_dir / shard.filename
-        try:
-            found = path.stat().st_size
-        except OSError as error:
+    paths = [source.data_dir / shard.filename for shard in source.split.shards]
+    for path, shard, found in zip(paths, source.split.shards, far.sizes(paths), strict=True):
+        if isinstance(found, OSError):
             raise TrainerError(
-                f"cannot read shard {path}: {error.strerror}; the manifest lists it: bake again, "
+                f"cannot read shard {path}: {found.strerror}; the manifest lists it: bake again, "
                 "or restore the file"
-            ) from error
+            ) from found
         if found != shard.bytes:
             raise TrainerError(
                 f"shard {path} has {found:,} bytes, the manifest says {shard.bytes:,}: bake "

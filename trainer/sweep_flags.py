@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
 
+from trainer import far
 from trainer.commandline import flag
 
 USAGE = """\
@@ -79,6 +80,7 @@ class SweepConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
 
     def __post_init__(self) -> None:
+        far.check_local("runs_dir", self.runs_dir)
         if not 0 < self.scale <= 100:
             raise ValueError(f"--scale must be above 0, at most 100, not {self.scale:g}")
         if not 1 <= self.parallel <= 1000:

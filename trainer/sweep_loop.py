@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords import manifest as manifests
 from tfrecords.manifest import Manifest, ManifestError
-from trainer import grid, halving, leaderboard, slots, standing, trials
+from trainer import far, grid, halving, leaderboard, slots, standing, trials
 from trainer.errors import TrainerError, UsageError
 from trainer.grid import Trial
 from trainer.live import Live
@@ -84,7 +83,7 @@ def run(config: SweepConfig) -> SweepResult:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    manifest = manifests.load(config.data_dir)
+    manifest = far.load(config.data_dir)
     entries = prepare(config, manifest)
     places = slots.assign(config.parallel, slots.visible_gpus(), slots.usable_cores())
     results = Results(config, entries, manifest, drawn=time.monotonic())

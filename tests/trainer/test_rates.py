@@ -9,6 +9,7 @@ import pytest
 
 from tests import fakes
 from tfrecords import example, framing
+from tfrecords import manifest as manifests
 from tfrecords.schema import ImageSpec
 from trainer import benchmark, commandline, rates
 from trainer import selection as selections
@@ -44,7 +45,7 @@ def test_the_command_measures_each_stage_and_prints_one_screen(
 
 
 def test_the_sample_holds_images_of_the_split(data_dir: Path) -> None:
-    manifest = rates.manifests.load(data_dir)
+    manifest = manifests.load(data_dir)
     source = selections.open_split(manifest, data_dir, "train", selections.select(manifest))
     images = rates.sample(source)
     assert len(images) == rates.SAMPLE
@@ -55,8 +56,8 @@ def test_the_sample_holds_images_of_the_split(data_dir: Path) -> None:
 def test_disk_rate_of_empty_and_full_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(3 << 20))
     (tmp_path / "b").write_bytes(b"")
-    assert rates.disk_rate([str(tmp_path / "b")], 1.0) == 0
-    assert rates.disk_rate([str(tmp_path / "a"), str(tmp_path / "b")], 1.0) > 0
+    assert rates.disk_rate([tmp_path / "b"], 1.0) == 0
+    assert rates.disk_rate([tmp_path / "a", tmp_path / "b"], 1.0) > 0
 
 
 @pytest.mark.parametrize(
