@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -142,6 +143,7 @@ def _tensorflow() -> Any:
     """Returns TensorFlow, imported without its log where nobody has imported it yet."""
     if "tensorflow" not in sys.modules:
         quiet.set_read_ahead()
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with quiet.held_back():
             importlib.import_module("tensorflow")
     return sys.modules["tensorflow"]
