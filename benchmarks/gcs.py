@@ -33,7 +33,7 @@ from typing import Any
 HOSTS = ("www.googleapis.com", "storage.googleapis.com")
 
 _METADATA = "/storage/v1/b/"
-_BLOCK = 1 << 16
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
