@@ -108,3 +108,15 @@ def test_the_commands_train_judge_and_trace_from_a_bucket(
     ):
         done = commands.run(module, f"--run_dir={runs['far']}", *flags)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_plans_on_a_bucket(bucket: str, tmp_path: Path) -> None:
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("base: {model: 'tests.trainer.tiny:network'}\ngrid: {per_class: [4, 8]}\n")
+    done = commands.run(
+        "trainer.sweep", f"--data_dir={bucket}", f"--runs_dir={tmp_path / 'runs'}",
+        f"--grid={grid}", "--plan_only",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "per_class=4" in done.stdout + done.stderr
