@@ -44,11 +44,15 @@ def facts_block(rows: Iterable[ImageFacts]) -> bytes:
     """
     columns = zip(*map(_values, rows), strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, FACTS, strict=True)]
+    return encoded(pa.RecordBatch.from_arrays(arrays, schema=FACTS))
+
+
+def encoded(batch: pa.RecordBatch) -> bytes:
+    """Returns a batch as a compressed Arrow stream."""
     buffer = io.BytesIO()
-    with pa.ipc.new_stream(
-        buffer, FACTS, options=pa.ipc.IpcWriteOptions(compression="zstd")
-    ) as out:
-        out.write_batch(pa.RecordBatch.from_arrays(arrays, schema=FACTS))
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(buffer, batch.schema, options=options) as out:
+        out.write_batch(batch)
     return buffer.getvalue()
 
 

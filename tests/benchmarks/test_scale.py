@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("apache_beam")
+
+from beam_pipelines import tables  # noqa: E402 - after the skip
+from benchmarks import scale, synthetic_facts  # noqa: E402 - after the skip
+from benchmarks.scale import Stage  # noqa: E402 - after the skip
+
+TOY = synthetic_facts.Shape(3_000)
+
+
+def test_facts_that_do_not_exist_look_like_facts_of_a_bake() -> None:
+    blocks = list(synthetic_facts.blocks(TOY))
+    assert len(blocks) == TOY.bundles
+    facts = tables.facts_table(blocks)
+    rows = facts.to_pylist()
+    assert len(rows) == len({row["key"] for row in rows}) == TOY.pictures
+    assert all(row["key"].startswith(row["class_name"] + "/") for row in rows)
+    pictures = [row for row in rows if row["reason"] is None]
+    assert 0 < len(rows) - len(pictures) < 0.02 * len(rows)
+    assert len({(row["pack"], row["index"]) for row in pictures}) == len(pictures)
+    contents = {row["sha256"] for row in pictures}
+    assert 0.95 * len(pictures) < len(contents) < len(pictures)
+    sizes = np.unique([row["class_name"] for row in rows], return_counts=True)[1]
+    assert sizes.max() > 2 * sizes.min()
+
+
+def test_they_are_the_same_every_time_and_others_for_another_seed() -> None:
+    again, other = (
+        list(synthetic_facts.blocks(synthetic_facts.Shape(3_000, seed))) for seed in (0, 1)
+    )
+    assert again == list(synthetic_facts.blocks(TOY))
+    assert again != other
+
+
+def test_every_stage_is_measured_at_toy_size() -> None:
+    runs = scale.run([2_000, 4_000], memory_gb=4)
+    assert sorted(runs) == [2_000, 4_000]
+    found = scale.lines(runs)
+    assert [line.name for line in found][:2] == ["gather", "plan"]
+    assert all(seconds > 0 for line in found[:2] for seconds in line.seconds)
+    text = "\n".join(scale.show(found))
+    assert text.count("extrapolated") == len(scale.ASKED)
+
+
+def test_what_does_not_fit_is_told_and_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scale, "_child", lambda size: [Stage("plan", 1e-6 * size, 1_000 * size)])
+    runs = scale.run([1_000_000, 2_000_000, 50_000_000], memory_gb=8)
+    assert sorted(runs) == [1_000_000, 2_000_000]
+    assert "50,000,000 facts would take 50.0 GB: not run" in capsys.readouterr().err
+    (line,) = scale.lines(runs)
+    assert line.microseconds() == pytest.approx(1)
+    assert line.bytes_a_fact() == pytest.approx(1_000)
+    assert line.at(10_000_000) == (pytest.approx(10), pytest.approx(1e10))
