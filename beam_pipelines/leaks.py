@@ -22,6 +22,7 @@ from beam_pipelines import appearance
 from beam_pipelines.plan import Plan
 from beam_pipelines.split import TRAIN_INDEX
 from beam_pipelines.thumbnails import LoadThumbnails
+from beam_pipelines.verdicts import STATUS
 from tfrecords.ledger import KEPT
 from tfrecords.sharding import stable_hash
 
@@ -107,15 +108,15 @@ def meters(plan: Plan, thumbnails: LoadThumbnails) -> tuple[LeakMeter, ...]:
     random sample of all classes: kin in other bundles is then not seen.
     """
     names = plan.config.split_names
-    kept = np.flatnonzero(plan.sources["status"].to_numpy(zero_copy_only=False) == KEPT)
+    kept = np.flatnonzero(plan.verdicts.status == STATUS[KEPT])
     rows = _whole_packs(plan, kept)
-    places = {name: index for index, name in enumerate(names)}
-    split_names = plan.sources["split"].take(rows).to_pylist()
-    split = np.array([places[name] for name in split_names], np.int8)
     reports = measure(
-        lambda chosen: thumbnails(rows[chosen]), plan.labels[rows], split, range(1, len(names))
+        lambda chosen: thumbnails(rows[chosen]),
+        plan.labels[rows],
+        plan.verdicts.split[rows],
+        range(1, len(names)),
     )
-    keys = plan.sources["key"]
+    keys = plan.facts["key"]
     return tuple(
         _meter(report, names[report.held_out], keys, rows, sampled=len(rows) < len(kept))
         for report in reports
@@ -126,11 +127,15 @@ def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
     """Returns the rows of as many packs as make up `MAX_PICTURES`."""
     if len(rows) <= MAX_PICTURES:
         return rows
-    packs = plan.facts["pack"].take(rows).cast("string").combine_chunks().dictionary_encode()
+    packs = plan.facts["pack"].combine_chunks()
+    # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
+    # packs of other rows, which count nothing, and where it was joined, a pack twice.
     _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
-    of_row = number[packs.indices.to_numpy()]
-    count = int(np.searchsorted(np.cumsum(np.bincount(of_row)), MAX_PICTURES, side="right"))
-    return rows[of_row < max(count, 1)]
+    of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
+    sizes = np.bincount(of_row)
+    count = int(np.searchsorted(np.cumsum(sizes[sizes > 0]), MAX_PICTURES, side="right"))
+    last = np.flatnonzero(sizes)[max(count, 1) - 1]
+    return rows[of_row <= last]
 
 
 def _meter(

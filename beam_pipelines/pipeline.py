@@ -7,7 +7,7 @@ pixels go from file to file, so no shuffle ever holds an image.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,28 +205,29 @@ class PlanDataset(beam.DoFn):
         load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
         plan = make_plan(facts, self._config, load)
         sources = storage.join(self._layout.cache_dir, "sources.parquet")
-        storage.write_bytes(sources, tables.to_parquet(plan.sources))
-        failed = plan.failure is not None
-        copying = [] if failed else list(tasks.copy_tasks(plan, self._num_bundles, self._layout))
-        measured = () if failed else leaks.meters(plan, load)
-        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, copying, measured))
-        if failed:
-            return
-        progress.leave_plan(
-            self._layout,
-            packs=len(copying),
-            copies=sum(len(job.copies) for task in copying for job in task.jobs),
-            shards=sum(records.num_shards for records in plan.records.values()),
-            records=sum(len(records.row) for records in plan.records.values()),
-        )
-        for copy_task in copying:
-            yield beam.pvalue.TaggedOutput(COPIES, copy_task)
-        for shard_task in tasks.shard_tasks(plan, copying, self._layout):
-            yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
+        with storage.publish(sources) as file:
+            tables.write_ledger(file, plan.ledger(tables.LEDGER_ROWS))
+        packs: list[str] = []
+        order = tasks.CopyOrder.of(plan, self._num_bundles)
+        if plan.failure is None:
+            progress.leave_plan(
+                self._layout,
+                packs=order.packs,
+                copies=sum(int((records.copy > 0).sum()) for records in plan.records.values()),
+                shards=sum(records.num_shards for records in plan.records.values()),
+                records=sum(len(records.row) for records in plan.records.values()),
+            )
+            for copy_task in tasks.copy_tasks(plan, order, self._layout):
+                packs.append(copy_task.pack)
+                yield beam.pvalue.TaggedOutput(COPIES, copy_task)
+            for shard_task in tasks.shard_tasks(plan, order, packs, self._layout):
+                yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
+        measured = () if plan.failure is not None else leaks.meters(plan, load)
+        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, packs, measured))
 
 
 def _summary(
-    plan: Plan, sources: str, copying: Iterable[CopyTask], measured: tuple[LeakMeter, ...]
+    plan: Plan, sources: str, packs: Sequence[str], measured: tuple[LeakMeter, ...]
 ) -> PlanSummary:
     return PlanSummary(
         name=plan.config.name,
@@ -240,7 +241,7 @@ def _summary(
         statuses=plan.statuses(),
         sources_digest=plan.sources_digest(),
         sources=sources,
-        copy_packs=tuple(task.pack for task in copying),
+        copy_packs=tuple(packs),
         notes=plan.notes,
         leaks=measured,
         failure=plan.failure,

@@ -7,8 +7,7 @@ smallest row" of several is the one whose key sorts first.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,11 +18,13 @@ from beam_pipelines import appearance, balance, duplicates, shards, split
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.copies import CopyJob
 from beam_pipelines.thumbnails import LoadThumbnails
-from tfrecords import fingerprints, ledger, manifest
-from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE, KEPT, REJECTED
-from tfrecords.pixels import RejectReason
+from beam_pipelines.verdicts import Ruling, Verdicts, Wording, hexadecimal, rejections
+from tfrecords import fingerprints, manifest
 from tfrecords.schema import TRAIN, record_id
-from tfrecords.sharding import shard_name, stable_hash
+from tfrecords.sharding import shard_name, stable_hashes
+
+# Keys that are Python strings at a time: 130 bytes each.
+_KEYS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,9 +32,9 @@ class Records:
     """The records of one split, in the order of their shards.
 
     Attributes:
-      row: int64[m], row of the source in `Plan.sources`.
+      row: int32[m], row of the source in the facts.
       copy: int32[m], 0 for an original.
-      rank: int64[m].
+      rank: int32[m].
       shard, position: int32[m].
       num_shards: of the split.
     """
@@ -45,6 +46,10 @@ class Records:
     position: np.ndarray
     num_shards: int
 
+    def of_shard(self, shard: int) -> slice:
+        """Returns where the records of a shard are."""
+        return slice(*np.searchsorted(self.shard, [shard, shard + 1]).tolist())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
@@ -52,8 +57,8 @@ class Plan:
 
     Attributes:
       config: of the bake.
-      facts: Arrow table, one row per source, in key order.
-      sources: Arrow table of `ledger.SCHEMA`, the same rows.
+      facts: of `tables.FACTS`, one row per source, in key order.
+      verdicts: what was decided about the same rows.
       classes: names in label order.
       labels: int32[n], label of each row, -1 where it has none.
       records: split name → its records, train first.
@@ -63,7 +68,7 @@ class Plan:
 
     config: PrepareConfig
     facts: pa.Table
-    sources: pa.Table
+    verdicts: Verdicts
     classes: tuple[str, ...]
     labels: np.ndarray
     records: dict[str, Records]
@@ -78,82 +83,86 @@ class Plan:
 
     def statuses(self) -> dict[str, int]:
         """Returns the number of sources of each status, in alphabetical order."""
-        return dict(sorted(Counter(self.sources["status"].to_pylist()).items()))
+        return self.verdicts.counts()
+
+    def ledger(self, rows: int) -> Iterator[pa.Table]:
+        """Yields `sources.parquet`, `rows` rows at a time, as tables of `ledger.SCHEMA`."""
+        name = self.config.name
+        wording = Wording(
+            self.facts,
+            self.verdicts,
+            self.config.split_names,
+            tuple(
+                [shard_name(name, of, i, records.num_shards) for i in range(records.num_shards)]
+                for of, records in self.records.items()
+            ),
+        )
+        for start in range(0, len(self.facts), rows):
+            yield wording.rows(start, min(start + rows, len(self.facts)))
+
+    @property
+    def sources(self) -> pa.Table:
+        """The whole ledger, some 250 bytes a row."""
+        return pa.concat_tables(self.ledger(max(1, len(self.facts))))
 
     def sources_digest(self) -> str:
         """Returns the digest of what went in."""
-        keys, sha256 = (self.sources[name].to_pylist() for name in ("key", "sha256"))
-        return manifest.digest_of_sources(zip(keys, sha256, strict=True))
+        return manifest.digest_of_sources(self._keys_and_digests())
 
-    def copy_jobs(self) -> list[CopyJob]:
-        """Returns the copies to make, by source, in key order."""
+    def _keys_and_digests(self) -> Iterator[tuple[str, str | None]]:
+        for start in range(0, len(self.facts), _KEYS_AT_ONCE):
+            some = self.facts.select(["key", "sha256"]).slice(start, _KEYS_AT_ONCE)
+            sha256 = hexadecimal(some["sha256"].combine_chunks()).to_pylist()
+            yield from zip(some["key"].to_pylist(), sha256, strict=True)
+
+    def hashes(self, parts: Sequence[str | int], row: np.ndarray) -> np.ndarray:
+        """Returns uint64[k], `stable_hash` of `parts` and the key of each row."""
+        return _hashes(parts, self.facts, row)
+
+    def copy_jobs(self) -> Iterator[CopyJob]:
+        """Yields the copies to make, by source, in key order."""
         train = self.records[TRAIN]
         chosen = np.flatnonzero(train.copy > 0)
         line = chosen[np.lexsort((train.copy[chosen], train.row[chosen]))]
-        rows, starts = np.unique(train.row[line], return_index=True)
+        yield from self.jobs_of(train.row[line], train.copy[line])
+
+    def jobs_of(self, row: np.ndarray, copy: np.ndarray) -> Iterator[CopyJob]:
+        """Yields jobs for copies that are sorted by their row."""
+        rows, starts = np.unique(row, return_index=True)
         if not len(rows):
-            return []
-        keys = self.sources["key"].take(rows).to_pylist()
-        sha256 = self.sources["sha256"].take(rows).to_pylist()
-        numbers = np.split(train.copy[line], starts[1:])
-        return [
-            CopyJob(key, digest, tuple(copies.tolist()))
-            for key, digest, copies in zip(keys, sha256, numbers, strict=True)
-        ]
+            return
+        some = self.facts.select(["key", "sha256"]).take(pa.array(rows)).combine_chunks()
+        sha256 = hexadecimal(some["sha256"].combine_chunks()).to_pylist()
+        numbers = np.split(copy, starts[1:])
+        for key, digest, copies in zip(some["key"].to_pylist(), sha256, numbers, strict=True):
+            yield CopyJob(key, digest, tuple(copies.tolist()))
 
 
 @dataclass(slots=True)
-class _Columns:
+class _Pictures:
     """The pictures among the sources, as arrays of one length; `row` leads back."""
 
     row: np.ndarray
-    sha256: np.ndarray
-    fingerprint: np.ndarray
     label: np.ndarray
     order: np.ndarray
     fixed: np.ndarray
-    keys: list[str]
 
-    def take(self, chosen: np.ndarray) -> _Columns:
-        return _Columns(
-            self.row[chosen],
-            self.sha256[chosen],
-            self.fingerprint[chosen],
-            self.label[chosen],
-            self.order[chosen],
-            self.fixed[chosen],
-            [self.keys[i] for i in chosen.tolist()],
-        )
+    def take(self, chosen: np.ndarray) -> _Pictures:
+        columns = (self.row, self.label, self.order, self.fixed)
+        return _Pictures(*(column[chosen] for column in columns))
 
 
 @dataclass(slots=True)
-class _Ledger:
-    """The columns of `sources.parquet` that the plan decides, one element per source."""
+class _Desk:
+    """What planning works with."""
 
-    status: np.ndarray
-    reason: np.ndarray
-    detail: np.ndarray
-    group: np.ndarray
-    split: np.ndarray
-    rank: np.ndarray
-    copies: np.ndarray
-    shard: np.ndarray
-    position: np.ndarray
+    facts: pa.Table
+    config: PrepareConfig
+    verdicts: Verdicts
     notes: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, facts: pa.Table) -> _Ledger:
-        reason = np.array(facts["reason"].to_pylist(), object)
-        status = np.full(len(reason), KEPT, object)
-        status[reason != None] = REJECTED  # noqa: E711 — elementwise on an object array
-        status[reason == CHANGED] = CHANGED
-        nothing = np.full(len(reason), None, object)
-        return cls(
-            status,
-            reason,
-            np.array(facts["detail"].to_pylist(), object),
-            *(nothing.copy() for _ in range(6)),
-        )
+    def column(self, name: str) -> pa.Array:
+        return self.facts[name].combine_chunks()
 
 
 def make_plan(
@@ -169,115 +178,139 @@ def make_plan(
     Raises:
       ValueError: a split by appearance without thumbnails.
     """
-    ledger_columns = _Ledger.of(facts)
-    classes, pictures = _pictures(facts, config)
-    pictures = _without_exact_duplicates(pictures, ledger_columns, config)
-    pictures, group = _grouped(pictures, ledger_columns, config)
+    desk = _Desk(facts, config, Verdicts.of(facts["reason"].combine_chunks()))
+    classes, pictures = _pictures(desk)
+    labels = np.full(len(facts), -1, np.int32)
+    labels[pictures.row] = pictures.label
+    pictures = _without_exact_duplicates(pictures, desk)
+    pictures, group = _grouped(pictures, desk)
     units = _units(pictures, group, config, thumbnails)
     split_index = _dealt(pictures, units, config)
-    ledger_columns.notes.extend(_divided_note(group, split_index))
+    desk.notes.extend(_divided_note(group, split_index))
     rank = balance.ranks(pictures.label, pictures.order, split_index)
     train_counts = np.bincount(
         pictures.label[split_index == split.TRAIN_INDEX], minlength=len(classes)
     )
     targets = config.balance_policy().targets(train_counts)
     copies = balance.plan_copies(pictures.label, split_index, rank, targets)
-    _note_places(pictures, group, split_index, rank, copies, ledger_columns, config)
-    encoded_bytes = facts["encoded_bytes"].to_numpy(zero_copy_only=False)
+    _note_places(pictures, group, split_index, rank, copies, desk.verdicts)
     records = {
-        name: _records(index, pictures, split_index, rank, copies, encoded_bytes, config)
+        name: _records(index, pictures.row, split_index, rank, copies, desk)
         for index, name in enumerate(config.split_names)
     }
-    for name, of_split in records.items():
-        _note_shards(name, of_split, ledger_columns, config)
-    labels = np.full(len(facts), -1, np.int32)
-    labels[pictures.row] = pictures.label
+    for of_split in records.values():
+        _note_shards(of_split, desk.verdicts)
     return Plan(
         config=config,
         facts=facts,
-        sources=_sources_table(facts, ledger_columns),
+        verdicts=desk.verdicts,
         classes=classes,
         labels=labels,
         records=records,
-        notes=tuple(ledger_columns.notes),
-        failure=_failure(classes, ledger_columns, config),
+        notes=tuple(desk.notes),
+        failure=_failure(classes, desk),
     )
 
 
-def _pictures(facts: pa.Table, config: PrepareConfig) -> tuple[tuple[str, ...], _Columns]:
+def _pictures(desk: _Desk) -> tuple[tuple[str, ...], _Pictures]:
     """Returns the classes that have a picture, sorted by name, and the pictures."""
-    row = np.flatnonzero(facts["reason"].is_null().to_numpy())
-    columns = ["key", "class_name", "sha256", "fingerprint", "split"]
-    chosen = facts.select(columns).take(row).combine_chunks()
-    classes, label = _numbered(chosen["class_name"])
-    keys = chosen["key"].to_pylist()
-    splits = {name: index for index, name in enumerate(config.split_names)}
-    return classes, _Columns(
-        row=row,
-        sha256=np.array(chosen["sha256"].to_pylist(), "S32"),
-        fingerprint=fingerprints.words(chosen["fingerprint"].to_pylist()),
+    row = np.flatnonzero(desk.facts["reason"].is_null().to_numpy())
+    classes, label = _numbered(desk.column("class_name").take(pa.array(row)))
+    return classes, _Pictures(
+        row=row.astype(np.int32),
         label=label,
-        order=np.fromiter(
-            (stable_hash("order", config.seed, key) for key in keys), np.uint64, len(keys)
-        ),
-        fixed=np.array([splits.get(name, -1) for name in chosen["split"].to_pylist()], np.int8),
-        keys=keys,
+        order=_hashes(("order", desk.config.seed), desk.facts, row),
+        fixed=_places(desk.column("split"), desk.config.split_names)[row],
     )
 
 
-def _numbered(names: pa.ChunkedArray) -> tuple[tuple[str, ...], np.ndarray]:
+def _numbered(names: pa.DictionaryArray) -> tuple[tuple[str, ...], np.ndarray]:
     """Returns the different names in order and int32[n], the place of each row's among them."""
-    values = names.cast(pa.string()).combine_chunks().dictionary_encode()
-    found = values.dictionary.to_pylist()
-    classes = tuple(sorted(found))
+    indices = names.indices.to_numpy()
+    used = np.flatnonzero(np.bincount(indices, minlength=len(names.dictionary)))
+    found = names.dictionary.take(pa.array(used)).to_pylist()
+    classes = tuple(sorted(set(found)))
     number = {name: index for index, name in enumerate(classes)}
-    places = np.array([number[name] for name in found], np.int32)
-    return classes, places[values.indices.to_numpy()]
+    places = np.zeros(len(names.dictionary), np.int32)
+    places[used] = [number[name] for name in found]
+    return classes, places[indices]
 
 
-def _without_exact_duplicates(
-    pictures: _Columns, columns: _Ledger, config: PrepareConfig
-) -> _Columns:
-    policy = duplicates.ConflictPolicy(config.label_conflicts)
-    found = duplicates.exact(pictures.sha256, pictures.label, policy)
-    every = np.arange(len(pictures.row))
-    for place in np.flatnonzero(found.keeper != every).tolist():
-        row, keeper = pictures.row[place], int(found.keeper[place])
-        if keeper < 0:
-            columns.status[row] = REJECTED
-            columns.reason[row] = RejectReason.LABEL_CONFLICT.value
-            columns.detail[row] = "an equal file has another class"
-        else:
-            conflict = pictures.label[place] != pictures.label[keeper]
-            columns.status[row] = DUPLICATE
-            columns.reason[row] = pictures.keys[keeper]
-            columns.detail[row] = "equal file under another class" if conflict else "equal file"
+def _places(names: pa.DictionaryArray, order: Sequence[str]) -> np.ndarray:
+    """Returns int8[n], where each name is in `order`, -1 for null and for any other."""
+    known = {name: index for index, name in enumerate(order)}
+    # The last place is that of null, whose index is -1.
+    places = [*(known.get(name, -1) for name in names.dictionary.to_pylist()), -1]
+    return np.array(places, np.int8)[names.indices.fill_null(-1).to_numpy()]
+
+
+def _hashes(parts: Sequence[str | int], facts: pa.Table, row: np.ndarray) -> np.ndarray:
+    """Returns uint64[n], `stable_hash` of the keys of some rows."""
+    return _hashes_of_ids(parts, facts, row, np.zeros(0, np.int32))
+
+
+def _hashes_of_ids(
+    parts: Sequence[str | int], facts: pa.Table, row: np.ndarray, copy: np.ndarray
+) -> np.ndarray:
+    """Returns uint64[n], `stable_hash` of record ids; of a row beyond `copy` the key is the id."""
+    result = np.empty(len(row), np.uint64)
+    for start in range(0, len(row), _KEYS_AT_ONCE):
+        some = slice(start, start + _KEYS_AT_ONCE)
+        ids: Iterable[str] = facts["key"].take(pa.array(row[some])).to_pylist()
+        if len(copy):
+            ids = map(record_id, ids, copy[some].tolist())
+        result[some] = stable_hashes(parts, ids)
+    return result
+
+
+def _without_exact_duplicates(pictures: _Pictures, desk: _Desk) -> _Pictures:
+    policy = duplicates.ConflictPolicy(desk.config.label_conflicts)
+    digests = _bytes_of(desk.column("sha256"), pictures.row)
+    found = duplicates.exact(digests, pictures.label, policy)
+    is_kept = found.keeper == np.arange(len(pictures.row))
+    refused = np.flatnonzero(found.keeper < 0)
+    desk.verdicts.put_aside(pictures.row[refused], Ruling.LABEL_CONFLICT, -1)
+    equal = np.flatnonzero(~is_kept & (found.keeper >= 0))
+    keeper = found.keeper[equal]
+    elsewhere = pictures.label[equal] != pictures.label[keeper]
+    for ruling, chosen in ((Ruling.EQUAL, ~elsewhere), (Ruling.EQUAL_ELSEWHERE, elsewhere)):
+        rows, keepers = pictures.row[equal[chosen]], pictures.row[keeper[chosen]]
+        desk.verdicts.put_aside(rows, ruling, keepers)
     conflicts = int(found.conflict.sum())
     if conflicts:
-        columns.notes.append(
+        desk.notes.append(
             f"{conflicts} files are equal to a file of another class "
             f"(label_conflicts={policy.value}); see detail in {manifest.SOURCES}"
         )
-    return pictures.take(np.flatnonzero(found.keeper == every))
+    return pictures.take(np.flatnonzero(is_kept))
 
 
-def _grouped(
-    pictures: _Columns, columns: _Ledger, config: PrepareConfig
-) -> tuple[_Columns, np.ndarray]:
+def _bytes_of(values: pa.FixedSizeBinaryArray, row: np.ndarray) -> np.ndarray:
+    """Returns 'S32'[n], 32 bytes of each row; none of them may be null."""
+    width = values.type.byte_width
+    if not len(row):
+        return np.zeros(0, f"S{width}")
+    return np.frombuffer(values.buffers()[1], f"S{width}")[values.offset + row]
+
+
+def _grouped(pictures: _Pictures, desk: _Desk) -> tuple[_Pictures, np.ndarray]:
     """Returns the pictures to deal and, for each, the smallest member of its group."""
-    every = np.arange(len(pictures.row))
-    groupings = [every]
+    config = desk.config
+    groupings = []
     if config.near_duplicates is not NearDuplicates.OFF:
-        near = duplicates.near_groups(pictures.fingerprint, pictures.label, _near_distance(config))
+        words = fingerprints.columns(_bytes_of(desk.column("fingerprint"), pictures.row))
+        near = duplicates.near_groups(words, pictures.label, _near_distance(config))
         if config.near_duplicates is NearDuplicates.DROP:
-            pictures = _without_near_duplicates(pictures, near.group, columns)
-            groupings = [np.arange(len(pictures.row))]
+            pictures = _without_near_duplicates(pictures, near.group, desk.verdicts)
         else:
             groupings.append(near.group)
-        columns.notes.extend(_tightened_note(near, pictures))
+        desk.notes.extend(_tightened_note(near))
     if config.group_by is not None:
-        groupings.append(_groups_of_names(pictures.keys, config.group_by))
-    return pictures, duplicates.merge(*groupings)
+        groupings.append(_groups_of_names(desk.facts, pictures.row, config.group_by))
+    # One grouping alone is already by the smallest member.
+    if len(groupings) == 1:
+        return pictures, groupings[0]
+    return pictures, duplicates.merge(*groupings, np.full(len(pictures.row), -1))
 
 
 def _near_distance(config: PrepareConfig) -> int:
@@ -288,7 +321,7 @@ def _near_distance(config: PrepareConfig) -> int:
     return duplicates.DROP_DISTANCE if drop else duplicates.MAX_DISTANCE
 
 
-def _tightened_note(near: duplicates.NearGroups, pictures: _Columns) -> Iterator[str]:
+def _tightened_note(near: duplicates.NearGroups) -> Iterator[str]:
     if near.tightened:
         yield (
             f"near duplicates chained over a fifth of {len(near.tightened)} classes: "
@@ -296,31 +329,32 @@ def _tightened_note(near: duplicates.NearGroups, pictures: _Columns) -> Iterator
         )
 
 
-def _without_near_duplicates(pictures: _Columns, group: np.ndarray, columns: _Ledger) -> _Columns:
-    every = np.arange(len(group))
-    for place in np.flatnonzero(group != every).tolist():
-        row = pictures.row[place]
-        columns.status[row] = DUPLICATE
-        columns.reason[row] = pictures.keys[int(group[place])]
-        columns.detail[row] = "near duplicate"
-    return pictures.take(np.flatnonzero(group == every))
+def _without_near_duplicates(
+    pictures: _Pictures, group: np.ndarray, verdicts: Verdicts
+) -> _Pictures:
+    is_kept = group == np.arange(len(group))
+    dropped = np.flatnonzero(~is_kept)
+    verdicts.put_aside(pictures.row[dropped], Ruling.NEAR, pictures.row[group[dropped]])
+    return pictures.take(np.flatnonzero(is_kept))
 
 
-def _groups_of_names(keys: Sequence[str], pattern: str) -> np.ndarray:
+def _groups_of_names(facts: pa.Table, row: np.ndarray, pattern: str) -> np.ndarray:
     """Groups keys by the first capture of `pattern`, or by the whole match."""
     compiled = re.compile(pattern)
     first: dict[str, int] = {}
-    group = np.arange(len(keys))
-    for index, key in enumerate(keys):
-        match = compiled.search(key)
-        if match is not None:
-            name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
-            group[index] = first.setdefault(name, index)
+    group = np.arange(len(row))
+    for start in range(0, len(row), _KEYS_AT_ONCE):
+        keys = facts["key"].take(pa.array(row[start : start + _KEYS_AT_ONCE])).to_pylist()
+        for index, key in enumerate(keys, start):
+            match = compiled.search(key)
+            if match is not None:
+                name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
+                group[index] = first.setdefault(name, index)
     return group
 
 
 def _units(
-    pictures: _Columns,
+    pictures: _Pictures,
     group: np.ndarray,
     config: PrepareConfig,
     thumbnails: LoadThumbnails | None,
@@ -334,7 +368,7 @@ def _units(
     return appearance.keep_whole(clusters, group)
 
 
-def _dealt(pictures: _Columns, units: np.ndarray, config: PrepareConfig) -> np.ndarray:
+def _dealt(pictures: _Pictures, units: np.ndarray, config: PrepareConfig) -> np.ndarray:
     """Returns the split index of each picture.
 
     Where the input fixes some splits and leaves others out, a test folder without a
@@ -366,113 +400,64 @@ def _divided_note(group: np.ndarray, split_index: np.ndarray) -> Iterator[str]:
 
 
 def _note_places(
-    pictures: _Columns,
+    pictures: _Pictures,
     group: np.ndarray,
     split_index: np.ndarray,
     rank: np.ndarray,
     copies: balance.CopyPlan,
-    columns: _Ledger,
-    config: PrepareConfig,
+    verdicts: Verdicts,
 ) -> None:
     row = pictures.row
-    columns.group[row] = row[group]
-    columns.split[row] = np.array(config.split_names, object)[split_index]
-    columns.rank[row] = rank
-    columns.copies[row] = np.bincount(copies.row, minlength=len(row))
-    columns.status[row[copies.capped]] = CAPPED
+    verdicts.group[row] = row[group]
+    verdicts.split[row] = split_index
+    verdicts.rank[row] = rank
+    verdicts.copies[row] = np.bincount(copies.row, minlength=len(row))
+    verdicts.cap(row[copies.capped])
 
 
 def _records(
     index: int,
-    pictures: _Columns,
+    rows: np.ndarray,
     split_index: np.ndarray,
     rank: np.ndarray,
     copies: balance.CopyPlan,
-    encoded_bytes: np.ndarray,
-    config: PrepareConfig,
+    desk: _Desk,
 ) -> Records:
     originals = np.flatnonzero((split_index == index) & ~copies.capped)
-    place, copy, ranks = originals, np.zeros(len(originals), np.int32), rank[originals]
+    row, ranks = rows[originals], rank[originals].astype(np.int32)
+    copy = np.zeros(len(originals), np.int32)
+    position_hash = _hashes(("position",), desk.facts, row)
     if index == split.TRAIN_INDEX:
-        place = np.concatenate((place, copies.row))
+        of_copies = rows[copies.row]
+        hash_of_copies = _hashes_of_ids(("position",), desk.facts, of_copies, copies.copy)
+        position_hash = np.concatenate((position_hash, hash_of_copies))
+        row = np.concatenate((row, of_copies))
         copy = np.concatenate((copy, copies.copy))
-        ranks = np.concatenate((ranks, copies.rank))
-    ids = (
-        record_id(pictures.keys[i], k) for i, k in zip(place.tolist(), copy.tolist(), strict=True)
-    )
-    position_hash = np.fromiter(
-        (stable_hash("position", id_) for id_ in ids), np.uint64, count=len(place)
-    )
-    row = pictures.row[place]
-    num_shards = shards.count_shards(int(encoded_bytes[row].sum()), len(row))
-    if config.num_shards is not None and index == split.TRAIN_INDEX:
-        num_shards = max(1, min(config.num_shards, len(row)))
-    shard, position = shards.deal(position_hash, num_shards)
-    line = np.lexsort((position, shard))
-    return Records(row[line], copy[line], ranks[line], shard[line], position[line], num_shards)
+        ranks = np.concatenate((ranks, copies.rank.astype(np.int32)))
+    total_bytes = pc.sum(desk.facts["encoded_bytes"].take(pa.array(row))).as_py() or 0
+    num_shards = shards.count_shards(total_bytes, len(row))
+    if desk.config.num_shards is not None and index == split.TRAIN_INDEX:
+        num_shards = max(1, min(desk.config.num_shards, len(row)))
+    line, shard, position = shards.deal(position_hash, num_shards)
+    return Records(row[line], copy[line], ranks[line], shard, position, num_shards)
 
 
-def _note_shards(name: str, records: Records, columns: _Ledger, config: PrepareConfig) -> None:
-    names = np.array(
-        [shard_name(config.name, name, i, records.num_shards) for i in range(records.num_shards)],
-        object,
-    )
+def _note_shards(records: Records, verdicts: Verdicts) -> None:
     original = records.copy == 0
     row = records.row[original]
-    columns.shard[row] = names[records.shard[original]]
-    columns.position[row] = records.position[original]
+    verdicts.shard[row] = records.shard[original]
+    verdicts.position[row] = records.position[original]
 
 
-def _sources_table(facts: pa.Table, columns: _Ledger) -> pa.Table:
-    decided = {
-        "class": facts["class_name"],
-        "sha256": [_hex(digest) for digest in facts["sha256"].to_pylist()],
-        "status": columns.status,
-        "reason": columns.reason,
-        "detail": columns.detail,
-        "group": columns.group,
-        "split": columns.split,
-        "rank": columns.rank,
-        "copies": columns.copies,
-        "shard": columns.shard,
-        "position": columns.position,
-    }
-    arrays = []
-    for wanted in ledger.SCHEMA:
-        values = decided.get(wanted.name)
-        if values is None:
-            values = facts[wanted.name]
-        arrays.append(_array(values, wanted.type))
-    table = pa.Table.from_arrays(arrays, schema=ledger.SCHEMA).combine_chunks()
-    # A size of -1 stands for a file that could not even be listed.
-    listed = pc.if_else(pc.less(table["bytes"], 0), None, table["bytes"])
-    return table.set_column(
-        ledger.SCHEMA.get_field_index("bytes"), ledger.SCHEMA.field("bytes"), listed
-    )
-
-
-def _array(values: pa.ChunkedArray | np.ndarray | list, kind: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        return values.cast(kind).combine_chunks()
-    return pa.array(values.tolist() if isinstance(values, np.ndarray) else values, kind)
-
-
-def _hex(digest: bytes | None) -> str | None:
-    return None if digest is None else digest.hex()
-
-
-def _failure(classes: Sequence[str], columns: _Ledger, config: PrepareConfig) -> str | None:
-    # A hidden file beside each picture, as macOS adds them, is no fault of the data.
-    counted = columns.reason != RejectReason.HIDDEN.value
-    total = int(counted.sum())
-    rejected = (columns.status == REJECTED) & counted
+def _failure(classes: Sequence[str], desk: _Desk) -> str | None:
+    rejected, total = rejections(desk.verdicts, desk.column("reason"))
     if not classes:
         return f"none of {total} files is a picture that can be used"
-    if rejected.sum() <= config.max_reject_fraction * total:
+    allowed = desk.config.max_reject_fraction
+    if rejected.total() <= allowed * total:
         return None
-    reasons = Counter(columns.reason[rejected].tolist()).most_common()
-    listed = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    listed = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common())
     return (
-        f"{rejected.sum()} of {total} files were rejected ({listed}), more than "
-        f"--max_reject_fraction={config.max_reject_fraction:g}; raise it if that is expected"
+        f"{rejected.total()} of {total} files were rejected ({listed}), more than "
+        f"--max_reject_fraction={allowed:g}; raise it if that is expected"
     )

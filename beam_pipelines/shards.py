@@ -58,7 +58,7 @@ def shard_sizes(records: int, num_shards: int) -> np.ndarray:
     return sizes
 
 
-def deal(position_hash: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray]:
+def deal(position_hash: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Deals the records of one split to its shards, in the global order of a hash.
 
     Args:
@@ -66,17 +66,14 @@ def deal(position_hash: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.nda
       num_shards: 1 or more.
 
     Returns:
-      int32[m] shard and int32[m] position inside the shard, of each record. Shard sizes
-      differ by at most 1.
+      int64[m], the records in order of shard and position; and, of each in that order, int32[m]
+      shard and int32[m] position inside the shard. Shard sizes differ by at most 1.
 
     Raises:
       ValueError: fewer than one shard.
     """
     sizes = shard_sizes(len(position_hash), num_shards)
-    starts = np.cumsum(sizes) - sizes
-    line = np.argsort(position_hash, kind="stable")
-    shard, position = np.empty((2, len(line)), np.int32)
-    shard_of_place = np.repeat(np.arange(num_shards, dtype=np.int32), sizes)
-    shard[line] = shard_of_place
-    position[line] = np.arange(len(line)) - starts[shard_of_place]
-    return shard, position
+    starts = (np.cumsum(sizes) - sizes).astype(np.int32)
+    shard = np.repeat(np.arange(num_shards, dtype=np.int32), sizes)
+    position = np.arange(len(position_hash), dtype=np.int32) - starts[shard]
+    return np.argsort(position_hash, kind="stable"), shard, position

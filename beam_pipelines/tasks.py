@@ -9,15 +9,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from beam_pipelines import canonical, copies, sources, storage
 from beam_pipelines.canonical import BundleTask
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.copies import CopyJob, CopyTask
+from beam_pipelines.copies import CopyTask
 from beam_pipelines.facts import SourceFile, to_lines
-from beam_pipelines.plan import Plan
+from beam_pipelines.plan import Plan, Records
 from beam_pipelines.write import Assignment, ShardTask
 from tfrecords import manifest
-from tfrecords.schema import record_id
+from tfrecords.schema import TRAIN, record_id
 from tfrecords.sharding import shard_name, stable_hash
 
 # The bytes of a source by its key.
@@ -129,21 +132,70 @@ def bundle_tasks(
         )
 
 
-def copy_tasks(plan: Plan, bundles: int, layout: Layout) -> Iterator[CopyTask]:
-    """Yields the packs of copies to make: one per bundle that has a source with copies."""
+@dataclass(frozen=True, slots=True, eq=False)
+class CopyOrder:
+    """The copies of a plan in the order of their packs: by bundle, source and number.
+
+    Attributes:
+      bundles: number of bundles.
+      record: int64[m], places in the train records.
+      bundle: int32[m].
+      start: int64[m], where the bundle of each copy begins.
+    """
+
+    bundles: int
+    record: np.ndarray
+    bundle: np.ndarray
+    start: np.ndarray
+
+    @classmethod
+    def of(cls, plan: Plan, bundles: int) -> CopyOrder:
+        train = plan.records[TRAIN]
+        chosen = np.flatnonzero(train.copy > 0)
+        rows, member = np.unique(train.row[chosen], return_inverse=True)
+        bundle = (plan.hashes(("bundle",), rows) % np.uint64(bundles)).astype(np.int32)[member]
+        line = np.lexsort((train.copy[chosen], train.row[chosen], bundle))
+        bundle = bundle[line]
+        is_first = np.diff(bundle, prepend=-1) > 0
+        start = np.maximum.accumulate(np.where(is_first, np.arange(len(line)), 0))
+        return cls(bundles, chosen[line], bundle, start)
+
+    @property
+    def packs(self) -> int:
+        """Number of bundles that have copies."""
+        return len(np.unique(self.start))
+
+    def of_bundles(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields each bundle that has copies and the places of their records."""
+        starts = np.unique(self.start)
+        for records in np.split(np.arange(len(self.record)), starts[1:]):
+            if len(records):
+                yield int(self.bundle[records[0]]), self.record[records]
+
+    def places(self, records: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns, of each train record, its pack's place in order and its index in the pack."""
+        pack, index = np.full((2, records), -1, np.int32)
+        pack[self.record] = np.unique(self.start, return_inverse=True)[1]
+        index[self.record] = np.arange(len(self.record)) - self.start
+        return pack, index
+
+
+def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTask]:
+    """Yields the packs of copies to make: one per bundle that has a source with copies.
+
+    One at a time, for the copies of millions are never all objects.
+    """
     config = plan.config
-    jobs: dict[int, list[CopyJob]] = defaultdict(list)
-    for job in plan.copy_jobs():
-        jobs[stable_hash("bundle", job.key) % bundles].append(job)
     known = _packs(layout.copies_dir, copies.CONTENTS)
-    for index in sorted(jobs):
-        of_bundle = tuple(jobs[index])
+    train = plan.records[TRAIN]
+    for index, records in order.of_bundles():
+        jobs = tuple(plan.jobs_of(train.row[records], train.copy[records]))
         yield CopyTask(
-            pack=f"{index:05d}-of-{bundles:05d}-{copies.jobs_digest(of_bundle)}",
-            jobs=of_bundle,
+            pack=f"{index:05d}-of-{order.bundles:05d}-{copies.jobs_digest(jobs)}",
+            jobs=jobs,
             listing=_listing_path(layout, index),
             cache_dir=layout.copies_dir,
-            earlier=_relatives(known, index, bundles),
+            earlier=_relatives(known, index, order.bundles),
             seed=config.seed,
             spec=config.image,
             limits=config.limits,
@@ -151,49 +203,72 @@ def copy_tasks(plan: Plan, bundles: int, layout: Layout) -> Iterator[CopyTask]:
         )
 
 
-def shard_tasks(plan: Plan, copying: Sequence[CopyTask], layout: Layout) -> Iterator[ShardTask]:
-    """Yields the shards to write, one at a time: a plan of millions is never all objects."""
-    place_of_copy = {
-        (job.key, copy): (storage.join(layout.copies_dir, task.pack), index)
-        for task in copying
-        for index, (job, copy) in enumerate((job, copy) for job in task.jobs for copy in job.copies)
-    }
+def shard_tasks(
+    plan: Plan, order: CopyOrder, packs: Sequence[str], layout: Layout
+) -> Iterator[ShardTask]:
+    """Yields the shards to write, one at a time: a plan of millions is never all objects.
+
+    Args:
+      packs: of the copies, in the order of `copy_tasks`.
+    """
+    places = order.places(len(plan.records[TRAIN].row))
+    images = _Images(
+        # One string for all records of a pack: a pickled task then holds it once.
+        originals=functools.cache(functools.partial(storage.join, layout.canonical_dir)),
+        copies=[storage.join(layout.copies_dir, pack) for pack in packs],
+        pack=places[0],
+        index=places[1],
+    )
     for name, records in plan.records.items():
         for shard in range(records.num_shards):
             yield ShardTask(
                 split=name,
                 filename=shard_name(plan.config.name, name, shard, records.num_shards),
                 staging_dir=layout.staging_dir,
-                records=tuple(_assignments(plan, name, shard, place_of_copy, layout)),
+                records=tuple(_assignments(plan, records, records.of_shard(shard), images)),
             )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    """Where images are: paths of packs, and which copies are where in them.
+
+    Attributes:
+      originals: name of a canonical file → its path.
+      copies: paths of packs of copies.
+      pack, index: int32[m], place in `copies` of each train record, and its index there.
+    """
+
+    originals: Callable[[str], str]
+    copies: Sequence[str]
+    pack: np.ndarray
+    index: np.ndarray
+
+
 def _assignments(
-    plan: Plan,
-    split_name: str,
-    shard: int,
-    place_of_copy: dict[tuple[str, int], tuple[str, int]],
-    layout: Layout,
+    plan: Plan, records: Records, chosen: slice, images: _Images
 ) -> Iterator[Assignment]:
-    records = plan.records[split_name]
-    chosen = records.shard == shard
     rows = records.row[chosen]
-    facts = plan.facts.select(["key", "pack", "index", "encoded_bytes"]).take(rows).to_pylist()
-    # One string for all records of a pack: a pickled task then holds it once.
-    path_of = functools.cache(functools.partial(storage.join, layout.canonical_dir))
-    columns = zip(
-        facts,
-        plan.labels[rows].tolist(),
-        records.rank[chosen].tolist(),
-        records.copy[chosen].tolist(),
-        strict=True,
+    columns = ("key", "pack", "index", "encoded_bytes")
+    facts = plan.facts.select(columns).take(pa.array(rows))
+    # Copies are in train alone, and the splits beside it have none.
+    of_copies = (images.pack[chosen], images.index[chosen]) if records.copy.any() else (rows, rows)
+    values = (
+        plan.labels[rows],
+        records.rank[chosen],
+        records.copy[chosen],
+        *of_copies,
     )
-    for fact, label, rank, copy in columns:
-        key = fact["key"]
-        pack, index = place_of_copy[key, copy] if copy else (path_of(fact["pack"]), fact["index"])
-        yield Assignment(
-            record_id(key, copy), label, rank, copy, pack, index, fact["encoded_bytes"]
-        )
+    for key, name, place, size, label, rank, copy, pack, index in zip(
+        *(facts[column].to_pylist() for column in columns),
+        *(value.tolist() for value in values),
+        strict=True,
+    ):
+        if copy:
+            path, place = images.copies[pack], index
+        else:
+            path = images.originals(name)
+        yield Assignment(record_id(key, copy), label, rank, copy, path, place, size)
 
 
 def source_reader(layout: Layout, files: int) -> ReadSource:

@@ -22,10 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import harness, processes
 from benchmarks.machine import describe_machine
+
+if TYPE_CHECKING:
+    from beam_pipelines.plan import Plan
 
 # Sizes that the table speaks of, measured or not.
 ASKED = (1_000_000, 10_000_000, 50_000_000, 100_000_000)
@@ -86,7 +89,7 @@ def measure(pictures: int) -> list[Stage]:
     from beam_pipelines.plan import make_plan
     from benchmarks import synthetic_facts
 
-    config = PrepareConfig("in", "out", min_per_class=100, max_per_class=2_000)
+    config = PrepareConfig("in", "out", min_per_class=400, max_per_class=400)
     shape = synthetic_facts.Shape(pictures)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blocks"
@@ -95,10 +98,13 @@ def measure(pictures: int) -> list[Stage]:
         meter = Meter()
         facts = meter.run("gather", lambda: tables.facts_table(_read(path)))
         plan = meter.run("plan", lambda: make_plan(facts, config))
-        meter.run("ledger", lambda: tables.to_parquet(plan.sources))
+        meter.run("ledger", lambda: _write_ledger(Path(folder) / "ledger", plan))
         meter.run("digest", plan.sources_digest)
-        copying = meter.run("copies", lambda: list(tasks.copy_tasks(plan, shape.bundles, layout)))
-        meter.run("shards", lambda: _count(tasks.shard_tasks(plan, copying, layout)))
+        order = meter.run("copy order", lambda: tasks.CopyOrder.of(plan, shape.bundles))
+        packs = meter.run(
+            "copies", lambda: [task.pack for task in tasks.copy_tasks(plan, order, layout)]
+        )
+        meter.run("shards", lambda: _count(tasks.shard_tasks(plan, order, packs, layout)))
     return meter.stages
 
 
@@ -113,6 +119,13 @@ def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while length := file.read(_LENGTH_BYTES):
             yield file.read(int.from_bytes(length, "little"))
+
+
+def _write_ledger(path: Path, plan: Plan) -> None:
+    from beam_pipelines import tables
+
+    with path.open("wb") as file:
+        tables.write_ledger(file, plan.ledger(tables.LEDGER_ROWS))
 
 
 def _count(tasks: Iterator[Any]) -> int:

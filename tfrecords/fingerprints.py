@@ -73,7 +73,12 @@ def words(fingerprints: list[bytes]) -> np.ndarray:
     Raises:
       ValueError: one of them is not 32 bytes long.
     """
-    data = b"".join(fingerprints)
     if any(len(one) * 8 != FINGERPRINT_BITS for one in fingerprints):
         raise ValueError(f"every fingerprint must have {FINGERPRINT_BITS // 8} bytes")
-    return np.frombuffer(data, ">u8").reshape(-1, FINGERPRINT_BITS // 64).astype(np.uint64)
+    return columns(np.frombuffer(b"".join(fingerprints), f"S{FINGERPRINT_BITS // 8}"))
+
+
+def columns(fingerprints: np.ndarray) -> np.ndarray:
+    """Returns uint64[n, 4], `words` of 'S32'[n]."""
+    table = np.ascontiguousarray(fingerprints).view(">u8")
+    return table.reshape(-1, FINGERPRINT_BITS // 64).astype(np.uint64)

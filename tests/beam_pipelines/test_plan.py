@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines import tables
+from beam_pipelines import tables, tasks
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.facts import ImageFacts
 from beam_pipelines.plan import Plan, make_plan
+from beam_pipelines.tasks import Layout
+from tfrecords import ledger
 from tfrecords.schema import TRAIN
+from tfrecords.sharding import stable_hash
 
 CONFIG = PrepareConfig("in", "out", near_duplicates=NearDuplicates.OFF)
 
@@ -285,3 +292,51 @@ def test_a_split_by_appearance_needs_thumbnails() -> None:
     facts = tables.facts_table([tables.facts_block(pictures(apu=20))])
     with pytest.raises(ValueError, match="needs thumbnails"):
         make_plan(facts, dataclasses.replace(CONFIG, split_by=SplitBy.APPEARANCE))
+
+
+def test_the_ledger_is_the_same_in_pieces_of_any_size() -> None:
+    bad = ImageFacts("bart/bad", "bart", 3, 0, None, reason="corrupt", detail="zlib: -3")
+    lost = ImageFacts("bart/lost", "bart", -1, 0, None, reason="unreadable", detail="")
+    rows = [*pictures(apu=30, bart=12), picture("bart/again", "apu/0001"), bad, lost]
+    result = plan(rows, max_per_class=9)
+    whole = result.sources
+    for size in (1, 7, 1000):
+        pieces = list(result.ledger(size))
+        assert [len(piece) for piece in pieces[:-1]] == [size] * (len(pieces) - 1)
+        assert pa.concat_tables(pieces).equals(whole)
+    assert whole.schema == ledger.SCHEMA
+    found = rows_by_key(result)
+    assert found["bart/lost"]["bytes"] is None
+    assert found["bart/lost"]["sha256"] is None
+    assert found["apu/0001"]["sha256"] == hashlib.sha256(b"apu/0001").hexdigest()
+
+
+def test_the_ledger_file_is_what_pyarrow_writes_of_the_whole_table() -> None:
+    result = plan(pictures(apu=60, bart=12), max_per_class=9)
+    streamed, whole = io.BytesIO(), io.BytesIO()
+    tables.write_ledger(streamed, result.ledger(tables.LEDGER_ROWS))
+    repeated = [name for name in ledger.SCHEMA.names if name not in ("key", "sha256", "phash")]
+    pq.write_table(result.sources, whole, compression="zstd", use_dictionary=repeated)
+    assert streamed.getvalue() == whole.getvalue()
+
+
+def test_copies_are_ordered_by_pack_and_every_record_finds_its_image(tmp_path: Path) -> None:
+    result = plan(pictures(apu=50, bart=10, carl=3), min_per_class=20, max_per_class=20)
+    layout = Layout.of(dataclasses.replace(CONFIG, output_dir=str(tmp_path)))
+    order = tasks.CopyOrder.of(result, 4)
+    copying = list(tasks.copy_tasks(result, order, layout))
+    assert len(copying) == order.packs > 1
+    images = {}
+    for task in copying:
+        made = [(job.key, copy) for job in task.jobs for copy in job.copies]
+        assert made == sorted(made)
+        assert {stable_hash("bundle", key) % 4 for key, _ in made} == {int(task.pack[:5])}
+        for index, (key, copy) in enumerate(made):
+            images[f"{key}#{copy}"] = (f"{layout.copies_dir}/{task.pack}", index)
+    shards = list(tasks.shard_tasks(result, order, [task.pack for task in copying], layout))
+    records = [record for shard in shards for record in shard.records]
+    assert len(records) == sum(len(of.row) for of in result.records.values())
+    assert images == {record.id: (record.pack, record.index) for record in records if record.copy}
+    assert {record.pack for record in records if not record.copy} == {
+        f"{layout.canonical_dir}/00000-of-00001-aa"
+    }

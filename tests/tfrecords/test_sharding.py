@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrecords.sharding import is_shard_name, shard_name, stable_hash
+from tfrecords.sharding import is_shard_name, shard_name, stable_hash, stable_hashes
 
 NAMES = st.text("abcXYZ019_", min_size=1, max_size=12)
 PARTS = st.lists(st.text(max_size=8), max_size=4)
@@ -34,6 +34,11 @@ class TestStableHash:
 
     def test_takes_names_that_are_not_utf8(self) -> None:
         assert stable_hash("\udce9.jpg") != stable_hash("é.jpg")
+
+    @given(PARTS, PARTS)
+    def test_many_at_once_are_the_same_hashes(self, parts: list[str], names: list[str]) -> None:
+        expected = [stable_hash(*parts, 7, name) for name in names]
+        assert stable_hashes([*parts, 7], names).tolist() == expected
 
     @given(st.integers(1, 64))
     def test_every_remainder_occurs(self, bundles: int) -> None:
