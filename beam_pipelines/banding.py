@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,13 +40,21 @@ def near_pairs(
       fingerprints: uint64[n, words], distinct and sorted.
       max_distance: 0 or more.
     """
+    masks = choose_masks(
+        np.ascontiguousarray(fingerprints[:, 0]), max_distance, fingerprints.shape[1]
+    )
+    return pairs_under(masks, fingerprints, max_distance)
+
+
+def pairs_under(
+    masks: Sequence[np.uint64], fingerprints: np.ndarray, max_distance: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the `near_pairs` whose first words agree on every bit of one of the masks."""
     found = [np.zeros((3, 0), np.int64)]
     first = np.ascontiguousarray(fingerprints[:, 0])
     lookup = lookup_distance(max_distance, fingerprints.shape[1])
-    for mask in _masks(first, lookup):
-        for left, right in _pairs_in_buckets(first & mask):
-            close = np.bitwise_count(first[left] ^ first[right]) <= lookup
-            left, right = left[close], right[close]
+    for mask in masks:
+        for left, right in _pairs_in_buckets(first, mask, lookup):
             bits = distances(fingerprints[left], fingerprints[right])
             near = bits <= max_distance
             found.append(np.stack([left[near], right[near], bits[near]]))
@@ -75,43 +84,81 @@ def lookup_distance(max_distance: int, words: int) -> int:
     return max_distance if words == 1 else min(max_distance, LOOKUP_DISTANCE)
 
 
-def _masks(first: np.ndarray, distance: int) -> list[np.uint64]:
-    """Returns masks such that words within `distance` agree on every bit of at least one."""
-    choices = [_masks_of(blocks, distance) for blocks in range(distance + 1, distance + 5)]
-    return min(choices, key=lambda masks: _cost(first, masks))
+def choose_masks(first: np.ndarray, max_distance: int, words: int) -> Sequence[np.uint64]:
+    """Returns masks such that first words near enough agree on every bit of at least one.
+
+    Of the sets that do, the one with the least work on the data at hand: counting its pairs
+    beats assuming uniform bits, for pictures of dark objects on white share half of their bits.
+
+    Args:
+      first: uint64[n], first words of the distinct fingerprints.
+      max_distance: between fingerprints of `words` words.
+    """
+    choices = mask_choices(lookup_distance(max_distance, words))
+    return cheapest(
+        choices, len(first), [[count_pairs(first & m) for m in c.shown] for c in choices]
+    )
 
 
-def _masks_of(blocks: int, distance: int) -> list[np.uint64]:
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """A set of masks: words within a distance agree on every bit of at least one."""
+
+    masks: tuple[np.uint64, ...]
+
+    @property
+    def shown(self) -> tuple[np.uint64, ...]:
+        """Three of the masks, which stand for all when pairs are counted."""
+        return self.masks[0], self.masks[len(self.masks) // 2], self.masks[-1]
+
+
+def mask_choices(distance: int) -> list[Masks]:
+    """Returns the sets to choose from, for words that differ in at most `distance` bits."""
+    return [Masks(_masks_of(blocks, distance)) for blocks in range(distance + 1, distance + 5)]
+
+
+def _masks_of(blocks: int, distance: int) -> tuple[np.uint64, ...]:
     edges = [WORD_BITS * i // blocks for i in range(blocks + 1)]
     parts = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    return [np.uint64(sum(kept)) for kept in itertools.combinations(parts, blocks - distance)]
+    kept = itertools.combinations(parts, blocks - distance)
+    return tuple(np.uint64(sum(some)) for some in kept)
 
 
-def _cost(first: np.ndarray, masks: list[np.uint64]) -> float:
-    """Returns the work of a set of masks: sorting, and pairs as three of the masks show them.
+def cheapest(
+    choices: Sequence[Masks], words: int, pairs: Sequence[Sequence[float]]
+) -> tuple[np.uint64, ...]:
+    """Returns the masks that are the least work: sorting, and comparing pairs.
 
-    Counting the pairs of the data at hand beats assuming uniform bits: pictures of dark
-    objects on white share half of their bits.
+    Args:
+      words: number of distinct fingerprints.
+      pairs: of each choice, `count_pairs` under each of its shown masks.
     """
-    sorting = len(first) * math.log2(len(first) + 2)
-    shown = [masks[0], masks[len(masks) // 2], masks[-1]]
-    pairs = sum(_count_pairs(first & mask) for mask in shown) / len(shown)
-    return len(masks) * (sorting + 4 * pairs)
+    sorting = words * math.log2(words + 2)
+    costs = [
+        len(choice.masks) * (sorting + 4 * (sum(counted) / len(counted)))
+        for choice, counted in zip(choices, pairs, strict=True)
+    ]
+    return choices[costs.index(min(costs))].masks
 
 
-def _count_pairs(keys: np.ndarray) -> float:
+def count_pairs(keys: np.ndarray) -> float:
+    """Returns how many pairs of equal keys are compared; a whole number or a half."""
     counts = np.unique(keys, return_counts=True)[1].astype(np.float64)
     return float((counts * np.minimum(counts - 1, 2 * MAX_STEPS)).sum() / 2)
 
 
-def _pairs_in_buckets(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the pairs of places with equal keys, as int64[m] columns."""
-    line = np.argsort(keys, kind="stable")
-    ordered = keys[line]
-    at = np.arange(len(keys))
+def _pairs_in_buckets(
+    first: np.ndarray, mask: np.uint64, lookup: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields pairs that agree under the mask and differ in few bits, as int64[m] columns."""
+    line = np.argsort(first & mask, kind="stable")
+    words = first[line]
+    keys = words & mask
+    at = np.flatnonzero(keys[1:] == keys[:-1])
     for step in range(1, MAX_STEPS + 1):
-        at = at[at + step < len(keys)]
-        at = at[ordered[at] == ordered[at + step]]
         if not len(at):
             return
-        yield line[at], line[at + step]
+        close = at[np.bitwise_count(words[at] ^ words[at + step]) <= lookup]
+        yield line[close], line[close + step]
+        at = at[at + step + 1 < len(keys)]
+        at = at[keys[at] == keys[at + step + 1]]

@@ -179,8 +179,14 @@ def near_groups(
 
 def _first_equal(digests: np.ndarray) -> np.ndarray:
     """Returns int64[n], the first row with the same 32 bytes."""
-    _, node = _distinct_rows(np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4))
-    return merge(node)
+    table = np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4)
+    if not len(table):
+        return np.zeros(0, np.int64)
+    line, is_new = _sorted_rows(table)
+    firsts = np.minimum.reduceat(line, np.flatnonzero(is_new))
+    result = np.empty(len(line), np.int64)
+    result[line] = firsts[np.cumsum(is_new) - 1]
+    return result
 
 
 def _links_of(grouping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +199,11 @@ def _links_of(grouping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Returns float64[classes], the share of each class in its largest group of 10 or more."""
-    cells, sizes = np.unique(group * len(counts) + class_ids, return_counts=True)
+    # A group that is smaller has no class 10 times: most rows are done with here.
+    rows = np.flatnonzero((np.bincount(group) >= MIN_GUARDED_GROUP)[group])
+    cells, sizes = np.unique(
+        group[rows].astype(np.int64) * len(counts) + class_ids[rows], return_counts=True
+    )
     largest = np.zeros(len(counts), np.int64)
     np.maximum.at(largest, cells % len(counts), sizes)
     return np.where(largest >= MIN_GUARDED_GROUP, largest / np.maximum(counts, 1), 0.0)
@@ -204,12 +214,31 @@ def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A million equal fingerprints of blank pictures are one from here on.
     """
-    line = np.lexsort(table.T[::-1])
-    is_new = np.ones(len(line), bool)
-    is_new[1:] = (table[line[1:]] != table[line[:-1]]).any(axis=1)
+    line, is_new = _sorted_rows(table)
     node = np.empty(len(line), np.int64)
     node[line] = np.cumsum(is_new) - 1
     return table[line[is_new]], node
+
+
+def _sorted_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns int64[n], an order by all columns, and bool[n], where in it a new row begins.
+
+    Sorts by the first column, and by the others only where that leaves it open.
+    """
+    line = np.argsort(table[:, 0])
+    first = table[line, 0]
+    differs = first[1:] != first[:-1]
+    alone = np.ones(len(line), bool)
+    alone[1:] &= differs
+    alone[:-1] &= differs
+    places = np.flatnonzero(~alone)
+    rows = line[places]
+    line[places] = rows[np.lexsort(table[rows].T[::-1])]
+    is_new = np.ones(len(line), bool)
+    is_new[1:] = differs
+    same = np.flatnonzero(~is_new)
+    is_new[same] = (table[line[same]] != table[line[same - 1]]).any(axis=1)
+    return line, is_new
 
 
 def _groups_within(
@@ -231,8 +260,15 @@ def _groups_within(
     np.maximum.at(reach, node, limit)
     left, right, distance = links
     stands = distance <= np.minimum(reach[left], reach[right])
-    joined = components(nodes, left[stands], right[stands])
-    return merge(np.where(limit >= 0, joined[node], -1))
+    left, right = left[stands], right[stands]
+    # Most rows have a fingerprint of their own that is linked to none.
+    in_company = np.bincount(node, minlength=nodes) > 1
+    in_company[left] = in_company[right] = True
+    rows = np.flatnonzero(in_company[node] & (limit >= 0))
+    joined = components(nodes, left, right)[node[rows]]
+    result = np.arange(len(node))
+    result[rows] = rows[merge(joined)]
+    return result
 
 
 def _tightened(limits: np.ndarray, worst: np.ndarray, max_distance: int) -> tuple[Tightened, ...]:

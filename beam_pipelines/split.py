@@ -108,9 +108,10 @@ def assign(
 
 def divided_groups(group: np.ndarray, split: np.ndarray) -> np.ndarray:
     """Returns int64[k], the groups (smallest rows) that lie in more than one split."""
-    pairs = np.unique(np.stack([group, split.astype(np.int64)]), axis=1)
-    ids, splits = np.unique(pairs[0], return_counts=True)
-    return ids[splits > 1]
+    # The split of the last row of each group stands for all of its rows, if it is not divided.
+    one = np.zeros(int(group.max(initial=-1)) + 1, np.int8)
+    one[group] = split
+    return np.unique(group[one[group] != split])
 
 
 def _exact_shares(fractions: Sequence[float]) -> list[Fraction]:
