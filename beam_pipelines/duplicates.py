@@ -124,6 +124,9 @@ class NearGroups:
 # A group below this is no sign of chaining, whatever its share of a small class.
 MIN_GUARDED_GROUP = 10
 
+# The largest share of a class that one group may have.
+MAX_GROUP_FRACTION = 0.2
+
 # Of 256 bits, to keep kin on one side of a split: finds 99.7% of copies at JPEG quality 50, 96%
 # at half size and 70% to 90% of 4% crops. A false link costs nothing there: at 40 motorcycles of
 # one make in other colours join, and no class of plankton chains.
@@ -138,7 +141,7 @@ def near_groups(
     fingerprints: np.ndarray,
     class_ids: np.ndarray,
     max_distance: int = MAX_DISTANCE,
-    max_group_fraction: float = 0.2,
+    max_group_fraction: float = MAX_GROUP_FRACTION,
 ) -> NearGroups:
     """Groups pictures whose fingerprints differ in few bits, over any chain of such links.
 
@@ -161,13 +164,32 @@ def near_groups(
     widest = table.shape[1] * banding.WORD_BITS // 4
     if not 0 <= max_distance <= widest:
         raise ValueError(f"fingerprints may differ in 0 to {widest} bits, not {max_distance}")
-    distinct, node = _distinct_rows(table)
+    distinct, node = distinct_rows(table)
     links = banding.near_pairs(distinct, max_distance)
+    return groups_of_links(links, node, len(distinct), class_ids, max_distance, max_group_fraction)
+
+
+def groups_of_links(
+    links: tuple[np.ndarray, np.ndarray, np.ndarray],
+    node: np.ndarray,
+    nodes: int,
+    class_ids: np.ndarray,
+    max_distance: int,
+    max_group_fraction: float = MAX_GROUP_FRACTION,
+) -> NearGroups:
+    """Returns the groups of `near_groups` from the links that it looks for.
+
+    Args:
+      links: of `banding.near_pairs`, between distinct fingerprints.
+      node: int64[n], fingerprint of each row.
+      nodes: number of distinct fingerprints.
+      class_ids, max_distance, max_group_fraction: as there.
+    """
     counts = np.bincount(class_ids)
     limits = np.full(len(counts), max_distance)
     worst = np.zeros(len(counts))
     while True:
-        group = _groups_within(links, node, limits[class_ids], len(distinct))
+        group = _groups_within(links, node, limits[class_ids], nodes)
         share = _largest_shares(group, class_ids, counts)
         chained = (share > max_group_fraction) & (limits >= 0)
         if not chained.any():
@@ -182,7 +204,7 @@ def _first_equal(digests: np.ndarray) -> np.ndarray:
     table = np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4)
     if not len(table):
         return np.zeros(0, np.int64)
-    line, is_new = _sorted_rows(table)
+    line, is_new = sorted_rows(table)
     firsts = np.minimum.reduceat(line, np.flatnonzero(is_new))
     result = np.empty(len(line), np.int64)
     result[line] = firsts[np.cumsum(is_new) - 1]
@@ -209,18 +231,18 @@ def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray
     return np.where(largest >= MIN_GUARDED_GROUP, largest / np.maximum(counts, 1), 0.0)
 
 
-def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the distinct rows, sorted, and int64[n], where each row is among them.
 
     A million equal fingerprints of blank pictures are one from here on.
     """
-    line, is_new = _sorted_rows(table)
+    line, is_new = sorted_rows(table)
     node = np.empty(len(line), np.int64)
     node[line] = np.cumsum(is_new) - 1
     return table[line[is_new]], node
 
 
-def _sorted_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sorted_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns int64[n], an order by all columns, and bool[n], where in it a new row begins.
 
     Sorts by the first column, and by the others only where that leaves it open.

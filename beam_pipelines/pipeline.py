@@ -17,13 +17,15 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import leaks, progress, storage, tables, tasks, thumbnails
+from beam_pipelines import joins, leaks, near_join, progress, storage, tables, tasks, thumbnails
 from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
-from beam_pipelines.config import PrepareConfig
+from beam_pipelines.config import NearDuplicates, PrepareConfig
 from beam_pipelines.copies import CopyResult, CopyTask, make_copies
+from beam_pipelines.duplicates import ConflictPolicy
 from beam_pipelines.isolation import Task, TaskQueue, Watch, Work, WorkerPool
+from beam_pipelines.joins import Joined
 from beam_pipelines.leaks import LeakMeter
-from beam_pipelines.plan import Plan, make_plan
+from beam_pipelines.plan import Plan, make_plan, near_distance
 from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
 from beam_pipelines.tasks import Layout
 from beam_pipelines.write import ShardResult, ShardTask, write_shard
@@ -88,7 +90,10 @@ class Canonicalise(beam.PTransform):
 
 @dataclass
 class MakePlan(beam.PTransform):
-    """Plans from all facts, in one place; outputs `COPIES`, `SHARDS` and `SUMMARY`."""
+    """Plans in one place; outputs `COPIES`, `SHARDS` and `SUMMARY`.
+
+    Of many facts, near duplicates are found by all workers first, and these are what costs.
+    """
 
     config: PrepareConfig
     layout: Layout
@@ -98,15 +103,25 @@ class MakePlan(beam.PTransform):
         super().__init__()
 
     def expand(self, facts: beam.PCollection[tuple[None, bytes]]) -> Any:
+        planner = PlanDataset(self.config, self.layout, self.num_bundles)
         return (
             facts
             | "GroupFacts" >> beam.GroupByKey()
             # (None, [Arrow stream])
             | "Plan"
-            >> beam.ParDo(PlanDataset(self.config, self.layout, self.num_bundles)).with_outputs(
-                COPIES, SHARDS, SUMMARY
-            )
+            >> beam.ParDo(planner, *self._joined(facts)).with_outputs(COPIES, SHARDS, SUMMARY)
         )
+
+    def _joined(
+        self, facts: beam.PCollection[tuple[None, bytes]]
+    ) -> tuple[beam.pvalue.AsList, ...]:
+        """Returns side inputs for the planner: near duplicates, where others should find them."""
+        parts = joins.count_parts(self.num_bundles, self.config.workers)
+        if not parts or self.config.near_duplicates is NearDuplicates.OFF:
+            return ()
+        labelled = ConflictPolicy(self.config.label_conflicts) is ConflictPolicy.DROP_ALL
+        found = facts | near_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
+        return tuple(beam.pvalue.AsList(found[name]) for name in (near_join.TWINS, near_join.PAIRS))
 
 
 @dataclass
@@ -199,11 +214,17 @@ class PlanDataset(beam.DoFn):
         self._layout = layout
         self._num_bundles = num_bundles
 
-    def process(self, grouped: tuple[None, Iterable[bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
+    def process(
+        self,
+        grouped: tuple[None, Iterable[bytes]],
+        twins: Sequence[bytes] | None = None,
+        pairs: Sequence[bytes] | None = None,
+    ) -> Iterator[beam.pvalue.TaggedOutput]:
         _, blocks = grouped
-        facts = tables.facts_table(blocks)
+        joined = None if twins is None or pairs is None else Joined.of(twins, pairs)
+        facts = tables.facts_table(blocks, without=["fingerprint"] if joined else [])
         load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
-        plan = make_plan(facts, self._config, load)
+        plan = make_plan(facts, self._config, load, joined)
         sources = storage.join(self._layout.cache_dir, "sources.parquet")
         with storage.publish(sources) as file:
             tables.write_ledger(file, plan.ledger(tables.LEDGER_ROWS))

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines import appearance, balance, duplicates, shards, split
+from beam_pipelines import appearance, balance, duplicates, joins, shards, split
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.copies import CopyJob
+from beam_pipelines.joins import Joined
 from beam_pipelines.thumbnails import LoadThumbnails
 from beam_pipelines.verdicts import Ruling, Verdicts, Wording, hexadecimal, rejections
 from tfrecords import fingerprints, manifest
@@ -166,14 +167,18 @@ class _Desk:
 
 
 def make_plan(
-    facts: pa.Table, config: PrepareConfig, thumbnails: LoadThumbnails | None = None
+    facts: pa.Table,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None = None,
+    joined: Joined | None = None,
 ) -> Plan:
     """Plans a data set.
 
     Args:
-      facts: of `tables.FACTS`, in key order.
+      facts: of `tables.FACTS`, in key order; with `joined` they need no fingerprint.
       config: of the bake.
       thumbnails: loads those of some rows; a split by appearance needs it.
+      joined: near duplicates, where they have been found already.
 
     Raises:
       ValueError: a split by appearance without thumbnails.
@@ -183,7 +188,7 @@ def make_plan(
     labels = np.full(len(facts), -1, np.int32)
     labels[pictures.row] = pictures.label
     pictures = _without_exact_duplicates(pictures, desk)
-    pictures, group = _grouped(pictures, desk)
+    pictures, group = _grouped(pictures, desk, joined)
     units = _units(pictures, group, config, thumbnails)
     split_index = _dealt(pictures, units, config)
     desk.notes.extend(_divided_note(group, split_index))
@@ -293,13 +298,14 @@ def _bytes_of(values: pa.FixedSizeBinaryArray, row: np.ndarray) -> np.ndarray:
     return np.frombuffer(values.buffers()[1], f"S{width}")[values.offset + row]
 
 
-def _grouped(pictures: _Pictures, desk: _Desk) -> tuple[_Pictures, np.ndarray]:
+def _grouped(
+    pictures: _Pictures, desk: _Desk, joined: Joined | None
+) -> tuple[_Pictures, np.ndarray]:
     """Returns the pictures to deal and, for each, the smallest member of its group."""
     config = desk.config
     groupings = []
     if config.near_duplicates is not NearDuplicates.OFF:
-        words = fingerprints.columns(_bytes_of(desk.column("fingerprint"), pictures.row))
-        near = duplicates.near_groups(words, pictures.label, _near_distance(config))
+        near = _near_groups(pictures, desk, joined)
         if config.near_duplicates is NearDuplicates.DROP:
             pictures = _without_near_duplicates(pictures, near.group, desk.verdicts)
         else:
@@ -313,8 +319,23 @@ def _grouped(pictures: _Pictures, desk: _Desk) -> tuple[_Pictures, np.ndarray]:
     return pictures, duplicates.merge(*groupings, np.full(len(pictures.row), -1))
 
 
-def _near_distance(config: PrepareConfig) -> int:
-    """A false link costs a group nothing, but it would cost a dropped picture its place."""
+def _near_groups(pictures: _Pictures, desk: _Desk, joined: Joined | None) -> duplicates.NearGroups:
+    max_distance = near_distance(desk.config)
+    if joined is None:
+        words = fingerprints.columns(_bytes_of(desk.column("fingerprint"), pictures.row))
+        return duplicates.near_groups(words, pictures.label, max_distance)
+    rows = pa.array(pictures.row)
+    ids = joins.picture_ids(
+        desk.column("pack").take(rows), desk.column("index").take(rows).to_numpy()
+    )
+    return joined.near_groups(ids, pictures.label, max_distance)
+
+
+def near_distance(config: PrepareConfig) -> int:
+    """Returns the bits that near duplicates may differ in.
+
+    A false link costs a group nothing, but it would cost a dropped picture its place.
+    """
     if config.near_distance is not None:
         return config.near_distance
     drop = config.near_duplicates is NearDuplicates.DROP

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -68,16 +68,16 @@ def batches(block: bytes) -> pa.RecordBatchReader:
     return pa.ipc.open_stream(pa.input_stream(pa.py_buffer(block), compression="zstd"))
 
 
-def facts_table(blocks: Iterable[bytes]) -> pa.Table:
-    """Returns all facts in key order, whatever the order of the blocks.
+def facts_table(blocks: Iterable[bytes], without: Sequence[str] = ()) -> pa.Table:
+    """Returns all facts in key order, whatever the order of the blocks; `without` some columns.
 
     Keys are `large_string` here: those of 40 million pictures pass the 2 GiB that `string` holds.
     """
-    parts = pa.concat_tables(_parts(blocks)).unify_dictionaries()
+    parts = pa.concat_tables(_parts(blocks, without)).unify_dictionaries()
     order = pc.sort_indices(_joined(parts["key"].cast(pa.large_string())))
     columns: dict[str, pa.Array] = {}
     # Column by column, so that two copies of one are all that sorting adds.
-    for name in FACTS.names:
+    for name in parts.column_names:
         column, parts = parts[name], parts.drop_columns([name])
         wide = column.cast(pa.large_string()) if name == "key" else column
         del column
@@ -108,20 +108,21 @@ _JOINED_ROWS = 1 << 17
 LEDGER_ROWS = 1 << 20
 
 
-def _parts(blocks: Iterable[bytes]) -> Iterator[pa.Table]:
+def _parts(blocks: Iterable[bytes], without: Sequence[str]) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for block in blocks:
         waiting.extend(batches(block))
         rows += waiting[-1].num_rows
         if rows >= _JOINED_ROWS:
-            yield _compact(waiting)
+            yield _compact(waiting, without)
             waiting, rows = [], 0
-    yield _compact(waiting)
+    yield _compact(waiting, without)
 
 
-def _compact(batches: list[pa.RecordBatch]) -> pa.Table:
-    return pa.Table.from_batches(batches, FACTS).unify_dictionaries().combine_chunks()
+def _compact(batches: list[pa.RecordBatch], without: Sequence[str]) -> pa.Table:
+    table = pa.Table.from_batches(batches, FACTS).drop_columns(list(without))
+    return table.unify_dictionaries().combine_chunks()
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

@@ -13,7 +13,7 @@ import pytest
 beam = pytest.importorskip("apache_beam")
 from apache_beam.internal import pickler  # noqa: E402 - after the skip
 
-from beam_pipelines import canonical, options, tables, tasks  # noqa: E402 - after the skip
+from beam_pipelines import canonical, joins, options, tables, tasks  # noqa: E402 - after the skip
 from beam_pipelines.canonical import BundleTask  # noqa: E402 - after the skip
 from beam_pipelines.copies import CopyTask  # noqa: E402 - after the skip
 from beam_pipelines.isolation import Watch  # noqa: E402 - after the skip
@@ -32,15 +32,29 @@ def config(*flags: str) -> Any:
     return options.config_of(options.make_parser().parse_args(given))
 
 
-@pytest.fixture(scope="module")
-def root() -> beam.Pipeline:
+def pipeline_of(bundles_in_all: int) -> beam.Pipeline:
     pipeline = beam.Pipeline(runner="FnApiRunner")
     bundles = [
         BundleTask(f"0000{i}-of-00002-0", "l", "c", (), config().image, config().limits)
         for i in range(2)
     ]
-    pipeline | "ListBundles" >> beam.Create(bundles, reshuffle=True) | BakeDataset(config(), 2)
+    (
+        pipeline
+        | "ListBundles" >> beam.Create(bundles, reshuffle=True)
+        | BakeDataset(config(), bundles_in_all)
+    )
     return pipeline
+
+
+@pytest.fixture(scope="module")
+def root() -> beam.Pipeline:
+    return pipeline_of(2)
+
+
+@pytest.fixture(scope="module")
+def large_root() -> beam.Pipeline:
+    """The graph of millions of pictures on an engine: all workers look for near duplicates."""
+    return pipeline_of(joins.LEAST_BUNDLES)
 
 
 def shuffled(root: beam.Pipeline) -> dict[str, Any]:
@@ -84,6 +98,32 @@ def test_the_portable_graph_has_no_other_shuffles(root: beam.Pipeline) -> None:
     assert len(in_proto) == len(steps)
 
 
+# What the search for near duplicates sends → the bytes of a picture in it.
+JOIN_STEPS = {
+    "MeetEqual": joins.LABELLED_MARK.itemsize,
+    "MeetUnderShownMasks": 8,
+    "MeetUnderMasks": joins.MARK.itemsize,
+    "MeetAgain": joins.PAIR.itemsize,
+}
+
+
+def test_the_graph_of_millions_has_four_more_shuffles_and_they_carry_numbers(
+    root: beam.Pipeline, large_root: beam.Pipeline
+) -> None:
+    transforms = large_root.to_runner_api().components.transforms.values()
+    in_proto = {t.unique_name for t in transforms if t.spec.urn == GROUP_BY_KEY}
+    assert in_proto == shuffled(large_root).keys()
+    more = in_proto - shuffled(root).keys()
+    assert {step for step in JOIN_STEPS for name in more if name.endswith(step)} == set(JOIN_STEPS)
+    assert len(more) == len(JOIN_STEPS)
+    for name in more:
+        key, value = shuffled(large_root)[name].tuple_types
+        # Keys are numbers of parts; blocks are arrays of a fixed size for each picture.
+        assert set(parts(key)) - {int} == ({key} if key is not int else set())
+        assert value is bytes
+    assert max(JOIN_STEPS.values()) <= 80
+
+
 def test_no_shuffle_carries_pixels(root: beam.Pipeline) -> None:
     kinds = {name: list(parts(kind)) for name, kind in shuffled(root).items()}
     for name, found in kinds.items():
@@ -120,7 +160,8 @@ def test_facts_are_small_whatever_the_size_of_the_pictures(tmp_path: Path, size:
         assert len(block) < 4_000 + 300 * len(facts)
 
 
-def test_every_step_pickles(root: beam.Pipeline) -> None:
+@pytest.mark.parametrize("graph", ["root", "large_root"])
+def test_every_step_pickles(graph: str, request: pytest.FixtureRequest) -> None:
     steps = []
 
     class Visitor(beam.pipeline.PipelineVisitor):
@@ -130,7 +171,7 @@ def test_every_step_pickles(root: beam.Pipeline) -> None:
 
         enter_composite_transform = visit_transform
 
-    root.visit(Visitor())
+    request.getfixturevalue(graph).visit(Visitor())
     assert len(steps) > 8
     for step in steps:
         assert type(pickler.loads(pickler.dumps(step))) is type(step)
