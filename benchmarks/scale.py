@@ -1,12 +1,16 @@
-"""What the plan of millions takes: seconds and bytes a fact of each stage, on synthetic facts.
+"""What the plan of millions takes: seconds and bytes of each stage, on synthetic facts.
 
-    python -m benchmarks.scale [--sizes=250000,500000,1000000] [--memory_gb=8]
+    python -m benchmarks.scale [--sizes=1000000,2000000,4000000] [--memory_gb=8]
 
 Facts are made up (`benchmarks.synthetic_facts`): no picture is read. Each size runs in a process
-of its own, which calls what the pipeline calls, one stage after the other, on one core. "bytes a
-fact" is the most that the process holds during a stage, what earlier stages left included, less
-what it held before the first. Sizes beyond --memory_gb are not run; 1, 10, 50 and 100 million
-are extrapolated from the slope between the smallest and the largest size that ran.
+of its own, which calls what the pipeline calls, one stage after the other, on one core. Stages of
+the *workers* go part by part, through files in place of a shuffle: their seconds are those of all
+parts, their memory is the most that one part takes. Stages in *one place* hold all facts: their
+memory is all that the process holds, earlier results included. Near duplicates are looked for
+under some of the masks (--masks), and the seconds are scaled to all of them; 0 looks under all.
+
+Sizes that would take more than --memory_gb are not run. 1, 10, 50 and 100 million are
+extrapolated from the slope between the smallest and the largest size that ran.
 """
 
 from __future__ import annotations
@@ -17,120 +21,15 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from benchmarks import harness, processes
 from benchmarks.machine import describe_machine
-
-if TYPE_CHECKING:
-    from beam_pipelines.plan import Plan
+from benchmarks.stages import Stage
 
 # Sizes that the table speaks of, measured or not.
 ASKED = (1_000_000, 10_000_000, 50_000_000, 100_000_000)
-
-_LENGTH_BYTES = 8
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a stage took at one size.
-
-    Attributes:
-      name: of the stage.
-      seconds: of CPU.
-      bytes: the most that the process held, less what it held before the first stage.
-    """
-
-    name: str
-    seconds: float
-    bytes: int
-
-
-@dataclass
-class Meter:
-    """Measures stages of this process. Linux only: it resets the kernel's high-water mark."""
-
-    stages: list[Stage] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._before = memory("VmRSS")
-
-    def run(self, name: str, work: Callable[[], Any]) -> Any:
-        """Returns what `work` returns, and notes what it took."""
-        # Source: proc(5), "5" resets the peak of the resident set.
-        Path("/proc/self/clear_refs").write_text("5")
-        began = time.process_time()
-        result = work()
-        seconds = time.process_time() - began
-        self.stages.append(Stage(name, seconds, max(0, memory("VmHWM") - self._before)))
-        return result
-
-
-def memory(field_name: str) -> int:
-    """Returns a field of this process's memory, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field_name + ":"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"this kernel's /proc/self/status has no {field_name}")
-
-
-def measure(pictures: int) -> list[Stage]:
-    """Plans `pictures` made-up pictures in this process."""
-    from beam_pipelines.memory import release_early
-
-    release_early()
-    from beam_pipelines import tables, tasks
-    from beam_pipelines.config import PrepareConfig
-    from beam_pipelines.plan import make_plan
-    from benchmarks import synthetic_facts
-
-    config = PrepareConfig("in", "out", min_per_class=400, max_per_class=400)
-    shape = synthetic_facts.Shape(pictures)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "blocks"
-        _write(path, synthetic_facts.blocks(shape))
-        layout = dataclasses.replace(tasks.Layout.of(config), output_dir=folder)
-        meter = Meter()
-        facts = meter.run("gather", lambda: tables.facts_table(_read(path)))
-        plan = meter.run("plan", lambda: make_plan(facts, config))
-        meter.run("ledger", lambda: _write_ledger(Path(folder) / "ledger", plan))
-        meter.run("digest", plan.sources_digest)
-        order = meter.run("copy order", lambda: tasks.CopyOrder.of(plan, shape.bundles))
-        packs = meter.run(
-            "copies", lambda: [task.pack for task in tasks.copy_tasks(plan, order, layout)]
-        )
-        meter.run("shards", lambda: _count(tasks.shard_tasks(plan, order, packs, layout)))
-    return meter.stages
-
-
-def _write(path: Path, blocks: Iterator[bytes]) -> None:
-    """Blocks wait on disk, as in an engine's shuffle, so that only what a stage holds counts."""
-    with path.open("wb") as file:
-        for block in blocks:
-            file.write(len(block).to_bytes(_LENGTH_BYTES, "little") + block)
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while length := file.read(_LENGTH_BYTES):
-            yield file.read(int.from_bytes(length, "little"))
-
-
-def _write_ledger(path: Path, plan: Plan) -> None:
-    from beam_pipelines import tables
-
-    with path.open("wb") as file:
-        tables.write_ledger(file, plan.ledger(tables.LEDGER_ROWS))
-
-
-def _count(tasks: Iterator[Any]) -> int:
-    """Returns how many there are; each is gone before the next is made."""
-    return sum(1 for _ in tasks)
 
 
 @dataclass(frozen=True)
@@ -139,11 +38,13 @@ class Line:
 
     Attributes:
       name: of the stage.
+      workers: whether it is done in parts by all workers.
       sizes: facts.
       seconds, bytes: at each size.
     """
 
     name: str
+    workers: bool
     sizes: tuple[int, ...]
     seconds: tuple[float, ...]
     bytes: tuple[int, ...]
@@ -181,6 +82,7 @@ def lines(runs: dict[int, list[Stage]]) -> list[Line]:
     return [
         Line(
             stages[0].name,
+            stages[0].workers,
             sizes,
             tuple(stage.seconds for stage in stages),
             tuple(stage.bytes for stage in stages),
@@ -192,24 +94,51 @@ def lines(runs: dict[int, list[Stage]]) -> list[Line]:
 def show(found: list[Line]) -> Iterator[str]:
     """Yields the lines of the tables."""
     sizes = found[0].sizes
-    yield "measured" + " " * 6 + "".join(f"{size:>26,}" for size in sizes) + f"{'slope':>24}"
-    yield f"{'stage':<14}" + "     CPU s  µs/fact  B/fact" * len(sizes) + "      µs/fact  B/fact"
-    for line in found:
-        cells = "".join(
-            f"{seconds:10.1f} {1e6 * seconds / size:8.2f} {held / size:7.0f}"
-            for size, seconds, held in zip(sizes, line.seconds, line.bytes, strict=True)
-        )
-        yield f"{line.name:<14}{cells} {line.microseconds():12.2f} {line.bytes_a_fact():7.0f}"
+    yield f"{'':<22}" + "".join(f"{size:>18,} facts" for size in sizes) + f"{'a further fact':>24}"
+    for workers, title, held in (
+        (True, "by workers", "MB of a part"),
+        (False, "in one place", "MB"),
+    ):
+        yield f"{title:<22}" + f"{'µs/fact':>9} {held:>14}" * len(sizes) + f"{'µs':>14}{'B':>10}"
+        for line in found:
+            if line.workers == workers:
+                yield _row(line)
     yield ""
-    yield f"{'facts':>12}  {'CPU s':>9}  {'peak GB':>8}"
+    yield from _outlook(found)
+
+
+def _row(line: Line) -> str:
+    cells = "".join(
+        f"{1e6 * seconds / size:9.2f} {held / 1e6:14,.0f}"
+        for size, seconds, held in zip(line.sizes, line.seconds, line.bytes, strict=True)
+    )
+    grown = "" if line.workers else f"{line.bytes_a_fact():10.0f}"
+    return f"  {line.name:<20}{cells}{line.microseconds():14.2f}{grown}"
+
+
+def _outlook(found: list[Line]) -> Iterator[str]:
+    """Yields what the sizes that were asked for take."""
+    yield f"{'':>12}  {'by workers':>24}  {'in the command':>20}  {'by the planner':>20}"
+    yield f"{'facts':>12}  {'CPU s':>9} {'GB of a part':>14}" + f"  {'CPU s':>9} {'GB':>10}" * 2
     for size in ASKED:
-        seconds = sum(line.at(size)[0] for line in found)
-        held = max(line.at(size)[1] for line in found)
-        mark = "" if size in sizes else "  extrapolated"
-        yield f"{size:>12,}  {seconds:9,.0f}  {held / 1e9:8.2f}{mark}"
+        by_workers = [line.at(size) for line in found if line.workers]
+        command, planner = (
+            [line.at(size) for line in found if not line.workers and _is_command(line) == wanted]
+            for wanted in (True, False)
+        )
+        cells = "".join(
+            f"  {sum(seconds for seconds, _ in of):9,.0f}"
+            f" {max((held for _, held in of), default=0) / 1e9:{width}.2f}"
+            for of, width in ((by_workers, 14), (command, 10), (planner, 10))
+        )
+        yield f"{size:>12,}{cells}" + ("" if size in found[0].sizes else "  extrapolated")
 
 
-def run(sizes: list[int], memory_gb: float) -> dict[int, list[Stage]]:
+def _is_command(line: Line) -> bool:
+    return line.name.startswith("list")
+
+
+def run(sizes: list[int], memory_gb: float, masks: int) -> dict[int, list[Stage]]:
     """Measures each size that fits, ascending, in processes of their own."""
     runs: dict[int, list[Stage]] = {}
     for size in sorted(sizes):
@@ -219,13 +148,13 @@ def run(sizes: list[int], memory_gb: float) -> dict[int, list[Stage]]:
                 print(f"{size:,} facts would take {expected:.1f} GB: not run", file=sys.stderr)
                 continue
         print(f"{size:,} facts", file=sys.stderr, flush=True)
-        runs[size] = _child(size)
+        runs[size] = _child(size, masks)
     return runs
 
 
-def _child(size: int) -> list[Stage]:
+def _child(size: int, masks: int) -> list[Stage]:
     done = subprocess.run(
-        harness.python("benchmarks.scale", f"--measure={size}"),
+        harness.python("benchmarks.scale", f"--measure={size}", f"--masks={masks}"),
         cwd=harness.ROOT,
         env={**os.environ, "PYTHONPATH": str(harness.ROOT)},
         stdout=subprocess.PIPE,
@@ -239,21 +168,33 @@ def _child(size: int) -> list[Stage]:
     return [Stage(**stage) for stage in stages]
 
 
+def _report(size: int, masks: int) -> None:
+    from beam_pipelines.memory import release_early
+
+    # As in a bake: before anything imports Arrow.
+    release_early()
+    from benchmarks import scale_stages
+
+    stages = scale_stages.measure(size, masks)
+    harness.report(stages=[dataclasses.asdict(stage) for stage in stages])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--sizes", type=_sizes, default=[250_000, 500_000, 1_000_000])
+    parser.add_argument("--sizes", type=_sizes, default=[1_000_000, 2_000_000, 4_000_000])
     parser.add_argument("--memory_gb", type=float, default=8, help="that a size may take")
+    parser.add_argument("--masks", type=int, default=6, help="to look under; 0 for all")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.measure:
-        harness.report(stages=[dataclasses.asdict(stage) for stage in measure(flags.measure)])
+        _report(flags.measure, flags.masks)
         return
     harness.warn_if_busy()
-    runs = run(flags.sizes, flags.memory_gb)
+    runs = run(flags.sizes, flags.memory_gb, flags.masks)
     print(json.dumps(describe_machine()))
     print("\n".join(show(lines(runs))))
 

@@ -57,6 +57,22 @@ def blocks(shape: Shape) -> Iterator[bytes]:
             bundle += 1
 
 
+def keys(shape: Shape) -> Iterator[str]:
+    """Yields the keys of the pictures, in no order."""
+    for start in range(0, shape.pictures, _CHUNK):
+        count = min(_CHUNK, shape.pictures - start)
+        label = _labels(_generator(shape, start), shape.classes, count)
+        yield from _keys(_names(shape), label, np.arange(start, start + count)).to_pylist()
+
+
+def _generator(shape: Shape, start: int) -> np.random.Generator:
+    return np.random.default_rng((shape.seed, shape.pictures, start))
+
+
+def _names(shape: Shape) -> list[str]:
+    return [f"class_{number:06d}" for number in range(shape.classes)]
+
+
 def _packed(rows: pa.Table, bundle: int, bundles: int) -> pa.RecordBatch:
     """Gives rows their places in the pack of one bundle."""
     is_picture = rows["reason"].is_null().to_numpy()
@@ -74,7 +90,7 @@ def _packed(rows: pa.Table, bundle: int, bundles: int) -> pa.RecordBatch:
 
 
 def _facts(shape: Shape, start: int, count: int) -> pa.Table:
-    rng = np.random.default_rng((shape.seed, shape.pictures, start))
+    rng = _generator(shape, start)
     label = _labels(rng, shape.classes, count)
     serial = np.arange(start, start + count)
     content, words = _contents(rng, shape, label, serial)
@@ -87,7 +103,7 @@ def _facts(shape: Shape, start: int, count: int) -> pa.Table:
         "format": _name_or_null("JPEG", is_picture),
         "mode": _name_or_null("RGB", is_picture),
     }
-    names = [f"class_{number:06d}" for number in range(shape.classes)]
+    names = _names(shape)
     return pa.table(
         {
             "key": _keys(names, label, serial),

@@ -7,7 +7,7 @@ pytest.importorskip("apache_beam")
 
 from beam_pipelines import tables  # noqa: E402 - after the skip
 from benchmarks import scale, synthetic_facts  # noqa: E402 - after the skip
-from benchmarks.scale import Stage  # noqa: E402 - after the skip
+from benchmarks.stages import Stage  # noqa: E402 - after the skip
 
 TOY = synthetic_facts.Shape(3_000)
 
@@ -16,6 +16,7 @@ def test_facts_that_do_not_exist_look_like_facts_of_a_bake() -> None:
     blocks = list(synthetic_facts.blocks(TOY))
     assert len(blocks) == TOY.bundles
     facts = tables.facts_table(blocks)
+    assert sorted(synthetic_facts.keys(TOY)) == facts["key"].to_pylist()
     rows = facts.to_pylist()
     assert len(rows) == len({row["key"] for row in rows}) == TOY.pictures
     assert all(row["key"].startswith(row["class_name"] + "/") for row in rows)
@@ -37,20 +38,23 @@ def test_they_are_the_same_every_time_and_others_for_another_seed() -> None:
 
 
 def test_every_stage_is_measured_at_toy_size() -> None:
-    runs = scale.run([2_000, 4_000], memory_gb=4)
+    runs = scale.run([2_000, 4_000], memory_gb=4, masks=3)
     assert sorted(runs) == [2_000, 4_000]
-    found = scale.lines(runs)
-    assert [line.name for line in found][:2] == ["gather", "plan"]
-    assert all(seconds > 0 for line in found[:2] for seconds in line.seconds)
-    text = "\n".join(scale.show(found))
+    found = {line.name: line for line in scale.lines(runs)}
+    assert all(max(line.seconds) > 0 for line in found.values())
+    assert found["find pairs"].workers
+    assert not found["plan"].workers
+    text = "\n".join(scale.show(list(found.values())))
     assert text.count("extrapolated") == len(scale.ASKED)
 
 
 def test_what_does_not_fit_is_told_and_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scale, "_child", lambda size: [Stage("plan", 1e-6 * size, 1_000 * size)])
-    runs = scale.run([1_000_000, 2_000_000, 50_000_000], memory_gb=8)
+    monkeypatch.setattr(
+        scale, "_child", lambda size, masks: [Stage("plan", False, 1e-6 * size, 1_000 * size)]
+    )
+    runs = scale.run([1_000_000, 2_000_000, 50_000_000], memory_gb=8, masks=3)
     assert sorted(runs) == [1_000_000, 2_000_000]
     assert "50,000,000 facts would take 50.0 GB: not run" in capsys.readouterr().err
     (line,) = scale.lines(runs)
