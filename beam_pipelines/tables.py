@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -44,7 +45,10 @@ def facts_block(rows: Iterable[ImageFacts]) -> bytes:
     digest and the fingerprint, which no compression shrinks.
     """
     columns = zip(*map(_values, rows), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, FACTS, strict=True)]
+    arrays = [
+        pa.array(map(_bytes, column) if field.name in _HEX else column, field.type)
+        for column, field in zip(columns, FACTS, strict=True)
+    ]
     return encoded(pa.RecordBatch.from_arrays(arrays, schema=FACTS))
 
 
@@ -99,6 +103,8 @@ def write_ledger(file: BinaryIO, pieces: Iterable[pa.Table]) -> None:
     ) as writer:
         for piece in pieces:
             writer.write_table(piece, LEDGER_ROWS)
+            # Or it would be held while the next one is made.
+            del piece
 
 
 # Rows of a block are few: overheads of a small batch, 40 bytes a row, go by joining them early.
@@ -129,14 +135,12 @@ def _joined(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
-def _values(row: ImageFacts) -> tuple[object, ...]:
-    return tuple(_value(row, name) for name in FACTS.names)
+def _bytes(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
 
 
-def _value(row: ImageFacts, name: str) -> object:
-    value = getattr(row, name)
-    return bytes.fromhex(value) if name in _HEX and value is not None else value
-
+# A row's values in the order of `FACTS`.
+_values = operator.attrgetter(*FACTS.names)
 
 _DISTINCT = ("key", "sha256", "phash")
 _HEX = ("sha256", "fingerprint")

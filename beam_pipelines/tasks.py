@@ -21,7 +21,7 @@ from beam_pipelines.plan import Plan, Records
 from beam_pipelines.write import Assignment, ShardTask
 from tfrecords import manifest
 from tfrecords.schema import TRAIN, record_id
-from tfrecords.sharding import shard_name, stable_hash
+from tfrecords.sharding import shard_name, stable_hash, stable_hashes
 
 # The bytes of a source by its key.
 ReadSource = Callable[[str], bytes]
@@ -114,11 +114,12 @@ def bundle_tasks(
     """
     count = count_bundles(len(rows))
     bundles: dict[int, list[SourceFile]] = defaultdict(list)
-    for row in rows:
-        bundles[stable_hash("bundle", row.key) % count].append(row)
+    hashes = stable_hashes(("bundle",), (row.key for row in rows))
+    for row, hashed in zip(rows, hashes, strict=True):
+        bundles[hashed % count].append(row)
     known = _packs(layout.canonical_dir, canonical.FACTS)
     for index in sorted(bundles):
-        lines = to_lines(bundles[index])
+        lines = to_lines(bundles.pop(index))
         digest = hashlib.sha256(lines).hexdigest()[:12]
         listing = _listing_path(layout, index)
         storage.write_bytes(listing, lines)

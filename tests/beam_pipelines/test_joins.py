@@ -119,6 +119,7 @@ def test_no_part_gets_much_more_than_its_share() -> None:
     rows=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=1, max_size=40),
     count=st.integers(1, 4),
 )
+@settings(deadline=None)
 def test_files_under_two_classes_do_not_count(rows: list[tuple[int, int]], count: int) -> None:
     content, labels = (np.array(column) for column in zip(*rows, strict=True))
     looks = np.random.default_rng(1).integers(0, 2**64, (10, 4), np.uint64)
