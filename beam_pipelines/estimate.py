@@ -125,8 +125,8 @@ def planned_manifest(plan: Plan) -> Manifest:
         shards = tuple(
             ShardInfo(
                 shard_name(plan.config.name, name, index, records.num_shards),
-                int((records.shard == index).sum()),
-                int(sizes[records.shard == index].sum()),
+                len(sizes[records.of_shard(index)]),
+                int(sizes[records.of_shard(index)].sum()),
                 "0" * 64,
             )
             for index in range(records.num_shards)
