@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_pipelines import banding, duplicates
+from beam_pipelines import banding, duplicates, tables
 from tfrecords import fingerprints
 from tfrecords.sharding import stable_hash
 
@@ -83,20 +83,14 @@ def marks(facts: pa.RecordBatch, *, labelled: bool) -> np.ndarray:
     result = np.empty(len(pictures), LABELLED_MARK if labelled else MARK)
     if not len(pictures):
         return result
-    result["words"] = fingerprints.columns(binary(pictures["fingerprint"]))
+    result["words"] = fingerprints.columns(tables.binary(pictures["fingerprint"]))
     result["id"] = picture_ids(pictures["pack"], pictures["index"].to_numpy())
     if labelled:
-        result["sha256"] = binary(pictures["sha256"])
+        result["sha256"] = tables.binary(pictures["sha256"])
         names = pictures["class_name"].dictionary.to_pylist()
         labels = np.array([stable_hash("class", name) for name in names], np.uint64)
         result["label"] = labels[pictures["class_name"].indices.to_numpy()]
     return result
-
-
-def binary(values: pa.FixedSizeBinaryArray) -> np.ndarray:
-    """Returns 'S'[n], a view of an array without nulls."""
-    kind = f"S{values.type.byte_width}"
-    return np.frombuffer(values.buffers()[1], kind)[values.offset : values.offset + len(values)]
 
 
 def parts(keys: np.ndarray, count: int) -> Iterator[tuple[int, np.ndarray]]:

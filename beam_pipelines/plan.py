@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines import appearance, balance, duplicates, joins, shards, split
+from beam_pipelines import appearance, balance, duplicates, joins, shards, split, tables
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.copies import CopyJob
 from beam_pipelines.joins import Joined
@@ -49,7 +49,9 @@ class Records:
 
     def of_shard(self, shard: int) -> slice:
         """Returns where the records of a shard are."""
-        return slice(*np.searchsorted(self.shard, [shard, shard + 1]).tolist())
+        # Of the column's own type, or each search would first convert the whole column.
+        ends = np.array([shard, shard + 1], self.shard.dtype)
+        return slice(*np.searchsorted(self.shard, ends).tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,7 +272,7 @@ def _hashes_of_ids(
 
 def _without_exact_duplicates(pictures: _Pictures, desk: _Desk) -> _Pictures:
     policy = duplicates.ConflictPolicy(desk.config.label_conflicts)
-    digests = _bytes_of(desk.column("sha256"), pictures.row)
+    digests = tables.binary(desk.column("sha256"))[pictures.row]
     found = duplicates.exact(digests, pictures.label, policy)
     is_kept = found.keeper == np.arange(len(pictures.row))
     refused = np.flatnonzero(found.keeper < 0)
@@ -288,14 +290,6 @@ def _without_exact_duplicates(pictures: _Pictures, desk: _Desk) -> _Pictures:
             f"(label_conflicts={policy.value}); see detail in {manifest.SOURCES}"
         )
     return pictures.take(np.flatnonzero(is_kept))
-
-
-def _bytes_of(values: pa.FixedSizeBinaryArray, row: np.ndarray) -> np.ndarray:
-    """Returns 'S32'[n], 32 bytes of each row; none of them may be null."""
-    width = values.type.byte_width
-    if not len(row):
-        return np.zeros(0, f"S{width}")
-    return np.frombuffer(values.buffers()[1], f"S{width}")[values.offset + row]
 
 
 def _grouped(
@@ -322,7 +316,7 @@ def _grouped(
 def _near_groups(pictures: _Pictures, desk: _Desk, joined: Joined | None) -> duplicates.NearGroups:
     max_distance = near_distance(desk.config)
     if joined is None:
-        words = fingerprints.columns(_bytes_of(desk.column("fingerprint"), pictures.row))
+        words = fingerprints.columns(tables.binary(desk.column("fingerprint"))[pictures.row])
         return duplicates.near_groups(words, pictures.label, max_distance)
     rows = pa.array(pictures.row)
     ids = joins.picture_ids(

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -87,6 +88,12 @@ def facts_table(blocks: Iterable[bytes], without: Sequence[str] = ()) -> pa.Tabl
         del column
         columns[name] = _joined(wide).take(order)
     return pa.table(columns)
+
+
+def binary(values: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """Returns 'S'[n], a view; what it has where a value is null says nothing."""
+    kind = f"S{values.type.byte_width}"
+    return np.frombuffer(values.buffers()[1], kind)[values.offset : values.offset + len(values)]
 
 
 def write_ledger(file: BinaryIO, pieces: Iterable[pa.Table]) -> None:

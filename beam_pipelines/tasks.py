@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +118,7 @@ def bundle_tasks(
     hashes = stable_hashes(("bundle",), (row.key for row in rows))
     for row, hashed in zip(rows, hashes, strict=True):
         bundles[hashed % count].append(row)
-    known = _packs(layout.canonical_dir, canonical.FACTS)
+    relatives = _Relatives(_packs(layout.canonical_dir, canonical.FACTS), count)
     for index in sorted(bundles):
         lines = to_lines(bundles.pop(index))
         digest = hashlib.sha256(lines).hexdigest()[:12]
@@ -127,7 +128,7 @@ def bundle_tasks(
             pack=f"{index:05d}-of-{count:05d}-{digest}",
             listing=listing,
             cache_dir=layout.canonical_dir,
-            earlier=_relatives(known, index, count),
+            earlier=relatives.of(index),
             spec=config.image,
             limits=config.limits,
         )
@@ -187,7 +188,7 @@ def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTas
     One at a time, for the copies of millions are never all objects.
     """
     config = plan.config
-    known = _packs(layout.copies_dir, copies.CONTENTS)
+    relatives = _Relatives(_packs(layout.copies_dir, copies.CONTENTS), order.bundles)
     train = plan.records[TRAIN]
     for index, records in order.of_bundles():
         jobs = tuple(plan.jobs_of(train.row[records], train.copy[records]))
@@ -196,7 +197,7 @@ def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTas
             jobs=jobs,
             listing=_listing_path(layout, index),
             cache_dir=layout.copies_dir,
-            earlier=_relatives(known, index, order.bundles),
+            earlier=relatives.of(index),
             seed=config.seed,
             spec=config.image,
             limits=config.limits,
@@ -212,15 +213,13 @@ def shard_tasks(
     Args:
       packs: of the copies, in the order of `copy_tasks`.
     """
-    places = order.places(len(plan.records[TRAIN].row))
-    images = _Images(
-        # One string for all records of a pack: a pickled task then holds it once.
-        originals=functools.cache(functools.partial(storage.join, layout.canonical_dir)),
-        copies=[storage.join(layout.copies_dir, pack) for pack in packs],
-        pack=places[0],
-        index=places[1],
-    )
+    # One string for all records of a pack: a pickled task then holds it once.
+    originals = functools.cache(functools.partial(storage.join, layout.canonical_dir))
+    paths = [storage.join(layout.copies_dir, pack) for pack in packs]
     for name, records in plan.records.items():
+        count = len(records.row)
+        pack, index = order.places(count) if name == TRAIN else np.zeros((2, count), np.int32)
+        images = _Images(originals, paths, pack, index)
         for shard in range(records.num_shards):
             yield ShardTask(
                 split=name,
@@ -237,7 +236,8 @@ class _Images:
     Attributes:
       originals: name of a canonical file → its path.
       copies: paths of packs of copies.
-      pack, index: int32[m], place in `copies` of each train record, and its index there.
+      pack, index: int32[m], of each record of a split: if it is a copy, the place of its pack in
+        `copies`, and its index there.
     """
 
     originals: Callable[[str], str]
@@ -252,13 +252,12 @@ def _assignments(
     rows = records.row[chosen]
     columns = ("key", "pack", "index", "encoded_bytes")
     facts = plan.facts.select(columns).take(pa.array(rows))
-    # Copies are in train alone, and the splits beside it have none.
-    of_copies = (images.pack[chosen], images.index[chosen]) if records.copy.any() else (rows, rows)
     values = (
         plan.labels[rows],
         records.rank[chosen],
         records.copy[chosen],
-        *of_copies,
+        images.pack[chosen],
+        images.index[chosen],
     )
     for key, name, place, size, label, rank, copy, pack, index in zip(
         *(facts[column].to_pylist() for column in columns),
@@ -304,10 +303,22 @@ def _packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _relatives(known: dict[str, tuple[int, int]], index: int, count: int) -> tuple[str, ...]:
-    """Returns the packs that may hold files of a bundle: counts are powers of two."""
-    return tuple(
-        name
-        for name, (other, others) in sorted(known.items())
-        if other % min(count, others) == index % min(count, others)
-    )
+class _Relatives:
+    """Which packs may hold files of a bundle: counts are powers of two.
+
+    Args:
+      known: name of a pack → its bundle and the number of bundles there were.
+      count: bundles that there are now.
+    """
+
+    def __init__(self, known: dict[str, tuple[int, int]], count: int) -> None:
+        self._names: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for name, (other, others) in known.items():
+            shared = min(count, others)
+            self._names[shared, other % shared].append(name)
+        self._shared = sorted({shared for shared, _ in self._names})
+
+    def of(self, index: int) -> tuple[str, ...]:
+        """Returns the packs for a bundle, sorted."""
+        found = (self._names.get((shared, index % shared), []) for shared in self._shared)
+        return tuple(sorted(itertools.chain.from_iterable(found)))

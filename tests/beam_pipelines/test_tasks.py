@@ -64,7 +64,7 @@ def test_a_new_file_changes_its_own_bundle_only(tmp_path: Path) -> None:
 )
 def test_relatives_share_files(index: int, count: int, expected: set[str] | None) -> None:
     known = {f"{i}of{n}": (i, n) for n in (2, 4, 8) for i in range(n)}
-    found = set(tasks._relatives(known, index, count))
+    found = set(tasks._Relatives(known, count).of(index))
     assert found == (expected if expected is not None else set(known))
 
 
