@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests import fakes
+from tfrecords import manifest as manifests
 from trainer import leaderboard, slots, standing, sweep, sweep_loop, trials
 from trainer.errors import TrainerError, UsageError
 from trainer.sweep_flags import SweepConfig
@@ -309,7 +310,7 @@ def test_a_held_run_directory_is_waited_for(data_dir: Path, tmp_path: Path) -> N
         assert standing.busy(folder)
         entries = sweep_loop.prepare(
             config(data_dir, tmp_path, "trials: {a: {epochs: 1}, b: {epochs: 1}}"),
-            sweep_loop.manifests.load(data_dir),
+            manifests.load(data_dir),
         )
 
         class Listener:
