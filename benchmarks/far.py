@@ -107,11 +107,14 @@ def _row(where: str, parallel: int, runs: list[dict[str, float]]) -> str:
     )
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    numbers = lambda text: [int(part) for part in text.split(",")]  # noqa: E731 - a type.
-    parser.add_argument("--latency_ms", type=numbers, default=[0, 50, 200])
-    parser.add_argument("--read_parallelism", type=numbers, default=[1, 8, 32])
+    parser.add_argument("--latency_ms", type=_numbers, default=[0, 50, 200])
+    parser.add_argument("--read_parallelism", type=_numbers, default=[1, 8, 32])
     parser.add_argument("--stream_mb_per_s", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--read", help=argparse.SUPPRESS)

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
+
+from tests.integration import commands
+from tfrecords import ledger, manifest
 
 beam = pytest.importorskip("apache_beam")
-from PIL import Image, ImageDraw  # noqa: E402 - after the skip
-
-from beam_pipelines import bake, joins, options  # noqa: E402 - after the skip
-from tests.integration import commands  # noqa: E402 - after the skip
-from tfrecords import ledger, manifest  # noqa: E402 - after the skip
+from beam_pipelines import bake, joins, options  # noqa: E402 - needs Beam, so after the skip
 
 
 def draw(path: Path, seed: int, near: int = 0) -> None:

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow.compute as pc
 import pytest
 import tensorflow as tf
 
 from tests import fakes
 from tests.trainer import tiny_run
+from tests.trainer.test_loop import final_state
 from tfrecords import framing, ledger
 from tfrecords import manifest as manifests
 from tfrecords.manifest import ManifestError
@@ -29,7 +29,6 @@ from trainer import (
     train,
 )
 from trainer import selection as selections
-from trainer.checkpoints import Store
 from trainer.errors import TrainerError, UsageError
 from trainer.evaluate import EvaluateConfig
 from trainer.far import FarPath
@@ -94,14 +93,8 @@ def ids_of(data_dir: str, parallel: int) -> list[bytes]:
     return [id_ for _, _, ids in stream for id_ in ids.numpy()]
 
 
-def weights(run_dir: Path) -> dict[str, np.ndarray]:
-    checkpoint = Store(run_dir / "checkpoints").latest()
-    assert checkpoint is not None
-    return dict(checkpoint.arrays)
-
-
 def assert_same_weights(run_dir: Path, other: Path) -> None:
-    first, second = weights(run_dir), weights(other)
+    first, second = final_state(run_dir), final_state(other)
     assert first.keys() == second.keys()
     for name, values in first.items():
         assert values.tobytes() == second[name].tobytes(), name
