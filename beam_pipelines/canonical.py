@@ -7,6 +7,7 @@ again, and of a changed one only the new or changed files are decoded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import packs, sources, storage, thumbnails
+from beam_pipelines import packs, reading, storage, thumbnails
 from beam_pipelines.facts import ImageFacts, SourceFile, to_lines
 from beam_pipelines.isolation import DECODE_SECONDS, Watch
+from beam_pipelines.reading import Content
 from tfrecords import pixels
 from tfrecords.pixels import ImageError, ImageHeader, PixelLimits, RejectReason
 from tfrecords.schema import ImageSpec
@@ -84,20 +86,28 @@ def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
     if storage.exists(path + FACTS):
         return BundleResult(tuple(_read_facts(path)), decoded=0)
     listed = [SourceFile.from_json(line) for line in storage.read_bytes(task.listing).splitlines()]
+    # Shards are cut from the order of this hash, so each reads one run of the pack.
+    listed.sort(key=lambda source: stable_hash("position", source.key))
     earlier = _Earlier.load(task)
-    rows, decoded = [], 0
-    with packs.write(path) as pack:
+    fresh = [source for source in listed if not earlier.has(source)]
+    wanted = [source for source in fresh if _refused(source, watch) is None]
+    rows = []
+    with (
+        packs.write(path) as pack,
+        contextlib.closing(reading.in_order(wanted)) as contents,
+    ):
         bundle = _Bundle(task, pack)
-        # Shards are cut from the order of this hash, so each reads one run of the pack.
-        for source in sorted(listed, key=lambda source: stable_hash("position", source.key)):
-            row = earlier.reuse(source, bundle)
-            if row is None:
-                row = _canonicalise(source, bundle, watch)
-                decoded += 1
+        for source in listed:
+            if earlier.has(source):
+                row = earlier.reuse(source, bundle)
+            elif (reason := _refused(source, watch)) is not None:
+                row = ImageFacts(**_listed(source), reason=reason.value, detail=_DETAIL[reason])
+            else:
+                row = _canonicalise(source, next(contents), bundle, watch)
             rows.append(row)
     thumbnails.write(path, bundle.thumbnails)
     storage.write_bytes(path + FACTS, to_lines(rows))
-    return BundleResult(tuple(rows), decoded)
+    return BundleResult(tuple(rows), decoded=len(fresh))
 
 
 @dataclass(slots=True)
@@ -114,39 +124,36 @@ class _Bundle:
         return self.pack.append(image)
 
 
-def _canonicalise(source: SourceFile, bundle: _Bundle, watch: Watch) -> ImageFacts:
-    """Reads, hashes and decodes one source, and appends its image to the bundle."""
-    task = bundle.task
-    base = (source.key, source.class_name, source.bytes, source.version, source.split)
-    if source.problem is not None:
-        return ImageFacts(*base, reason=source.problem.value, detail=_DETAIL[source.problem])
-    blamed = watch.blamed(source.key)
-    if blamed is not None:
-        return ImageFacts(*base, reason=blamed.value, detail=_DETAIL[blamed])
-    try:
-        data = sources.read(source)
-    except OSError as error:
+def _refused(source: SourceFile, watch: Watch) -> RejectReason | None:
+    """Returns why a source is rejected without being read, or None."""
+    return source.problem or watch.blamed(source.key)
+
+
+def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Watch) -> ImageFacts:
+    """Hashes and decodes one source, and appends its image to the bundle."""
+    task, base = bundle.task, _listed(source)
+    if isinstance(data, OSError):
         return ImageFacts(
-            *base, reason=RejectReason.UNREADABLE.value, detail=error.strerror or str(error)
+            **base, reason=RejectReason.UNREADABLE.value, detail=data.strerror or str(data)
         )
     sha256 = hashlib.sha256(data).hexdigest()
     if len(data) != source.bytes:
         return ImageFacts(
-            *base, reason=CHANGED, detail=f"listed with {source.bytes} bytes, read {len(data)}"
+            **base, reason=CHANGED, detail=f"listed with {source.bytes} bytes, read {len(data)}"
         )
     try:
         with watch.decoding(source.key):
             image = pixels.canonicalise(data, task.spec, task.limits)
     except ImageError as error:
         return ImageFacts(
-            *base,
+            **base,
             reason=error.reason.value,
             detail=error.detail,
             sha256=sha256,
             **_header_fields(error.header),
         )
     return ImageFacts(
-        *base,
+        **base,
         sha256=sha256,
         phash=image.phash,
         fingerprint=image.fingerprint.hex(),
@@ -155,6 +162,17 @@ def _canonicalise(source: SourceFile, bundle: _Bundle, watch: Watch) -> ImageFac
         pack=task.pack,
         index=bundle.append(image.data, image.thumbnail),
     )
+
+
+def _listed(source: SourceFile) -> dict[str, Any]:
+    """Returns the fields that the listing knows."""
+    return {
+        "key": source.key,
+        "class_name": source.class_name,
+        "bytes": source.bytes,
+        "version": source.version,
+        "split": source.split,
+    }
 
 
 def _header_fields(header: ImageHeader | None) -> dict[str, Any]:
@@ -187,13 +205,16 @@ class _Earlier:
             small[name] = thumbnails.read(path)
         return cls(rows, small, task.cache_dir)
 
-    def reuse(self, source: SourceFile, bundle: _Bundle) -> ImageFacts | None:
-        """Copies the image of an unchanged file; None if it must be decoded."""
+    def has(self, source: SourceFile) -> bool:
+        """Returns whether a source is known already and has not changed since."""
         row = self.rows.get(source.key)
         if row is None or source.problem is not None or row.reason in _NOT_REUSED:
-            return None
-        if (row.bytes, row.version) != (source.bytes, source.version):
-            return None
+            return False
+        return (row.bytes, row.version) == (source.bytes, source.version)
+
+    def reuse(self, source: SourceFile, bundle: _Bundle) -> ImageFacts:
+        """Copies the image of a source that `has` knows."""
+        row = self.rows[source.key]
         index = None
         if row.pack is not None and row.index is not None:
             image = next(packs.read(storage.join(self.cache_dir, row.pack), [row.index]))

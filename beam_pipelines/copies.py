@@ -6,17 +6,19 @@ many copies it has.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from beam_pipelines import packs, sources, storage
+from beam_pipelines import packs, reading, storage
 from beam_pipelines.augment import augmented_copy, copy_generator
 from beam_pipelines.config import Operation
 from beam_pipelines.errors import BakeError
 from beam_pipelines.facts import SourceFile
 from beam_pipelines.isolation import Watch
+from beam_pipelines.reading import Content
 from tfrecords import pixels
 from tfrecords.pixels import ImageError, PixelLimits
 from tfrecords.schema import ImageSpec
@@ -93,13 +95,22 @@ def make_copies(task: CopyTask, watch: Watch) -> CopyResult:
         return CopyResult(task.pack, made=0)
     files = _source_files(task)
     earlier = _earlier_copies(task)
+    found = [[earlier.get((job.sha256, job.key, n)) for n in job.copies] for job in task.jobs]
+    wanted = [
+        files[job.key] for job, places in zip(task.jobs, found, strict=True) if None in places
+    ]
     made = 0
-    with packs.write(path) as pack:
-        for job in task.jobs:
-            found = [earlier.get((job.sha256, job.key, copy)) for copy in job.copies]
-            missing = [c for c, place in zip(job.copies, found, strict=True) if place is None]
-            fresh = _fresh_copies(files[job.key], job, missing, task, watch)
-            for place in found:
+    with (
+        packs.write(path) as pack,
+        contextlib.closing(reading.in_order(wanted)) as contents,
+    ):
+        for job, places in zip(task.jobs, found, strict=True):
+            missing = [n for n, place in zip(job.copies, places, strict=True) if place is None]
+            fresh: Iterator[bytes] = iter(())
+            if missing:
+                data = _unchanged_bytes(files[job.key], next(contents), job)
+                fresh = _fresh_copies(files[job.key], data, job, missing, task, watch)
+            for place in places:
                 pack.append(next(fresh) if place is None else _read(task, place))
             made += len(missing)
     storage.write_bytes(path + CONTENTS, _contents(task.jobs))
@@ -107,12 +118,14 @@ def make_copies(task: CopyTask, watch: Watch) -> CopyResult:
 
 
 def _fresh_copies(
-    source: SourceFile, job: CopyJob, copies: list[int], task: CopyTask, watch: Watch
+    source: SourceFile,
+    data: bytes,
+    job: CopyJob,
+    copies: list[int],
+    task: CopyTask,
+    watch: Watch,
 ) -> Iterator[bytes]:
-    """Yields encoded copies in order; the source is decoded once, and not if none is asked."""
-    if not copies:
-        return
-    data = _unchanged_bytes(source, job)
+    """Yields encoded copies in order; the source is decoded once."""
     with watch.decoding(job.key):
         try:
             image, _ = pixels.decode(data, task.spec, task.limits)
@@ -123,14 +136,12 @@ def _fresh_copies(
         yield pixels.encode(augmented_copy(image, task.spec, task.operations, generator), task.spec)
 
 
-def _unchanged_bytes(source: SourceFile, job: CopyJob) -> bytes:
-    try:
-        data = sources.read(source)
-    except OSError as error:
+def _unchanged_bytes(source: SourceFile, data: Content, job: CopyJob) -> bytes:
+    if isinstance(data, OSError):
         raise BakeError(
             f"{source.path} was readable when the bake began and is not now "
-            f"({error.strerror or error}): run the same command again, it carries on"
-        ) from error
+            f"({data.strerror or data}): run the same command again, it carries on"
+        ) from data
     if hashlib.sha256(data).hexdigest() != job.sha256:
         raise BakeError(
             f"{source.path} changed while it was being baked: run the same command again, "

@@ -35,6 +35,7 @@ def commands(scale: int, folder: Path | None) -> dict[str, list[str]]:
     return {
         "codecs": ["benchmarks/codecs.py", *codecs, *([] if full else ["--count=10"])],
         "bake": ["-m", "benchmarks.bake", *pictures, *rounds],
+        "scaling": ["-m", "benchmarks.scaling", *pictures, *rounds],
         "memory": ["-m", "benchmarks.bake_memory", f"--counts={counts}"],
         "input": ["-m", "benchmarks.input", *pictures, *rounds, *forms],
         "step": ["-m", "benchmarks.step", *pictures, *rounds, *step],

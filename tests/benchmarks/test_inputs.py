@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import all as everything
-from benchmarks import harness, inputs
+from benchmarks import harness, inputs, scaling
 from benchmarks import input as input_benchmark
 from benchmarks.rivals import floor
 from tests import fakes
@@ -83,6 +84,29 @@ def test_the_floor_makes_the_bakes_images_and_skips_broken_ones(tmp_path: Path) 
     assert len(plain) == 3 and plain == hashed
     _, data = next(framing.read_frames(io.BytesIO(plain[0]), "floor"))
     assert np.asarray(Image.open(io.BytesIO(example.decode(data).image))).shape == (16, 16, 3)
+
+
+def test_slow_storage_waits_for_each_file_below_its_folder(tmp_path: Path) -> None:
+    slow, fast = tmp_path / "slow", tmp_path / "fast"
+    for folder in (slow, fast):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"abc")
+    code = (
+        "import pathlib, time\nwaits = []\ntime.sleep = waits.append\n"
+        f"for folder in map(pathlib.Path, {[str(fast), str(slow)]!r}):\n"
+        "    assert open(str(folder / 'file'), 'rb').read() == b'abc'\n"
+        "    assert (folder / 'file').read_bytes() == b'abc'\n"
+        "    print(folder.name, waits)\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(scaling.SLOW),
+        "EVENSHARD_SLOW_STORAGE": f"{slow}|8|1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["fast []", "slow [0.008, 0.008]"]
 
 
 def test_every_command_of_make_bench_knows_its_flags(tmp_path: Path) -> None:

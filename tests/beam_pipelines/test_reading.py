@@ -1,0 +1,98 @@
+"""Sources come in order, fetched ahead or not."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines import reading, sources
+from beam_pipelines.facts import SourceFile
+
+
+def files(folder: Path, sizes: list[int]) -> list[SourceFile]:
+    """Returns sources of the given sizes, each file of bytes of its own."""
+    made = []
+    for number, size in enumerate(sizes):
+        path = folder / f"{number:03d}"
+        path.write_bytes(bytes([number % 256]) * size)
+        made.append(SourceFile(path.name, str(path), "class", size, version=0))
+    return made
+
+
+@pytest.fixture(params=["as they come", "ahead"])
+def storage_speed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Storage that is fast or slow, in the eyes of the reader."""
+    slow_from = {"as they come": float("inf"), "ahead": -1.0}[request.param]
+    monkeypatch.setattr(reading, "SLOW_SECONDS", slow_from)
+    return request.param
+
+
+def test_contents_come_in_the_order_asked_for(tmp_path: Path, storage_speed: str) -> None:
+    wanted = files(tmp_path, [100 + number for number in range(50)])
+    wanted.reverse()
+    contents = list(reading.in_order(wanted))
+    assert contents == [Path(source.path).read_bytes() for source in wanted]
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(
+    tmp_path: Path, storage_speed: str
+) -> None:
+    wanted = files(tmp_path, [10] * 6)
+    Path(wanted[2].path).unlink()
+    contents = list(reading.in_order(wanted))
+    assert isinstance(contents[2], FileNotFoundError)
+    assert [len(c) for c in contents if isinstance(c, bytes)] == [10] * 5
+
+
+def test_nothing_wanted_gives_nothing(storage_speed: str) -> None:
+    assert list(reading.in_order([])) == []
+
+
+def test_several_files_are_under_way_where_storage_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SLOW_SECONDS", -1.0)
+    together = threading.Barrier(reading.READS, timeout=30)
+    read, main = sources.read, threading.current_thread()
+
+    def meet(source: SourceFile) -> bytes:
+        # Passes only when as many reads wait here at once; the first is read alone.
+        if threading.current_thread() is not main:
+            together.wait()
+        return read(source)
+
+    monkeypatch.setattr(sources, "read", meet)
+    wanted = files(tmp_path, [10] * (1 + 2 * reading.READS))
+    assert len(list(reading.in_order(wanted))) == len(wanted)
+
+
+def test_few_bytes_are_held_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "SLOW_SECONDS", -1.0)
+    monkeypatch.setattr(reading, "AHEAD_BYTES", 250)
+    begun, read = [], sources.read
+
+    def note(source: SourceFile) -> bytes:
+        begun.append(source.key)
+        return read(source)
+
+    monkeypatch.setattr(sources, "read", note)
+    wanted = files(tmp_path, [100, 100, 100, 1000, 100, 100])
+    contents = reading.in_order(wanted)
+    ahead = []
+    for taken in range(1, len(wanted) + 1):
+        next(contents)
+        ahead.append(len(begun) - taken)
+    # The one that is waited for and one more: 1,000 bytes go alone.
+    assert max(ahead) <= 1
+    assert sorted(begun) == [source.key for source in wanted]
+
+
+def test_leaving_early_ends_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "SLOW_SECONDS", -1.0)
+    with contextlib.closing(reading.in_order(files(tmp_path, [10] * 40))) as contents:
+        next(contents), next(contents)
+        assert any(thread.name.startswith("read") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("read") for thread in threading.enumerate())
