@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -96,11 +96,21 @@ class WorkerPool:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
+        self._begun: dict[tuple[Work, Task], Future[Result]] = {}
         self._lock = threading.Lock()
 
+    def begin(self, work: Work, tasks: Iterable[Task]) -> None:
+        """Begins tasks before their results are asked for: `start` of equal ones gives these."""
+        for task in tasks:
+            self._begun[work, task] = self.start(work, task)
+
     def start(self, work: Work, task: Task) -> Future[Result]:
-        """Begins a task as soon as a process is free."""
+        """Begins a task as soon as a process is free, unless it has begun already."""
         with self._lock:
+            # Most tasks never have, and hashing one takes time.
+            begun = self._begun.pop((work, task), None) if self._begun else None
+            if begun is not None:
+                return begun
             try:
                 return self._running().submit(_watched, work, task)
             except BrokenProcessPool:

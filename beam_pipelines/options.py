@@ -119,6 +119,12 @@ def beam_options(arguments: Sequence[str]) -> PipelineOptions:
         return PipelineOptions(list(arguments))
 
 
+def runs_here(arguments: Sequence[str]) -> bool:
+    """Returns whether Beam runs the steps in this process: its local runner, as it is by itself."""
+    elsewhere = any(argument.startswith("--direct_running_mode") for argument in arguments)
+    return f"--runner={LOCAL_RUNNER}" in arguments and not elsewhere
+
+
 @contextlib.contextmanager
 def _quiet_beam() -> Iterator[None]:
     """Silences what Beam 2.77 logs of optional packages and of flags that we check ourselves."""

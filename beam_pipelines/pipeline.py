@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -44,16 +44,18 @@ class BakeDataset(beam.PTransform):
     Args:
       config: of the bake.
       num_bundles: that the sources were dealt into.
+      pool: gives the worker processes; its own where the caller has none.
     """
 
     config: PrepareConfig
     num_bundles: int
+    pool: Shared = field(default_factory=Shared)
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, bundles: beam.PCollection[BundleTask]) -> beam.PCollection[Outcome]:
-        layout, pool = Layout.of(self.config), Shared()
+        layout, pool = Layout.of(self.config), self.pool
         facts = bundles | Canonicalise(self.config, pool)  # (None, Arrow stream)
         plan = facts | MakePlan(self.config, layout, self.num_bundles)
         copies = plan[COPIES] | MakeCopies(self.config, pool)  # pack name

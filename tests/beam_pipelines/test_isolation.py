@@ -41,6 +41,12 @@ def raise_error(keys: tuple[str, ...], watch: Watch) -> None:
     raise BakeError(f"cannot write {keys[0]}")
 
 
+def note_once(path: str, watch: Watch) -> str:
+    del watch
+    with open(path, "x", encoding="utf-8"):  # Fails where the task has run before.
+        return path
+
+
 def wait_for(path: str, watch: Watch) -> None:
     del watch
     while not os.path.exists(path):
@@ -73,6 +79,21 @@ def test_one_pool_serves_two_queues() -> None:
     assert not list(second.submit(decode_all, ("b",)))
     assert list(first.drain()) == [{"a": "ok"}]
     assert list(second.drain()) == [{"b": "ok"}]
+
+
+def test_tasks_that_begin_early_run_once(tmp_path: Path) -> None:
+    pool, tasks = WorkerPool(2), [str(tmp_path / f"{number}") for number in range(6)]
+    pool.begin(note_once, tasks[:4])
+    equal = ["".join(list(task)) for task in tasks]  # As Beam gives them: equal, not the same.
+    assert run_all(TaskQueue(pool), note_once, equal) == tasks
+
+
+def test_a_picture_that_kills_its_process_early_costs_itself_only() -> None:
+    pool, tasks = WorkerPool(2), [("a",), ("b", "crash", "c"), ("d",), ("e",)]
+    pool.begin(decode_all, tasks[:3])
+    results = run_all(TaskQueue(pool), decode_all, tasks)
+    found = {key: value for result in results for key, value in result.items()}
+    assert found == dict.fromkeys("abcde", "ok") | {"crash": RejectReason.DECODER_CRASHED.value}
 
 
 def test_the_alarm_ends_a_process_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,15 @@ def test_only_what_changes_bytes_is_in_the_manifest() -> None:
     assert one.pixels_digest() == dataclasses.replace(one, seed=1).pixels_digest()
     other_size = dataclasses.replace(one, image=ImageSpec(32, 32))
     assert one.pixels_digest() != other_size.pixels_digest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "here"),
+    [
+        (["--runner=FnApiRunner"], True),
+        (["--runner=FnApiRunner", "--direct_running_mode=multi_processing"], False),
+        (["--runner=PrismRunner"], False),
+    ],
+)
+def test_steps_run_here_on_the_plain_local_runner_only(arguments: list[str], here: bool) -> None:
+    assert options.runs_here(arguments) is here
