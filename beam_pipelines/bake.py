@@ -125,7 +125,7 @@ def _run_pipeline(
 def _head_start(
     bundles: Sequence[BundleTask], config: PrepareConfig, beam_arguments: Sequence[str]
 ) -> WorkerPool | None:
-    """Lets worker processes decode while this one imports Beam and builds the graph: a second.
+    """Lets worker processes decode while this one imports Beam and builds the graph.
 
     The pipeline finds the bundles begun. None where its steps do not run in this process.
     """

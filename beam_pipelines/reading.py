@@ -2,7 +2,7 @@
 
 A cached file is there in some 30 µs, and a thread that fetches it would cost as much. From a
 disk that seeks, a network file system or an object store it takes milliseconds in which a core
-would do nothing: from the first such file on, the next ones are fetched while this one is
+would do nothing: after two such files in a row the next ones are fetched while this one is
 decoded. What is read, and in which order it comes, is the same.
 """
 
@@ -19,6 +19,9 @@ from beam_pipelines.facts import SourceFile
 # A read that takes longer is slow: a local disk's flash needs a tenth of it.
 SLOW_SECONDS = 0.003
 
+# So many in a row tell slow storage; one alone is a process that had to wait for its core.
+SLOW_READS = 2
+
 # Files fetched at a time: at 30 ms each and 3 ms to decode one, a core is just kept busy.
 READS = 12
 
@@ -32,17 +35,19 @@ Content = bytes | OSError
 def in_order(wanted: Iterable[SourceFile]) -> Generator[Content]:
     """Yields the content of each source in turn. Close it when not taken to its end."""
     left = deque(wanted)
-    while left:
+    slow = 0
+    while left and slow < SLOW_READS:
         began = time.monotonic()
         content = _content(left.popleft())
-        waited = time.monotonic() - began
+        slow = slow + 1 if time.monotonic() - began > SLOW_SECONDS else 0
         yield content
-        if waited > SLOW_SECONDS:
-            yield from _ahead(left)
+    yield from _ahead(left)
 
 
 def _ahead(left: deque[SourceFile]) -> Generator[Content]:
     """Empties `left`, with several files under way."""
+    if not left:
+        return
     under_way: deque[tuple[Future[Content], int]] = deque()
     held = 0
     with ThreadPoolExecutor(READS, thread_name_prefix="read") as threads:

@@ -95,7 +95,7 @@ def ours_codec_only(side: int) -> Codec:
     def resized(data: bytes) -> Image.Image:
         # The steps inside `canonicalise`; `decode` would not pass the box on.
         source = pixels._decode(data, spec, limits)
-        return pixels.resize(source.image, spec, source.box)
+        return pixels.resize(source.image, spec, source.box).convert("RGB")
 
     return Codec(
         "evenshard, codec only",
@@ -157,7 +157,8 @@ def vips(side: int) -> Codec:
     pyvips.cache_set_max(0)
 
     def resized(data: bytes) -> Any:
-        return pyvips.Image.thumbnail_buffer(data, side, height=side, size="force")
+        image = pyvips.Image.thumbnail_buffer(data, side, height=side, size="force")
+        return image.colourspace("srgb")  # Grey ones have one channel.
 
     return Codec(
         "libvips thumbnail",

@@ -59,14 +59,21 @@ def test_several_files_are_under_way_where_storage_is_slow(
     read, main = sources.read, threading.current_thread()
 
     def meet(source: SourceFile) -> bytes:
-        # Passes only when as many reads wait here at once; the first is read alone.
+        # Passes only when as many reads wait here at once; the first ones are read alone.
         if threading.current_thread() is not main:
             together.wait()
         return read(source)
 
     monkeypatch.setattr(sources, "read", meet)
-    wanted = files(tmp_path, [10] * (1 + 2 * reading.READS))
+    wanted = files(tmp_path, [10] * (reading.SLOW_READS + 2 * reading.READS))
     assert len(list(reading.in_order(wanted))) == len(wanted)
+
+
+def test_one_slow_read_is_no_slow_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0, 1, 1, 1, 1, 2, 2, 2])  # Before and after each of four reads.
+    monkeypatch.setattr(reading.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", None)  # None may be made.
+    assert len(list(reading.in_order(files(tmp_path, [10] * 4)))) == 4
 
 
 def test_few_bytes_are_held_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +100,7 @@ def test_few_bytes_are_held_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_leaving_early_ends_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "SLOW_SECONDS", -1.0)
     with contextlib.closing(reading.in_order(files(tmp_path, [10] * 40))) as contents:
-        next(contents), next(contents)
+        for _ in range(reading.SLOW_READS + 1):
+            next(contents)
         assert any(thread.name.startswith("read") for thread in threading.enumerate())
     assert not any(thread.name.startswith("read") for thread in threading.enumerate())

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import all as everything
-from benchmarks import harness, inputs, scaling
+from benchmarks import codecs, harness, inputs, scaling
 from benchmarks import input as input_benchmark
 from benchmarks.rivals import floor
 from tests import fakes
@@ -84,6 +85,19 @@ def test_the_floor_makes_the_bakes_images_and_skips_broken_ones(tmp_path: Path) 
     assert len(plain) == 3 and plain == hashed
     _, data = next(framing.read_frames(io.BytesIO(plain[0]), "floor"))
     assert np.asarray(Image.open(io.BytesIO(example.decode(data).image))).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [codecs.ours, codecs.ours_codec_only, codecs.plain_pillow],
+    ids=lambda made: made.__name__,
+)
+def test_codecs_give_grey_pictures_three_channels(made: Callable[[int], codecs.Codec]) -> None:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").save(buffer, "JPEG")
+    codec = made(16)
+    assert codec.resized(buffer.getvalue()).shape == (16, 16, 3)
+    assert Image.open(io.BytesIO(codec.run(buffer.getvalue()))).mode == "RGB"
 
 
 def test_slow_storage_waits_for_each_file_below_its_folder(tmp_path: Path) -> None:
