@@ -73,7 +73,7 @@ def _features(thumbnails: np.ndarray) -> np.ndarray:
 
 def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Returns float32[l, r] between `features`; exact, since every sum stays below 2^24."""
-    left, right = left.astype(np.float32), right.astype(np.float32)
+    left, right = (table.astype(np.float32, copy=False) for table in (left, right))
     norms = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
     return np.maximum(norms - 2 * (left @ right.T), 0)
 

@@ -13,7 +13,6 @@ from beam_pipelines.canonical import BundleTask, canonicalise_bundle
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.copies import CONTENTS
 from beam_pipelines.errors import BakeError
-from beam_pipelines.facts import SourceFile
 from beam_pipelines.isolation import WorkerPool
 from beam_pipelines.packs import INDEX, PACK
 from beam_pipelines.progress import BakeProgress
@@ -27,12 +26,21 @@ from tfrecords.manifest import Manifest
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
 
-# Bundles that each worker begins before Beam is there: about two seconds of decoding.
-_HEAD_START = 3
+# Bundles that each worker, and all together, may begin before Beam is there: of small pictures
+# two seconds of decoding, of large ones more. Their facts wait in memory, 0.2 MB a bundle.
+_HEAD_START, _MOST_HEAD_START = 32, 256
 
 
-def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
+def run(
+    config: PrepareConfig, beam_arguments: Sequence[str], pool: WorkerPool | None = None
+) -> int:
     """Bakes a data set and returns the command's exit code.
+
+    Args:
+      config: of the bake.
+      beam_arguments: options of Beam, the runner among them.
+      pool: of worker processes that the steps can use, since they run in this process: they
+        decode while Beam is imported and the graph is built. The steps start their own if None.
 
     Raises:
       UsageError: the input or output is not as it should be.
@@ -44,14 +52,19 @@ def run(config: PrepareConfig, beam_arguments: Sequence[str]) -> int:
     for directory in layout.directories:
         storage.make_directory(directory)
     with _locked(layout):
-        return _run_locked(config, layout, beam_arguments)
+        return _run_locked(config, layout, beam_arguments, pool)
 
 
-def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[str]) -> int:
+def _run_locked(
+    config: PrepareConfig,
+    layout: Layout,
+    beam_arguments: Sequence[str],
+    pool: WorkerPool | None,
+) -> int:
     _sweep(layout)
-    bundles, files = _list(config, layout)
+    bundles, files = _list(config, layout, pool)
     with BakeProgress(layout, len(bundles), files) as progress:
-        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files)
+        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
@@ -71,13 +84,27 @@ def _run_locked(config: PrepareConfig, layout: Layout, beam_arguments: Sequence[
     return 0
 
 
-def _list(config: PrepareConfig, layout: Layout) -> tuple[list[BundleTask], int]:
-    """Lists the sources; returns their bundles and number, for the rows themselves are on disk."""
+def _list(
+    config: PrepareConfig, layout: Layout, pool: WorkerPool | None
+) -> tuple[list[BundleTask], int]:
+    """Lists the sources; returns their bundles and number, for the rows themselves are on disk.
+
+    The pool begins the first bundles as soon as they are listed.
+    """
     rows = sources.list_sources(config.input_dir, config.input_csv)
     sources.check_classes(rows, config.input_dir)
     sources.check_splits(rows, config.split_names)
-    bundles = list(tasks.bundle_tasks(rows, config, layout))
-    _say(_listed(rows, bundles))
+    most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
+    bundles: list[BundleTask] = []
+    done = 0
+    for bundle in tasks.bundle_tasks(rows, config, layout):
+        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + canonical.FACTS))
+        if pool is not None and len(bundles) < most:
+            pool.begin(canonicalise_bundle, bundle)
+        bundles.append(bundle)
+    classes = {row.class_name for row in rows if row.class_name is not None}
+    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
+    _say(f"{len(rows):,} files in {len(classes)} classes{reused}")
     return bundles, len(rows)
 
 
@@ -87,9 +114,9 @@ def _run_pipeline(
     layout: Layout,
     beam_arguments: Sequence[str],
     files: int,
+    pool: WorkerPool | None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Runs the pipeline and returns what it left and its counters, {} where a runner has none."""
-    pool = _head_start(bundles, config, beam_arguments)
     beam_options = options.beam_options(beam_arguments)
     import apache_beam as beam
     from apache_beam.utils.shared import Shared
@@ -120,20 +147,6 @@ def _run_pipeline(
             raise
         raise found from error
     return Outcome.load(layout.cache_dir), _counters(result)
-
-
-def _head_start(
-    bundles: Sequence[BundleTask], config: PrepareConfig, beam_arguments: Sequence[str]
-) -> WorkerPool | None:
-    """Lets worker processes decode while this one imports Beam and builds the graph.
-
-    The pipeline finds the bundles begun. None where its steps do not run in this process.
-    """
-    if not config.workers or not options.runs_here(beam_arguments):
-        return None
-    pool = WorkerPool(config.workers)
-    pool.begin(canonicalise_bundle, bundles[: config.workers * _HEAD_START])
-    return pool
 
 
 def _counters(result: PipelineResult) -> dict[str, int]:
@@ -231,16 +244,6 @@ def _report(
     from beam_pipelines import report
 
     report.write_for(config, seconds, read_source, outcome.notes, outcome.leaks)
-
-
-def _listed(rows: Sequence[SourceFile], bundles: Sequence[BundleTask]) -> str:
-    classes = {row.class_name for row in rows if row.class_name is not None}
-    done = sum(
-        storage.exists(storage.join(task.cache_dir, task.pack + canonical.FACTS))
-        for task in bundles
-    )
-    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
-    return f"{len(rows):,} files in {len(classes)} classes{reused}"
 
 
 def _finished(config: PrepareConfig, found: Manifest) -> str:

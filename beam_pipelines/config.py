@@ -16,7 +16,7 @@ from tfrecords.schema import TRAIN, ImageSpec
 PIXELS_VERSION = 1
 
 # Raise it when files of the cache change their form: those of an earlier form are then made anew.
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
 

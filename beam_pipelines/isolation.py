@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -85,7 +85,7 @@ def key_under_way(path: str) -> str | None:
 
 
 class WorkerPool:
-    """Processes that start with the first task and are replaced when one of them dies.
+    """Processes that start with the first tasks and are replaced when one of them dies.
 
     Threads may share a pool; each has a `TaskQueue` of its own.
 
@@ -99,10 +99,15 @@ class WorkerPool:
         self._begun: dict[tuple[Work, Task], Future[Result]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, work: Work, tasks: Iterable[Task]) -> None:
-        """Begins tasks before their results are asked for: `start` of equal ones gives these."""
-        for task in tasks:
-            self._begun[work, task] = self.start(work, task)
+    def warm_up(self) -> None:
+        """Starts the processes before there is a task for them: each imports for a while."""
+        with self._lock:
+            for _ in range(self.workers):
+                self._running().submit(os.getpid)
+
+    def begin(self, work: Work, task: Task) -> None:
+        """Begins a task before its result is asked for: `start` of an equal one gives it."""
+        self._begun[work, task] = self.start(work, task)
 
     def start(self, work: Work, task: Task) -> Future[Result]:
         """Begins a task as soon as a process is free, unless it has begun already."""
@@ -119,6 +124,8 @@ class WorkerPool:
 
     def _running(self) -> ProcessPoolExecutor:
         if self._executor is None:
+            # Read by the numpy of each process as it is imported: they share the cores already.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             self._executor = ProcessPoolExecutor(
                 self.workers,
                 mp_context=multiprocessing.get_context("spawn"),

@@ -4,26 +4,25 @@ A held-out picture leaks if a train picture of its class looks almost the same. 
 independent that is rare under any split; where they are frames of tracks, a random split
 leaks nearly all of them and its accuracy is worth nothing.
 
-`measure` works on arrays, `meters` on a plan. The meter sees likeness, not kinship: it says
-how bad a split is, not that one is clean. After a split by appearance it is low by
-construction, as that keeps the same distances large.
+`measure` works on arrays. A bake has it done by workers, while the planner goes on: a
+`LeakTask` holds some classes, `meters` adds up what they found. The meter sees likeness, not
+kinship: it says how bad a split is, not that one is clean. After a split by appearance it is low
+by construction, as that keeps the same distances large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from beam_pipelines import appearance
-from beam_pipelines.plan import Plan
+from beam_pipelines.isolation import Watch
 from beam_pipelines.split import TRAIN_INDEX
-from beam_pipelines.thumbnails import LoadThumbnails
-from beam_pipelines.verdicts import STATUS
-from tfrecords.ledger import KEPT
+from beam_pipelines.thumbnails import LoadThumbnails, gather
 from tfrecords.sharding import stable_hash
 
 # Two pictures are suspiciously near below this share of the median distance in their class.
@@ -31,12 +30,11 @@ from tfrecords.sharding import stable_hash
 # and of frames of tracks 95% and more, or 60% where the camera shakes. See docs/duplicates.md.
 NEAR = 0.3
 
-# Thumbnails of this many pictures are 77 MB.
-MAX_PICTURES = 100_000
 MAX_QUERIES = 20_000
 MAX_REFERENCES = 20_000
 _CHUNK = 256
 _TYPICAL_SAMPLE = 400
+_MAX_PAIRS = 24
 
 # Edges of the histograms of distances; the last bin takes what is beyond.
 EDGES = tuple(index / 20 for index in range(31))
@@ -101,61 +99,121 @@ class LeakMeter:
         )
 
 
-def meters(plan: Plan, thumbnails: LoadThumbnails) -> tuple[LeakMeter, ...]:
-    """Measures each held-out split of a plan, on the originals that are in shards.
+@dataclass(frozen=True, slots=True)
+class LeakTask:
+    """Some classes whose held-out pictures are to be compared with their train pictures.
 
-    Of more than `MAX_PICTURES` pictures, some bundles are measured, each of which is a
-    random sample of all classes: kin in other bundles is then not seen.
+    Attributes:
+      packs: paths of the packs beside which the thumbnails lie, without suffix.
+      pack, index: of each picture: its pack's place in `packs`, its record there.
+      label, split: of each picture; train is split 0.
+      keys: of the pictures.
+      totals: pictures in each split, those of other tasks too.
+      sampled: whether pictures were left out.
     """
-    names = plan.config.split_names
-    kept = np.flatnonzero(plan.verdicts.status == STATUS[KEPT])
-    rows = _whole_packs(plan, kept)
+
+    packs: tuple[str, ...]
+    pack: tuple[int, ...]
+    index: tuple[int, ...]
+    label: tuple[int, ...]
+    split: tuple[int, ...]
+    keys: tuple[str, ...]
+    totals: tuple[int, ...]
+    sampled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeakPart:
+    """What a task found in one held-out split; plain values, added up by `meters`.
+
+    Attributes:
+      held_out: split index.
+      train_pictures: how many train pictures were compared with other train pictures.
+      train_near: how many of them are near one.
+      pictures, near, histogram, train_histogram, pairs, sampled: of a `LeakMeter`.
+      random_near: of a `LeakMeter`, before rounding.
+    """
+
+    held_out: int
+    pictures: int
+    near: int
+    random_near: float
+    train_pictures: int
+    train_near: int
+    histogram: tuple[int, ...]
+    train_histogram: tuple[int, ...]
+    pairs: tuple[LeakPair, ...]
+    sampled: bool
+
+
+def measure_leaks(task: LeakTask, watch: Watch) -> tuple[LeakPart, ...]:
+    """Measures the classes of a task, in a worker; one part for each held-out split."""
+    del watch  # Nothing is decoded here.
+    pack, index = np.array(task.pack, np.int32), np.array(task.index, np.int32)
     reports = measure(
-        lambda chosen: thumbnails(rows[chosen]),
-        plan.labels[rows],
-        plan.verdicts.split[rows],
-        range(1, len(names)),
+        lambda rows: gather(task.packs, pack[rows], index[rows]),
+        np.array(task.label, np.int32),
+        np.array(task.split, np.int8),
+        range(1, len(task.totals)),
+        totals=task.totals,
     )
-    keys = plan.facts["key"]
+    return tuple(_part(report, task) for report in reports)
+
+
+def _part(report: LeakReport, task: LeakTask) -> LeakPart:
+    pairs = zip(report.query, report.match, report.distance.tolist(), strict=True)
+    return LeakPart(
+        report.held_out,
+        report.pictures,
+        report.near,
+        report.random_near,
+        report.train_pictures,
+        report.train_near,
+        tuple(report.histogram.tolist()),
+        tuple(report.train_histogram.tolist()),
+        tuple(LeakPair(task.keys[query], task.keys[match], far) for query, match, far in pairs),
+        task.sampled,
+    )
+
+
+def meters(parts: Iterable[LeakPart], splits: Sequence[str]) -> tuple[LeakMeter, ...]:
+    """Adds up what tasks found, in whatever order; one meter for each held-out split.
+
+    Args:
+      parts: of all tasks.
+      splits: names of all splits, train first.
+    """
+    parts = list(parts)
     return tuple(
-        _meter(report, names[report.held_out], keys, rows, sampled=len(rows) < len(kept))
-        for report in reports
+        _meter([part for part in parts if part.held_out == index], name)
+        for index, name in enumerate(splits)
+        if index != TRAIN_INDEX
     )
 
 
-def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
-    """Returns the rows of as many packs as make up `MAX_PICTURES`."""
-    if len(rows) <= MAX_PICTURES:
-        return rows
-    packs = plan.facts["pack"].combine_chunks()
-    # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
-    # packs of other rows, which count nothing, and where it was joined, a pack twice.
-    _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
-    of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
-    sizes = np.bincount(of_row)
-    count = int(np.searchsorted(np.cumsum(sizes[sizes > 0]), MAX_PICTURES, side="right"))
-    last = np.flatnonzero(sizes)[max(count, 1) - 1]
-    return rows[of_row <= last]
-
-
-def _meter(
-    report: LeakReport, split: str, keys: pa.ChunkedArray, rows: np.ndarray, *, sampled: bool
-) -> LeakMeter:
-    held_out, train = (
-        keys.take(rows[places]).to_pylist() for places in (report.query, report.match)
+def _meter(parts: Sequence[LeakPart], split: str) -> LeakMeter:
+    pairs = sorted(
+        (pair for part in parts for pair in part.pairs),
+        key=lambda pair: (pair.distance, pair.held_out),
     )
-    pairs = zip(held_out, train, report.distance.tolist(), strict=True)
+    compared = sum(part.train_pictures for part in parts)
     return LeakMeter(
         split=split,
-        pictures=report.pictures,
-        near=report.near,
-        random_near=round(report.random_near),
-        train_near=report.train_near,
-        histogram=tuple(report.histogram.tolist()),
-        train_histogram=tuple(report.train_histogram.tolist()),
-        pairs=tuple(LeakPair(*pair) for pair in pairs),
-        sampled=sampled,
+        pictures=sum(part.pictures for part in parts),
+        near=sum(part.near for part in parts),
+        # Exact, hence the same in any order.
+        random_near=round(math.fsum(part.random_near for part in parts)),
+        train_near=sum(part.train_near for part in parts) / max(compared, 1),
+        histogram=_sum(part.histogram for part in parts),
+        train_histogram=_sum(part.train_histogram for part in parts),
+        pairs=tuple(pairs[:_MAX_PAIRS]),
+        sampled=any(part.sampled for part in parts),
     )
+
+
+def _sum(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    bins = len(EDGES) - 1
+    return tuple(np.array([[0] * bins, *histograms], np.int64).sum(axis=0).tolist())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +228,8 @@ class LeakReport:
       pictures: held-out pictures that were compared; a sample of `MAX_QUERIES` if there are more.
       near: how many of them are nearer than `NEAR` to a train picture of their class.
       random_near: how many would be after a random split of the same size, in expectation.
-      train_near: share of the train pictures that are as near to another train picture.
+      train_pictures: train pictures that were compared with the other ones.
+      train_near: how many of them are as near to one.
       median_distance: of the held-out pictures to their nearest train picture.
       train_median_distance: of train pictures to their nearest other train picture.
       histogram, train_histogram: int64[30], the same distances, counted between the `EDGES`.
@@ -183,7 +242,8 @@ class LeakReport:
     pictures: int
     near: int
     random_near: float
-    train_near: float
+    train_pictures: int
+    train_near: int
     median_distance: float
     train_median_distance: float
     histogram: np.ndarray
@@ -202,13 +262,19 @@ class LeakReport:
         """The same after a random split."""
         return self.random_near / max(self.pictures, 1)
 
+    @property
+    def train_share(self) -> float:
+        """Share of the train pictures that are as near to another train picture."""
+        return self.train_near / max(self.train_pictures, 1)
+
 
 def measure(
     thumbnails: LoadThumbnails,
     class_ids: np.ndarray,
     split: np.ndarray,
     held_out: Sequence[int],
-    max_pairs: int = 24,
+    max_pairs: int = _MAX_PAIRS,
+    totals: Sequence[int] | None = None,
 ) -> tuple[LeakReport, ...]:
     """Measures how much a split gives away; one report for each of `held_out`.
 
@@ -218,6 +284,7 @@ def measure(
       split: int8[n], split index; train is 0.
       held_out: the splits to measure.
       max_pairs: the nearest pairs to return, no picture twice.
+      totals: pictures in each split; more than here if these are some classes of a set.
 
     The expectation for a random split needs no second split: of a picture with k near
     pictures in its class, one at least lands in train with probability 1 - (1 - f)^k, for
@@ -226,12 +293,12 @@ def measure(
     if TRAIN_INDEX in held_out:
         raise ValueError("the held-out split must be another than train")
     parts: dict[int, list[_ClassLeaks]] = {index: [] for index in held_out}
-    counts = np.bincount(split, minlength=max(held_out, default=0) + 1)
+    if totals is None:
+        totals = np.bincount(split, minlength=max(held_out, default=0) + 1).tolist()
     for rows, small in appearance.by_class(thumbnails, class_ids):
-        for index in held_out:
-            queries = _queries(split[rows], index, int(counts[index]))
-            if queries:
-                parts[index].append(_measure_class(small, split[rows], rows, queries, index))
+        queries = {index: _queries(split[rows], index, totals[index]) for index in held_out}
+        for part in _measure_class(small, split[rows], rows, queries):
+            parts[part.held_out].append(part)
     return tuple(_report(index, parts[index], max_pairs) for index in held_out)
 
 
@@ -252,7 +319,8 @@ def _report(held_out: int, parts: Sequence[_ClassLeaks], max_pairs: int) -> Leak
         pictures=len(query),
         near=int((distance < NEAR).sum()),
         random_near=float(sum(part.random_near for part in parts)),
-        train_near=float((inside < NEAR).mean()) if len(inside) else 0.0,
+        train_pictures=len(inside),
+        train_near=int((inside < NEAR).sum()),
         median_distance=float(np.median(distance)) if len(distance) else 1.0,
         train_median_distance=float(np.median(inside)) if len(inside) else 1.0,
         histogram=_histogram(distance),
@@ -267,6 +335,7 @@ def _report(held_out: int, parts: Sequence[_ClassLeaks], max_pairs: int) -> Leak
 class _ClassLeaks:
     """Nearest train picture of each query of a class, and the same inside train."""
 
+    held_out: int
     query: np.ndarray
     match: np.ndarray
     distance: np.ndarray
@@ -278,25 +347,37 @@ _COLUMNS = ("query", "match", "distance")
 
 
 def _measure_class(
-    thumbnails: np.ndarray, split: np.ndarray, rows: np.ndarray, queries: int, held_out: int
-) -> _ClassLeaks:
-    """Measures one class: thumbnails, splits and rows of its pictures."""
+    thumbnails: np.ndarray, split: np.ndarray, rows: np.ndarray, queries: Mapping[int, int]
+) -> Iterator[_ClassLeaks]:
+    """Measures one class: thumbnails, splits and rows of its pictures.
+
+    Args:
+      queries: held-out split → how many of its pictures to compare; those with none are left out.
+    """
+    if not any(queries.values()):
+        return
     chosen = _sample(np.arange(len(rows)), MAX_REFERENCES)
-    table, split, rows = appearance.features(thumbnails[chosen]), split[chosen], rows[chosen]
+    split, rows = split[chosen], rows[chosen]
+    # Once for all chunks below; whole numbers up to 127 and 900 are exact in it.
+    table = appearance.features(thumbnails[chosen]).astype(np.float32)
     train = np.flatnonzero(split == TRAIN_INDEX)
-    query = _sample(np.flatnonzero(split == held_out), queries)
-    typical = _typical_distance(table)
-    distance, nearest = _nearest(table, query, train)
-    inside, _ = _nearest(table, _sample(train, max(queries, 1)), train)
-    near = _count_near(table, query, (NEAR * typical) ** 2)
     train_share = len(train) / len(rows)
-    return _ClassLeaks(
-        query=rows[query],
-        match=rows[nearest],
-        distance=distance / typical,
-        inside=inside[np.isfinite(inside)] / typical,
-        random_near=float((1 - (1 - train_share) ** near).sum()),
-    )
+    typical = _typical_distance(table)
+    for held_out, count in queries.items():
+        if not count:
+            continue
+        query = _sample(np.flatnonzero(split == held_out), count)
+        distance, nearest = _nearest(table, query, train)
+        inside, _ = _nearest(table, _sample(train, count), train)
+        near = _count_near(table, query, (NEAR * typical) ** 2)
+        yield _ClassLeaks(
+            held_out,
+            query=rows[query],
+            match=rows[nearest],
+            distance=distance / typical,
+            inside=inside[np.isfinite(inside)] / typical,
+            random_near=float((1 - (1 - train_share) ** near).sum()),
+        )
 
 
 def _sample(rows: np.ndarray, size: int) -> np.ndarray:

@@ -17,20 +17,20 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import joins, leaks, near_join, progress, storage, tables, tasks, thumbnails
+from beam_pipelines import joins, near_join, progress, storage, tables, tasks, thumbnails
 from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
 from beam_pipelines.config import NearDuplicates, PrepareConfig
 from beam_pipelines.copies import CopyResult, CopyTask, make_copies
 from beam_pipelines.duplicates import ConflictPolicy
 from beam_pipelines.isolation import Task, TaskQueue, Watch, Work, WorkerPool
 from beam_pipelines.joins import Joined
-from beam_pipelines.leaks import LeakMeter
+from beam_pipelines.leaks import LeakPart, LeakTask, measure_leaks
 from beam_pipelines.plan import Plan, make_plan, near_distance
 from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
 from beam_pipelines.tasks import Layout
 from beam_pipelines.write import ShardResult, ShardTask, write_shard
 
-COPIES, SHARDS, SUMMARY = "copies", "shards", "summary"
+COPIES, SHARDS, LEAKS, SUMMARY = "copies", "shards", "leaks", "summary"
 
 # Counters of a bake, in the namespace of the same name.
 COUNTERS = "bake"
@@ -60,9 +60,11 @@ class BakeDataset(beam.PTransform):
         plan = facts | MakePlan(self.config, layout, self.num_bundles)
         copies = plan[COPIES] | MakeCopies(self.config, pool)  # pack name
         shards = plan[SHARDS] | WriteShards(self.config, pool, copies)  # ShardResult
+        leaks = plan[LEAKS] | MeasureLeaks(self.config, pool)  # LeakPart
         return plan[SUMMARY] | "Publish" >> beam.Map(
             publish_dataset,
             beam.pvalue.AsList(shards),
+            beam.pvalue.AsList(leaks),
             output_dir=self.config.output_dir,
             cache_dir=layout.cache_dir,
         ).with_output_types(Outcome)
@@ -92,7 +94,7 @@ class Canonicalise(beam.PTransform):
 
 @dataclass
 class MakePlan(beam.PTransform):
-    """Plans in one place; outputs `COPIES`, `SHARDS` and `SUMMARY`.
+    """Plans in one place; outputs `COPIES`, `SHARDS`, `LEAKS` and `SUMMARY`.
 
     Of many facts, near duplicates are found by all workers first, and these are what costs.
     """
@@ -111,7 +113,9 @@ class MakePlan(beam.PTransform):
             | "GroupFacts" >> beam.GroupByKey()
             # (None, [Arrow stream])
             | "Plan"
-            >> beam.ParDo(planner, *self._joined(facts)).with_outputs(COPIES, SHARDS, SUMMARY)
+            >> beam.ParDo(planner, *self._joined(facts)).with_outputs(
+                COPIES, SHARDS, LEAKS, SUMMARY
+            )
         )
 
     def _joined(
@@ -174,6 +178,29 @@ class WriteShards(beam.PTransform):
         )
 
 
+@dataclass
+class MeasureLeaks(beam.PTransform):
+    """Compares the held-out pictures of classes with their train pictures, by thumbnails."""
+
+    config: PrepareConfig
+    pool: Shared
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, classes: beam.PCollection[LeakTask]) -> beam.PCollection[LeakPart]:
+        return (
+            classes
+            | "SpreadClasses" >> beam.Reshuffle()
+            # LeakTask
+            | "CompareThumbnails"
+            >> beam.ParDo(
+                RunTasks(measure_leaks, self.config.workers, self.pool)
+            ).with_output_types(tuple[LeakPart, ...])
+            | "EachSplit" >> beam.FlatMap(tuple).with_output_types(LeakPart)
+        )
+
+
 class RunTasks(beam.DoFn):
     """Runs `work` on each task, in a pool of processes or, with 0 workers, right here.
 
@@ -206,7 +233,7 @@ class RunTasks(beam.DoFn):
 
 
 @beam.typehints.with_output_types(
-    Any, **{COPIES: CopyTask, SHARDS: ShardTask, SUMMARY: PlanSummary}
+    Any, **{COPIES: CopyTask, SHARDS: ShardTask, LEAKS: LeakTask, SUMMARY: PlanSummary}
 )
 class PlanDataset(beam.DoFn):
     """Plans from all facts; emits tasks to their outputs and leaves the ledger on disk."""
@@ -245,13 +272,12 @@ class PlanDataset(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(COPIES, copy_task)
             for shard_task in tasks.shard_tasks(plan, order, packs, self._layout):
                 yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
-        measured = () if plan.failure is not None else leaks.meters(plan, load)
-        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, packs, measured))
+            for leak_task in tasks.leak_tasks(plan, self._layout):
+                yield beam.pvalue.TaggedOutput(LEAKS, leak_task)
+        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, packs))
 
 
-def _summary(
-    plan: Plan, sources: str, packs: Sequence[str], measured: tuple[LeakMeter, ...]
-) -> PlanSummary:
+def _summary(plan: Plan, sources: str, packs: Sequence[str]) -> PlanSummary:
     return PlanSummary(
         name=plan.config.name,
         classes=plan.classes,
@@ -266,7 +292,6 @@ def _summary(
         sources=sources,
         copy_packs=tuple(packs),
         notes=plan.notes,
-        leaks=measured,
         failure=plan.failure,
     )
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from beam_pipelines import memory, options
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.isolation import WorkerPool
 from tfrecords import cli
 
 
@@ -25,9 +28,20 @@ def _prepare(flags: argparse.Namespace) -> int:
 
         return estimate.run(config)
     memory.release_early()
+    beam_arguments = [f"--runner={flags.runner}", *flags.foreign]
+    pool = _pool(config, beam_arguments)
     from beam_pipelines import bake
 
-    return bake.run(config, [f"--runner={flags.runner}", *flags.foreign])
+    return bake.run(config, beam_arguments, pool)
+
+
+def _pool(config: PrepareConfig, beam_arguments: Sequence[str]) -> WorkerPool | None:
+    """Returns worker processes that start while this one imports, where they can be used."""
+    if not config.workers or not options.runs_here(beam_arguments):
+        return None
+    pool = WorkerPool(config.workers)
+    pool.warm_up()
+    return pool
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines import storage
-from beam_pipelines.leaks import LeakMeter
+from beam_pipelines import leaks, storage
+from beam_pipelines.leaks import LeakMeter, LeakPart
 from beam_pipelines.write import DONE, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
@@ -33,7 +33,6 @@ class PlanSummary:
       sources: path of the ledger where the planner left it.
       copy_packs: names of the packs of copies that the plan uses.
       notes: what a person should know.
-      leaks: what the leak meter says of each held-out split.
       failure: why no data set may be published, or None.
     """
 
@@ -47,7 +46,6 @@ class PlanSummary:
     sources: str
     copy_packs: tuple[str, ...]
     notes: tuple[str, ...]
-    leaks: tuple[LeakMeter, ...]
     failure: str | None
 
 
@@ -58,7 +56,9 @@ class Outcome:
     Attributes:
       failure: why there is no data set, or None.
       ledger: path of the table of sources.
-      notes, leaks, copy_packs: of the plan.
+      notes: of the plan.
+      leaks: what the leak meter says of each held-out split.
+      copy_packs: of the plan.
     """
 
     failure: str | None
@@ -81,13 +81,19 @@ class Outcome:
 
 
 def publish_dataset(
-    summary: PlanSummary, shards: Iterable[ShardResult], output_dir: str, cache_dir: str
+    summary: PlanSummary,
+    shards: Iterable[ShardResult],
+    leak_parts: Iterable[LeakPart],
+    output_dir: str,
+    cache_dir: str,
 ) -> Outcome:
     """Makes the data set visible, or the ledger alone if the plan failed.
 
     The steps may be repeated after a kill: what has been moved already is left alone.
     """
+    measured: tuple[LeakMeter, ...] = ()
     if summary.failure is None:
+        measured = leaks.meters(leak_parts, list(summary.splits))
         ledger = storage.join(output_dir, manifest.SOURCES)
         _publish(_manifest(summary, shards), summary, output_dir, cache_dir)
     else:
@@ -95,7 +101,7 @@ def publish_dataset(
         name = FAILED_SOURCES if complete else manifest.SOURCES
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
-    outcome = Outcome(summary.failure, ledger, summary.notes, summary.leaks, summary.copy_packs)
+    outcome = Outcome(summary.failure, ledger, summary.notes, measured, summary.copy_packs)
     storage.write_bytes(
         storage.join(cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )

@@ -1,4 +1,4 @@
-"""From a listing and a plan to the tasks that workers run: bundles, copies, shards."""
+"""From a listing and a plan to the tasks that workers run: bundles, copies, shards, leaks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from beam_pipelines.canonical import BundleTask
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.copies import CopyTask
 from beam_pipelines.facts import SourceFile, to_lines
+from beam_pipelines.leaks import LeakTask
 from beam_pipelines.plan import Plan, Records
+from beam_pipelines.verdicts import STATUS
 from beam_pipelines.write import Assignment, ShardTask
 from tfrecords import manifest
+from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, record_id
 from tfrecords.sharding import shard_name, stable_hash, stable_hashes
 
@@ -32,6 +35,14 @@ ReadSource = Callable[[str], bytes]
 BUNDLE_FILES = 192
 _LEAST_FILES = 16
 _LEAST_BUNDLES = 8
+
+# The leak meter looks at so many pictures at most: their thumbnails are 77 MB.
+MAX_LEAK_PICTURES = 100_000
+
+# Pictures of a task of the leak meter: enough for all workers, few enough for one's memory.
+# Each task reads the thumbnails of all packs, since packs hold pictures of all classes.
+_LEAK_TASKS = 8
+_LEAST_LEAK_PICTURES, _MOST_LEAK_PICTURES = 1_024, 8_192
 
 _PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
 
@@ -269,6 +280,62 @@ def _assignments(
         else:
             path = images.originals(name)
         yield Assignment(record_id(key, copy), label, rank, copy, path, place, size)
+
+
+def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
+    """Yields the classes that the leak meter is to look at, on the originals that are in shards.
+
+    Of more than `MAX_LEAK_PICTURES` pictures, some bundles are measured, each of which is a
+    random sample of all classes: kin in other bundles is then not seen.
+    """
+    splits = len(plan.config.split_names)
+    kept = np.flatnonzero(plan.verdicts.status == STATUS[KEPT])
+    rows = _whole_packs(plan, kept)
+    rows = rows[np.argsort(plan.labels[rows], kind="stable")]
+    totals = np.bincount(plan.verdicts.split[rows], minlength=splits).tolist()
+    if splits < 2 or not len(rows):
+        return
+    wanted = -(-len(rows) // _LEAK_TASKS)
+    size = min(max(wanted, _LEAST_LEAK_PICTURES), _MOST_LEAK_PICTURES)
+    for part in _whole_classes(plan.labels[rows], size):
+        some = rows[part]
+        facts = plan.facts.select(["key", "pack", "index"]).take(pa.array(some))
+        packs = facts["pack"].cast("string").combine_chunks().dictionary_encode()
+        yield LeakTask(
+            tuple(storage.join(layout.canonical_dir, p) for p in packs.dictionary.to_pylist()),
+            tuple(packs.indices.to_pylist()),
+            tuple(facts["index"].to_pylist()),
+            tuple(plan.labels[some].tolist()),
+            tuple(plan.verdicts.split[some].tolist()),
+            tuple(facts["key"].to_pylist()),
+            totals=tuple(totals),
+            sampled=len(rows) < len(kept),
+        )
+
+
+def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
+    """Yields runs of whole classes of sorted labels, of at least `size` but for the last."""
+    ends = np.flatnonzero(np.diff(labels, append=labels[-1] + 1)) + 1
+    start = 0
+    for end in ends.tolist():
+        if end - start >= size or end == len(labels):
+            yield slice(start, end)
+            start = end
+
+
+def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
+    """Returns the rows of as many packs as make up `MAX_LEAK_PICTURES`."""
+    if len(rows) <= MAX_LEAK_PICTURES:
+        return rows
+    packs = plan.facts["pack"].combine_chunks()
+    # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
+    # packs of other rows, which count nothing, and where it was joined, a pack twice.
+    _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
+    of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
+    sizes = np.bincount(of_row)
+    count = int(np.searchsorted(np.cumsum(sizes[sizes > 0]), MAX_LEAK_PICTURES, side="right"))
+    last = np.flatnonzero(sizes)[max(count, 1) - 1]
+    return rows[of_row <= last]
 
 
 def source_reader(layout: Layout, files: int) -> ReadSource:

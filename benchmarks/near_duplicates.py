@@ -51,7 +51,7 @@ def read(folder: Path) -> Pictures:
         paths.append(path)
         names.append(path.parent.name)
         marks.append(fingerprints.fingerprint(resized))
-        phash.append(pixels.difference_hash(resized))
+        phash.append(fingerprints.difference_hash(resized))
     class_ids = np.unique(names, return_inverse=True)[1].astype(np.int32)
     if not paths:
         raise SystemExit(
@@ -101,7 +101,7 @@ def recall(pictures: Pictures, sample: int = 600) -> None:
         originals = pictures.words[chosen]
         bits = banding.distances(originals, table)
         lookup = np.bitwise_count(originals[:, 0] ^ table[:, 0]) <= banding.LOOKUP_DISTANCE
-        hashes = np.array([pixels.difference_hash(image) for image in changed], np.uint64)
+        hashes = np.array([fingerprints.difference_hash(image) for image in changed], np.uint64)
         found = [((bits <= limit) & lookup).mean() for limit in (16, 24, 32, 40)]
         old = (np.bitwise_count(pictures.phash[chosen] ^ hashes) <= 4).mean()
         shares = " ".join(f"{share:6.1%}" for share in found)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tfrecords import example, framing, ledger, manifest, pixels, tfds
+from tfrecords import example, fingerprints, framing, ledger, manifest, pixels, tfds
 from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, record_id, source_key
 from tfrecords.sharding import shard_name, stable_hash
 
@@ -142,7 +142,7 @@ def _add_row(
         "class": classes[record.label],
         "status": ledger.KEPT,
         "sha256": hashlib.sha256(key.encode()).hexdigest(),
-        "phash": pixels.difference_hash(image),
+        "phash": fingerprints.difference_hash(image),
         "bytes": len(record.image),
         "width": image.width,
         "height": image.height,

@@ -1,7 +1,8 @@
 """What of a picture is enough to tell whether another shows nearly the same.
 
-Two small facts of each canonical image: `fingerprint`, 256 bits for finding near-duplicates
-among millions, and `thumbnail`, 16×16 pixels for judging how alike two pictures look.
+Small facts of each canonical image: `fingerprint`, 256 bits for finding near-duplicates
+among millions, `thumbnail`, 16×16 pixels for judging how alike two pictures look, and
+`difference_hash`, 64 bits by which two bakes can be compared.
 docs/duplicates.md has the measurements.
 """
 
@@ -35,15 +36,30 @@ def _cosines() -> np.ndarray:
     return np.rint(cosines * _SCALE)
 
 
-def _lowest_frequencies() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the 256 lowest (vertical, horizontal) frequencies without the mean, lowest first."""
-    vertical, horizontal = np.divmod(np.arange(1, _FREQUENCIES**2), _FREQUENCIES)
-    line = np.lexsort((vertical, vertical + horizontal))[:FINGERPRINT_BITS]
-    return vertical[line], horizontal[line]
+def _lowest_frequencies() -> np.ndarray:
+    """Returns the places of the 256 lowest frequencies in a spectrum of 24×24, lowest first.
+
+    The mean, at place 0, is none of them.
+    """
+    place = np.arange(1, _FREQUENCIES**2)
+    vertical, horizontal = np.divmod(place, _FREQUENCIES)
+    return place[np.lexsort((vertical, vertical + horizontal))[:FINGERPRINT_BITS]]
 
 
 _COSINES = _cosines()
-_VERTICAL, _HORIZONTAL = _lowest_frequencies()
+_LOWEST = _lowest_frequencies()
+
+
+def cells(image: Image.Image) -> Image.Image:
+    """Returns the 32×32 box means of a picture, RGB; a picture of that size is its own.
+
+    The three facts below are facts of the cells: whoever wants more than one makes them once,
+    which costs more than the facts do (0.13 of 0.2 ms at 224×224).
+    """
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    if rgb.size == (_SIDE, _SIDE):
+        return rgb
+    return rgb.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2)
 
 
 def fingerprint(image: Image.Image) -> bytes:
@@ -51,20 +67,33 @@ def fingerprint(image: Image.Image) -> bytes:
 
     The same picture re-encoded, resized or slightly cropped differs in few bits, other
     pictures in about 128. The first 8 bytes are the lowest frequencies and make a 64-bit
-    perceptual hash of their own. Costs about 0.1 ms at 224×224. Source: Zauner, "Implementation
-    and benchmarking of perceptual image hash functions" (2010), with a fixed threshold in
-    place of the median, so that a plain background has no bits.
+    perceptual hash of their own. Source: Zauner, "Implementation and benchmarking of perceptual
+    image hash functions" (2010), with a fixed threshold in place of the median, so that a plain
+    background has no bits.
     """
-    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2)
-    luma = np.asarray(small, np.float64)
+    luma = np.asarray(cells(image).convert("L"), np.float64)
     spectrum = _COSINES @ luma @ _COSINES.T
-    return np.packbits(spectrum[_VERTICAL, _HORIZONTAL] > _NOISE * _SCALE**2).tobytes()
+    return np.packbits(spectrum.ravel()[_LOWEST] > _NOISE * _SCALE**2).tobytes()
+
+
+def difference_hash(image: Image.Image) -> int:
+    """Returns 64 bits: whether each of 8×8 cells is clearly darker than its right neighbour.
+
+    Equal pictures at other sizes or qualities differ in few bits. Source: Krawetz, "Kind of
+    like that" (2013), changed twice: cells overlap (a triangle filter), and a difference of
+    one level is none, as it is noise in a plain background. Of pictures re-encoded, halved,
+    cropped or brightened, 12% of objects and 9% of plankton are then more than 4 bits away;
+    18% and 32% without.
+    """
+    luma = cells(image).convert("L").resize((9, 8), Image.Resampling.BILINEAR)
+    levels = np.asarray(luma, np.int16)
+    bits = levels[:, 1:] - levels[:, :-1] > 1
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def thumbnail(image: Image.Image) -> np.ndarray:
-    """Returns uint8[16, 16, 3], the box means of an RGB picture, squashed to a square."""
-    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX, reducing_gap=2))
+    """Returns uint8[16, 16, 3], the box means of a picture, squashed to a square."""
+    return np.asarray(cells(image).reduce(_SIDE // THUMBNAIL_SIDE))
 
 
 def words(fingerprints: list[bytes]) -> np.ndarray:

@@ -83,14 +83,17 @@ def test_one_pool_serves_two_queues() -> None:
 
 def test_tasks_that_begin_early_run_once(tmp_path: Path) -> None:
     pool, tasks = WorkerPool(2), [str(tmp_path / f"{number}") for number in range(6)]
-    pool.begin(note_once, tasks[:4])
+    pool.warm_up()
+    for task in tasks[:4]:
+        pool.begin(note_once, task)
     equal = ["".join(list(task)) for task in tasks]  # As Beam gives them: equal, not the same.
     assert run_all(TaskQueue(pool), note_once, equal) == tasks
 
 
 def test_a_picture_that_kills_its_process_early_costs_itself_only() -> None:
     pool, tasks = WorkerPool(2), [("a",), ("b", "crash", "c"), ("d",), ("e",)]
-    pool.begin(decode_all, tasks[:3])
+    for task in tasks[:3]:
+        pool.begin(decode_all, task)
     results = run_all(TaskQueue(pool), decode_all, tasks)
     found = {key: value for result in results for key, value in result.items()}
     assert found == dict.fromkeys("abcde", "ok") | {"crash": RejectReason.DECODER_CRASHED.value}

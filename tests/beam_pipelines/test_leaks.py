@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines import appearance, leaks, split, tables
+from beam_pipelines import appearance, leaks, split, storage, tables, tasks, thumbnails
+from beam_pipelines.isolation import Watch
 from beam_pipelines.leaks import LeakMeter, LeakReport
 from beam_pipelines.plan import Plan, make_plan
+from beam_pipelines.tasks import Layout
 from tests import fakes
 from tests.beam_pipelines import test_plan
 from tests.beam_pipelines.test_appearance import random_thumbnails, variants
@@ -91,7 +96,7 @@ def test_the_meter_shows_what_a_random_split_of_tracks_hides(
     # Whatever the split, the report says what a random one would have given.
     for report in reports.values():
         assert abs(report.random_share - reports["random"].share) < 0.1
-        assert report.train_near > 0.9
+        assert report.train_share > 0.9
     assert reports["track"].median_distance > 2 * reports["track"].train_median_distance
 
 
@@ -102,6 +107,7 @@ def test_independent_pictures_do_not_leak() -> None:
     report = measure(thumbnails, class_ids, split_index, held_out=2)
     assert report.pictures == 90
     assert report.near == report.train_near == 0
+    assert report.train_pictures == 90
     assert report.random_near == 0
     assert report.median_distance == pytest.approx(report.train_median_distance, abs=0.05)
 
@@ -165,29 +171,41 @@ def test_train_is_not_held_out() -> None:
 
 
 @pytest.fixture
-def track_plan() -> tuple[Plan, np.ndarray]:
+def track_plan(tmp_path: Path) -> tuple[Plan, Layout]:
     """A plan of 3 classes of 60 pictures, each in six tracks of ten equal frames."""
     rows = [
         dataclasses.replace(
-            test_plan.picture(f"{name}/{i:03d}"), pack=f"{i % 4}-of-4", index=i // 4
+            test_plan.picture(f"{name}/{i:03d}"), pack=f"{i % 4}-of-4", index=label * 15 + i // 4
         )
-        for name in ("apu", "bart", "carl")
+        for label, name in enumerate(("apu", "bart", "carl"))
         for i in range(60)
     ]
     facts = tables.facts_table([tables.facts_block(rows)])
-    scenes = random_thumbnails(18)
-    return make_plan(facts, test_plan.CONFIG), scenes[np.arange(180) // 10]
+    config = dataclasses.replace(test_plan.CONFIG, output_dir=str(tmp_path))
+    layout = Layout.of(config)
+    storage.make_directory(layout.canonical_dir)
+    scenes = random_thumbnails(18)[np.arange(180) // 10]
+    for pack in range(4):
+        small = [scenes[i].tobytes() for i, row in enumerate(rows) if row.pack == f"{pack}-of-4"]
+        thumbnails.write(storage.join(layout.canonical_dir, f"{pack}-of-4"), small)
+    return make_plan(facts, config), layout
 
 
-def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, np.ndarray]) -> None:
-    plan, thumbnails = track_plan
-    found = leaks.meters(plan, lambda rows: thumbnails[rows])
+def meters(plan: Plan, layout: Layout) -> tuple[LeakMeter, ...]:
+    """Measures as workers do, in an order that no runner promises."""
+    parts = [leaks.measure_leaks(task, Watch()) for task in tasks.leak_tasks(plan, layout)]
+    return leaks.meters(itertools.chain(*reversed(parts)), plan.config.split_names)
+
+
+def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, Layout]) -> None:
+    found = meters(*track_plan)
     assert [meter.split for meter in found] == ["validation", "test"]
+    rows = {row["key"]: row for row in track_plan[0].sources.to_pylist()}
     for meter in found:
         assert meter.pictures == meter.near == meter.histogram[0] == 18
         assert meter.random_near == 18 and meter.train_near == 1 and not meter.sampled
         assert sum(meter.train_histogram) == 18
-        rows = {row["key"]: row for row in plan.sources.to_pylist()}
+        assert meter.pairs
         for pair in meter.pairs:
             assert rows[pair.held_out]["split"] == meter.split
             assert rows[pair.train]["split"] == "train"
@@ -195,25 +213,42 @@ def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, np.ndarray]) -> Non
     assert "100.0% of 18 validation pictures are suspiciously near" in found[0].note
 
 
-def test_a_meter_survives_json(track_plan: tuple[Plan, np.ndarray]) -> None:
-    plan, thumbnails = track_plan
-    for meter in leaks.meters(plan, lambda rows: thumbnails[rows]):
+def test_parts_of_a_set_say_what_the_whole_does(
+    track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, layout = track_plan
+    (whole,) = tasks.leak_tasks(plan, layout)
+    assert len(whole.keys) == 180
+    expected = meters(plan, layout)
+    monkeypatch.setattr(tasks, "_LEAST_LEAK_PICTURES", 1)
+    several = list(tasks.leak_tasks(plan, layout))
+    assert [sorted({key[0] for key in task.keys}) for task in several] == [["a"], ["b"], ["c"]]
+    assert {task.totals for task in several} == {whole.totals}
+    assert meters(plan, layout) == expected
+
+
+def test_a_meter_survives_json(track_plan: tuple[Plan, Layout]) -> None:
+    for meter in meters(*track_plan):
         fields = json.loads(json.dumps(dataclasses.asdict(meter)))
         assert LeakMeter.from_fields(fields) == meter
 
 
 def test_of_a_large_set_whole_packs_are_measured(
-    track_plan: tuple[Plan, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, thumbnails = track_plan
-    monkeypatch.setattr(leaks, "MAX_PICTURES", 100)
-    asked = []
+    monkeypatch.setattr(tasks, "MAX_LEAK_PICTURES", 100)
+    (task,) = tasks.leak_tasks(*track_plan)
+    assert [os.path.basename(pack) for pack in task.packs] == ["0-of-4", "1-of-4"]
+    assert {int(key[-3:]) % 4 for key in task.keys} == {0, 1}
+    assert len(task.keys) == 90 and task.sampled
+    assert all(meter.sampled for meter in meters(*track_plan))
 
-    def load(rows: np.ndarray) -> np.ndarray:
-        asked.append(rows)
-        return thumbnails[rows]
 
-    found = leaks.meters(plan, load)
-    rows = np.concatenate(asked)
-    assert {int(row) % 60 % 4 for row in rows} == {0, 1}
-    assert len(rows) == 90 and all(meter.sampled for meter in found)
+def test_without_a_held_out_split_there_is_nothing_to_measure(
+    track_plan: tuple[Plan, Layout],
+) -> None:
+    plan, layout = track_plan
+    config = dataclasses.replace(plan.config, splits=(("train", 1.0),))
+    alone = make_plan(plan.facts, config)
+    assert list(tasks.leak_tasks(alone, layout)) == []
+    assert leaks.meters([], config.split_names) == ()
