@@ -72,7 +72,7 @@ def _run_locked(
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
-        _report(config, progress.seconds, tasks.source_reader(layout, files), outcome)
+        _report(config, progress.seconds, tasks.source_reader(layout, files), outcome, pool)
     finally:
         _clean(config, layout, bundles, outcome)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
@@ -238,12 +238,16 @@ def _clean(
 
 
 def _report(
-    config: PrepareConfig, seconds: dict[str, float], read_source: ReadSource, outcome: Outcome
+    config: PrepareConfig,
+    seconds: dict[str, float],
+    read_source: ReadSource,
+    outcome: Outcome,
+    pool: WorkerPool | None,
 ) -> None:
     # Plotting takes a second to import: only a bake that comes this far pays it.
     from beam_pipelines import report
 
-    report.write_for(config, seconds, read_source, outcome.notes, outcome.leaks)
+    report.write_for(config, seconds, read_source, outcome.notes, outcome.leaks, pool)
 
 
 def _finished(config: PrepareConfig, found: Manifest) -> str:

@@ -14,15 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
-from beam_pipelines import report_pictures, report_tables, storage
+from beam_pipelines import report_pictures, report_samples, report_tables, storage
 from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.isolation import WorkerPool
 from beam_pipelines.leaks import NEAR, LeakMeter
-from beam_pipelines.report_pictures import Strip, Thumbnails
+from beam_pipelines.report_pictures import Thumbnails
+from beam_pipelines.report_samples import Gallery
 from beam_pipelines.report_tables import ClassRow, EqualSet, Group
 from beam_pipelines.tasks import ReadSource
-from tfrecords import html, inspect, ledger, manifest, samples
+from tfrecords import html, inspect, ledger, manifest
 from tfrecords.manifest import Manifest
-from tfrecords.samples import OpenShard, Samples
+from tfrecords.samples import OpenShard
 from tfrecords.schema import TRAIN
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ BALANCE_PNG = "class_balance.png"
 PLAN_PNG = "plan.png"
 DIRECTORY = "report"
 
-# Beyond these the page would pass 3 MB, and nobody looks at the hundredth reject.
-MAX_SAMPLE_CLASSES = 160
+# Nobody looks at the hundredth reject.
 MAX_REJECTS = 24
 MAX_SETS = 12
 MAX_GROUPS = 12
@@ -86,28 +87,38 @@ class ReportInputs:
             raise ValueError(f"sources lack the columns {sorted(missing)}")
 
 
-def write(inputs: ReportInputs) -> str:
+def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
     """Writes a page and a picture into `report/` and returns the page's path.
 
     They are `index.html` and `class_balance.png`, or `plan.html` and `plan.png` of a plan, so
     that a plan never replaces what a bake has left.
+
+    Args:
+      inputs: what to write about.
+      pool: of workers that draw samples while figures are made; None to do all here.
 
     Raises:
       DamagedRecordError: a shard with a picture to show is damaged.
       OSError: a shard cannot be read.
       BakeError: a file cannot be written.
     """
+    rows = report_tables.class_rows(inputs.manifest, inputs.sources)
+    gallery = None
+    if not inputs.plan_only:
+        opener = _opener(inputs.output_dir)
+        gallery = report_samples.begin(
+            inputs.manifest, inputs.sources, opener, _by_size(rows), pool
+        )
     # matplotlib costs half a second and 60 MB.
     from tfrecords import balance_figure, plots
 
-    rows = report_tables.class_rows(inputs.manifest, inputs.sources)
     balance = balance_figure.balance_figure(inputs.manifest, _left_out(rows))
     directory = storage.join(inputs.output_dir, DIRECTORY)
     storage.make_directory(directory)
     page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
     storage.write_bytes(storage.join(directory, png_name), plots.to_png(balance))
     path = storage.join(directory, page_name)
-    storage.write_bytes(path, page(inputs, rows, balance).encode())
+    storage.write_bytes(path, page(inputs, rows, balance, gallery).encode())
     return path
 
 
@@ -128,6 +139,7 @@ def write_for(
     read_source: ReadSource | None = None,
     notes: Sequence[str] = (),
     leaks: Sequence[LeakMeter] = (),
+    pool: WorkerPool | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
@@ -137,14 +149,18 @@ def write_for(
       read_source: as for `ReportInputs`.
       notes: what the bake had to say.
       leaks: what the leak meter says of each held-out split.
+      pool: as for `write`.
     """
     with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
         found, table = manifest.load(local), ledger.read(local)
-    return write(ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes))
+    inputs = ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes)
+    return write(inputs, pool)
 
 
-def page(inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure) -> str:
-    """Returns the text of the page."""
+def page(
+    inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure, gallery: Gallery | None
+) -> str:
+    """Returns the text of the page; a plan has no gallery."""
     from tfrecords import plots
 
     found, table = inputs.manifest, inputs.sources
@@ -170,10 +186,11 @@ def page(inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure) -> str
         "timings": _timings(inputs),
         "facts": _facts(found),
     }
-    context |= _sample_section(found, table, rows, open_shard)
     context |= _reject_section(table, thumbnails)
     context |= _duplicate_section(table, thumbnails)
     context |= _leak_section(inputs.leaks, thumbnails)
+    # Last, since workers may still be drawing.
+    context |= _sample_section(rows, gallery)
     return html.render("beam_pipelines", "report.html.j2", context)
 
 
@@ -248,30 +265,15 @@ def _facts(found: Manifest) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _sample_section(
-    found: Manifest, table: pa.Table, rows: Sequence[ClassRow], open_shard: OpenShard | None
-) -> dict[str, object]:
-    if open_shard is None:
+def _sample_section(rows: Sequence[ClassRow], gallery: Gallery | None) -> dict[str, object]:
+    if gallery is None:
         return {"strips": [], "unshown": 0, "tile": 0}
-    chosen = samples.read_samples(
-        found, table, open_shard, TRAIN, report_pictures.TILES, report_pictures.COPIES
-    )
-    order = _by_size(rows)
-    shown = order
-    if len(order) > MAX_SAMPLE_CLASSES:
-        half = MAX_SAMPLE_CLASSES // 2
-        shown = order[:half] + order[-half:]
-    side = report_pictures.tile_side(len(shown))
-    strips = [(rows[label], _strip(chosen[label], found, side)) for label in shown]
+    of_class = [rows[label] for label in gallery.labels]
     return {
-        "strips": strips,
-        "unshown": len(order) - len(shown),
-        "tile": min(side, report_pictures.SHOWN_TILE),
+        "strips": list(zip(of_class, gallery.strips(), strict=True)),
+        "unshown": gallery.hidden,
+        "tile": min(gallery.side, report_samples.SHOWN_TILE),
     }
-
-
-def _strip(of_class: Samples, found: Manifest, side: int) -> Strip | None:
-    return report_pictures.strip(of_class, found.image, side)
 
 
 def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:

@@ -1,13 +1,10 @@
-"""The pictures of a bake's report: samples per class, and the sources it talks about."""
+"""The pictures of a bake's report that show the sources it talks about."""
 
 from __future__ import annotations
 
-import io
-import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,22 +14,8 @@ from beam_pipelines.tasks import ReadSource
 from tfrecords import html, ledger, pixels, samples
 from tfrecords.manifest import Manifest
 from tfrecords.rejects import ImageError, RejectReason
-from tfrecords.samples import OpenShard, Samples
-from tfrecords.schema import ImageRecord, ImageSpec, Resize
-
-# Of a row, and how many of them at most are copies: enough to see a class's variety, few
-# enough for one line of a 1280 pixel page.
-TILES = 10
-COPIES = 5
-
-# Keeps the page under 3 MB: WebP of photographs takes about 0.2 bytes a pixel at quality 75,
-# and base64 a third more.
-_SAMPLE_PIXELS = 5_000_000
-_MIN_TILE, _MAX_TILE = 56, 112
-
-# Shown at this many pixels: ten fit a 1280 pixel page, the rest sharpens dense screens.
-SHOWN_TILE = 84
-_WEBP_QUALITY = 75
+from tfrecords.samples import OpenShard
+from tfrecords.schema import ImageSpec, Resize
 
 THUMBNAIL_SIDE = 128
 
@@ -50,65 +33,6 @@ _SHOWABLE = frozenset(
         RejectReason.NAME_COLLISION.value,
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """One image that holds the samples of a class side by side.
-
-    Attributes:
-      uri: of the image; tiles are square.
-      originals: ids of the first tiles.
-      copies: ids of the tiles after them.
-    """
-
-    uri: str
-    originals: tuple[str, ...]
-    copies: tuple[str, ...]
-
-
-def tile_side(classes: int) -> int:
-    """Returns the side of a sample in pixels, such that all classes fit the page."""
-    side = math.isqrt(_SAMPLE_PIXELS // (max(classes, 1) * TILES))
-    return max(_MIN_TILE, min(_MAX_TILE, side))
-
-
-def strip(of_class: Samples, spec: ImageSpec, side: int) -> Strip | None:
-    """Returns the samples of a class as one image, None if it has none.
-
-    Raises:
-      ValueError: a record is not an image of `spec`.
-    """
-    copies = of_class.copies[:COPIES]
-    originals = of_class.originals[: TILES - len(copies)]
-    records = (*originals, *copies)
-    if not records:
-        return None
-    image = Image.new("RGB", (side * len(records), side), "white")
-    for index, record in enumerate(records):
-        tile = _fitted(_image(record, spec), side)
-        image.paste(tile, (index * side + (side - tile.width) // 2, (side - tile.height) // 2))
-    return Strip(
-        _webp_uri(image),
-        tuple(record.id for record in originals),
-        tuple(record.id for record in copies),
-    )
-
-
-def _fitted(image: Image.Image, side: int) -> Image.Image:
-    scale = side / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _image(record: ImageRecord, spec: ImageSpec) -> Image.Image:
-    return Image.fromarray(pixels.decode_record(record.image, spec))
-
-
-def _webp_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=_WEBP_QUALITY)
-    return html.data_uri(buffer.getvalue(), "image/webp")
 
 
 class Thumbnails:
@@ -154,7 +78,9 @@ class Thumbnails:
         for shard, position in kept:
             places[shard].append(position)
         return {
-            kept[shard, position]: _thumbnail(_image(record, self._spec))
+            kept[shard, position]: _thumbnail(
+                Image.fromarray(pixels.decode_record(record.image, self._spec))
+            )
             for shard, position, record in samples.read_places(places, self._open_shard)
         }
 

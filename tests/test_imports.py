@@ -15,7 +15,7 @@ import tfrecords
 BEAM, TENSORFLOW, KERAS = "apache_beam", "tensorflow", "keras"
 
 # What a worker process of a local bake runs; it must start in a tenth of a second.
-WORKER_MODULES = ("canonical", "copies", "write", "leaks", "isolation", "prepare")
+WORKER_MODULES = ("canonical", "copies", "write", "leaks", "strips", "isolation", "prepare")
 
 
 def imported_by(*modules: str) -> set[str]:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from beam_pipelines import report, report_pictures, report_tables
+from beam_pipelines import report, report_pictures, report_samples, report_tables
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.isolation import WorkerPool
 from beam_pipelines.leaks import EDGES, LeakMeter, LeakPair
 from beam_pipelines.report import ReportInputs
 from beam_pipelines.report_tables import EqualSet
@@ -173,6 +174,8 @@ def test_the_balance_png_is_a_picture(text: str, data_dir: Path) -> None:
 
 def test_equal_inputs_give_an_equal_page(text: str, inputs: ReportInputs) -> None:
     assert Path(report.write(inputs)).read_text() == text
+    # Drawn by other processes as well.
+    assert Path(report.write(inputs, WorkerPool(2))).read_text() == text
 
 
 def test_without_sources_kept_pictures_are_still_shown(inputs: ReportInputs) -> None:
@@ -239,7 +242,7 @@ def test_many_classes_stay_small(tmp_path: Path) -> None:
     found = fakes.write_dataset(tmp_path, counts, spec, copies=1, shards=1)
     path = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path))))
     assert path.stat().st_size < 3 * MEGABYTE
-    assert path.read_text().count('class="tiles"') == report.MAX_SAMPLE_CLASSES
+    assert path.read_text().count('class="tiles"') == report_samples.MAX_CLASSES
 
 
 def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
@@ -321,7 +324,7 @@ def test_choose_takes_turns_over_reasons() -> None:
 
 @pytest.mark.parametrize("classes, side", [(1, 112), (42, 109), (121, 64), (500, 56)])
 def test_tiles_shrink_with_the_number_of_classes(classes: int, side: int) -> None:
-    assert report_pictures.tile_side(classes) == side
+    assert report_samples.tile_side(classes) == side
 
 
 @pytest.mark.parametrize("cut", [lambda d: d, lambda d: d[: len(d) // 2]])
