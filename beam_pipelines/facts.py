@@ -63,20 +63,35 @@ class SourceFile:
 
     def to_json(self) -> str:
         """Returns the row as one line."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        # By hand: dataclasses.asdict copies deeply, which costs more than the JSON.
-        if self.member is not None:
-            fields["member"] = dataclasses.asdict(self.member)
-        return _to_json(fields)
+        # By hand: dataclasses.astuple copies deeply, which costs more than the JSON.
+        member = None if self.member is None else dataclasses.astuple(self.member)
+        return _to_json(
+            (
+                self.key,
+                self.path,
+                self.class_name,
+                self.bytes,
+                self.version,
+                self.split,
+                self.problem,
+                member,
+            )
+        )
 
     @classmethod
     def from_json(cls, line: Line) -> SourceFile:
         """Returns the row that `to_json` wrote."""
-        fields = json.loads(line)
-        problem, member = fields["problem"], fields["member"]
-        fields["problem"] = RejectReason(problem) if problem else None
-        fields["member"] = ArchiveMember(**member) if member else None
-        return cls(**fields)
+        key, path, class_name, size, version, split, problem, member = json.loads(line)
+        return cls(
+            key,
+            path,
+            class_name,
+            size,
+            version,
+            split,
+            RejectReason(problem) if problem else None,
+            ArchiveMember(*member) if member else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
