@@ -8,6 +8,7 @@ again, the file tells which picture it was, and that picture is rejected.
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, BinaryIO
 
@@ -26,6 +28,9 @@ from tfrecords.pixels import RejectReason
 
 # The slowest good picture seen, 178 million pixels of PNG, takes 4 s.
 DECODE_SECONDS = 120
+
+# Tasks of each process keep it busy while the one that gave them handles results.
+_AHEAD = 2
 
 Task = Any
 Result = Any
@@ -84,10 +89,21 @@ def key_under_way(path: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A task on its way, and where its result goes."""
+
+    work: Work
+    task: Task
+    future: Future[Result]
+
+
 class WorkerPool:
     """Processes that start with the first tasks and are replaced when one of them dies.
 
-    Threads may share a pool; each has a `TaskQueue` of its own.
+    Threads may share a pool; each has a `TaskQueue` of its own. However many tasks wait, the
+    processes have two each: those are lost when one of them dies, and those alone delay the end
+    of a command that fails.
 
     Args:
       workers: number of processes, at least 1.
@@ -97,7 +113,10 @@ class WorkerPool:
         self.workers = workers
         self._executor: ProcessPoolExecutor | None = None
         self._begun: dict[tuple[Work, Task], Future[Result]] = {}
-        self._lock = threading.Lock()
+        self._waiting: deque[_Job] = deque()
+        self._under_way = 0
+        # Reentrant, for a task may be over before `add_done_callback` returns.
+        self._lock = threading.RLock()
 
     def warm_up(self) -> None:
         """Starts the processes before there is a task for them: each imports for a while."""
@@ -116,11 +135,38 @@ class WorkerPool:
             begun = self._begun.pop((work, task), None) if self._begun else None
             if begun is not None:
                 return begun
+            job = _Job(work, task, Future())
+            self._waiting.append(job)
+            self._feed()
+            return job.future
+
+    def _feed(self) -> None:
+        """Hands waiting tasks to the processes."""
+        while self._waiting and self._under_way < _AHEAD * self.workers:
+            job = self._waiting.popleft()
+            executor = self._running()
             try:
-                return self._running().submit(_watched, work, task)
+                running = executor.submit(_watched, job.work, job.task)
             except BrokenProcessPool:
                 self._executor = None
-                return self._running().submit(_watched, work, task)
+                executor = self._running()
+                running = executor.submit(_watched, job.work, job.task)
+            self._under_way += 1
+            running.add_done_callback(functools.partial(self._finish, executor, job))
+
+    def _finish(self, executor: ProcessPoolExecutor, job: _Job, over: Future[Result]) -> None:
+        error = over.exception()
+        with self._lock:
+            self._under_way -= 1
+            if isinstance(error, BrokenProcessPool) and self._executor is executor:
+                self._executor = None
+            # At the interpreter's end nobody waits for the rest, and it could not be submitted.
+            with contextlib.suppress(RuntimeError):
+                self._feed()
+        if error is not None:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(over.result())
 
     def _running(self) -> ProcessPoolExecutor:
         if self._executor is None:
@@ -144,8 +190,7 @@ class TaskQueue:
     def submit(self, work: Work, task: Task) -> Iterator[Result]:
         """Queues a task; yields results of earlier ones once enough are queued."""
         self._pending.append((work, task, self._pool.start(work, task)))
-        # Two per process keep all of them busy while this one handles results.
-        while len(self._pending) > 2 * self._pool.workers:
+        while len(self._pending) > _AHEAD * self._pool.workers:
             yield self._next()
 
     def drain(self) -> Iterator[Result]:

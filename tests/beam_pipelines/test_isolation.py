@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,6 +99,51 @@ def test_a_picture_that_kills_its_process_early_costs_itself_only() -> None:
     results = run_all(TaskQueue(pool), decode_all, tasks)
     found = {key: value for result in results for key, value in result.items()}
     assert found == dict.fromkeys("abcde", "ok") | {"crash": RejectReason.DECODER_CRASHED.value}
+
+
+def test_of_many_tasks_begun_a_death_costs_those_of_its_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = []
+
+    def count(work: isolation.Work, task: tuple[str, ...]) -> object:
+        alone.append(task)
+        return run_alone(work, task)
+
+    monkeypatch.setattr(isolation, "run_alone", count)
+    pool = WorkerPool(1)
+    tasks = [("crash",), *((f"{number}",) for number in range(20))]
+    for task in tasks:
+        pool.begin(decode_all, task)
+    results = run_all(TaskQueue(pool), decode_all, tasks)
+    assert [list(result.values()) for result in results[1:]] == [["ok"]] * 20
+    assert results[0] == {"crash": RejectReason.DECODER_CRASHED.value}
+    assert ("crash",) in alone and len(alone) <= 2
+
+
+_GIVES_UP = """
+import sys
+from beam_pipelines.isolation import WorkerPool
+from tests.beam_pipelines.test_isolation import note_once
+if __name__ == "__main__":
+    pool = WorkerPool(1)
+    for number in range(500):
+        pool.begin(note_once, f"{sys.argv[1]}/{number}")
+    sys.exit("no more of this")
+"""
+
+
+def test_a_command_that_fails_does_not_wait_for_all_that_it_began(tmp_path: Path) -> None:
+    program, notes = tmp_path / "gives_up.py", tmp_path / "notes"
+    program.write_text(_GIVES_UP)
+    notes.mkdir()
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, str(program), str(notes)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "no more of this\n")
+    assert len(list(notes.iterdir())) < 100
 
 
 def test_the_alarm_ends_a_process_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
