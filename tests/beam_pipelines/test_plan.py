@@ -336,7 +336,7 @@ def test_copies_are_ordered_by_pack_and_every_record_finds_its_image(tmp_path: P
     shards = list(tasks.shard_tasks(result, order, [task.pack for task in copying], layout))
     records = [record for shard in shards for record in shard.records]
     assert len(records) == sum(len(of.row) for of in result.records.values())
-    assert images == {record.id: (record.pack, record.index) for record in records if record.copy}
+    assert images == {record.id: (record.pack, record.number) for record in records if record.copy}
     assert {record.pack for record in records if not record.copy} == {
         f"{layout.canonical_dir}/00000-of-00001-aa"
     }
