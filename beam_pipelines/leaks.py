@@ -4,10 +4,10 @@ A held-out picture leaks if a train picture of its class looks almost the same. 
 independent that is rare under any split; where they are frames of tracks, a random split
 leaks nearly all of them and its accuracy is worth nothing.
 
-`measure` works on arrays. A bake has it done by workers, while the planner goes on: a
-`LeakTask` holds some classes, `meters` adds up what they found. The meter sees likeness, not
-kinship: it says how bad a split is, not that one is clean. After a split by appearance it is low
-by construction, as that keeps the same distances large.
+`measure` works on arrays. In a bake its workers measure: a `LeakTask` holds some classes, and
+`meters` adds up what was found. The meter sees likeness, not kinship: it says how bad a split is,
+not that one is clean. After a split by appearance it is low by construction, as that keeps the
+same distances large.
 """
 
 from __future__ import annotations
