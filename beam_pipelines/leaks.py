@@ -32,7 +32,10 @@ NEAR = 0.3
 
 MAX_QUERIES = 20_000
 MAX_REFERENCES = 20_000
-_CHUNK = 256
+
+# Queries, and references, compared at a time: as floats, and their squares beside them, the
+# features of a large class would take ten times the memory of its thumbnails.
+_CHUNK, _BLOCK = 128, 1_024
 _TYPICAL_SAMPLE = 400
 _MAX_PAIRS = 24
 
@@ -356,10 +359,10 @@ def _measure_class(
     """
     if not any(queries.values()):
         return
-    chosen = _sample(np.arange(len(rows)), MAX_REFERENCES)
-    split, rows = split[chosen], rows[chosen]
-    # Once for all chunks below; whole numbers up to 127 and 900 are exact in it.
-    table = appearance.features(thumbnails[chosen]).astype(np.float32)
+    if len(rows) > MAX_REFERENCES:
+        chosen = _sample(np.arange(len(rows)), MAX_REFERENCES)
+        thumbnails, split, rows = thumbnails[chosen], split[chosen], rows[chosen]
+    table = appearance.features(thumbnails)
     train = np.flatnonzero(split == TRAIN_INDEX)
     train_share = len(train) / len(rows)
     typical = _typical_distance(table)
@@ -400,9 +403,7 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the distance of each query to its nearest other reference, and which that is."""
     distances, nearest = [np.zeros(0)], [np.zeros(0, np.int64)]
-    for start in range(0, len(query), _CHUNK):
-        chunk = query[start : start + _CHUNK]
-        squared = appearance.squared_distances(table[chunk], table[references])
+    for chunk, squared in _compared(table, query, references):
         squared[chunk[:, None] == references] = np.inf
         best = squared.argmin(axis=1)
         distances.append(np.sqrt(squared[np.arange(len(chunk)), best]))
@@ -413,10 +414,24 @@ def _nearest(
 def _count_near(table: np.ndarray, query: np.ndarray, squared_limit: float) -> np.ndarray:
     """Returns int64[q], how many other pictures of the class are within a distance."""
     counts = [np.zeros(0, np.int64)]
-    for start in range(0, len(query), _CHUNK):
-        squared = appearance.squared_distances(table[query[start : start + _CHUNK]], table)
+    for _, squared in _compared(table, query, np.arange(len(table))):
         counts.append((squared < squared_limit).sum(axis=1) - 1)
     return np.concatenate(counts)
+
+
+def _compared(
+    table: np.ndarray, query: np.ndarray, references: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields some queries at a time and float32[q, r], their squared distances to references."""
+    for start in range(0, len(query), _CHUNK):
+        chunk = query[start : start + _CHUNK]
+        squared = np.empty((len(chunk), len(references)), np.float32)
+        for first in range(0, len(references), _BLOCK):
+            block = references[first : first + _BLOCK]
+            squared[:, first : first + _BLOCK] = appearance.squared_distances(
+                table[chunk], table[block]
+            )
+        yield chunk, squared
 
 
 def _histogram(distance: np.ndarray) -> np.ndarray:
