@@ -13,6 +13,7 @@ import fcntl
 import io
 import itertools
 import os
+import pathlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -44,3 +45,6 @@ if "EVENSHARD_SLOW_STORAGE" in os.environ:
     _SECONDS, _STREAMS = float(_milliseconds) / 1e3, int(_streams)
     _LOCKS = os.path.join(tempfile.gettempdir(), f"evenshard-slow-{os.getuid()}")
     builtins.open = io.open = _slow_open
+    # Python 3.10's paths keep an `open` of their own.
+    if hasattr(pathlib, "_NormalAccessor"):
+        pathlib._NormalAccessor.open = staticmethod(_slow_open)

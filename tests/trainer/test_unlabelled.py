@@ -58,7 +58,7 @@ def test_a_zip_lists_its_members(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in (*NAMES, "__MACOSX/._a.jpg"):
             archive.writestr(name, name)
-        archive.mkdir("empty")
+        archive.writestr("empty/", "")
     found = unlabelled.listed(str(path))
     assert [picture.member for picture in found] == sorted(NAMES)
     assert {picture.path for picture in found} == {str(path)}
