@@ -180,7 +180,11 @@ class WriteShards(beam.PTransform):
 
 @dataclass
 class MeasureLeaks(beam.PTransform):
-    """Compares the held-out pictures of classes with their train pictures, by thumbnails."""
+    """Compares the held-out pictures of classes with their train pictures, by thumbnails.
+
+    Not spread first: a pool takes the tasks as the planner gives them, and elsewhere the second of
+    work is not worth one more shuffle, for which a small Flink cluster lacks network buffers.
+    """
 
     config: PrepareConfig
     pool: Shared
@@ -191,7 +195,6 @@ class MeasureLeaks(beam.PTransform):
     def expand(self, classes: beam.PCollection[LeakTask]) -> beam.PCollection[LeakPart]:
         return (
             classes
-            | "SpreadClasses" >> beam.Reshuffle()
             # LeakTask
             | "CompareThumbnails"
             >> beam.ParDo(

@@ -17,7 +17,6 @@ from beam_pipelines import canonical, joins, options, tables, tasks  # noqa: E40
 from beam_pipelines.canonical import BundleTask  # noqa: E402 - after the skip
 from beam_pipelines.copies import CopyTask  # noqa: E402 - after the skip
 from beam_pipelines.isolation import Watch  # noqa: E402 - after the skip
-from beam_pipelines.leaks import LeakTask  # noqa: E402 - after the skip
 from beam_pipelines.pipeline import BakeDataset  # noqa: E402 - after the skip
 from beam_pipelines.write import ShardTask  # noqa: E402 - after the skip
 from tests import fakes  # noqa: E402 - after the skip
@@ -93,7 +92,7 @@ def test_the_portable_graph_has_no_other_shuffles(root: beam.Pipeline) -> None:
         for transform in components.transforms.values()
         if transform.spec.urn == GROUP_BY_KEY
     }
-    steps = {"ListBundles", "SpreadCopies", "SpreadShards", "SpreadClasses", "GroupFacts"}
+    steps = {"ListBundles", "SpreadCopies", "SpreadShards", "GroupFacts"}
     assert in_proto == shuffled(root).keys()
     assert {step for step in steps for name in in_proto if step in name} == steps
     assert len(in_proto) == len(steps)
@@ -136,7 +135,7 @@ def test_no_shuffle_carries_pixels(root: beam.Pipeline) -> None:
             assert not set(parts(BundleTask)) & OPAQUE
         else:
             # A task names files; no field of it, at any depth, can hold a picture.
-            assert {CopyTask, ShardTask, LeakTask} & set(found), name
+            assert {CopyTask, ShardTask} & set(found), name
             assert not set(found) & OPAQUE, name
 
 
