@@ -158,8 +158,9 @@ class FlinkCluster:
             "taskmanager.memory.task.heap.size": "256m",
             "taskmanager.memory.task.off-heap.size": "64m",
             # A bake at parallelism 2 needs 17 MB of buffers; all of it may land on one machine.
-            "taskmanager.memory.network.min": "128m",
-            "taskmanager.memory.network.max": "128m",
+            # Two streams of the plan end in one step; all of it may have to fit one TaskManager.
+            "taskmanager.memory.network.min": "192m",
+            "taskmanager.memory.network.max": "192m",
             "taskmanager.memory.managed.size": "128m",
             "taskmanager.memory.jvm-metaspace.size": "256m",
             "taskmanager.memory.jvm-overhead.min": "192m",
