@@ -144,15 +144,23 @@ class WorkerPool:
         """Hands waiting tasks to the processes."""
         while self._waiting and self._under_way < _AHEAD * self.workers:
             job = self._waiting.popleft()
-            executor = self._running()
             try:
-                running = executor.submit(_watched, job.work, job.task)
-            except BrokenProcessPool:
-                self._executor = None
-                executor = self._running()
-                running = executor.submit(_watched, job.work, job.task)
+                executor, running = self._submit(job)
+            except RuntimeError as error:
+                # No process to be had, as at the interpreter's end: who waits must not wait for ever.
+                job.future.set_exception(error)
+                continue
             self._under_way += 1
             running.add_done_callback(functools.partial(self._finish, executor, job))
+
+    def _submit(self, job: _Job) -> tuple[ProcessPoolExecutor, Future[Result]]:
+        executor = self._running()
+        try:
+            return executor, executor.submit(_watched, job.work, job.task)
+        except BrokenProcessPool:
+            self._executor = None
+            executor = self._running()
+            return executor, executor.submit(_watched, job.work, job.task)
 
     def _finish(self, executor: ProcessPoolExecutor, job: _Job, over: Future[Result]) -> None:
         error = over.exception()
@@ -160,9 +168,7 @@ class WorkerPool:
             self._under_way -= 1
             if isinstance(error, BrokenProcessPool) and self._executor is executor:
                 self._executor = None
-            # At the interpreter's end nobody waits for the rest, and it could not be submitted.
-            with contextlib.suppress(RuntimeError):
-                self._feed()
+            self._feed()
         if error is not None:
             job.future.set_exception(error)
         else:
