@@ -147,7 +147,7 @@ class WorkerPool:
             try:
                 executor, running = self._submit(job)
             except RuntimeError as error:
-                # No process to be had, as at the interpreter's end: who waits must not wait for ever.
+                # No process to be had, as at the interpreter's end; nobody may wait for ever.
                 job.future.set_exception(error)
                 continue
             self._under_way += 1
