@@ -17,6 +17,7 @@ from beam_pipelines.config import (
     SplitBy,
 )
 from beam_pipelines.duplicates import DROP_DISTANCE, MAX_DISTANCE, ConflictPolicy
+from tfrecords import cores
 from tfrecords.cli import CommandParser, ForeignFlags, UsageError, usage_errors, whole_number
 from tfrecords.pixels import DEFAULT_MAX_PIXELS, PixelLimits
 from tfrecords.schema import Encoding, ImageSpec, Resize
@@ -342,8 +343,7 @@ def _operations(text: str) -> tuple[Operation, ...]:
 
 def _workers(text: str, runner: str) -> int:
     if text == "auto":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return (cores or 1) if runner == LOCAL_RUNNER else 0
+        return cores.usable() if runner == LOCAL_RUNNER else 0
     try:
         return int(text)
     except ValueError as error:

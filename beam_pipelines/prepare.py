@@ -10,10 +10,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines import memory, options
+from beam_pipelines import options
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.isolation import WorkerPool
-from tfrecords import cli
+from tfrecords import allocator, cli
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def _prepare(flags: argparse.Namespace) -> int:
         from beam_pipelines import estimate
 
         return estimate.run(config)
-    memory.release_early()
+    allocator.release_early()
     beam_arguments = [f"--runner={flags.runner}", *flags.foreign]
     pool = _pool(config, beam_arguments)
     from beam_pipelines import bake

@@ -118,6 +118,9 @@ def against_itself(root: Path, form: str, flags: argparse.Namespace) -> bool:
         stream("flip, crop", "ours", data_dir, flags, "--augment=flip,crop"),
         stream("flip, crop, color", "ours", data_dir, flags, "--augment=flip,crop,color"),
         stream("flip, crop, rotate", "ours", data_dir, flags, "--augment=flip,crop,rotate"),
+        stream("mixup, cutmix", "ours", data_dir, flags, "--augment=mixup,cutmix"),
+        stream("randaugment", "ours", data_dir, flags, "--augment=randaugment"),
+        stream("malloc's own way", "ours", data_dir, flags, "--no-keep_freed"),
         stream("cache encoded", "ours", data_dir, flags, "--cache=encoded"),
         stream("cache decoded", "ours", data_dir, flags, "--cache=decoded"),
         stream(selection, "ours", data_dir, flags, f"--num_classes={classes}", "--per_class=155"),
@@ -125,6 +128,7 @@ def against_itself(root: Path, form: str, flags: argparse.Namespace) -> bool:
     claims = [
         _claim("augmented (flip, crop, the default) / not", "flip, crop", "ours", 0.6),
         _claim("augmented (flip, crop, color) / not", "flip, crop, color", "ours"),
+        _claim("ours / ours with malloc's own way", "ours", "malloc's own way"),
         _claim("selected / all, per picture delivered", selection, "ours", 0.8),
     ]
     return _show(f"our input {form}, {inputs.title(root)}", competitors, claims, flags)

@@ -169,7 +169,7 @@ def _child(size: int, masks: int) -> list[Stage]:
 
 
 def _report(size: int, masks: int) -> None:
-    from beam_pipelines.memory import release_early
+    from tfrecords.allocator import release_early
 
     # As in a bake: before anything imports Arrow.
     release_early()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import itertools
 import multiprocessing
-import os
 import signal
 import time
 import zipfile
@@ -160,13 +159,6 @@ class Decoders:
             return Decoded(picture, None, RejectReason.DECODER_HUNG, text)
         text = "its decoder brought the process down"
         return Decoded(picture, None, RejectReason.DECODER_CRASHED, text)
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfrecords import cores
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.sharding import stable_hash
 from trainer import data, decoding, far, models, parity, submission, trained, unlabelled
@@ -151,7 +152,7 @@ def _in_batches(predict: Predictor, pixels: np.ndarray) -> np.ndarray:
 def _of_files(opened: LoadedRun, source: str, count: int) -> tuple[tuple[bytes, ...], np.ndarray]:
     """Returns source files and the pixels that the bake makes of them, a sample by their names."""
     listed = sorted(unlabelled.listed(source), key=lambda p: stable_hash("parity", p.id))
-    with Decoders(opened.manifest.image, decoding.cores()) as decoders:
+    with Decoders(opened.manifest.image, cores.usable()) as decoders:
         good = [item for item in decoders.run(listed[:count]) if item.data is not None]
     if not good:
         raise TrainerError(f"--parity_input={source}: not one of its files is a picture")

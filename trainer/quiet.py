@@ -1,4 +1,4 @@
-"""Importing TensorFlow without its start-up log.
+"""Importing TensorFlow: with memory and reading set for it, and without its start-up log.
 
 TensorFlow prints a dozen lines about its build before any setting of its own can stop it, and
 an error about CUDA where there is no GPU. They are for its developers: shown under -v only.
@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tfrecords import allocator, cores
+
 # Read at once of each open gs:// file. TensorFlow's own choice is 64 MB: seconds before the first
 # record, and gigabytes with many shards open.
 GCS_READ_AHEAD_BYTES = 8 << 20
@@ -20,6 +22,7 @@ GCS_READ_AHEAD_BYTES = 8 << 20
 def import_tensorflow(verbose: bool) -> None:
     """Imports TensorFlow and looks for devices, which says most of what it has to say."""
     set_read_ahead()
+    allocator.keep_freed(cores.usable())
     if verbose:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

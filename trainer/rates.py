@@ -6,16 +6,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import example, framing
+from tfrecords import cores, example, framing
 from tfrecords.folder import Folder
 from tfrecords.schema import Encoding, ImageSpec
-from trainer import augment, autobatch, data, devices, far, losses, models, schedules
+from trainer import augment, autobatch, data, devices, far, hostmemory, losses, models, schedules
 from trainer import selection as selections
 from trainer import step as steps
 from trainer.checkup import Checkup, Host, Load, Rates, Stage
@@ -302,25 +301,7 @@ def _load(source: Source, config: TrainConfig) -> Load:
 
 
 def _host(found: Devices) -> Host:
-    return Host(usable_cores(), free_bytes(), ", ".join(found.names), found.kind == "gpu")
-
-
-def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Returns the cores this process may use: those it is bound to, or its container's quota."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        allowed, period = quota.read_text(encoding="ascii").split()
-        return max(1, min(bound or 1, int(allowed) // int(period)))
-    except (OSError, ValueError):  # No such file, or "max".
-        return bound or 1
-
-
-def free_bytes(meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Returns the memory that is available; the half of all where the system does not say."""
-    try:
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024.0
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    free = hostmemory.available_bytes()
+    if free is None:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return Host(cores.usable(), free, ", ".join(found.names), found.kind == "gpu")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrecords import cores
 from tfrecords.progress import Progress
 from tfrecords.schema import ImageSpec
 from trainer import data, decoding, trained, unlabelled
@@ -130,7 +131,7 @@ def predict(
     probabilities = np.zeros((len(pictures), k), np.float32)
     best = _best(trained.function_of(run.model, tta), k)
     rejects: list[Decoded] = []
-    workers = min(workers or decoding.cores(), -(-len(pictures) // decoding.CHUNK))
+    workers = min(workers or cores.usable(), -(-len(pictures) // decoding.CHUNK))
     with (
         Decoders(run.manifest.image, workers) as decoders,
         Progress("predict", len(pictures), "img") as progress,

@@ -15,6 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks import pace
+from tfrecords import allocator, cores
 from tfrecords import manifest as manifests
 from tfrecords.schema import Encoding
 from trainer import augment, data
@@ -37,6 +38,8 @@ def ours(flags: argparse.Namespace) -> tf.data.Dataset:
     source = selections.open_split(manifest, flags.folder, "train", selection)
     names = tuple(name for name in flags.augment.split(",") if name)
     augmenter = augment.Augmenter(names) if names else None
+    if flags.keep_freed:  # As the trainer.
+        allocator.keep_freed(cores.usable())
     # As on a CPU, where the trainer's ops are deterministic.
     tf.config.experimental.enable_op_determinism()
     return data.training_stream(source, flags.batch, 1000, 0, augmenter, cache=flags.cache)
@@ -115,6 +118,7 @@ def main() -> None:
     parser.add_argument("--cache", default="none", help="of ours")
     parser.add_argument("--num_classes", type=int, help="of ours")
     parser.add_argument("--per_class", type=int, help="of ours")
+    parser.add_argument("--no-keep_freed", dest="keep_freed", action="store_false", help="of ours")
     flags = parser.parse_args()
     stream = KINDS[flags.kind](flags)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 from examples.springfield_like.cast import CITIZENS, TOTAL
 from examples.springfield_like.files import FORMATS, KINDS
+from tfrecords import cores
 
 _DESCRIPTION = f"""\
 Draws a town of cartoon citizens: {len(CITIZENS)} classes of 3 to {CITIZENS[0].count:,} pictures,
@@ -128,11 +128,7 @@ def _parser() -> _Parser:
 
 def _workers(text: str) -> int:
     if text == "auto":
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        return cores.usable()
     if not re.fullmatch(r"-?\d+", text):
         raise argparse.ArgumentTypeError(f"must be 'auto' or a number, not {text!r}")
     return int(text)

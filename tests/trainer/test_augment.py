@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests import fakes
-from trainer import augment
+from trainer import augment, transforms
 from trainer.augment import Augmenter
 
 NAMES = ("flip", "crop", "color", "rotate", "cutout", "randaugment", "mixup", "cutmix")
@@ -63,28 +63,28 @@ def test_pictures_of_a_batch_are_treated_apart() -> None:
 
 def test_a_whole_crop_is_the_picture() -> None:
     box = tf.constant([[0.0, 0.0, 1.0, 1.0]] * BATCH)
-    maps = augment._crop_map(box, None, HEIGHT, WIDTH)
-    np.testing.assert_array_equal(augment._resample(tf.constant(IMAGES), maps), IMAGES)
-    flipped = augment._crop_map(box, tf.ones([BATCH], tf.bool), HEIGHT, WIDTH)
-    found = augment._resample(tf.constant(IMAGES), flipped)
+    maps = transforms.crop_map(box, None, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(transforms.resample(tf.constant(IMAGES), maps), IMAGES)
+    flipped = transforms.crop_map(box, tf.ones([BATCH], tf.bool), HEIGHT, WIDTH)
+    found = transforms.resample(tf.constant(IMAGES), flipped)
     np.testing.assert_array_equal(found, IMAGES[:, :, ::-1])
 
 
 def test_a_crop_is_what_the_general_map_would_show() -> None:
     draw = augment.Draw(tf.constant(SEED), BATCH)
-    boxes = augment._pixel_boxes(augment._crop_boxes(draw, 0.3), HEIGHT, WIDTH)
+    boxes = transforms.pixel_boxes(augment._crop_boxes(draw, 0.3), HEIGHT, WIDTH)
     flipped = draw.coin("flip")
-    cropped = augment._crop(tf.constant(IMAGES), boxes, flipped).numpy().astype(int)
+    cropped = transforms.upright(tf.constant(IMAGES), boxes, flipped, None).numpy().astype(int)
     fractions = tf.cast(boxes, tf.float32) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
-    maps = augment._crop_map(fractions, flipped, HEIGHT, WIDTH)
-    general = augment._resample(tf.constant(IMAGES), maps).numpy().astype(int)
+    maps = transforms.crop_map(fractions, flipped, HEIGHT, WIDTH)
+    general = transforms.resample(tf.constant(IMAGES), maps).numpy().astype(int)
     # At its edge a crop repeats its last pixel, where the map looks beyond it.
     assert np.abs(cropped - general)[:, 2:-2, 2:-2].max() <= 1
     assert 0 < flipped.numpy().sum() < BATCH
 
 
 def test_boxes_of_pixels_lie_inside() -> None:
-    boxes = augment._pixel_boxes(
+    boxes = transforms.pixel_boxes(
         tf.constant([[0.0, 0.0, 1.0, 1.0], [0.99, 0.99, 0.01, 0.01], [0.5, 0.25, 0.5, 0.75]]),
         HEIGHT,
         WIDTH,
@@ -105,8 +105,8 @@ def test_crops_cover_what_they_should() -> None:
 
 def test_a_quarter_turn_is_exact() -> None:
     square = IMAGES[:, :, :16]
-    turn = augment._centred(augment._rotation(tf.fill([BATCH], np.float32(np.pi / 2))), 16, 16)
-    found = augment._resample(tf.constant(square), turn).numpy().astype(int)
+    turn = transforms.centred(transforms.rotation(tf.fill([BATCH], np.float32(np.pi / 2))), 16, 16)
+    found = transforms.resample(tf.constant(square), turn).numpy().astype(int)
     expected = np.rot90(square, k=1, axes=(1, 2)).astype(int)
     assert np.abs(found - expected).max() <= 1
 
@@ -115,14 +115,16 @@ def test_color_keeps_greys_grey_and_matches_its_formula() -> None:
     images = tf.constant(IMAGES)
     brightness, contrast, saturation = 1.2, 0.8, 0.5
     factors = [tf.fill([BATCH], np.float32(x)) for x in (brightness, contrast, saturation)]
-    found = augment._apply_color(images, [augment._color_matrix(*factors)]).numpy()
+    found = transforms.upright(images, None, None, transforms.color_matrix(*factors)).numpy()
     x = IMAGES.astype(np.float64)
     luma = (x * [0.299, 0.587, 0.114]).sum(axis=-1, keepdims=True)
     expected = (saturation * x + (1 - saturation) * luma) * brightness
     expected = np.clip((expected - 128) * contrast + 128, 0, 255)
     assert np.abs(found - expected).max() <= 0.51
     grey = np.full((BATCH, 4, 4, 3), 90, np.uint8)
-    colored = augment._apply_color(tf.constant(grey), [augment._color_matrix(*factors)]).numpy()
+    colored = transforms.upright(
+        tf.constant(grey), None, None, transforms.color_matrix(*factors)
+    ).numpy()
     assert (colored == colored[..., :1]).all()
 
 
@@ -168,6 +170,18 @@ def test_beta_has_its_mean_and_spread() -> None:
 def test_randaugment_without_strength_is_nothing() -> None:
     images, _, _ = apply("randaugment", magnitude=0.0)
     assert np.abs(images.astype(int) - IMAGES).max() <= 1
+
+
+def test_tones_are_posterised_and_solarised() -> None:
+    images = np.arange(BATCH * HEIGHT * WIDTH * 3).astype(np.uint8).reshape(IMAGES.shape)
+    amount = np.zeros((BATCH, len(augment._OPERATIONS)), np.float32)
+    posterized, solarized = (augment._OPERATIONS.index(n) for n in ("posterize", "solarize"))
+    amount[0, posterized], amount[1, solarized], amount[2, solarized] = -1.0, 0.5, 0.001
+    found = augment.Policy(tf.constant(amount)).tones(tf.constant(images)).numpy()
+    np.testing.assert_array_equal(found[0], images[0] & 0xF0)
+    np.testing.assert_array_equal(found[1], np.where(images[1] >= 192, 255 - images[1], images[1]))
+    # A threshold of 255.87 is above every level.
+    np.testing.assert_array_equal(found[2:], images[2:])
 
 
 def test_streams_of_names_are_independent() -> None:

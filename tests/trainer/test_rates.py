@@ -72,21 +72,6 @@ def test_other_batches_divide_and_leave_steps(
 
 
 @pytest.mark.parametrize(
-    ("text", "quota"), [("150000 100000", 1), ("max 100000", None), ("", None)]
-)
-def test_a_containers_quota_limits_the_cores(tmp_path: Path, text: str, quota: int | None) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    unlimited = rates.usable_cores(tmp_path / "absent")
-    assert rates.usable_cores(tmp_path / "cpu.max") == min(unlimited, quota or unlimited)
-
-
-def test_free_memory_is_what_the_kernel_says(tmp_path: Path) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2048 kB\n")
-    assert rates.free_bytes(tmp_path / "meminfo") == 2 << 20
-    assert rates.free_bytes(tmp_path / "absent") > 1 << 20
-
-
-@pytest.mark.parametrize(
     ("flag", "said"),
     [("--seconds=0", "--seconds"), ("--steps_per_execution=4", "--steps_per_execution=1"),
      ("--bach_size=3", "did you mean --batch_size")],

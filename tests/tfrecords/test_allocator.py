@@ -1,0 +1,59 @@
+"""What malloc does afterwards, seen from page faults and its own account of arenas."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+
+_BLOCK = 8 << 20
+_PAGES = _BLOCK // 4096
+_ROUNDS = 20
+
+_FAULTS = f"""
+import resource
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+for _ in range({_ROUNDS}): bytearray({_BLOCK})
+print(faults() - before)
+"""
+
+# Threads that all hold memory at once: each would have an arena of its own.
+_ARENAS = """
+import ctypes, threading
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+barrier = threading.Barrier(12)
+def hold():
+    libc.malloc(ctypes.c_size_t(5000)); barrier.wait()
+threads = [threading.Thread(target=hold) for _ in range(12)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+file = ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w"))
+libc.malloc_info(0, file); libc.fclose(file)
+"""
+
+
+def run(setting: str, code: str) -> str:
+    """Returns what `code` prints in a process of its own, after a call of the allocator's."""
+    program = f"from tfrecords import allocator\n{setting}\n{code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_freed_blocks_are_kept_for_the_next() -> None:
+    assert int(run("allocator.keep_freed(2)", _FAULTS)) < 2 * _PAGES
+
+
+def test_freed_blocks_are_given_back_early() -> None:
+    assert int(run("allocator.release_early()", _FAULTS)) > (_ROUNDS - 1) * _PAGES
+
+
+def test_threads_share_few_arenas() -> None:
+    assert run("allocator.keep_freed(2)", _ARENAS).count("<heap nr=") == 2
+    assert run("", _ARENAS).count("<heap nr=") > 2
