@@ -146,6 +146,15 @@ def test_a_command_that_fails_does_not_wait_for_all_that_it_began(tmp_path: Path
     assert len(list(notes.iterdir())) < 100
 
 
+def test_a_task_that_no_process_can_take_fails() -> None:
+    pool = WorkerPool(workers=1)
+    pool.warm_up()
+    assert pool._executor is not None
+    pool._executor.shutdown()  # As at the interpreter's end.
+    with pytest.raises(RuntimeError, match="shutdown"):
+        pool.start(decode_all, ("a",)).result(timeout=60)
+
+
 def test_the_alarm_ends_a_process_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "DECODE_SECONDS", 0.05)
     pid = os.fork()
