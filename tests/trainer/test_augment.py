@@ -111,20 +111,21 @@ def test_a_quarter_turn_is_exact() -> None:
     assert np.abs(found - expected).max() <= 1
 
 
-def test_color_keeps_greys_grey_and_matches_its_formula() -> None:
-    images = tf.constant(IMAGES)
+# Pixels are recoloured by eights, by fours or one by one, whatever divides a picture.
+@pytest.mark.parametrize(("height", "width"), [(16, 20), (15, 20), (15, 19)])
+def test_color_keeps_greys_grey_and_matches_its_formula(height: int, width: int) -> None:
+    images = IMAGES[:, :height, :width]
     brightness, contrast, saturation = 1.2, 0.8, 0.5
     factors = [tf.fill([BATCH], np.float32(x)) for x in (brightness, contrast, saturation)]
-    found = transforms.upright(images, None, None, transforms.color_matrix(*factors)).numpy()
-    x = IMAGES.astype(np.float64)
+    colors = transforms.color_matrix(*factors)
+    found = transforms.upright(tf.constant(images), None, None, colors).numpy()
+    x = images.astype(np.float64)
     luma = (x * [0.299, 0.587, 0.114]).sum(axis=-1, keepdims=True)
     expected = (saturation * x + (1 - saturation) * luma) * brightness
     expected = np.clip((expected - 128) * contrast + 128, 0, 255)
     assert np.abs(found - expected).max() <= 0.51
-    grey = np.full((BATCH, 4, 4, 3), 90, np.uint8)
-    colored = transforms.upright(
-        tf.constant(grey), None, None, transforms.color_matrix(*factors)
-    ).numpy()
+    grey = np.full((BATCH, height, width, 3), 90, np.uint8)
+    colored = transforms.upright(tf.constant(grey), None, None, colors).numpy()
     assert (colored == colored[..., :1]).all()
 
 
