@@ -38,6 +38,7 @@ def commands(scale: int, folder: Path | None) -> dict[str, list[str]]:
         "scaling": ["-m", "benchmarks.scaling", *pictures, *rounds],
         "memory": ["-m", "benchmarks.bake_memory", f"--counts={counts}"],
         "input": ["-m", "benchmarks.input", *pictures, *rounds, *forms],
+        "kernels": ["-m", "benchmarks.kernels"],
         "step": ["-m", "benchmarks.step", *pictures, *rounds, *step],
         "gpu": ["-m", "benchmarks.gpu"],
     }

@@ -120,7 +120,7 @@ def against_itself(root: Path, form: str, flags: argparse.Namespace) -> bool:
         stream("flip, crop, rotate", "ours", data_dir, flags, "--augment=flip,crop,rotate"),
         stream("mixup, cutmix", "ours", data_dir, flags, "--augment=mixup,cutmix"),
         stream("randaugment", "ours", data_dir, flags, "--augment=randaugment"),
-        stream("malloc's own way", "ours", data_dir, flags, "--no-keep_freed"),
+        stream("malloc's own way", "ours", data_dir, flags, "--default_malloc"),
         stream("cache encoded", "ours", data_dir, flags, "--cache=encoded"),
         stream("cache decoded", "ours", data_dir, flags, "--cache=decoded"),
         stream(selection, "ours", data_dir, flags, f"--num_classes={classes}", "--per_class=155"),

@@ -37,8 +37,8 @@ def keep_freed(arenas: int) -> None:
 
     A stream of pictures takes and frees the same few sizes for ever. glibc gives such blocks
     back and faults their pages in again, and deals them out from up to eight arenas a core,
-    where what one thread frees is of no use to another: together up to half of the CPU time of
-    a stream of raw pictures (docs/performance.md).
+    where what one thread frees is of no use to another: together a third of the CPU time of a
+    stream of raw pictures at 224 pixels (`python -m benchmarks.input`, docs/performance.md).
 
     Args:
       arenas: at most; one for each core is enough that threads do not wait for one another.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from tfrecords import checks, cli, ledger_checks, manifest
+from tfrecords import checks, cli, cores, ledger_checks, manifest
 from tfrecords.checks import Images, Problem, ShardReport
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 from tfrecords.progress import Progress
@@ -203,7 +202,7 @@ def _workers(text: str) -> int:
 def _auto_workers(total_bytes: int, shards: int) -> int:
     if total_bytes < _POOL_BYTES:
         return 1
-    return min(os.cpu_count() or 1, shards)
+    return min(cores.usable(), shards)
 
 
 if __name__ == "__main__":

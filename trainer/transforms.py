@@ -2,7 +2,8 @@
 
 Of 64 pictures at 224 pixels every step on floats moves 38 MB, and adding three numbers to each
 pixel uses no vector unit. So what needs floats goes picture by picture, in the cores' caches,
-and the innermost axis of what is computed is a row, not the three channels.
+and the innermost axis of what is computed is a row, not the three channels. `python -m
+benchmarks.kernels` has the ways beside each other.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def upright(
     if flipped is not None:
         numbers["flip"] = flipped
     if colors is not None:
-        numbers["matrix"], numbers["offset"] = _blocks(
+        numbers["matrix"], numbers["offset"] = blocks(
             colors, math.gcd(_BLOCK, math.prod(shape[:2]))
         )
 
@@ -53,13 +54,13 @@ def upright(
             picture = _mirrored(picture, given["flip"])
         if boxes is None and colors is None:
             return tf.ensure_shape(picture, shape)
-        # The kernel of `tf.image.resize` is vectorised for floats alone: half the time.
+        # The kernel of `tf.image.resize` is vectorised for floats alone.
         pixels = tf.cast(picture, tf.float32)
         if boxes is not None:
             pixels = tf.image.resize(pixels, shape[:2])
         if colors is not None:
-            pixels = _recolored(pixels, given["matrix"], given["offset"])
-        return tf.reshape(to_bytes(pixels), shape)
+            pixels = recolored(pixels, given["matrix"], given["offset"])
+        return tf.reshape(_to_bytes(pixels), shape)
 
     return tf.map_fn(one, numbers, fn_output_signature=tf.TensorSpec(shape, images.dtype))
 
@@ -81,11 +82,11 @@ def _mirrored(image: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
     return tf.cond(flip, lambda: tf.reverse(image, axis=[1]), lambda: image)
 
 
-def _blocks(colors: tf.Tensor, pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
+def blocks(colors: tf.Tensor, pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns float32[B, 3n, 3n] and [B, 3n]: what `colors` does to n pixels in a row.
 
     A product with 3 columns uses no vector unit, and adding 3 numbers to each pixel even less:
-    together they take four times as long as the same for 8 pixels at a time.
+    together they take three times as long as the same for 8 pixels at a time.
     """
     batch, _, channels = colors.shape
     apart = tf.einsum("ij,bkl->bikjl", tf.eye(pixels), colors[:, :channels])
@@ -93,8 +94,8 @@ def _blocks(colors: tf.Tensor, pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reshape(apart, [batch, pixels * channels, pixels * channels]), offset
 
 
-def _recolored(pixels: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Returns float32, 0 to 255: what `_blocks` says of every row of pixels."""
+def recolored(pixels: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Returns float32, 0 to 255: what `blocks` says of every row of pixels."""
     rows = tf.reshape(pixels, [-1, offset.shape[0]])
     return tf.clip_by_value(tf.matmul(rows, matrix) + offset, 0.0, 255.0)
 
@@ -110,7 +111,7 @@ def mixed(images: tf.Tensor, others: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     def one(given: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         place, weight = given
         first, second = (tf.cast(batch[place], tf.float32) for batch in (images, others))
-        return to_bytes(weight * first + (1 - weight) * second)
+        return _to_bytes(weight * first + (1 - weight) * second)
 
     places = tf.range(images.shape[0])
     spec = tf.TensorSpec(images.shape[1:], images.dtype)
@@ -170,6 +171,7 @@ def crop_map(box: tf.Tensor, flipped: tf.Tensor | None, height: int, width: int)
 
 
 def rotation(angle: tf.Tensor) -> tf.Tensor:
+    """Returns float32[B, 3, 3], turns about the first pixel by float32[B] radians."""
     cos, sin = tf.cos(angle), tf.sin(angle)
     zero, one = tf.zeros_like(angle), tf.ones_like(angle)
     return matrix([cos, -sin, zero, sin, cos, zero, zero, zero, one])
@@ -184,6 +186,7 @@ def centred(maps: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def matrix(entries: list[tf.Tensor]) -> tf.Tensor:
+    """Returns float32[B, 3, 3] of nine float32[B], row by row."""
     return tf.reshape(tf.stack(entries, axis=1), [-1, 3, 3])
 
 
@@ -221,6 +224,6 @@ def followed(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
     return tf.concat([first[:, :3] @ then[:, :3], offset], axis=1)
 
 
-def to_bytes(pixels: tf.Tensor) -> tf.Tensor:
+def _to_bytes(pixels: tf.Tensor) -> tf.Tensor:
     """Rounds float32 in 0 to 255 to uint8; the cast alone would floor."""
     return tf.cast(pixels + 0.5, tf.uint8)

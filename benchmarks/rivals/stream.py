@@ -38,7 +38,7 @@ def ours(flags: argparse.Namespace) -> tf.data.Dataset:
     source = selections.open_split(manifest, flags.folder, "train", selection)
     names = tuple(name for name in flags.augment.split(",") if name)
     augmenter = augment.Augmenter(names) if names else None
-    if flags.keep_freed:  # As the trainer.
+    if not flags.default_malloc:  # As the trainer.
         allocator.keep_freed(cores.usable())
     # As on a CPU, where the trainer's ops are deterministic.
     tf.config.experimental.enable_op_determinism()
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--cache", default="none", help="of ours")
     parser.add_argument("--num_classes", type=int, help="of ours")
     parser.add_argument("--per_class", type=int, help="of ours")
-    parser.add_argument("--no-keep_freed", dest="keep_freed", action="store_false", help="of ours")
+    parser.add_argument("--default_malloc", action="store_true", help="of ours")
     flags = parser.parse_args()
     stream = KINDS[flags.kind](flags)
 
