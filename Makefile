@@ -39,7 +39,7 @@ test: lint types imports  ## everything that must pass before a change lands (un
 	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
-	$(BIN)/python -m benchmarks.all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
+	$(BIN)/python -m benchmarks.run_all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
 
 lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
 	$(BIN)/ruff check .
@@ -67,9 +67,9 @@ flink-test: $(INSTALLED) $(ENGINES)/flink  ## the same on Flink alone: embedded,
 $(ENGINES)/prism:
 	GOBIN=$(abspath $(ENGINES)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM_VERSION)
 
-$(ENGINES)/flink: benchmarks/flink/pom.xml
+$(ENGINES)/flink: benchmarks/engines/flink/pom.xml
 	rm -rf $@
-	mvn --quiet --batch-mode --file benchmarks/flink/pom.xml dependency:copy-dependencies \
+	mvn --quiet --batch-mode --file benchmarks/engines/flink/pom.xml dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(abspath $@)
 	@touch $@
 

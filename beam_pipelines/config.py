@@ -7,9 +7,9 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from beam_pipelines.balance import BalancePolicy
+from beam_pipelines.planning.balance import BalancePolicy
 from tfrecords import manifest
-from tfrecords.pixels import PixelLimits
+from tfrecords.images.canonicalise import PixelLimits
 from tfrecords.schema import TRAIN, ImageSpec
 
 # Raise it when canonical images of equal sources change: cached ones are then not reused.

@@ -17,18 +17,21 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import joins, near_join, progress, storage, tables, tasks, thumbnails
-from beam_pipelines.canonical import BundleResult, BundleTask, canonicalise_bundle
+from beam_pipelines import progress
+from beam_pipelines.cache import facts_table, storage, thumbnails
 from beam_pipelines.config import NearDuplicates, PrepareConfig
-from beam_pipelines.copies import CopyResult, CopyTask, make_copies
-from beam_pipelines.duplicates import ConflictPolicy
-from beam_pipelines.isolation import Task, TaskQueue, Watch, Work, WorkerPool
-from beam_pipelines.joins import Joined
-from beam_pipelines.leaks import LeakPart, LeakTask, measure_leaks
-from beam_pipelines.plan import Plan, make_plan, near_distance
-from beam_pipelines.publish import Outcome, PlanSummary, publish_dataset
-from beam_pipelines.tasks import Layout
-from beam_pipelines.write import ShardResult, ShardTask, write_shard
+from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning.make_tasks import Layout
+from beam_pipelines.planning.plan import Plan, make_plan, near_distance
+from beam_pipelines.similarity import beam_join, partitioned
+from beam_pipelines.similarity.duplicates import ConflictPolicy
+from beam_pipelines.similarity.leakage import LeakPart, LeakTask, measure_leaks
+from beam_pipelines.similarity.partitioned import Joined
+from beam_pipelines.steps.canonicalise import BundleResult, BundleTask, canonicalise_bundle
+from beam_pipelines.steps.copies import CopyResult, CopyTask, make_copies
+from beam_pipelines.steps.publish import Outcome, PlanSummary, publish_dataset
+from beam_pipelines.steps.shards import ShardResult, ShardTask, write_shard
+from beam_pipelines.workers.pool import Task, TaskQueue, Watch, Work, WorkerPool
 
 COPIES, SHARDS, LEAKS, SUMMARY = "copies", "shards", "leaks", "summary"
 
@@ -122,12 +125,12 @@ class MakePlan(beam.PTransform):
         self, facts: beam.PCollection[tuple[None, bytes]]
     ) -> tuple[beam.pvalue.AsList, ...]:
         """Returns side inputs for the planner: near duplicates, where others should find them."""
-        parts = joins.count_parts(self.num_bundles, self.config.workers)
+        parts = partitioned.count_parts(self.num_bundles, self.config.workers)
         if not parts or self.config.near_duplicates is NearDuplicates.OFF:
             return ()
         labelled = ConflictPolicy(self.config.label_conflicts) is ConflictPolicy.DROP_ALL
-        found = facts | near_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
-        return tuple(beam.pvalue.AsList(found[name]) for name in (near_join.TWINS, near_join.PAIRS))
+        found = facts | beam_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
+        return tuple(beam.pvalue.AsList(found[name]) for name in (beam_join.TWINS, beam_join.PAIRS))
 
 
 @dataclass
@@ -254,14 +257,14 @@ class PlanDataset(beam.DoFn):
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         _, blocks = grouped
         joined = None if twins is None or pairs is None else Joined.of(twins, pairs)
-        facts = tables.facts_table(blocks, without=["fingerprint"] if joined else [])
+        facts = facts_table.facts_table(blocks, without=["fingerprint"] if joined else [])
         load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
         plan = make_plan(facts, self._config, load, joined)
         sources = storage.join(self._layout.cache_dir, "sources.parquet")
         with storage.publish(sources) as file:
-            tables.write_ledger(file, plan.ledger(tables.LEDGER_ROWS))
+            facts_table.write_ledger(file, plan.ledger(facts_table.LEDGER_ROWS))
         packs: list[str] = []
-        order = tasks.CopyOrder.of(plan, self._num_bundles)
+        order = make_tasks.CopyOrder.of(plan, self._num_bundles)
         if plan.failure is None:
             progress.leave_plan(
                 self._layout,
@@ -270,12 +273,12 @@ class PlanDataset(beam.DoFn):
                 shards=sum(records.num_shards for records in plan.records.values()),
                 records=sum(len(records.row) for records in plan.records.values()),
             )
-            for copy_task in tasks.copy_tasks(plan, order, self._layout):
+            for copy_task in make_tasks.copy_tasks(plan, order, self._layout):
                 packs.append(copy_task.pack)
                 yield beam.pvalue.TaggedOutput(COPIES, copy_task)
-            for shard_task in tasks.shard_tasks(plan, order, packs, self._layout):
+            for shard_task in make_tasks.shard_tasks(plan, order, packs, self._layout):
                 yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
-            for leak_task in tasks.leak_tasks(plan, self._layout):
+            for leak_task in make_tasks.leak_tasks(plan, self._layout):
                 yield beam.pvalue.TaggedOutput(LEAKS, leak_task)
         yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, packs))
 
@@ -302,7 +305,7 @@ def _summary(plan: Plan, sources: str, packs: Sequence[str]) -> PlanSummary:
 def _facts_block(result: BundleResult) -> tuple[None, bytes]:
     Metrics.counter(COUNTERS, DECODED).inc(result.decoded)
     Metrics.counter(COUNTERS, REJECTED).inc(sum(row.reason is not None for row in result.facts))
-    return None, tables.facts_block(result.facts)
+    return None, facts_table.facts_block(result.facts)
 
 
 def _count_copies(result: CopyResult) -> str:

@@ -10,27 +10,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines import options
+from beam_pipelines import flags as options
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.isolation import WorkerPool
-from tfrecords import allocator, cli
+from beam_pipelines.workers.pool import WorkerPool
+from tfrecords.cli import run
+from tfrecords.system import allocator
 
 
 def main() -> int:
     """Runs the command and returns its exit code."""
-    return cli.run(options.make_parser(), _prepare, foreign=options.check_beam_flags)
+    return run.run(options.make_parser(), _prepare, foreign=options.check_beam_flags)
 
 
 def _prepare(flags: argparse.Namespace) -> int:
     config = options.config_of(flags)
     if config.plan_only:
-        from beam_pipelines import estimate
+        from beam_pipelines import preview
 
-        return estimate.run(config)
+        return preview.run(config)
     allocator.release_early()
     beam_arguments = [f"--runner={flags.runner}", *flags.foreign]
     pool = _pool(config, beam_arguments)
-    from beam_pipelines import bake
+    from beam_pipelines import run as bake
 
     return bake.run(config, beam_arguments, pool)
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
-from beam_pipelines import storage
-from beam_pipelines.canonical import FACTS
-from beam_pipelines.copies import CONTENTS
-from beam_pipelines.tasks import Layout
-from beam_pipelines.write import DONE
-from tfrecords.progress import Progress
+from beam_pipelines.cache import storage
+from beam_pipelines.planning.make_tasks import Layout
+from beam_pipelines.steps.canonicalise import FACTS
+from beam_pipelines.steps.copies import CONTENTS
+from beam_pipelines.steps.shards import DONE
+from tfrecords.cli.progress import Progress
 
 _POLL_SECONDS = 0.5
 _PLAN = "plan.json"

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords import cli
+from tfrecords.cli import run as cli
 
 
 @dataclass(frozen=True, slots=True)

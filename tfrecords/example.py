@@ -13,12 +13,13 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from tfrecords import schema
+from tfrecords.errors import EvenshardError
 from tfrecords.schema import ImageRecord
 
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-class ExampleError(ValueError):
+class ExampleError(EvenshardError, ValueError):
     """Bytes that are not an Example of this schema; the text names the feature at fault."""
 
 

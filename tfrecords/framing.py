@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from tfrecords.folder import Folder
+from tfrecords.errors import EvenshardError
+from tfrecords.locations import Folder
 
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
@@ -28,7 +29,7 @@ FRAME_BYTES = HEADER_BYTES + FOOTER_BYTES
 MAX_RECORD_BYTES = 2**31 - 1
 
 
-class DamagedRecordError(ValueError):
+class DamagedRecordError(EvenshardError, ValueError):
     """A record that fails its checks.
 
     Attributes:

@@ -10,9 +10,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tfrecords import cli, example, framing, manifest
-from tfrecords.html import shorten
+from tfrecords import example, framing, manifest
+from tfrecords.cli import run
+from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.reporting.html import shorten
 from tfrecords.schema import TRAIN, Encoding, ImageSpec
 from tfrecords.verify import mebibytes
 
@@ -22,9 +24,9 @@ _MAX_ID = 200
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def make_parser() -> cli.CommandParser:
+def make_parser() -> run.CommandParser:
     """Returns the parser of the command."""
-    parser = cli.CommandParser(
+    parser = run.CommandParser(
         "tfrecords.inspect",
         "DIR",
         "Shows what is in a data set: its splits, classes, image format, digests and the "
@@ -41,7 +43,7 @@ def make_parser() -> cli.CommandParser:
     group.add_argument(
         "--records",
         metavar="N",
-        type=cli.whole_number(1),
+        type=run.whole_number(1),
         help="also list the first N records of each split",
     )
     group = parser.add_argument_group("pictures to write")
@@ -212,13 +214,14 @@ def sample_png(data_dir: str | Path, found: Manifest, split: str) -> bytes:
     # These import Arrow and matplotlib, a second that the tables do not need.
     import pyarrow.compute as pc
 
-    from tfrecords import ledger, sample_grid, samples
+    from tfrecords import ledger, reader
+    from tfrecords.reporting import sample_grid
 
     first = pc.field("rank") < _GRID_COLUMNS
-    chosen = samples.read_samples(
+    chosen = reader.read_samples(
         found,
-        ledger.select(data_dir, samples.COLUMNS, first),
-        samples.opener(data_dir),
+        ledger.select(data_dir, reader.COLUMNS, first),
+        reader.opener(data_dir),
         split,
         _GRID_COLUMNS,
         _GRID_COLUMNS,
@@ -239,9 +242,9 @@ def _class_note(split: SplitInfo, label: int) -> str:
 
 def histogram_png(found: Manifest) -> bytes:
     """Returns the figure of class balance as a PNG file."""
-    from tfrecords import balance_figure, plots
+    from tfrecords.reporting import balance, figures
 
-    return plots.to_png(balance_figure.balance_figure(found))
+    return figures.to_png(balance.balance_figure(found))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -288,7 +291,7 @@ def _unicode() -> bool:
 
 def _check_png(path: str | None) -> None:
     if path is not None and Path(path).suffix.lower() != ".png":
-        raise cli.UsageError(f"pictures are written as PNG: name it {path}.png")
+        raise UsageError(f"pictures are written as PNG: name it {path}.png")
 
 
 def _write(path: str, data: bytes) -> None:
@@ -297,4 +300,4 @@ def _write(path: str, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(make_parser(), main))
+    sys.exit(run.run(make_parser(), main))

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfrecords import folder
-from tfrecords.cli import CommandError
-from tfrecords.folder import Folder
+from tfrecords import locations
+from tfrecords.errors import EvenshardError
+from tfrecords.locations import Folder
 from tfrecords.manifest import SOURCES
 
 KEPT = "kept"
@@ -56,7 +56,7 @@ SCHEMA = pa.schema(
 BATCH_ROWS = 1 << 16
 
 
-class LedgerError(CommandError):
+class LedgerError(EvenshardError):
     """A `sources.parquet` that is absent, damaged or of other columns.
 
     Attributes:
@@ -79,7 +79,7 @@ def read(data_dir: str | Folder) -> pa.Table:
     Raises:
       LedgerError: absent, damaged, or a column is missing or of another type.
     """
-    path = folder.of(data_dir) / SOURCES
+    path = locations.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
             return file.read(columns=SCHEMA.names)
@@ -93,7 +93,7 @@ def stream(data_dir: str | Folder, columns: Sequence[str]) -> Iterator[pa.Record
     Raises:
       LedgerError: as for `read`.
     """
-    path = folder.of(data_dir) / SOURCES
+    path = locations.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
             yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
@@ -107,7 +107,7 @@ def select(data_dir: str | Folder, columns: Sequence[str], where: pc.Expression)
     Raises:
       LedgerError: as for `read`.
     """
-    path = folder.of(data_dir) / SOURCES
+    path = locations.of(data_dir) / SOURCES
     with _open(path):
         pass
     try:

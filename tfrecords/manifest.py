@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfrecords import folder, schema
-from tfrecords.folder import Folder
+from tfrecords import locations, schema
+from tfrecords.errors import EvenshardError
+from tfrecords.locations import Folder
 from tfrecords.schema import ImageSpec
 from tfrecords.sharding import is_shard_name
 
@@ -22,7 +23,7 @@ MANIFEST = "manifest.json"
 SOURCES = "sources.parquet"
 
 
-class ManifestError(ValueError):
+class ManifestError(EvenshardError, ValueError):
     """A manifest that is absent, damaged or of another schema; the text says what to do."""
 
 
@@ -187,7 +188,7 @@ def load(data_dir: str | Folder) -> Manifest:
     Raises:
       ManifestError: the directory is not a complete data set of this schema.
     """
-    path = folder.of(data_dir) / MANIFEST
+    path = locations.of(data_dir) / MANIFEST
     try:
         with path.open("rb") as file:
             text = file.read().decode("utf-8")

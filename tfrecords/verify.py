@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from tfrecords import checks, cli, cores, ledger_checks, manifest
-from tfrecords.checks import Images, Problem, ShardReport
+from tfrecords import manifest
+from tfrecords.checks import ledger
+from tfrecords.checks import shards as checks
+from tfrecords.checks.shards import Images, Problem, ShardReport
+from tfrecords.cli import run
+from tfrecords.cli.progress import Progress
+from tfrecords.errors import EvenshardError
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
-from tfrecords.progress import Progress
+from tfrecords.system import cores
 
 # Below this a pool's start (0.2 s a process) costs more than it saves.
 _POOL_BYTES = 256 * 2**20
@@ -85,7 +90,7 @@ def _read_shards(
         try:
             yield from zip(shards, pool.map(check, shards), strict=True)
         except BrokenProcessPool as error:
-            raise cli.CommandError(
+            raise EvenshardError(
                 "a reading process was killed, for want of memory most likely: "
                 "try again with --workers=1"
             ) from error
@@ -103,12 +108,12 @@ def _check_together(
         yield from checks.check_split(split, found.classes, intact)
     yield from checks.check_ids(root, intact)
     names = {split.name for split in splits}
-    yield from ledger_checks.check_ledger(root, found, intact, names)
+    yield from ledger.check_ledger(root, found, intact, names)
 
 
-def make_parser() -> cli.CommandParser:
+def make_parser() -> run.CommandParser:
     """Returns the parser of the command."""
-    parser = cli.CommandParser(
+    parser = run.CommandParser(
         "tfrecords.verify",
         "DIR",
         "Reads every shard of a data set once and checks it: the CRCs, size, sha256 and number "
@@ -150,9 +155,9 @@ def main(flags: argparse.Namespace) -> int:
     for line in problem_lines(verdict.problems):
         print(line)
     if verdict.problems:
-        raise cli.CommandError(_failure(flags.data_dir, verdict))
+        raise EvenshardError(_failure(flags.data_dir, verdict))
     print(_success(flags.data_dir, verdict))
-    return cli.DONE
+    return run.DONE
 
 
 def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
@@ -196,7 +201,7 @@ def mebibytes(count: int) -> str:
 
 def _workers(text: str) -> int:
     """Returns the number of processes, 0 for auto."""
-    return 0 if text == "auto" else cli.whole_number(1)(text)
+    return 0 if text == "auto" else run.whole_number(1)(text)
 
 
 def _auto_workers(total_bytes: int, shards: int) -> int:
@@ -206,4 +211,4 @@ def _auto_workers(total_bytes: int, shards: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(make_parser(), main))
+    sys.exit(run.run(make_parser(), main))

@@ -23,9 +23,7 @@ from typing import Any, TypeVar
 
 from absl import flags
 
-from tfrecords.cli import CommandError
-from tfrecords.manifest import ManifestError
-from trainer.errors import TrainerError, UsageError
+from tfrecords.errors import EvenshardError, UsageError
 
 ConfigT = TypeVar("ConfigT")
 
@@ -128,7 +126,7 @@ def help_text(config: type[Any], usage: str) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, (TrainerError, CommandError, ManifestError, OSError)):
+    if isinstance(error, (EvenshardError, OSError)):
         return str(error)
     first = (str(error).strip() or "no message").splitlines()[0]
     return f"unexpected {type(error).__name__}: {first} (-v shows where)"

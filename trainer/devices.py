@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from tfrecords.errors import TrainerError, UsageError
 from tfrecords.sharding import stable_hash
-from trainer.errors import TrainerError, UsageError
-from trainer.flags import TrainConfig
+from trainer.config import TrainConfig
 
 # NVIDIA's tensor cores do float16 from compute capability 7.0 (Volta) and bfloat16 from 8.0
 # (Ampere). Below that, and on CPUs without AMX (measured: ten times slower), float32 wins.

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords import example, framing, ledger
-from tfrecords.folder import Folder
-from tfrecords.html import size
+from tfrecords.errors import TrainerError, UsageError
+from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
-from trainer import commandline, far, mistakes, predictions
+from tfrecords.reporting.html import size
+from trainer import commandline, remote
 from trainer.commandline import flag
-from trainer.errors import TrainerError, UsageError
-from trainer.metrics import Predictions
+from trainer.metrics import mistakes, predictions
+from trainer.metrics.metrics import Predictions
 
 USAGE = """\
 Leads from a record's id, from a row of predictions.parquet or from a run's worst mistakes back
@@ -51,7 +52,7 @@ class LineageConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
 
     def __post_init__(self) -> None:
-        far.check_local("run_dir", self.run_dir)
+        remote.check_local("run_dir", self.run_dir)
         given = bool(self.id) + (self.row is not None) + (self.mistakes is not None)
         if given != 1:
             raise ValueError("name pictures in one way: --id, --row or --mistakes")
@@ -100,7 +101,7 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
       ledger.LedgerError: sources.parquet cannot be read.
       framing.DamagedRecordError: the shard that holds it is damaged.
     """
-    root = far.folder(data_dir)
+    root = remote.folder(data_dir)
     key, copy = _key_and_copy(root, id_)
     source = next(_rows(root, "key", key))
     mates = [row for row in _mates(root, source) if row["key"] != key]
@@ -162,7 +163,7 @@ def run(config: LineageConfig) -> list[Origin]:
     """
     stored = _stored(config.run_dir) if config.run_dir else {}
     data_dir = config.data_dir or _data_dir_of(stored, config.run_dir)
-    manifest = far.load(data_dir)
+    manifest = remote.load(data_dir)
     asked = list(_asked(config))
     try:
         return [

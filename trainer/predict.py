@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING
 
-from trainer import commandline, far, quiet
+from trainer import commandline, remote, tensorflow_import
 from trainer.commandline import flag
 
 if TYPE_CHECKING:
-    from trainer.submission import Submission
+    from trainer.predicting.run import Submission
 
 USAGE = """\
 Names the class of unlabelled pictures: one line each of a CSV, Id,Expected.
@@ -79,7 +79,7 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "output"):
-            far.check_local(name, getattr(self, name))
+            remote.check_local(name, getattr(self, name))
         for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0)):
             value = getattr(self, name)
             if value < low:
@@ -88,11 +88,11 @@ class PredictConfig:
 
 def main(config: PredictConfig) -> int:
     """Predicts, and says what came of it."""
-    quiet.import_tensorflow(config.verbose)
-    from trainer import submission  # TensorFlow takes seconds to import: not for --help.
+    tensorflow_import.import_tensorflow(config.verbose)
+    from trainer.predicting import run  # TensorFlow takes seconds to import: not for --help.
 
     started = time.monotonic()
-    found = submission.run(
+    found = run.run(
         config.run_dir,
         config.input,
         config.output,

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from examples.springfield_like.cast import CITIZENS, TOTAL
 from examples.springfield_like.files import FORMATS, KINDS
-from tfrecords import cores
+from tfrecords.system import cores
 
 _DESCRIPTION = f"""\
 Draws a town of cartoon citizens: {len(CITIZENS)} classes of 3 to {CITIZENS[0].count:,} pictures,

@@ -19,7 +19,7 @@ _DRY_RUN = """
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines import options
-from beam_pipelines.canonical import BundleTask
+from beam_pipelines.steps.canonicalise import BundleTask
 from beam_pipelines.pipeline import BakeDataset
 
 flags = options.make_parser().parse_args(

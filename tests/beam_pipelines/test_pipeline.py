@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 
 beam = pytest.importorskip("apache_beam")
-from apache_beam.internal import pickler  # noqa: E402 - after the skip
+from apache_beam.internal import pickler
 
-from beam_pipelines import canonical, joins, options, tables, tasks  # noqa: E402 - after the skip
-from beam_pipelines.canonical import BundleTask  # noqa: E402 - after the skip
-from beam_pipelines.copies import CopyTask  # noqa: E402 - after the skip
-from beam_pipelines.isolation import Watch  # noqa: E402 - after the skip
-from beam_pipelines.pipeline import BakeDataset  # noqa: E402 - after the skip
-from beam_pipelines.write import ShardTask  # noqa: E402 - after the skip
-from tests import fakes  # noqa: E402 - after the skip
+from beam_pipelines import flags as options
+from beam_pipelines.cache import facts_table
+from beam_pipelines.pipeline import BakeDataset
+from beam_pipelines.planning import make_tasks
+from beam_pipelines.similarity import partitioned
+from beam_pipelines.steps import canonicalise
+from beam_pipelines.steps.canonicalise import BundleTask
+from beam_pipelines.steps.copies import CopyTask
+from beam_pipelines.steps.shards import ShardTask
+from beam_pipelines.workers.pool import Watch
+from tests.support import fakes
 
 # Types that could hold pixels.
 OPAQUE = {bytes, bytearray, memoryview, object, Any, beam.typehints.Any}
@@ -54,7 +58,7 @@ def root() -> beam.Pipeline:
 @pytest.fixture(scope="module")
 def large_root() -> beam.Pipeline:
     """The graph of millions of pictures on an engine: all workers look for near duplicates."""
-    return pipeline_of(joins.LEAST_BUNDLES)
+    return pipeline_of(partitioned.LEAST_BUNDLES)
 
 
 def shuffled(root: beam.Pipeline) -> dict[str, Any]:
@@ -100,10 +104,10 @@ def test_the_portable_graph_has_no_other_shuffles(root: beam.Pipeline) -> None:
 
 # What the search for near duplicates sends → the bytes of a picture in it.
 JOIN_STEPS = {
-    "MeetEqual": joins.LABELLED_MARK.itemsize,
+    "MeetEqual": partitioned.LABELLED_MARK.itemsize,
     "MeetUnderShownMasks": 8,
-    "MeetUnderMasks": joins.MARK.itemsize,
-    "MeetAgain": joins.PAIR.itemsize,
+    "MeetUnderMasks": partitioned.MARK.itemsize,
+    "MeetAgain": partitioned.PAIR.itemsize,
 }
 
 
@@ -142,20 +146,20 @@ def test_no_shuffle_carries_pixels(root: beam.Pipeline) -> None:
 @pytest.mark.parametrize("size", ["16", "256"])
 def test_facts_are_small_whatever_the_size_of_the_pictures(tmp_path: Path, size: str) -> None:
     """The one shuffle of bytes carries Arrow blocks of facts: a few hundred bytes a picture."""
-    from beam_pipelines import sources
+    from beam_pipelines.inputs import sources
 
     fakes.write_folders(tmp_path / "in", {"apu": 40, "bart": 8}, side=256)
     baked = config(f"--image_size={size}", "--encoding=raw")
     baked = dataclasses.replace(
         baked, input_dir=str(tmp_path / "in"), output_dir=str(tmp_path / "out")
     )
-    layout = tasks.Layout.of(baked)
+    layout = make_tasks.Layout.of(baked)
     for directory in layout.directories:
         Path(directory).mkdir(parents=True, exist_ok=True)
     rows = sources.list_sources(baked.input_dir, None)
-    for task in tasks.bundle_tasks(rows, baked, layout):
-        facts = canonical.canonicalise_bundle(task, Watch()).facts
-        block = tables.facts_block(facts)
+    for task in make_tasks.bundle_tasks(rows, baked, layout):
+        facts = canonicalise.canonicalise_bundle(task, Watch()).facts
+        block = facts_table.facts_block(facts)
         # 130 bytes a picture and a schema of about 2 KB a block.
         assert len(block) < 4_000 + 300 * len(facts)
 

@@ -7,14 +7,14 @@ from concurrent import futures
 import pytest
 
 pytest.importorskip("apache_beam")
-import grpc  # noqa: E402 - after the skip
-from apache_beam.portability.api import (  # noqa: E402 - after the skip
+import grpc
+from apache_beam.portability.api import (
     beam_provision_api_pb2,
     beam_provision_api_pb2_grpc,
 )
-from google.protobuf import json_format  # noqa: E402 - after the skip
+from google.protobuf import json_format
 
-from beam_pipelines import worker  # noqa: E402 - after the skip
+from beam_pipelines import worker
 
 
 class Engine(beam_provision_api_pb2_grpc.ProvisionServiceServicer):

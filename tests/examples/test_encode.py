@@ -14,7 +14,7 @@ from examples.springfield_like.cast import CITIZENS
 from examples.springfield_like.dice import Dice
 from examples.springfield_like.files import Kind, PlannedFile, Recipe
 from examples.springfield_like.scene import draw_picture
-from tfrecords import pixels
+from tfrecords.images import canonicalise
 from tfrecords.schema import ImageSpec
 
 SPEC = ImageSpec(64, 64)
@@ -42,8 +42,8 @@ def test_a_picture_is_a_function_of_seed_class_and_index():
 @pytest.mark.parametrize("index", range(3))
 def test_broken_files_are_rejected_for_their_kind(kind, index):
     file = replace(PLAIN, kind=kind, index=index, key=f"baker_bruno/pic_{index:04d}.jpg")
-    with pytest.raises(pixels.ImageError) as caught:
-        pixels.canonicalise(encode.file_bytes(0, file), SPEC, pixels.PixelLimits())
+    with pytest.raises(canonicalise.ImageError) as caught:
+        canonicalise.canonicalise(encode.file_bytes(0, file), SPEC, canonicalise.PixelLimits())
     assert caught.value.reason.value == kind.value
 
 
@@ -53,7 +53,9 @@ def test_a_near_duplicate_is_near_and_not_equal(shrink):
     data = [encode.file_bytes(0, PLAIN), encode.file_bytes(0, replace(PLAIN, recipe=copy))]
     assert data[0] != data[1]
     assert _open(data[1]).size == copy.stored_size
-    one, other = (pixels.canonicalise(d, SPEC, pixels.PixelLimits()).phash for d in data)
+    one, other = (
+        canonicalise.canonicalise(d, SPEC, canonicalise.PixelLimits()).phash for d in data
+    )
     assert (one ^ other).bit_count() <= 4
 
 
@@ -100,6 +102,6 @@ def test_every_citizen_can_be_drawn_at_every_shape():
 
 
 def test_the_kinds_of_broken_files_are_reject_reasons():
-    reasons = {reason.value for reason in pixels.RejectReason}
+    reasons = {reason.value for reason in canonicalise.RejectReason}
     assert {Kind.TRUNCATED.value, Kind.EMPTY.value, Kind.NOT_AN_IMAGE.value} <= reasons
     assert set(files.KINDS) == set(Kind) - {Kind.PICTURE}

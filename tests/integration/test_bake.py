@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests import fakes
-from tests.integration import commands
-from tfrecords import example, framing, manifest, pixels
+from tests.support import commands, fakes
+from tfrecords import example, framing, manifest
+from tfrecords.images import canonicalise
 from tfrecords.schema import TRAIN, source_key
 
 PREPARE = "beam_pipelines.prepare"
@@ -90,7 +90,9 @@ def test_the_ledger_leads_to_each_record_and_each_record_to_its_source(
                     data = (folders / row["key"]).read_bytes()
                     assert (
                         record.image
-                        == pixels.canonicalise(data, found.image, pixels.PixelLimits()).data
+                        == canonicalise.canonicalise(
+                            data, found.image, canonicalise.PixelLimits()
+                        ).data
                     )
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import fakes
-from tests.integration import commands
+from tests.support import commands, fakes
 
 PREPARE = "beam_pipelines.prepare"
 FLAGS = ("--image_size=16", "--per_class=20", "--encoding=png")

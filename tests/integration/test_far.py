@@ -1,4 +1,4 @@
-"""Training from gs:// by TensorFlow's own client, whose requests end at `benchmarks.gcs`."""
+"""Training from gs:// by TensorFlow's own client, asking `benchmarks.train.fake_gcs`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import gcs
-from tests import fakes
-from tests.integration import commands
-from tests.trainer import tiny_run
+from benchmarks.train import fake_gcs
+from tests.support import commands, fakes, tiny_run
 from tfrecords import ledger
+from tfrecords.errors import TrainerError
 from tfrecords.manifest import ManifestError
-from trainer import data, far
-from trainer import selection as selections
-from trainer.checkpoints import Store
-from trainer.errors import TrainerError
+from trainer import remote
+from trainer.data import selection as selections
+from trainer.data import stream
+from trainer.runs.checkpoints import Store
 
 BUCKET = "gs://somewhere"
 SHARDS = 6
 FLAGS = (
-    "--model=tests.trainer.tiny:network", "--batch_size=8", "--epochs=2", "--device=cpu",
+    "--model=tests.support.tiny:network", "--batch_size=8", "--epochs=2", "--device=cpu",
     "--read_parallelism=4", "--progress=none",
 )  # fmt: skip
 
@@ -40,29 +39,29 @@ def bucket(near: Path) -> Iterator[str]:
     """URL of the data set; the environment leads there, of this process and of its children."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    with gcs.serving(near.parent) as environment, pytest.MonkeyPatch.context() as patch:
+    with fake_gcs.serving(near.parent) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         yield f"{BUCKET}/{near.name}"
 
 
 def ids_of(data_dir: str) -> list[bytes]:
-    manifest = far.load(data_dir)
+    manifest = remote.load(data_dir)
     source = selections.open_split(manifest, data_dir, "train", selections.select(manifest))
-    return [id_ for _, _, ids in data.stream_source(source, 7) for id_ in ids.numpy()]
+    return [id_ for _, _, ids in stream.stream_source(source, 7) for id_ in ids.numpy()]
 
 
 def test_a_bucket_streams_as_a_folder_does(bucket: str, near: Path) -> None:
     found = ids_of(bucket)
     assert found == ids_of(str(near)) and len(set(found)) == 31
-    assert ledger.read(far.folder(bucket)).equals(ledger.read(near))
+    assert ledger.read(remote.folder(bucket)).equals(ledger.read(near))
 
 
 def test_a_shard_larger_than_the_read_ahead_arrives_whole(bucket: str, near: Path) -> None:
     """Longer than one request of TensorFlow's default of 64 MB, and no multiple of it."""
     content = np.random.default_rng(0).bytes((64 << 20) + 12_345)
     (near / "large").write_bytes(content)
-    with (far.folder(bucket) / "large").open("rb") as file:
+    with (remote.folder(bucket) / "large").open("rb") as file:
         assert file.read() == content
         file.seek((64 << 20) - 7)
         assert file.read(20) == content[(64 << 20) - 7 :][:20]
@@ -73,10 +72,10 @@ def test_what_a_bucket_lacks_is_named(near: Path) -> None:
     with pytest.raises(
         ManifestError, match=f"no manifest.json in {BUCKET}/nothing: not a data set"
     ):
-        far.load(f"{BUCKET}/nothing")
+        remote.load(f"{BUCKET}/nothing")
     copy = near.parent / "spoilt"
     shutil.copytree(near, copy)
-    shard = far.load(str(copy)).split("train").shards[-1].filename
+    shard = remote.load(str(copy)).split("train").shards[-1].filename
     (copy / shard).unlink()
     with pytest.raises(TrainerError, match=f"cannot read shard {BUCKET}/spoilt/{shard}: no such"):
         ids_of(f"{BUCKET}/spoilt")
@@ -113,7 +112,7 @@ def test_the_commands_train_judge_and_trace_from_a_bucket(
 @pytest.mark.slow
 def test_a_sweep_plans_on_a_bucket(bucket: str, tmp_path: Path) -> None:
     grid = tmp_path / "grid.yaml"
-    grid.write_text("base: {model: 'tests.trainer.tiny:network'}\ngrid: {per_class: [4, 8]}\n")
+    grid.write_text("base: {model: 'tests.support.tiny:network'}\ngrid: {per_class: [4, 8]}\n")
     done = commands.run(
         "trainer.sweep", f"--data_dir={bucket}", f"--runs_dir={tmp_path / 'runs'}",
         f"--grid={grid}", "--plan_only",

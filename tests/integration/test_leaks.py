@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests import fakes
-from tests.integration import commands
+from tests.support import commands, fakes
 from tfrecords.sharding import stable_hash
 
 CLASSES, TRACKS, FRAMES = 2, 12, 10

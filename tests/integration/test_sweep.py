@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import fakes
-from tests.integration import commands
+from tests.support import commands, fakes
 
 GRID = """
-base: {model: "tests.trainer.tiny:network", epochs: 4, batch_size: 8, learning_rate: 0.02}
+base: {model: "tests.support.tiny:network", epochs: 4, batch_size: 8, learning_rate: 0.02}
 grid: {per_class: [4, 8]}
 trials: {rotated: {augment: "flip,rotate"}}
 """
@@ -46,8 +45,8 @@ def test_a_child_trains_and_another_says_why_it_cannot(data_dir: Path, tmp_path:
     grid = """
         base: {batch_size: 8, epochs: 1}
         trials:
-          good: {model: "tests.trainer.tiny:network"}
-          bad: {model: "tests.trainer.tiny:nothing"}
+          good: {model: "tests.support.tiny:network"}
+          bad: {model: "tests.support.tiny:nothing"}
         """
     done = commands.run("trainer.sweep", *flags(data_dir, tmp_path / "runs", grid))
     assert done.returncode == 1, done.stderr

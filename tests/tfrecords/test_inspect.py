@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests import fakes
-from tfrecords import cli, inspect, manifest
+from tests.support import fakes
+from tfrecords import inspect, manifest
+from tfrecords.cli import run as cli
 from tfrecords.inspect import bar, class_table, main, make_parser
 from tfrecords.manifest import Manifest
 

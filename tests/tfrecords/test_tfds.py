@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import fakes
-from tfrecords import example, framing, pixels, tfds
+from tests.support import fakes
+from tfrecords import example, framing, tfds
+from tfrecords.images import canonicalise
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN, Encoding, ImageRecord, ImageSpec, Resize
 
@@ -63,7 +64,7 @@ def expected_pixels(image: bytes, spec: ImageSpec) -> np.ndarray:
     That is a few levels from the accurate one, which the trainer asks for.
     """
     if spec.encoding is not Encoding.JPEG:
-        return pixels.decode_record(image, spec)
+        return canonicalise.decode_record(image, spec)
     return pytest.importorskip("tensorflow").io.decode_jpeg(image, channels=3).numpy()
 
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests import fakes
-from tfrecords import cli, example, framing, ledger, manifest, tfds
-from tfrecords.checks import MAX_PROBLEMS_PER_FILE, Images, Problem
+from tests.support import fakes
+from tfrecords import example, framing, ledger, manifest, tfds
+from tfrecords.checks.shards import MAX_PROBLEMS_PER_FILE, Images, Problem
+from tfrecords.cli import run as cli
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageRecord
 from tfrecords.verify import main, make_parser, problem_lines, verify

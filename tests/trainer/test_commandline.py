@@ -5,9 +5,9 @@ from dataclasses import MISSING, dataclass
 
 import pytest
 
+from tfrecords.errors import TrainerError, UsageError
 from trainer import commandline
 from trainer.commandline import flag
-from trainer.errors import TrainerError, UsageError
 
 
 @dataclass(frozen=True)

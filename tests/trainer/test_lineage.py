@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests import fakes
-from tests.trainer import fake_run, ledgers
+from tests.support import fake_run, fakes, ledgers
 from tfrecords import example, framing, manifest
-from trainer import lineage, mistakes, predictions, report
+from trainer import lineage
+from trainer.metrics import mistakes, predictions
+from trainer.report import page
 
 ORIGINAL = "lisa/validation001.png"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> report.RunFiles:
+def run(tmp_path: Path) -> page.RunFiles:
     files = fake_run.files(tmp_path, [4, 3, 2])
     ledgers.write(files.data_dir, manifest.load(files.data_dir))
     predictions.write(files.run_dir / predictions.FILENAME, files.predictions, files.classes)
@@ -31,7 +32,7 @@ def _ask(capsys: pytest.CaptureFixture[str], *argv: str) -> list[dict]:
 
 
 def test_an_id_leads_to_its_file_and_its_record(
-    run: report.RunFiles, capsys: pytest.CaptureFixture[str]
+    run: page.RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (found,) = _ask(capsys, f"--data_dir={run.data_dir}", f"--id={ORIGINAL}")
     assert found["source"]["key"] == ORIGINAL
@@ -54,7 +55,7 @@ def test_a_copy_leads_to_the_file_it_was_made_from(
 
 
 def test_rows_and_mistakes_come_with_their_prediction(
-    run: report.RunFiles, capsys: pytest.CaptureFixture[str]
+    run: page.RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (row,) = _ask(capsys, f"--run_dir={run.run_dir}", "--row=5")
     assert row["id"] == run.predictions.ids[5]
@@ -67,7 +68,7 @@ def test_rows_and_mistakes_come_with_their_prediction(
 
 
 def test_names_near_duplicates_with_their_splits(
-    run: report.RunFiles, capsys: pytest.CaptureFixture[str]
+    run: page.RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mates = {ORIGINAL: {"group": 77}, "lisa/validation000.png": {"group": 77}}
     ledgers.write(run.data_dir, manifest.load(run.data_dir), mates)
@@ -78,7 +79,7 @@ def test_names_near_duplicates_with_their_splits(
 
 
 def test_a_rejected_file_is_in_no_shard(
-    run: report.RunFiles, capsys: pytest.CaptureFixture[str]
+    run: page.RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     none = dict.fromkeys(("shard", "position", "split", "rank", "group", "width", "phash"))
     gone = none | {"status": "rejected", "reason": "truncated", "detail": "ends at byte 7"}
@@ -103,7 +104,7 @@ def test_a_rejected_file_is_in_no_shard(
     ],
 )
 def test_says_what_is_wrong(
-    run: report.RunFiles,
+    run: page.RunFiles,
     capsys: pytest.CaptureFixture[str],
     argv: list[str],
     code: int,

@@ -1,0 +1,1 @@
+"""Files under the output's .cache: packs of images, their facts and thumbnails."""

@@ -1,0 +1,222 @@
+"""Reading and publishing files, on a local disk or through Beam's FileSystems.
+
+Local paths never import Beam: the worker processes of a local bake start in a tenth of a
+second because of that. A file appears under its final name complete or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from tfrecords.errors import BakeError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_TEMPORARY = ".tmp-"
+_BEAM_ARGUMENTS = "EVENSHARD_BEAM_ARGUMENTS"
+
+
+def is_remote(path: str) -> bool:
+    """Returns whether `path` names an object store or a cluster file system, as in gs://."""
+    return _SCHEME.match(path) is not None
+
+
+def join(directory: str, *names: str) -> str:
+    """Returns `directory/name/…`."""
+    return "/".join((directory.rstrip("/") or "/", *names)) if names else directory
+
+
+def open_read(path: str) -> BinaryIO:
+    """Returns a seekable file open for reading bytes."""
+    if is_remote(path):
+        filesystems = _filesystems()
+        return filesystems.open(path, compression_type=_uncompressed())
+    return open(path, "rb")
+
+
+def read_bytes(path: str) -> bytes:
+    """Returns the contents of a file."""
+    with open_read(path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def fetched(directory: str, *names: str) -> Iterator[str]:
+    """Yields a local directory with these files: `directory` itself, or copies of a remote one's.
+
+    Readers of `tfrecords` know nothing of Beam and take paths.
+    """
+    if not is_remote(directory):
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="evenshard-") as local:
+        for name in names:
+            with open_read(join(directory, name)) as file, open(join(local, name), "wb") as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
+        yield local
+
+
+def make_directory(path: str) -> None:
+    """Creates a directory and its parents; object stores have none to create."""
+    if is_remote(path):
+        with contextlib.suppress(OSError):
+            _filesystems().mkdirs(path)
+    else:
+        os.makedirs(path, exist_ok=True)
+
+
+def exists(path: str) -> bool:
+    """Returns whether there is a file at `path`."""
+    return _filesystems().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def list_names(directory: str) -> list[str]:
+    """Returns the sorted names of the files in a directory, [] where there is none."""
+    if is_remote(directory):
+        matched = _filesystems().match([join(directory, "*")])[0].metadata_list
+        return sorted(os.path.basename(found.path) for found in matched)
+    try:
+        return sorted(entry.name for entry in os.scandir(directory) if entry.is_file())
+    except FileNotFoundError:
+        return []
+
+
+def size(path: str) -> int:
+    """Returns the size of a file in bytes."""
+    return (
+        _filesystems().match([path])[0].metadata_list[0].size_in_bytes
+        if is_remote(path)
+        else os.path.getsize(path)
+    )
+
+
+def remove(path: str) -> None:
+    """Removes a file or a whole directory, if it is there."""
+    if is_remote(path):
+        _remove_remote(path)
+        return
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def _remove_remote(path: str) -> None:
+    """Removes all names that begin with `path`/, for an object store has no directories."""
+    filesystems = _filesystems()
+    with contextlib.suppress(Exception):
+        below = filesystems.match([join(path, "**")])[0].metadata_list
+        if below:
+            filesystems.delete([found.path for found in below])
+    with contextlib.suppress(Exception):
+        filesystems.delete([path])
+
+
+def rename(source: str, target: str) -> None:
+    """Moves a finished file to its final name, replacing what is there."""
+    if not is_remote(source):
+        os.replace(source, target)
+        return
+    filesystems = _filesystems()
+    if filesystems.exists(target):
+        filesystems.delete([target])
+    filesystems.rename([source], [target])
+
+
+def write_bytes(path: str, data: bytes, *, durable: bool = False) -> None:
+    """Publishes `data` as the file `path`; `durable` as for `publish`."""
+    with publish(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """Yields a file that appears as `path`, whole, when the block ends without an error.
+
+    Args:
+      path: the final name.
+      durable: whether it must survive a power cut from then on; costs a disk sync.
+
+    Raises:
+      BakeError: the disk is full, read-only or refuses access.
+    """
+    try:
+        with _publish_remote(path) if is_remote(path) else _publish_local(path, durable) as file:
+            yield file
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
+            raise BakeError(
+                f"cannot write {path}: {error.strerror}. Make room or choose another "
+                "--output_dir, then run the same command again: it carries on"
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _publish_local(path: str, durable: bool) -> Iterator[BinaryIO]:
+    directory, name = os.path.split(path)
+    # Unique among the machines of a cluster that share the file system.
+    temporary = os.path.join(directory, f"{_TEMPORARY}{name}-{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "xb", buffering=1 << 20) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def _publish_remote(path: str) -> Iterator[BinaryIO]:
+    """Builds the file locally: an object store may publish a stream that broke off."""
+    with tempfile.TemporaryFile() as local:
+        yield local
+        local.seek(0)
+        with _filesystems().create(path, compression_type=_uncompressed()) as remote:
+            while chunk := local.read(1 << 22):
+                remote.write(chunk)
+
+
+def is_temporary(name: str) -> bool:
+    """Returns whether `name` is what a killed `publish` leaves behind."""
+    return name.startswith(_TEMPORARY)
+
+
+def configure(beam_arguments: Sequence[str]) -> None:
+    """Gives Beam's file systems their options, in this process and in those it starts.
+
+    S3 refuses to work without any, and an endpoint or a profile is known by them alone.
+    """
+    os.environ[_BEAM_ARGUMENTS] = json.dumps(list(beam_arguments))
+
+
+def _filesystems() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    # An engine's worker and a pipeline set them, and Beam has no public way to ask.
+    if getattr(FileSystems, "_pipeline_options", None) is None:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        arguments = json.loads(os.environ.get(_BEAM_ARGUMENTS, "[]"))
+        FileSystems.set_options(PipelineOptions(arguments))
+    return FileSystems
+
+
+def _uncompressed() -> str:
+    """Beam would otherwise guess a compression from the name and decompress pictures."""
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return CompressionTypes.UNCOMPRESSED

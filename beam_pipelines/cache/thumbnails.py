@@ -1,0 +1,80 @@
+"""Thumbnails beside the packs: 768 bytes a picture, for what must judge how pictures look.
+
+Like pixels, and unlike facts, they stay in files: a split by appearance and the leak meter
+read those that they need.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beam_pipelines.cache import storage
+from tfrecords.errors import BakeError
+from tfrecords.images.fingerprints import THUMBNAIL_SIDE
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # Workers, which import this module, need none.
+
+THUMBNAILS = ".thumbs"
+
+_SHAPE = (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
+
+# Rows of a table of facts → their thumbnails, uint8[k, 16, 16, 3].
+LoadThumbnails = Callable[[np.ndarray], np.ndarray]
+
+
+def write(path: str, thumbnails: Sequence[bytes]) -> None:
+    """Writes the thumbnails of the pack `path`, in the order of its records."""
+    storage.write_bytes(path + THUMBNAILS, b"".join(thumbnails))
+
+
+def read(path: str) -> np.ndarray:
+    """Returns the thumbnails of the pack `path`, uint8[n, 16, 16, 3].
+
+    Raises:
+      BakeError: the file is damaged.
+    """
+    data = storage.read_bytes(path + THUMBNAILS)
+    try:
+        return np.frombuffer(data, np.uint8).reshape(-1, *_SHAPE)
+    except ValueError as error:
+        raise BakeError(
+            f"the cached file {path + THUMBNAILS} is damaged: remove the .cache folder of the "
+            "output directory and run the same command again"
+        ) from error
+
+
+def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
+    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3].
+
+    Args:
+      cache_dir: where the packs are.
+      facts: of `tables.FACTS`.
+      rows: int64[k], of `facts`, each of a picture.
+    """
+    chosen = facts.select(["pack", "index"]).take(rows)
+    # Encoded once more: the dictionary of a part of the rows names packs of the others too.
+    packs = chosen["pack"].cast("string").combine_chunks().dictionary_encode()
+    paths = [storage.join(cache_dir, name) for name in packs.dictionary.to_pylist()]
+    return gather(paths, packs.indices.to_numpy(), chosen["index"].to_numpy())
+
+
+def gather(paths: Sequence[str], pack: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3]; reads each pack's once.
+
+    Args:
+      paths: of packs, without suffix.
+      pack, index: int32[k], of each picture: its pack's place in `paths`, its record there.
+    """
+    result = np.empty((len(pack), *_SHAPE), np.uint8)
+    by_pack = np.argsort(pack, kind="stable")
+    bounds = [0, *np.cumsum(np.bincount(pack, minlength=len(paths))).tolist()]
+    for path, (start, end) in zip(paths, itertools.pairwise(bounds), strict=True):
+        if start < end:
+            places = by_pack[start:end]
+            result[places] = read(path)[index[places]]
+    return result

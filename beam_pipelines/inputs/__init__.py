@@ -1,0 +1,1 @@
+"""The sources of a bake: how they are listed and read."""

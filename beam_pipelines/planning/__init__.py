@@ -1,0 +1,1 @@
+"""From facts alone to the whole data set on paper."""

@@ -1,0 +1,198 @@
+"""`--plan_only`: what a bake would give and take, from the listing and a sample of pictures.
+
+Duplicates and rejects are known only after decoding, so the plan takes every file for a
+picture of its own and says what share of the sample was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from beam_pipelines.cache import facts_table, storage
+from beam_pipelines.cache.facts import ImageFacts, SourceFile
+from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
+from beam_pipelines.inputs import sources
+from beam_pipelines.planning.plan import Plan, make_plan
+from beam_pipelines.steps.augment import augmented_copy, copy_generator
+from tfrecords import inspect
+from tfrecords.errors import UsageError
+from tfrecords.images import canonicalise
+from tfrecords.images.canonicalise import ImageError
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
+from tfrecords.sharding import shard_name, stable_hash
+
+# A second or two of decoding gives the mean time of a picture to a few per cent.
+SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What decoding some of the sources showed.
+
+    Attributes:
+      pictures: how many were decoded.
+      rejected: how many could not be.
+      encoded_bytes: mean size of a record's image.
+      seconds: mean time of one picture on one core.
+      copy_seconds: mean time of one augmented copy, decoding apart.
+    """
+
+    pictures: int
+    rejected: int
+    encoded_bytes: float
+    seconds: float
+    copy_seconds: float
+
+
+def run(config: PrepareConfig) -> int:
+    """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
+
+    Raises:
+      UsageError: the input is not as it should be, or no sampled file is a picture.
+    """
+    rows = sources.list_sources(config.input_dir, config.input_csv)
+    sources.check_classes(rows, config.input_dir)
+    sources.check_splits(rows, config.split_names)
+    sample = take_sample(rows, config)
+    plan = make_plan(
+        facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),
+        _without_likeness(config),
+    )
+    planned = planned_manifest(plan)
+    width = shutil.get_terminal_size((100, 24)).columns
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    for line in inspect.class_table(planned, planned.splits, width, unicode):
+        print(line)
+    print()
+    for line in inspect.split_table(planned.splits):
+        print(line)
+    print()
+    print(_cost(plan, sample, config))
+    # Plotting takes a second to import.
+    from beam_pipelines.report import page
+
+    storage.make_directory(config.output_dir)
+    print(f"drawn to {page.write_plan(config, planned, plan.sources)}")
+    return 0
+
+
+def take_sample(rows: Sequence[SourceFile], config: PrepareConfig) -> Sample:
+    """Decodes up to `SAMPLE` sources, chosen by a hash of their keys.
+
+    Raises:
+      UsageError: none of them is a picture.
+    """
+    usable = [row for row in rows if row.problem is None]
+    chosen = sorted(usable, key=lambda row: stable_hash("sample", row.key))[:SAMPLE]
+    sizes, decoding, copying = [], 0.0, 0.0
+    for row in chosen:
+        started = time.perf_counter()
+        try:
+            data = sources.read(row)
+            sizes.append(len(canonicalise.canonicalise(data, config.image, config.limits).data))
+        except (ImageError, OSError):
+            continue
+        decoded = time.perf_counter()
+        image, _ = canonicalise.decode(data, config.image, config.limits)
+        began = time.perf_counter()
+        generator = copy_generator(config.seed, row.key, 1)
+        copy = augmented_copy(image, config.image, config.augment, generator)
+        canonicalise.encode(copy, config.image)
+        decoding += decoded - started
+        copying += time.perf_counter() - began
+    if not sizes:
+        raise UsageError(
+            f"none of {len(chosen)} sampled files of {config.input_dir} is a picture; "
+            "see --help for the input that is expected"
+        )
+    count = len(sizes)
+    return Sample(
+        count, len(chosen) - count, float(np.mean(sizes)), decoding / count, copying / count
+    )
+
+
+def planned_manifest(plan: Plan) -> Manifest:
+    """Returns the manifest that the plan would end in, with empty digests."""
+    splits = []
+    for name, records in plan.records.items():
+        sizes = plan.facts["encoded_bytes"].to_numpy()[records.row]
+        shards = tuple(
+            ShardInfo(
+                shard_name(plan.config.name, name, index, records.num_shards),
+                len(sizes[records.of_shard(index)]),
+                int(sizes[records.of_shard(index)].sum()),
+                "0" * 64,
+            )
+            for index in range(records.num_shards)
+        )
+        originals, copies = (plan.counts(name, copies=flag) for flag in (False, True))
+        splits.append(SplitInfo(name, originals, copies, shards))
+    return Manifest(
+        name=plan.config.name,
+        classes=plan.classes,
+        image=plan.config.image,
+        splits=tuple(splits),
+        statuses=plan.statuses(),
+        config=plan.config.for_manifest(),
+        digests={"dataset": "0" * 64},
+    )
+
+
+def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
+    """Returns the facts of a source that was not decoded, as far as they matter to a plan."""
+    if row.problem is not None:
+        return ImageFacts(
+            row.key, row.class_name, row.bytes, row.version, row.split, row.problem.value, ""
+        )
+    return ImageFacts(
+        row.key,
+        row.class_name,
+        row.bytes,
+        row.version,
+        row.split,
+        sha256=hashlib.sha256(row.key.encode()).hexdigest(),
+        phash=0,
+        fingerprint="00" * 32,
+        encoded_bytes=round(sample.encoded_bytes),
+    )
+
+
+def _without_likeness(config: PrepareConfig) -> PrepareConfig:
+    """Returns the configuration without what only decoded pictures can answer."""
+    return dataclasses.replace(
+        config,
+        near_duplicates=NearDuplicates.OFF,
+        split_by=SplitBy.RANDOM,
+        max_reject_fraction=1.0,
+    )
+
+
+def _cost(plan: Plan, sample: Sample, config: PrepareConfig) -> str:
+    originals, copies, sources_again = len(plan.facts), 0, 0
+    for job in plan.copy_jobs():
+        copies += len(job.copies)
+        sources_again += 1
+    work = (
+        originals * sample.seconds + sources_again * sample.seconds + copies * sample.copy_seconds
+    )
+    workers = max(config.workers, 1)
+    rejects = f"; {sample.rejected} of the sample are no pictures" if sample.rejected else ""
+    return (
+        f"about {_duration(work / workers)} with {workers} workers: {sample.seconds * 1e3:.1f} ms "
+        f"a picture, {sample.copy_seconds * 1e3:.1f} ms a copy (sample of {sample.pictures}, "
+        f"{sample.encoded_bytes / 1024:.1f} KiB a record{rejects})"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

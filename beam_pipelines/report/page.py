@@ -1,0 +1,340 @@
+"""The report of a bake: one self-contained page and a picture of the class balance.
+
+Written by the process that started the bake, after it: workers import none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import Markup
+
+from beam_pipelines.cache import storage
+from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.planning.make_tasks import ReadSource
+from beam_pipelines.report import samples, tables
+from beam_pipelines.report import thumbnails as report_pictures
+from beam_pipelines.report.samples import Gallery
+from beam_pipelines.report.tables import ClassRow, EqualSet, Group
+from beam_pipelines.report.thumbnails import Thumbnails
+from beam_pipelines.similarity.leakage import NEAR, LeakMeter
+from beam_pipelines.workers.pool import WorkerPool
+from tfrecords import inspect, ledger, manifest
+from tfrecords.manifest import Manifest
+from tfrecords.reader import OpenShard
+from tfrecords.reporting import html
+from tfrecords.schema import TRAIN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE = "index.html"
+PLAN_PAGE = "plan.html"
+BALANCE_PNG = "class_balance.png"
+PLAN_PNG = "plan.png"
+DIRECTORY = "report"
+
+# Nobody looks at the hundredth reject.
+MAX_REJECTS = 24
+MAX_SETS = 12
+MAX_GROUPS = 12
+MAX_GROUP_MEMBERS = 6
+MAX_PAIRS = 12
+_MAX_NAMED_ROWS = 500
+
+# Source: Pillow's handbook, "Concepts: modes".
+_MODE_NAMES = {
+    "1": "black and white",
+    "CMYK": "print colours",
+    "I;16": "16-bit grey",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGBA": "with alpha",
+}
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made from.
+
+    Attributes:
+      output_dir: of the data set; a local path or a URL that Beam reads.
+      manifest: of the data set, or what it will be.
+      sources: the ledger, columns of `tfrecords.ledger.SCHEMA`, in key order.
+      read_source: returns the bytes of a source by its key, raising OSError or KeyError; None
+        if sources cannot be read any more, and then only kept pictures are shown.
+      leaks: what the leak meter says of each held-out split.
+      timings: stage → seconds, in order; never part of anything digested.
+      notes: what the bake had to say.
+      plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
+    """
+
+    output_dir: str
+    manifest: Manifest
+    sources: pa.Table
+    read_source: ReadSource | None = None
+    leaks: Sequence[LeakMeter] = ()
+    timings: Mapping[str, float] | None = None
+    notes: Sequence[str] = ()
+    plan_only: bool = False
+
+    def __post_init__(self) -> None:
+        missing = set(ledger.SCHEMA.names) - set(self.sources.column_names)
+        if missing:
+            raise ValueError(f"sources lack the columns {sorted(missing)}")
+
+
+def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
+    """Writes a page and a picture into `report/` and returns the page's path.
+
+    They are `index.html` and `class_balance.png`, or `plan.html` and `plan.png` of a plan, so
+    that a plan never replaces what a bake has left.
+
+    Args:
+      inputs: what to write about.
+      pool: of workers that draw samples while figures are made; None to do all here.
+
+    Raises:
+      DamagedRecordError: a shard with a picture to show is damaged.
+      OSError: a shard cannot be read.
+      BakeError: a file cannot be written.
+    """
+    rows = tables.class_rows(inputs.manifest, inputs.sources)
+    gallery = None
+    if not inputs.plan_only:
+        opener = _opener(inputs.output_dir)
+        gallery = samples.begin(inputs.manifest, inputs.sources, opener, _by_size(rows), pool)
+    # matplotlib costs half a second and 60 MB.
+    from tfrecords.reporting import balance as balance_figure
+    from tfrecords.reporting import figures
+
+    balance = balance_figure.balance_figure(inputs.manifest, _left_out(rows))
+    directory = storage.join(inputs.output_dir, DIRECTORY)
+    storage.make_directory(directory)
+    page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
+    storage.write_bytes(storage.join(directory, png_name), figures.to_png(balance))
+    path = storage.join(directory, page_name)
+    storage.write_bytes(path, page(inputs, rows, balance, gallery).encode())
+    return path
+
+
+def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str:
+    """Writes the page of a plan, of which nothing has been baked, and returns its path.
+
+    Args:
+      config: of the bake.
+      planned: what the manifest would be.
+      table: what the ledger would be.
+    """
+    return write(ReportInputs(config.output_dir, planned, table, plan_only=True))
+
+
+def write_for(
+    config: PrepareConfig,
+    seconds: Mapping[str, float],
+    read_source: ReadSource | None = None,
+    notes: Sequence[str] = (),
+    leaks: Sequence[LeakMeter] = (),
+    pool: WorkerPool | None = None,
+) -> str:
+    """Writes the report of a finished bake and returns the page's path.
+
+    Args:
+      config: of the bake.
+      seconds: stage → how long it took.
+      read_source: as for `ReportInputs`.
+      notes: what the bake had to say.
+      leaks: what the leak meter says of each held-out split.
+      pool: as for `write`.
+    """
+    with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
+        found, table = manifest.load(local), ledger.read(local)
+    inputs = ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes)
+    return write(inputs, pool)
+
+
+def page(
+    inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure, gallery: Gallery | None
+) -> str:
+    """Returns the text of the page; a plan has no gallery."""
+    from tfrecords.reporting import figures
+
+    found, table = inputs.manifest, inputs.sources
+    open_shard = None if inputs.plan_only else _opener(inputs.output_dir)
+    thumbnails = Thumbnails(found, table, open_shard, inputs.read_source)
+    context = {
+        "inputs": inputs,
+        "manifest": found,
+        "train": found.split(TRAIN),
+        "image": inspect.describe_image(found.image),
+        "order": [rows[label] for label in _by_size(rows)[:_MAX_NAMED_ROWS]],
+        "rows_cut": len(rows) > _MAX_NAMED_ROWS,
+        "mode_names": _MODE_NAMES,
+        "by_name": bool(found.config.get("group_by")),
+        "by_appearance": found.config.get("split_by") == SplitBy.APPEARANCE.value,
+        **_extremes(rows),
+        "warnings": tables.warnings_of(found, rows),
+        "balance": figures.to_svg(
+            balance, "balance", "Sources found and records to train on, for each class"
+        ),
+        "sizes": _size_figures(found, table),
+        "formats": tables.format_rows(table),
+        "timings": _timings(inputs),
+        "facts": _facts(found),
+    }
+    context |= _reject_section(table, thumbnails)
+    context |= _duplicate_section(table, thumbnails)
+    context |= _leak_section(inputs.leaks, thumbnails)
+    # Last, since workers may still be drawing.
+    context |= _sample_section(rows, gallery)
+    return html.render("beam_pipelines.report", "report.html.j2", context)
+
+
+def _opener(output_dir: str) -> OpenShard:
+    return lambda name: storage.open_read(storage.join(output_dir, name))
+
+
+def _left_out(rows: Sequence[ClassRow]) -> dict[str, list[int]]:
+    return {
+        "capped": [row.capped for row in rows],
+        "duplicate": [row.duplicates for row in rows],
+        "rejected": [row.rejected for row in rows],
+    }
+
+
+def _by_size(rows: Sequence[ClassRow]) -> list[int]:
+    return sorted(range(len(rows)), key=lambda label: (-rows[label].found, label))
+
+
+def _extremes(rows: Sequence[ClassRow]) -> dict[str, int]:
+    """Returns the largest class and the smallest that is not empty, before and after."""
+    found = [row.found for row in rows if row.found] or [1]
+    train = [row.train for row in rows if row.train] or [1]
+    return {
+        "largest_found": max(found),
+        "smallest_found": min(found),
+        "largest_train": max(train),
+        "smallest_train": min(train),
+    }
+
+
+def _size_figures(found: Manifest, table: pa.Table) -> list[tuple[str, Markup, str]]:
+    from beam_pipelines.report import figures as report_figures
+    from tfrecords.reporting import figures
+
+    known = table.filter((pc.field("width") > 0) & (pc.field("height") > 0))
+    if not len(known):
+        return []
+    widths, heights = (known[name].to_numpy() for name in ("width", "height"))
+    spec = found.image
+    scales = np.sqrt(widths.astype(float) * heights / (spec.width * spec.height))
+    enlarged = float(np.mean(scales < 1))
+    shape = report_figures.size_figure(widths, heights, spec)
+    scale = report_figures.scale_figure(scales)
+    return [
+        (
+            "Width and height",
+            figures.to_svg(shape, "sizes", "Sources by width and height"),
+            f"Half of them are wider than {np.median(widths):,.0f} and half higher than "
+            f"{np.median(heights):,.0f} pixels.",
+        ),
+        (
+            "Larger or smaller than the records",
+            figures.to_svg(scale, "scales", "Sources by size relative to records"),
+            f"{html.percent(enlarged)} of the pictures were enlarged: "
+            "a smaller --image_size loses nothing of these.",
+        ),
+    ]
+
+
+def _timings(inputs: ReportInputs) -> list[tuple[str, float, float]]:
+    """Returns (stage, seconds, share of the longest)."""
+    seconds = inputs.timings or {}
+    longest = max(seconds.values(), default=0) or 1
+    return [(stage, value, value / longest) for stage, value in seconds.items()]
+
+
+def _facts(found: Manifest) -> dict[str, list[tuple[str, str]]]:
+    return {
+        "config": [(name, inspect.show_value(value)) for name, value in found.config.items()],
+        "digests": list(found.digests.items()),
+    }
+
+
+def _sample_section(rows: Sequence[ClassRow], gallery: Gallery | None) -> dict[str, object]:
+    if gallery is None:
+        return {"strips": [], "unshown": 0, "tile": 0}
+    of_class = [rows[label] for label in gallery.labels]
+    return {
+        "strips": list(zip(of_class, gallery.strips(), strict=True)),
+        "unshown": gallery.hidden,
+        "tile": min(gallery.side, samples.SHOWN_TILE),
+    }
+
+
+def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
+    rejected = tables.rejects(table)
+    keys, reasons = (rejected[name].to_pylist() for name in ("key", "reason"))
+    indices = report_pictures.choose(keys, [reason or "" for reason in reasons], MAX_REJECTS)
+    shown = rejected.take(pa.array(indices, pa.int64())).to_pylist()
+    uris = thumbnails.of(row["key"] for row in shown)
+    return {
+        "reasons": tables.reason_rows(rejected),
+        "rejects": sorted(shown, key=lambda row: row["key"] not in uris),
+        "reject_count": len(rejected),
+        "reject_thumbnails": uris,
+    }
+
+
+def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
+    sets = tables.equal_sets(table)
+    conflicts = [equal for equal in sets if equal.conflict]
+    plain = [equal for equal in sets if not equal.conflict]
+    groups = tables.groups(table, MAX_GROUPS)
+    shown = [*conflicts[:MAX_SETS], *plain[:MAX_SETS]]
+    return {
+        "conflicts": conflicts,
+        "equal_sets": plain,
+        "max_sets": MAX_SETS,
+        "groups": groups,
+        "max_members": MAX_GROUP_MEMBERS,
+        "thumbnails": thumbnails.of(_keys(shown, groups.shown)),
+    }
+
+
+def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[str, object]:
+    from beam_pipelines.report import figures as report_figures
+    from tfrecords.reporting import figures
+
+    pairs = sorted(
+        ((pair, meter.split) for meter in leaks for pair in meter.pairs),
+        key=lambda item: item[0].distance,
+    )[:MAX_PAIRS]
+    measured = [meter for meter in leaks if meter.pictures]
+    figure = None
+    if measured:
+        figure = figures.to_svg(
+            report_figures.leak_figure(measured),
+            "leak-distances",
+            "Distance of pictures to the nearest train picture of their class",
+        )
+    return {
+        "leaks": leaks,
+        "leak_near": NEAR,
+        "leak_figure": figure,
+        "pairs": pairs,
+        "pair_thumbnails": thumbnails.of(
+            key for pair, _ in pairs for key in (pair.held_out, pair.train)
+        ),
+    }
+
+
+def _keys(sets: Sequence[EqualSet], groups: Sequence[Group]) -> list[str]:
+    keys = [equal.shown for equal in sets]
+    return keys + [key for group in groups for key in group.keys[:MAX_GROUP_MEMBERS]]

@@ -1,0 +1,270 @@
+"""One bake from start to end: lock, list, run the pipeline, report, clean up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from beam_pipelines import flags
+from beam_pipelines.cache import storage
+from beam_pipelines.cache.packs import INDEX, PACK
+from beam_pipelines.cache.thumbnails import THUMBNAILS
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.inputs import sources
+from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning.make_tasks import Layout, ReadSource
+from beam_pipelines.progress import BakeProgress
+from beam_pipelines.steps import canonicalise
+from beam_pipelines.steps.canonicalise import BundleTask, canonicalise_bundle
+from beam_pipelines.steps.copies import CONTENTS
+from beam_pipelines.steps.publish import OUTCOME, Outcome
+from beam_pipelines.workers.pool import WorkerPool
+from tfrecords import manifest
+from tfrecords.errors import BakeError, UsageError
+from tfrecords.manifest import Manifest
+
+if TYPE_CHECKING:
+    from apache_beam.runners.runner import PipelineResult
+
+# Bundles that each worker, and all together, may begin before Beam is there: of small pictures
+# two seconds of decoding, of large ones more. Their facts wait in memory, 0.2 MB a bundle.
+_HEAD_START, _MOST_HEAD_START = 32, 256
+
+
+def run(
+    config: PrepareConfig, beam_arguments: Sequence[str], pool: WorkerPool | None = None
+) -> int:
+    """Bakes a data set and returns the command's exit code.
+
+    Args:
+      config: of the bake.
+      beam_arguments: options of Beam, the runner among them.
+      pool: of worker processes that the steps can use, since they run in this process: they
+        decode while Beam is imported and the graph is built. The steps start their own if None.
+
+    Raises:
+      UsageError: the input or output is not as it should be.
+      BakeError: the bake cannot go on; run again, it carries on where it was.
+    """
+    storage.configure(beam_arguments)
+    layout = Layout.of(config)
+    _refuse_complete(config)
+    for directory in layout.directories:
+        storage.make_directory(directory)
+    with _locked(layout):
+        return _run_locked(config, layout, beam_arguments, pool)
+
+
+def _run_locked(
+    config: PrepareConfig,
+    layout: Layout,
+    beam_arguments: Sequence[str],
+    pool: WorkerPool | None,
+) -> int:
+    _sweep(layout)
+    bundles, files = _list(config, layout, pool)
+    with BakeProgress(layout, len(bundles), files) as progress:
+        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
+    for note in outcome.notes:
+        _say(f"note: {note}")
+    for meter in outcome.leaks:
+        _say(meter.note)
+    if outcome.failure is not None:
+        raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
+    try:
+        _report(config, progress.seconds, make_tasks.source_reader(layout, files), outcome, pool)
+    finally:
+        _clean(config, layout, bundles, outcome)
+    with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
+        found = manifest.load(local)
+    done = _work_done(found, counters, files)
+    if done is not None:
+        _say(done)
+    _say(_finished(config, found))
+    return 0
+
+
+def _list(
+    config: PrepareConfig, layout: Layout, pool: WorkerPool | None
+) -> tuple[list[BundleTask], int]:
+    """Lists the sources; returns their bundles and number, for the rows themselves are on disk.
+
+    The pool begins the first bundles as soon as they are listed.
+    """
+    rows = sources.list_sources(config.input_dir, config.input_csv)
+    sources.check_classes(rows, config.input_dir)
+    sources.check_splits(rows, config.split_names)
+    most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
+    bundles: list[BundleTask] = []
+    done = 0
+    for bundle in make_tasks.bundle_tasks(rows, config, layout):
+        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + canonicalise.FACTS))
+        if pool is not None and len(bundles) < most:
+            pool.begin(canonicalise_bundle, bundle)
+        bundles.append(bundle)
+    classes = {row.class_name for row in rows if row.class_name is not None}
+    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
+    _say(f"{len(rows):,} files in {len(classes)} classes{reused}")
+    return bundles, len(rows)
+
+
+def _run_pipeline(
+    bundles: list[BundleTask],
+    config: PrepareConfig,
+    layout: Layout,
+    beam_arguments: Sequence[str],
+    files: int,
+    pool: WorkerPool | None,
+) -> tuple[Outcome, dict[str, int]]:
+    """Runs the pipeline and returns what it left and its counters, {} where a runner has none."""
+    beam_options = flags.beam_options(beam_arguments)
+    import apache_beam as beam
+    from apache_beam.utils.shared import Shared
+
+    from beam_pipelines import pipeline
+
+    shared = Shared()
+    if pool is not None:
+        # Kept as long as `pool` is: every step of this process then acquires it.
+        shared.acquire(lambda: pool)
+
+    # Beam logs each stage of each worker; warnings still reach the terminal.
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    storage.remove(storage.join(layout.cache_dir, OUTCOME))
+    root = beam.Pipeline(options=beam_options)
+    (
+        root
+        | "ListBundles" >> beam.Create(bundles, reshuffle=True)
+        | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
+    )
+    try:
+        result = root.run()
+        result.wait_until_finish()
+    except Exception as error:
+        # Runners wrap what a worker raised in errors of their own, one and all.
+        found = BakeError.find(error)
+        if found is None:
+            raise
+        raise found from error
+    return Outcome.load(layout.cache_dir), _counters(result)
+
+
+def _counters(result: PipelineResult) -> dict[str, int]:
+    from apache_beam.metrics import MetricsFilter
+
+    from beam_pipelines.pipeline import COUNTERS
+
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
+    except (NotImplementedError, ValueError):
+        # Runners without metrics say so in either way; the data set is as good without them.
+        return {}
+    return {counter.key.metric.name: int(counter.result) for counter in found}
+
+
+def _work_done(found: Manifest, counters: dict[str, int], files: int) -> str | None:
+    """Returns what this run did and what it took over from earlier ones; None if not counted."""
+    from beam_pipelines.pipeline import COPIES_MADE, DECODED, SHARDS_WRITTEN
+
+    if not counters:
+        return None
+    copies = sum(sum(split.copies) for split in found.splits)
+    shards = sum(len(split.shards) for split in found.splits)
+    work = (
+        ("decoded", counters.get(DECODED, 0), files, "files"),
+        ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
+        ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
+    )
+    said = ", ".join(f"{what} {done:,} of {total:,} {unit}" for what, done, total, unit in work)
+    reused = any(done < total for _, done, total, _ in work)
+    return said + ("; the others are of earlier runs" if reused else "")
+
+
+def _refuse_complete(config: PrepareConfig) -> None:
+    if not storage.exists(storage.join(config.output_dir, manifest.MANIFEST)):
+        return
+    if not config.overwrite:
+        raise UsageError(
+            f"--output_dir={config.output_dir} holds a complete data set; "
+            "give --overwrite to replace it, or another directory"
+        )
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    """Holds the output directory against a second bake on this machine.
+
+    The lock is the kernel's, so a killed bake leaves none behind. Object stores have no locks.
+    """
+    if storage.is_remote(layout.cache_dir):
+        yield
+        return
+    import fcntl
+
+    with open(storage.join(layout.cache_dir, "lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BakeError(
+                f"another bake is writing to {layout.output_dir}: wait for it, or choose "
+                "another --output_dir"
+            ) from error
+        yield
+
+
+def _sweep(layout: Layout) -> None:
+    """Removes what a killed bake left half written."""
+    for directory in layout.directories:
+        for name in storage.list_names(directory):
+            if storage.is_temporary(name):
+                storage.remove(storage.join(directory, name))
+
+
+def _clean(
+    config: PrepareConfig, layout: Layout, bundles: Sequence[BundleTask], outcome: Outcome
+) -> None:
+    """Removes the cache, or what the finished bake did not use of it."""
+    if not config.keep_cache:
+        storage.remove(layout.cache_dir)
+        return
+    kept = {task.pack for task in bundles} | set(outcome.copy_packs)
+    for directory, last in (
+        (layout.canonical_dir, canonicalise.FACTS),
+        (layout.copies_dir, CONTENTS),
+    ):
+        for name in storage.list_names(directory):
+            # The suffix that says "complete" goes first, so no half pack is ever found.
+            stem = name.removesuffix(last)
+            if name.endswith(last) and stem not in kept:
+                for suffix in (last, THUMBNAILS, INDEX, PACK):
+                    storage.remove(storage.join(directory, stem + suffix))
+
+
+def _report(
+    config: PrepareConfig,
+    seconds: dict[str, float],
+    read_source: ReadSource,
+    outcome: Outcome,
+    pool: WorkerPool | None,
+) -> None:
+    # Plotting takes a second to import: only a bake that comes this far pays it.
+    from beam_pipelines.report import page
+
+    page.write_for(config, seconds, read_source, outcome.notes, outcome.leaks, pool)
+
+
+def _finished(config: PrepareConfig, found: Manifest) -> str:
+    splits = ", ".join(f"{split.name} {split.records:,}" for split in found.splits)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in found.statuses.items())
+    return (
+        f"{config.output_dir}: {splits} records in "
+        f"{sum(len(split.shards) for split in found.splits)} shards; sources: {statuses}\n"
+        f"digest {found.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Duplicates, near-duplicates, clusters by appearance, and the leak meter."""

@@ -1,0 +1,1 @@
+"""The steps that workers run: canonicalise, copies, shards, publish."""

@@ -1,0 +1,159 @@
+"""The last step of a bake: shards to their final names, tables beside them, manifest last."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines.cache import storage
+from beam_pipelines.similarity import leakage as leaks
+from beam_pipelines.similarity.leakage import LeakMeter, LeakPart
+from beam_pipelines.steps.shards import DONE, ShardResult
+from tfrecords import manifest, tfds
+from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
+from tfrecords.schema import ImageSpec
+from tfrecords.sharding import is_shard_name
+
+OUTCOME = "outcome.json"
+FAILED_SOURCES = "sources.failed.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What publishing needs of a plan.
+
+    Attributes:
+      name, classes, image, config: of the manifest.
+      splits: name → originals and copies of each class, train first.
+      statuses: number of sources of each status.
+      sources_digest: of what went in.
+      sources: path of the ledger where the planner left it.
+      copy_packs: names of the packs of copies that the plan uses.
+      notes: what a person should know.
+      failure: why no data set may be published, or None.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image: ImageSpec
+    config: Mapping[str, Any]
+    splits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    statuses: Mapping[str, int]
+    sources_digest: str
+    sources: str
+    copy_packs: tuple[str, ...]
+    notes: tuple[str, ...]
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a bake ended, for the command that started it.
+
+    Attributes:
+      failure: why there is no data set, or None.
+      ledger: path of the table of sources.
+      notes: of the plan.
+      leaks: what the leak meter says of each held-out split.
+      copy_packs: of the plan.
+    """
+
+    failure: str | None
+    ledger: str
+    notes: tuple[str, ...]
+    leaks: tuple[LeakMeter, ...]
+    copy_packs: tuple[str, ...]
+
+    @classmethod
+    def load(cls, cache_dir: str) -> Outcome:
+        """Returns the outcome that `publish_dataset` left."""
+        fields = json.loads(storage.read_bytes(storage.join(cache_dir, OUTCOME)))
+        return cls(
+            fields["failure"],
+            fields["ledger"],
+            tuple(fields["notes"]),
+            tuple(map(LeakMeter.from_fields, fields["leaks"])),
+            tuple(fields["copy_packs"]),
+        )
+
+
+def publish_dataset(
+    summary: PlanSummary,
+    shards: Iterable[ShardResult],
+    leak_parts: Iterable[LeakPart],
+    output_dir: str,
+    cache_dir: str,
+) -> Outcome:
+    """Makes the data set visible, or the ledger alone if the plan failed.
+
+    The steps may be repeated after a kill: what has been moved already is left alone.
+    """
+    measured: tuple[LeakMeter, ...] = ()
+    if summary.failure is None:
+        measured = leaks.meters(leak_parts, list(summary.splits))
+        ledger = storage.join(output_dir, manifest.SOURCES)
+        _publish(_manifest(summary, shards), summary, output_dir, cache_dir)
+    else:
+        complete = storage.exists(storage.join(output_dir, manifest.MANIFEST))
+        name = FAILED_SOURCES if complete else manifest.SOURCES
+        ledger = storage.join(output_dir, name)
+        storage.write_bytes(ledger, storage.read_bytes(summary.sources))
+    outcome = Outcome(summary.failure, ledger, summary.notes, measured, summary.copy_packs)
+    storage.write_bytes(
+        storage.join(cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
+    )
+    return outcome
+
+
+def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
+    infos: dict[str, list[ShardInfo]] = defaultdict(list)
+    for shard in shards:
+        infos[shard.split].append(shard.info)
+    splits = tuple(
+        SplitInfo(
+            name,
+            originals,
+            copies,
+            tuple(sorted(infos[name], key=lambda info: info.filename)),
+        )
+        for name, (originals, copies) in summary.splits.items()
+    )
+    return Manifest(
+        name=summary.name,
+        classes=summary.classes,
+        image=summary.image,
+        splits=splits,
+        statuses=summary.statuses,
+        config=summary.config,
+        digests={
+            "sources": summary.sources_digest,
+            "config": manifest.digest_of_config(summary.config),
+            "dataset": manifest.digest_of_shards(splits),
+        },
+    )
+
+
+def _publish(complete: Manifest, summary: PlanSummary, output_dir: str, cache_dir: str) -> None:
+    final = storage.join(output_dir, manifest.MANIFEST)
+    # From here to the last line there is no data set: a reader never sees half of each.
+    storage.remove(final)
+    kept = {shard.filename for split in complete.splits for shard in split.shards}
+    for name in storage.list_names(output_dir):
+        if is_shard_name(name) and name not in kept:
+            storage.remove(storage.join(output_dir, name))
+    for name in sorted(kept):
+        staged = storage.join(cache_dir, "shards", name)
+        if storage.exists(staged):
+            storage.rename(staged, storage.join(output_dir, name))
+            storage.remove(staged + DONE)
+    for name, text in tfds.metadata_files(complete).items():
+        storage.write_bytes(storage.join(output_dir, name), text.encode())
+    storage.remove(storage.join(output_dir, FAILED_SOURCES))
+    storage.write_bytes(
+        storage.join(output_dir, manifest.SOURCES), storage.read_bytes(summary.sources)
+    )
+    storage.write_bytes(final, complete.to_json().encode(), durable=True)

@@ -1,0 +1,1 @@
+"""Worker processes, isolated from the process that drives the bake."""

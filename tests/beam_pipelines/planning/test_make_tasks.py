@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.cache import storage
+from beam_pipelines.cache.facts import SourceFile
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.inputs.sources import list_sources
+from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning.make_tasks import Layout
+from tests.support import fakes
+
+
+def listing(count: int) -> list[SourceFile]:
+    return [SourceFile(f"c{i % 3}/{i:05d}", f"/in/{i}", f"c{i % 3}", 10, 0) for i in range(count)]
+
+
+@given(st.integers(1, 10**8))
+def test_bundles_are_a_power_of_two_of_a_bounded_size(files: int) -> None:
+    count = make_tasks.count_bundles(files)
+    assert count & (count - 1) == 0
+    assert files <= count * make_tasks.BUNDLE_FILES
+    assert count == 1 or files > count * make_tasks.BUNDLE_FILES / 4 or count <= 8
+
+
+def bundles(tmp_path: Path, rows: list[SourceFile]) -> list[list[SourceFile]]:
+    config = PrepareConfig("in", str(tmp_path / "out"))
+    layout = Layout.of(config)
+    for directory in layout.directories:
+        storage.make_directory(directory)
+    return [
+        [SourceFile.from_json(line) for line in Path(task.listing).read_text().splitlines()]
+        for task in make_tasks.bundle_tasks(rows, config, layout)
+    ]
+
+
+def test_bundles_partition_the_sources_into_samples_of_all_classes(tmp_path: Path) -> None:
+    rows = listing(3000)
+    found = bundles(tmp_path, rows)
+    assert sorted((row for bundle in found for row in bundle), key=lambda r: r.key) == sorted(
+        rows, key=lambda r: r.key
+    )
+    for bundle in found:
+        classes = Counter(row.class_name for row in bundle)
+        # Binomial with p = 1/3: five standard deviations.
+        bound = 5 * (len(bundle) * 2 / 9) ** 0.5
+        assert all(abs(classes[f"c{i}"] - len(bundle) / 3) < bound for i in range(3))
+
+
+def test_a_new_file_changes_its_own_bundle_only(tmp_path: Path) -> None:
+    rows = listing(3000)
+    before = bundles(tmp_path / "a", rows)
+    after = bundles(tmp_path / "b", [*rows, SourceFile("c0/new", "/in/new", "c0", 10, 0)])
+    assert sum(one != other for one, other in zip(before, after, strict=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "count", "expected"),
+    [(1, 4, {"1of2", "1of4", "1of8", "5of8"}), (3, 8, {"1of2", "3of4", "3of8"}), (0, 1, None)],
+)
+def test_relatives_share_files(index: int, count: int, expected: set[str] | None) -> None:
+    known = {f"{i}of{n}": (i, n) for n in (2, 4, 8) for i in range(n)}
+    found = set(make_tasks._Relatives(known, count).of(index))
+    assert found == (expected if expected is not None else set(known))
+
+
+def test_a_source_is_found_again_by_its_key(tmp_path: Path) -> None:
+    root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 20})
+    rows = list_sources(str(root))
+    config = PrepareConfig(str(root), str(tmp_path / "out"))
+    layout = Layout.of(config)
+    storage.make_directory(layout.listing_dir)
+    list(make_tasks.bundle_tasks(rows, config, layout))
+    read = make_tasks.source_reader(layout, len(rows))
+    for row in rows:
+        assert read(row.key) == (root / row.key).read_bytes()
+    with pytest.raises(KeyError):
+        read("bart/9999.jpg")

@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.report import page as report
+from beam_pipelines.report import samples, tables, thumbnails
+from beam_pipelines.report.page import ReportInputs
+from beam_pipelines.report.tables import EqualSet
+from beam_pipelines.similarity.leakage import EDGES, LeakMeter, LeakPair
+from beam_pipelines.workers.pool import WorkerPool
+from tests.support import fakes
+from tfrecords import ledger, manifest
+from tfrecords.images.rejects import RejectReason
+
+MEGABYTE = 10**6
+
+
+def extended(table: pa.Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Returns a ledger with more rows, in key order."""
+    return pa.concat_tables([table, pa.Table.from_pylist(list(rows), ledger.SCHEMA)]).sort_by("key")
+
+
+def left_out(key: str, status: str, **columns: object) -> dict[str, object]:
+    return {"key": key, "class": key.partition("/")[0], "status": status, "bytes": 10} | columns
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "data"
+    counts = {"train": (8, 5, 1), "validation": (2, 1, 0), "test": (2, 2, 0)}
+    fakes.write_dataset(path, counts, copies=24)
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(data_dir: Path) -> ReportInputs:
+    """A bake with a bit of everything."""
+    table = ledger.read(data_dir)
+    first, second = (table.slice(i, 1).to_pylist()[0] for i in (0, 14))
+    size = {"width": 24, "height": 24, "format": "JPEG", "mode": "RGB"}
+    rows = [
+        left_out("apu/a<b>&.jpg", "rejected", reason="truncated", detail="ends early", **size),
+        left_out("apu/empty.jpg", "rejected", reason="empty", bytes=0),
+        left_out("bart/boom.png", "rejected", reason="decoder_crashed"),
+        left_out(
+            "bart/twice.jpg", "duplicate", reason=first["key"], sha256=first["sha256"], **size
+        ),
+        left_out(
+            "bart/same.jpg", "duplicate", reason=second["key"], sha256=second["sha256"], **size
+        ),
+        left_out("lisa/more.jpg", "capped", split="train", rank=99, group=7, phash=1, **size),
+        left_out("apu/like.jpg", "capped", split="train", rank=98, group=7, phash=3, **size),
+    ]
+    return ReportInputs(
+        str(data_dir),
+        manifest.load(data_dir),
+        extended(table, rows),
+        read_source=lambda key: fakes.picture_bytes(key),
+        timings={"decode": 2.0, "write": 0.5},
+        notes=("two files are odd",),
+    )
+
+
+@pytest.fixture(scope="module")
+def text(inputs: ReportInputs) -> str:
+    return Path(report.write(inputs)).read_text()
+
+
+class Page(HTMLParser):
+    """Collects what a page loads and whether its elements are closed."""
+
+    VOID = frozenset(("meta", "link", "img", "br", "path", "use", "input", "rect", "line"))
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.images: list[str] = []
+        self.sections: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.loads += [v for k, v in attrs if k in ("src", "srcset", "data") and v]
+        if tag == "link":
+            self.loads.append(values.get("href") or "")
+        if tag == "img":
+            self.images.append(values.get("alt") or "")
+        if tag == "section":
+            self.sections.append(values.get("id") or "")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_loads_nothing(text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    assert page.loads and all(source.startswith("data:") for source in page.loads)
+    urls = re.findall(r"url\((?!data:|#)[^)]*\)", text)
+    assert urls == []
+    assert page.sections == [
+        "overview", "balance", "samples", "sizes", "rejects", "duplicates", "timing", "recipe",
+    ]  # fmt: skip
+
+
+def test_every_class_and_its_counts_are_in_the_table(text: str, inputs: ReportInputs) -> None:
+    for row in tables.class_rows(inputs.manifest, inputs.sources):
+        line = next(t for t in text.split("<tr>") if f'<td class="name" title="{row.name}">' in t)
+        numbers = [int(n) for n in re.findall(r'<td class="number[^"]*" data-value="(\d+)"', line)]
+        left = [row.copies, row.capped, row.duplicates, row.rejected, row.train]
+        assert numbers == [row.found, *row.originals, *left]
+
+
+def test_names_are_escaped(text: str) -> None:
+    assert "a<b>" not in text
+    assert "a&lt;b&gt;&amp;.jpg" in text
+
+
+def test_rejects_show_a_picture_where_it_is_safe(text: str) -> None:
+    images = Page(text).images
+    assert "apu/a<b>&.jpg" in images
+    assert "apu/empty.jpg" not in images and "bart/boom.png" not in images
+    for reason in ("truncated", "empty", "decoder_crashed"):
+        assert f"<code>{reason}</code>" in text
+
+
+def test_a_source_that_may_kill_a_decoder_is_not_opened_again(inputs: ReportInputs) -> None:
+    asked: list[str] = []
+
+    def read(key: str) -> bytes:
+        asked.append(key)
+        raise OSError("gone")
+
+    report.write(dataclasses.replace(inputs, read_source=read))
+    assert "bart/boom.png" not in asked and "apu/empty.jpg" not in asked
+    assert "apu/a<b>&.jpg" in asked
+
+
+def test_conflicts_and_groups_are_shown(text: str) -> None:
+    assert "The same file under different classes" in text
+    assert "2 in train" in text
+    assert "1 group spans" in " ".join(text.split())
+    images = Page(text).images
+    assert "lisa/more.jpg" in images and "apu/like.jpg" in images
+
+
+def test_warnings_name_the_classes(text: str) -> None:
+    assert "No validation picture, so nothing will be known" in text
+    assert "More than 20 copies of each original" in text
+    assert "Two files are odd" in text
+
+
+def test_the_balance_png_is_a_picture(text: str, data_dir: Path) -> None:
+    with Image.open(data_dir / "report" / "class_balance.png") as image:
+        assert image.format == "PNG" and image.width > 1000
+
+
+def test_equal_inputs_give_an_equal_page(text: str, inputs: ReportInputs) -> None:
+    assert Path(report.write(inputs)).read_text() == text
+    # Drawn by other processes as well.
+    assert Path(report.write(inputs, WorkerPool(2))).read_text() == text
+
+
+def test_without_sources_kept_pictures_are_still_shown(inputs: ReportInputs) -> None:
+    page = Page(Path(report.write(dataclasses.replace(inputs, read_source=None))).read_text())
+    assert {"apu/test000.png", "bart/train000.png"} <= set(page.images)
+    assert "lisa/more.jpg" not in page.images
+
+
+def test_a_plan_has_its_own_page_and_reads_no_shard(tmp_path: Path, inputs: ReportInputs) -> None:
+    plan = dataclasses.replace(inputs, output_dir=str(tmp_path), plan_only=True, timings=None)
+    path = report.write(plan)
+    assert path == f"{tmp_path}/report/plan.html"
+    page = Page(Path(path).read_text())
+    # What only decoding can tell has no section: "none" would be a claim.
+    assert not set(page.sections) & {"samples", "timing", "rejects", "duplicates"}
+    assert "balance" in page.sections
+
+
+def meter(**changes: object) -> LeakMeter:
+    pair = LeakPair("apu/validation000.png", "apu/train000.png", 0.25)
+    bins = len(EDGES) - 1
+    found = LeakMeter("validation", 3, 1, 2, 0.5, (0, 1, 2) + (0,) * 27, (1,) * bins, (pair,))
+    return dataclasses.replace(found, **changes)
+
+
+def test_the_leak_meter(inputs: ReportInputs) -> None:
+    page = Path(report.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
+    assert "leaks" in Page(page).sections
+    assert "33.3%" in page and "66.7%" in page and "distance 0.25" in page
+    assert {"apu/validation000.png", "apu/train000.png"} <= set(Page(page).images)
+    assert "leak-distances" in page and "by construction" not in page
+    empty = meter(pictures=0, near=0, random_near=0, pairs=(), histogram=(0,) * 30)
+    page = Path(report.write(dataclasses.replace(inputs, leaks=(empty,)))).read_text()
+    assert "random split" not in page and "leak-distances" not in page
+
+
+def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:
+    config = {**inputs.manifest.config, "split_by": "appearance"}
+    by_appearance = dataclasses.replace(
+        inputs, leaks=(meter(),), manifest=dataclasses.replace(inputs.manifest, config=config)
+    )
+    assert "low by construction" in Path(report.write(by_appearance)).read_text()
+
+
+def test_a_sound_bake_says_so(tmp_path: Path) -> None:
+    found = fakes.write_dataset(tmp_path)
+    page = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
+    assert "None: every file is a picture that can be read." in page
+    assert "Before you train" not in page
+    assert 'id="timing"' not in page
+
+
+@pytest.mark.parametrize("encoding, resize", [("raw", "squash"), ("jpeg", "short_side")])
+def test_other_images(tmp_path: Path, encoding: str, resize: str) -> None:
+    spec = fakes.ImageSpec(12, 12, encoding=encoding, resize=resize)  # type: ignore[arg-type]
+    found = fakes.write_dataset(tmp_path, spec=spec, copies=3)
+    page = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
+    assert page.count('class="tiles"') == 3
+
+
+def test_many_classes_stay_small(tmp_path: Path) -> None:
+    counts = {"train": (1,) * 300, "validation": (0,) * 300}
+    spec = fakes.ImageSpec(64, 64)
+    found = fakes.write_dataset(tmp_path, counts, spec, copies=1, shards=1)
+    path = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path))))
+    assert path.stat().st_size < 3 * MEGABYTE
+    assert path.read_text().count('class="tiles"') == samples.MAX_CLASSES
+
+
+def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
+    with pytest.raises(ValueError, match=r"sources lack the columns \['detail', 'group'\]"):
+        dataclasses.replace(inputs, sources=inputs.sources.drop_columns(["group", "detail"]))
+
+
+def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
+    config = PrepareConfig(input_dir=str(tmp_path), output_dir=str(data_dir))
+    page = Path(report.write_for(config, {"decode": 1.0}, notes=["a thing to know"])).read_text()
+    assert "Files per second" in page and "A thing to know" in page
+
+
+def test_workers_never_pay_for_the_report() -> None:
+    program = (
+        "import sys; import beam_pipelines.planning.make_tasks, beam_pipelines.report.page\n"
+        "sys.exit('matplotlib' in sys.modules or 'apache_beam' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# The numbers.
+
+
+def test_counts_add_up_to_the_files(inputs: ReportInputs) -> None:
+    rows = tables.class_rows(inputs.manifest, inputs.sources)
+    assert sum(row.found for row in rows) == len(inputs.sources)
+    for row in rows:
+        parts = sum(row.originals) + row.capped + row.duplicates + row.rejected
+        assert row.found == parts
+
+
+def test_every_reason_has_a_meaning(inputs: ReportInputs) -> None:
+    rows = [left_out(f"apu/{r.value}", "rejected", reason=r.value) for r in RejectReason]
+    rows.append(left_out("apu/z", "changed", reason="changed"))
+    rejected = tables.rejects(pa.Table.from_pylist(rows, ledger.SCHEMA))
+    assert all(row.meaning for row in tables.reason_rows(rejected))
+
+
+def test_reasons_are_counted_most_first() -> None:
+    rows = [left_out(f"a/{i}", "rejected", reason="empty" if i else "bomb") for i in range(3)]
+    found = tables.reason_rows(pa.Table.from_pylist(rows, ledger.SCHEMA))
+    assert [(row.reason, row.files) for row in found] == [("empty", 2), ("bomb", 1)]
+
+
+def test_equal_sets_put_conflicts_first(inputs: ReportInputs) -> None:
+    conflict, *others = tables.equal_sets(inputs.sources)
+    assert conflict.conflict and len(conflict.keys) == 2
+    assert not any(equal.conflict for equal in others)
+    # Rejected files without a picture may share a hash, of no bytes say: they are no set.
+    assert all("empty" not in key for equal in [conflict, *others] for key in equal.keys)
+
+
+def test_the_picture_of_a_set_is_the_one_in_a_shard() -> None:
+    assert EqualSet(("a", "b"), ("x", "x"), ("duplicate", "kept")).shown == "b"
+    assert EqualSet(("a", "b"), ("x", "y"), ("rejected", "rejected")).shown == "a"
+
+
+@pytest.mark.parametrize("limit", [0, 1, 10])
+def test_groups_across_classes_come_first(limit: int) -> None:
+    sizes = {1: ("apu",) * 4, 2: ("apu", "bart"), 3: ("lisa",) * 2, 4: ("lisa",)}
+    rows = [
+        left_out(f"{name}/{group}_{i}", "capped", group=group, split="train")
+        for group, names in sizes.items()
+        for i, name in enumerate(names)
+    ]
+    table = pa.Table.from_pylist(rows, ledger.SCHEMA).sort_by("key")
+    found = tables.groups(table, limit)
+    assert (found.groups, found.pictures, found.largest, found.across_classes) == (3, 8, 4, 1)
+    assert [len(group.keys) for group in found.shown] == [2, 4, 2][:limit]
+
+
+def test_choose_takes_turns_over_reasons() -> None:
+    reasons = ["empty"] * 5 + ["bomb"]
+    keys = [f"k{i}" for i in range(6)]
+    assert thumbnails.choose(keys, reasons, 3) == [5, 0, 1]
+    assert len(thumbnails.choose(keys, reasons, 99)) == 6
+
+
+@pytest.mark.parametrize("classes, side", [(1, 112), (42, 109), (121, 64), (500, 56)])
+def test_tiles_shrink_with_the_number_of_classes(classes: int, side: int) -> None:
+    assert samples.tile_side(classes) == side
+
+
+@pytest.mark.parametrize("cut", [lambda d: d, lambda d: d[: len(d) // 2]])
+def test_lenient_decode_shows_what_there_is(cut: Callable[[bytes], bytes]) -> None:
+    data = fakes.picture_bytes("big", height=200, width=200)
+    image = thumbnails.lenient_decode(cut(data))
+    assert image.mode == "RGB" and min(image.size) >= thumbnails.THUMBNAIL_SIDE

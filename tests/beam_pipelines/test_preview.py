@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines import preview, run
+from beam_pipelines.config import PrepareConfig
+from tests.support import fakes
+from tfrecords import manifest
+from tfrecords.errors import UsageError
+from tfrecords.schema import ImageSpec
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PrepareConfig:
+    root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 10})
+    return PrepareConfig(
+        str(root),
+        str(tmp_path / "out"),
+        image=ImageSpec(16, 16),
+        min_per_class=20,
+        max_per_class=20,
+    )
+
+
+def test_the_plan_is_printed_and_drawn_and_nothing_is_baked(
+    config: PrepareConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert preview.run(config) == 0
+    told = capsys.readouterr().out
+    splits = {line.split()[0]: line.split()[1:4] for line in told.splitlines() if line}
+    assert splits["train"] == ["28", "12", "40"]
+    assert splits["validation"] == ["4", "0", "4"]
+    assert "ms a picture" in told and "sample of 40" in told
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"plan.html", "plan.png"}
+    assert "plan of a bake" in (tmp_path / "out" / "report" / "plan.html").read_text()
+
+
+def test_the_plan_of_counts_is_the_bake_of_counts(config: PrepareConfig) -> None:
+    preview.run(config)
+    assert run.run(config, ["--runner=FnApiRunner"]) == 0
+    report = Path(config.output_dir) / "report"
+    finished = (report / "class_balance.png").read_bytes()
+    preview.run(dataclasses.replace(config, min_per_class=25, max_per_class=25))
+    assert (report / "class_balance.png").read_bytes() == finished
+    baked = manifest.load(config.output_dir)
+    assert baked.split("train").originals == (20, 8)
+    assert baked.split("train").copies == (0, 12)
+
+
+def test_rejects_in_the_sample_are_told(
+    config: PrepareConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(config.input_dir) / "apu" / "bad.jpg").write_bytes(b"no")
+    preview.run(config)
+    assert "1 of the sample are no pictures" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.jpg").write_bytes(b"no")
+    with pytest.raises(UsageError, match="none of 2 sampled files"):
+        preview.run(PrepareConfig(str(tmp_path), str(tmp_path / "out")))

@@ -1,0 +1,34 @@
+"""Trains on one logical CPU and on two; TensorFlow sets their number once in a process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from trainer.config import TrainConfig
+from trainer.train import loop
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+loop.report.write = lambda run: Path()  # type: ignore[assignment]
+for variant, options in enumerate(
+    (
+        {"model": "springfield_cnn", "dropout": 0.0, "optimizer": "sgd", "learning_rate": 0.01},
+        {"model": "tests.support.tiny:plain", "clip_norm": 0.1, "ema": 0.5, "grad_accum": 2},
+    )
+):
+    for distribute in ("none", "mirrored"):
+        result = loop.run(
+            TrainConfig(
+                data_dir=sys.argv[1],
+                run_dir=f"{sys.argv[2]}/{variant}-{distribute}",
+                epochs=1,
+                batch_size="8",
+                distribute=distribute,
+                progress="none",
+                **options,  # type: ignore[arg-type]
+            )
+        )
+        print("loss", result.best["val_loss"])

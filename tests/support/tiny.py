@@ -1,0 +1,36 @@
+"""A network small enough to train in a test, as `--model=tests.support.tiny:network`."""
+
+from __future__ import annotations
+
+import keras
+
+
+def network(height: int, width: int, classes: int) -> keras.Model:
+    """Returns a network with normalisation and dropout, whose state a resume must keep too."""
+    return _network(height, width, classes, normalised=True)
+
+
+def plain(height: int, width: int, classes: int) -> keras.Model:
+    """Returns a network whose pictures do not affect each other."""
+    return _network(height, width, classes, normalised=False)
+
+
+def diverging(height: int, width: int, classes: int) -> keras.Model:
+    """Returns a network whose loss leaves the finite at once."""
+    pixels = keras.Input((height, width, 3))
+    x = keras.layers.Rescaling(1e30)(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(pixels, keras.layers.Dense(classes, name="head")(x * x))
+
+
+def _network(height: int, width: int, classes: int, *, normalised: bool) -> keras.Model:
+    pixels = keras.Input((height, width, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1.0)(pixels)
+    x = keras.layers.Conv2D(8, 3, 2, use_bias=not normalised)(x)
+    if normalised:
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if normalised:
+        x = keras.layers.Dropout(0.1)(x)
+    return keras.Model(pixels, keras.layers.Dense(classes, dtype="float32", name="head")(x))

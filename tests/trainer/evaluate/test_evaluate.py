@@ -1,0 +1,230 @@
+"""Evaluation of a small trained run, as its user runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import fakes, ledgers, tiny_run
+from tfrecords import manifest as manifests
+from trainer.evaluate import __main__ as evaluate
+from trainer.evaluate import run as evaluation
+from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.metrics import metrics, predictions
+from trainer.report import model_card
+from trainer.runs import load as trained_runs
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run.write_data(tmp_path_factory.mktemp("data"), copies=2)
+
+
+@pytest.fixture(scope="module")
+def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run.train(data_dir, tmp_path_factory.mktemp("run") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def judged(run_dir: Path) -> evaluation.Result:
+    return evaluation.run(EvaluateConfig(run_dir=str(run_dir)))
+
+
+@pytest.fixture
+def without_page(monkeypatch: pytest.MonkeyPatch, judged: evaluation.Result) -> None:
+    """One page is enough: drawing it takes longer than judging."""
+    monkeypatch.setattr(evaluation.report, "write", lambda run: run.run_dir / "index.html")
+
+
+def _config(run_dir: Path, tmp_path: Path, **changes: object) -> EvaluateConfig:
+    start = EvaluateConfig(run_dir=str(run_dir), output_dir=str(tmp_path / "out"))
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
+
+
+def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluation.Result) -> None:
+    folder = run_dir / "evaluation" / "test"
+    assert judged.page == folder / "report" / "index.html"
+    assert {path.name for path in folder.iterdir()} == {
+        "evaluation.json",
+        "per_class.csv",
+        "predictions.parquet",
+        "confusion.png",
+        "calibration.png",
+        "f1_by_class_size.png",
+        "report",
+    }
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert (found["pictures"], found["leaks"], found["left_out"]) == (9, 0, 0)
+    assert found["metrics"] == judged.evaluation.summary()
+    assert found["temperature_split"] == "validation"
+    stored, classes, about = predictions.read(folder / "predictions.parquet")
+    assert sorted(stored.ids) == sorted(judged.predictions.ids)
+    assert (classes, about["split"]) == (tuple(fakes.CLASSES), "test")
+
+
+def test_the_best_weights_repeat_the_validation_of_training(
+    run_dir: Path, tmp_path: Path, without_page: None
+) -> None:
+    again = evaluation.run(_config(run_dir, tmp_path, split="validation"))
+    stored, _, _ = predictions.read(run_dir / "predictions.parquet")
+    assert again.predictions.ids == stored.ids
+    np.testing.assert_allclose(
+        again.predictions.probabilities(), stored.probabilities(), rtol=1e-4, atol=1e-6
+    )
+    assert again.temperature_split == "validation"
+
+
+def test_last_and_average_are_other_weights(
+    run_dir: Path, tmp_path: Path, without_page: None
+) -> None:
+    last, average = (
+        evaluation.run(_config(run_dir, tmp_path, weights=weights)).predictions.logits
+        for weights in ("last", "ema")
+    )
+    assert np.abs(last - average).max() > 1e-6
+
+
+def test_logit_adjustment_is_menons(
+    run_dir: Path, tmp_path: Path, judged: evaluation.Result, without_page: None
+) -> None:
+    adjusted = evaluation.run(_config(run_dir, tmp_path, logit_adjustment=1.5))
+    counts = np.array([14, 10, 7])  # Originals and copies.
+    expected = judged.predictions.logits - 1.5 * np.log(counts / counts.sum())
+    np.testing.assert_allclose(adjusted.predictions.logits, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_flip_averages_both_sides(
+    run_dir: Path, tmp_path: Path, data_dir: Path, without_page: None
+) -> None:
+    both = evaluation.run(_config(run_dir, tmp_path, tta="flip")).predictions
+    trained = trained_runs.open_run(run_dir)
+    manifest = manifests.load(data_dir)
+    expected = {}
+    for split in ("test",):
+        for id_, image in evaluation_pictures(data_dir, manifest, split).items():
+            sides = np.stack([image, image[:, ::-1]])
+            logits = np.asarray(trained.model(sides, training=False))
+            one = metrics.Predictions(("a", "b"), np.zeros(2), logits)
+            expected[id_] = one.probabilities().mean(axis=0)
+    for id_, found in zip(both.ids, both.probabilities(), strict=True):
+        np.testing.assert_allclose(found, expected[id_], rtol=1e-4, atol=1e-6)
+
+
+def evaluation_pictures(
+    data_dir: Path, manifest: manifests.Manifest, split: str
+) -> dict[str, np.ndarray]:
+    """Returns id → uint8[height, width, 3], read without TensorFlow."""
+    from tfrecords import example, framing
+    from tfrecords.images import canonicalise
+
+    return {
+        record.id: canonicalise.decode_record(record.image, manifest.image)
+        for shard in manifest.split(split).shards
+        for record in map(example.decode, framing.read_records(str(data_dir / shard.filename)))
+    }
+
+
+def test_the_temperature_is_not_fitted_where_it_is_judged(
+    run_dir: Path, judged: evaluation.Result
+) -> None:
+    validation, _, _ = predictions.read(run_dir / "predictions.parquet")
+    expected = metrics.fit_temperature(validation)
+    assert judged.evaluation.temperature == pytest.approx(expected, rel=1e-2)
+
+
+def test_refuses_what_the_run_has_trained_on(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_page: None
+) -> None:
+    argv = [f"--run_dir={run_dir}", "--split=train", f"--output_dir={tmp_path / 'out'}"]
+    assert evaluate.cli(argv) == 1
+    error = capsys.readouterr().err
+    assert "25 pictures of split 'train' are near-duplicates of pictures that the run" in error
+    assert "--allow_leaks" in error
+    assert not (tmp_path / "out").exists()
+    assert evaluate.cli([*argv, "--allow_leaks"]) == 0
+    assert "beware: 25 of them" in capsys.readouterr().out
+
+
+def test_judges_some_classes_among_all(
+    run_dir: Path, tmp_path: Path, judged: evaluation.Result, without_page: None
+) -> None:
+    some = evaluation.run(_config(run_dir, tmp_path, classes=("lisa",)))
+    assert set(some.predictions.labels) == {2}
+    assert some.predictions.classes == 3
+    whole = dict(zip(judged.predictions.ids, judged.predictions.logits, strict=True))
+    for id_, logits in zip(some.predictions.ids, some.predictions.logits, strict=True):
+        np.testing.assert_allclose(logits, whole[id_], rtol=1e-5, atol=1e-5)
+
+
+def test_another_data_set_with_its_classes_in_another_place(
+    run_dir: Path, tmp_path: Path, without_page: None
+) -> None:
+    """One class the network has not, one that it has at another label."""
+    other = fakes.write_dataset(tmp_path / "other", {"train": (1, 1, 1), "test": (2, 2, 2)})
+    renamed = json.loads((tmp_path / "other" / "manifest.json").read_text())
+    renamed["classes"] = ["zebra", "apu", "bart"]
+    renamed["digests"]["dataset"] = "2" * 64
+    (tmp_path / "other" / "manifest.json").write_text(json.dumps(renamed))
+    rows = ledgers.write(tmp_path / "other", other)
+    fresh = {
+        row["key"]: {"sha256": f"{i:064x}", "phash": i} for i, row in enumerate(rows, start=10**6)
+    }
+    ledgers.write(tmp_path / "other", manifests.load(tmp_path / "other"), fresh)
+    found = evaluation.run(_config(run_dir, tmp_path, data_dir=str(tmp_path / "other")))
+    labels = dict(zip(found.predictions.ids, found.predictions.labels, strict=True))
+    # The fakes name their files after the classes of old: "bart/…" is "apu" now.
+    assert {id_.split("/")[0]: int(label) for id_, label in labels.items()} == {
+        "bart": 0,
+        "lisa": 1,
+    }
+    assert found.left_out == 2
+    assert found.temperature_split == "test"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["--split=tset"], 1, "no split 'tset'"),
+        (["--classes=moe"], 2, "'moe' is not a class of both"),
+        (["--data_dir=/nowhere"], 1, "no manifest.json"),
+        (["--logit_adjustment=99"], 2, "-10 to 10"),
+        (["--batch_size=0"], 2, "1 or more"),
+        (["--splt=test"], 2, "did you mean --split?"),
+    ],
+)
+def test_says_what_is_wrong(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, message: str
+) -> None:
+    try:
+        found = evaluate.cli([f"--run_dir={run_dir}", *argv])
+    except SystemExit as stop:
+        found = int(stop.code or 0)
+    assert found == code
+    assert message in capsys.readouterr().err
+
+
+def test_cannot_judge_without_a_ledger(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_page: None
+) -> None:
+    other = tmp_path / "other"
+    fakes.write_dataset(other, tiny_run.COUNTS)
+    (other / manifests.SOURCES).unlink(missing_ok=True)
+    argv = [f"--run_dir={run_dir}", f"--data_dir={other}", f"--output_dir={tmp_path / 'out'}"]
+    assert evaluate.cli(argv) == 1
+    error = capsys.readouterr().err
+    assert "sources.parquet" in error and "is missing" in error
+
+
+def test_the_card_tells_of_every_judgement(run_dir: Path, judged: evaluation.Result) -> None:
+    text = (run_dir / model_card.CARD).read_text(encoding="utf-8")
+    assert "| test |" in text
+    assert manifests.load(judged_data(run_dir)).digest in text
+    assert "adds an untouched one" not in text
+
+
+def judged_data(run_dir: Path) -> str:
+    return json.loads((run_dir / "config.json").read_text())["flags"]["data_dir"]

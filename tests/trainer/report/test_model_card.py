@@ -1,0 +1,116 @@
+"""MODEL_CARD.md of runs that were never trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import fake_run
+from tfrecords import manifest
+from trainer.metrics import metrics, predictions
+from trainer.report import model_card, page
+
+
+def _run(root: Path, validation: tuple[int, ...] = (12, 3, 0), **selection: object) -> Path:
+    """Writes what a finished run leaves and returns its directory."""
+    files = fake_run.files(root, validation)
+    classes = len(validation)
+    flags = {
+        "model": "springfield_cnn",
+        "train_split": "train",
+        "monitor": "val_macro_f1",
+        "learning_rate": None,
+        "augment": ["flip", "crop"],
+    }
+    chosen = {"labels": list(range(classes)), "max_rank": None, "originals_only": False}
+    stored = {**files.config, "flags": flags, "selection": chosen | selection}
+    (files.run_dir / model_card.CONFIG).write_text(json.dumps(stored))
+    predictions.write(
+        files.run_dir / predictions.FILENAME, files.predictions, files.classes, {"split": "dev"}
+    )
+    return files.run_dir
+
+
+def test_says_what_was_measured_and_on_what(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path)
+    text = model_card.write(run_dir).read_text(encoding="utf-8")
+    card = model_card.load(run_dir)
+    evaluation = metrics.evaluate(card.predictions, card.train_counts)
+    assert f"macro-F1 {100 * evaluation.macro_f1:.1f}%" in text
+    assert manifest.load(tmp_path / "data").digest in text
+    assert "on 15 pictures of its dev split" in text
+    assert "| `--augment` | flip, crop |" in text
+    assert "| `--learning_rate` | by default |" in text
+    assert "| Best epoch | 2 of 3, by `val_macro_f1` |" in text
+    assert "adds an untouched one" in text
+
+
+def test_says_where_not_to_trust_it(tmp_path: Path) -> None:
+    text = model_card.write(_run(tmp_path)).read_text(encoding="utf-8")
+    assert "Nothing is known of 1 class without a dev picture: lisa." in text
+    assert "Little is known of 1 class with fewer than 10 of them: bart." in text
+    assert "3 classes learnt from fewer than 20 pictures" in text
+
+
+def test_counts_what_was_selected(tmp_path: Path) -> None:
+    card = model_card.load(_run(tmp_path, max_rank=1))
+    assert card.train_counts == (1, 1, 1)
+    assert "records of rank below 1" in model_card.render(card)
+
+
+def test_names_break_no_table(tmp_path: Path) -> None:
+    card = dataclasses.replace(
+        model_card.load(_run(tmp_path)), classes=("a|b", "_x_ <script>", "new\nline`*")
+    )
+    text = model_card.render(card)
+    section = text.split("## Results by class")[1].split("##")[0].strip()
+    header, _, *rows = section.splitlines()
+    assert len(rows) == 3
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) == len(re.findall(r"\|", header))
+    assert "\\_x\\_ \\<script\\>" in text
+
+
+def test_lists_evaluations_and_their_leaks(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path)
+    summary = metrics.evaluate(fake_run.predictions([3, 2, 2]), (3, 3, 3)).summary()
+    for name, leaks in (("test", 0), ("train", 7)):
+        folder = run_dir / "evaluation" / name
+        folder.mkdir(parents=True)
+        (folder / "evaluation.json").write_text(json.dumps({"metrics": summary, "leaks": leaks}))
+    text = model_card.write(run_dir).read_text(encoding="utf-8")
+    assert f"| test | {100 * summary['macro_f1']:.1f}%" in text  # type: ignore[operator]
+    assert "**train: holds pictures that the run trained on.**" in text
+
+
+def test_the_report_writes_it_for_a_run(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path)
+    files = fake_run.predictions([12, 3, 0])
+    page.write(
+        page.RunFiles(
+            run_dir=run_dir,
+            data_dir=tmp_path / "data",
+            classes=("apu", "bart", "lisa"),
+            train_counts=(2, 2, 2),
+            history=run_dir / "metrics.csv",
+            predictions=files,
+            config=json.loads((run_dir / model_card.CONFIG).read_text()),
+        )
+    )
+    assert (run_dir / model_card.CARD).exists()
+
+
+@pytest.mark.parametrize("missing", ["config.json", "predictions.parquet", "metrics.csv"])
+def test_names_what_an_unfinished_run_lacks(
+    tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = _run(tmp_path)
+    (run_dir / missing).unlink()
+    assert model_card.cli([f"--run_dir={run_dir}"]) == 1
+    error = capsys.readouterr().err
+    assert missing in error
+    assert error.count("\n") == 1

@@ -1,0 +1,68 @@
+"""metrics.csv read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support import fake_run
+from trainer.runs import history
+
+
+def test_reads_what_a_run_wrote(tmp_path: Path) -> None:
+    found = history.load(fake_run.write_history(tmp_path / "metrics.csv", 5))
+    assert len(found) == 5
+    assert found.epochs.tolist() == [1, 2, 3, 4, 5]
+    assert found["step"].tolist() == [10, 20, 30, 40, 50]
+    assert list(found.columns) == fake_run.COLUMNS
+
+
+def test_the_best_epoch_is_the_first_of_the_best(tmp_path: Path) -> None:
+    found = history.load(fake_run.write_history(tmp_path / "metrics.csv", 5))
+    assert found.best("val_macro_f1") == 3
+    assert found.best("val_loss") == 3
+    assert found.best("val_unheard_of") is None
+    flat = history.History({"val_top1": np.array([0.5, 0.7, 0.7, np.nan])})
+    assert flat.best("val_top1") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "less"),
+    [("val_loss", True), ("val_ece", True), ("val_top1", False), ("val_macro_f1", False)],
+)
+def test_knows_what_is_better(name: str, less: bool) -> None:
+    assert history.less_is_better(name) is less
+
+
+def test_empty_cells_and_absent_columns_are_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,top1\n1,\n2,0.5\n")
+    found = history.load(path)
+    assert np.isnan(found["top1"][0])
+    assert found.has("top1")
+    assert not found.has("input_wait")
+    assert len(found["input_wait"]) == 2
+
+
+def test_leaves_out_a_line_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,top1,loss\n1,0.5,2\n2,0.")
+    assert history.load(path).epochs.tolist() == [1]
+
+
+@pytest.mark.parametrize("text", ["", "epoch,top1\n"])
+def test_no_epoch_yet(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(text)
+    found = history.load(path)
+    assert len(found) == 0
+    assert found.best("val_top1") is None
+
+
+def test_names_the_line_that_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,top1\n1,0.5\n2,oops\n")
+    with pytest.raises(history.HistoryError, match="line 3: a number expected, not 'oops'"):
+        history.load(path)

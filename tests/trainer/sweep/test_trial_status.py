@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import fakes
+from tfrecords import manifest as manifests
+from tfrecords.errors import TrainerError, UsageError
+from tfrecords.manifest import Manifest, ManifestError
+from trainer.config import TrainConfig
+from trainer.runs import config_file
+from trainer.sweep import trial_status
+from trainer.sweep.grid import Trial
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    counts = {"train": (12, 8, 5), "validation": (4, 3, 0), "test": (1, 1, 1)}
+    fakes.write_dataset(folder, counts, copies=2)
+    return folder
+
+
+@pytest.fixture
+def manifest(data_dir: Path) -> Manifest:
+    return manifests.load(data_dir)
+
+
+def config(data_dir: Path, **changes: object) -> TrainConfig:
+    start = TrainConfig(data_dir=str(data_dir), run_dir=str(data_dir / "runs" / "a"))
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]  # Checked by the class.
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "pictures"),
+    [
+        ({}, 3, 31),
+        ({"per_class": 9}, 3, 9 + 9 + 7),
+        ({"per_class": 14}, 3, 31),
+        ({"originals_only": True, "per_class": 12}, 3, 25),
+        ({"num_classes": 2, "per_class": 4}, 2, 8),
+    ],
+)
+def test_a_subject_is_what_would_be_trained_on(
+    data_dir: Path, manifest: Manifest, changes: dict[str, object], classes: int, pictures: int
+) -> None:
+    found = trial_status.subject(config(data_dir, **changes), manifest)
+    assert (found.classes, found.pictures, found.size) == (classes, pictures, (16, 16))
+    assert found.per_class == pictures / classes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"per_class": 15}, "--per_class=15 is above the bake's 14 records a class"),
+        ({"per_class": 13, "originals_only": True}, "above the bake's 12 originals a class"),
+        ({"per_class": 11, "classes": ("bart", "lisa")}, "above the bake's 10 records"),
+        ({"image_size": "17"}, "larger than the stored 16x16"),
+        ({"num_classes": 4}, "the data set has 3 classes"),
+        ({"classes": ("apu", "homer")}, "no class 'homer'"),
+        ({"validation_split": "dev"}, "dev"),
+    ],
+)
+def test_what_the_data_set_cannot_serve_is_refused(
+    data_dir: Path, manifest: Manifest, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises((TrainerError, ManifestError), match=said):
+        trial_status.subject(config(data_dir, **changes), manifest)
+
+
+def test_a_run_of_this_configuration_is_carried_on(
+    data_dir: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    wanted = config(data_dir, run_dir=str(tmp_path), batch_size="auto", epochs=2)
+    trial = Trial("a", wanted)
+    trial_status.check_unclaimed(trial, manifest)
+    stored = {
+        "flags": wanted.with_batch_size(48).to_dict() | {"device": "cpu", "stop_after_epoch": 1},
+        "dataset": {"digest": manifest.digest},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    trial_status.check_unclaimed(trial, manifest)
+    other = Trial("a", dataclasses.replace(wanted, batch_size="32"))
+    with pytest.raises(UsageError, match=r"--batch_size=48 there, --batch_size=32 here"):
+        trial_status.check_unclaimed(other, manifest)
+    stored["dataset"] = {"digest": "0" * 64}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match="data set 000000000000 there"):
+        trial_status.check_unclaimed(trial, manifest)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(TrainerError, match=r"cannot read .*config.json"):
+        trial_status.check_unclaimed(trial, manifest)
+
+
+def test_flags_that_change_no_result_are_no_part_of_a_runs_identity(data_dir: Path) -> None:
+    first = config(data_dir)
+    second = dataclasses.replace(first, run_dir="b", device="cpu", stop_after_epoch=3)
+    assert config_file.of(first, "d") == config_file.of(second, "d")
+    third = dataclasses.replace(first, seed=1)
+    stored = {"flags": third.to_dict(), "dataset": {"digest": "d"}}
+    assert config_file.changes(stored, config_file.of(first, "d")) == [
+        "--seed=1 there, --seed=0 here"
+    ]
+
+
+def test_how_far_a_trial_is(data_dir: Path, tmp_path: Path) -> None:
+    trial = Trial("a", config(data_dir, run_dir=str(tmp_path)))
+    assert trial_status.read(trial).epochs == 0 and not trial_status.read(trial).reached(0)
+    (tmp_path / "metrics.csv").write_text("epoch,val_top1\n1,0.5\n2,0.6\n3,")
+    found = trial_status.read(trial)
+    assert (found.epochs, found.finished) == (3, False)
+    assert found.reached(3) and not found.reached(4) and not found.reached(0)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("")
+    assert trial_status.read(trial).reached(0) and trial_status.read(trial).reached(9)
+
+
+def test_a_lock_is_seen_and_let_go(tmp_path: Path) -> None:
+    assert not trial_status.busy(tmp_path / "none")
+    with trial_status.locked(tmp_path / "runs"):
+        assert trial_status.busy(tmp_path / "runs")
+        with pytest.raises(TrainerError, match="another sweep runs in"):
+            with trial_status.locked(tmp_path / "runs"):
+                pass
+    assert not trial_status.busy(tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainerError, match="cannot write in --runs_dir"):
+        with trial_status.locked(tmp_path / "file" / "runs"):
+            pass

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.train_configs import config
+from trainer import commandline
+from trainer import config as flags
+from trainer.config import TrainConfig
+
+
+def test_json_round_trip() -> None:
+    there = config(augment=("flip", "mixup"), per_class=3, classes=("a", "b"))
+    assert TrainConfig.from_dict(there.to_dict()) == there
+
+
+def test_every_flag_has_group_and_help() -> None:
+    for field in dataclasses.fields(TrainConfig):
+        assert field.metadata["group"] and field.metadata["help"].endswith((".", "off"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"batch_size": "some"}, "--batch_size"),
+        ({"batch_size": "0"}, "--batch_size"),
+        ({"batch_size": "10", "grad_accum": 4}, "must divide"),
+        ({"epochs": 0}, "--epochs must be 1 to"),
+        ({"image_size": "64x"}, "--image_size"),
+        ({"image_size": "0"}, "--image_size"),
+        ({"classes": ("a",), "num_classes": 3}, "exclude each other"),
+        ({"freeze_epochs": 1}, "--weights"),
+        ({"distribute": "mirrored", "jit_compile": True}, "--nojit_compile"),
+        ({"augment": ("auto", "flip")}, "--augment=auto stands alone"),
+    ],
+)
+def test_contradictions_are_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        config(**changes)
+
+
+def test_augmentation_follows_the_length_of_the_run() -> None:
+    short, long = config(epochs=flags.STRONG_FROM - 1), config(epochs=flags.STRONG_FROM)
+    assert (short.augmentations, short.smallest_crop) == (("flip", "crop"), 0.5)
+    assert (long.augmentations, long.smallest_crop) == (("flip", "crop", "color"), 0.35)
+    named = config(epochs=flags.STRONG_FROM, augment=("crop",))
+    assert (named.augmentations, named.smallest_crop) == (("crop",), 0.5)
+    assert config(epochs=flags.STRONG_FROM, crop_scale=0.2).smallest_crop == 0.2
+    assert config(augment=()).augmentations == ()
+
+
+def test_sizes() -> None:
+    assert flags.parse_size("") is None
+    assert flags.parse_size("128") == (128, 128)
+    assert flags.parse_size("96x128") == (96, 128)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch", "rate"),
+    [("sgd", "512", 0.2), ("adamw", "512", 6e-3), ("adamw", "128", 3e-3), ("lion", "32", 1e-4)],
+)
+def test_default_rate_follows_the_batch(optimizer: str, batch: str, rate: float) -> None:
+    assert config(optimizer=optimizer, batch_size=batch).peak_learning_rate == pytest.approx(rate)
+    assert config(optimizer=optimizer, learning_rate=0.7).peak_learning_rate == 0.7
+
+
+def test_given_weights_are_trained_gently() -> None:
+    gentle = config(batch_size="128", weights="imagenet")
+    assert gentle.peak_learning_rate == pytest.approx(3e-4)
+
+
+def test_an_unresolved_batch_is_an_error() -> None:
+    with pytest.raises(ValueError, match="auto"):
+        _ = config(batch_size="auto").fixed_batch_size
+
+
+def test_parsing_imports_no_tensorflow() -> None:
+    program = (
+        "import sys; from trainer import flags; flags.parse(['--data_dir=d', '--run_dir=r']);"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_the_nearest_flag_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        flags.parse(["--data_dir=d", "--run_dir=r", "--learning_rte=1"])
+    assert stopped.value.code == commandline.USAGE
+    assert "did you mean --learning_rate?" in capsys.readouterr().err

@@ -1,0 +1,430 @@
+"""Whole runs of a network of a few hundred parameters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import fakes
+from tests.support.runs import assert_same_end, command, config, final_state, read_metrics
+from tfrecords import example, framing
+from tfrecords.errors import TrainerError, UsageError
+from trainer.config import TrainConfig
+from trainer.data import stream as data
+from trainer.metrics import inference
+from trainer.models import build
+from trainer.runs import checkpoints, directory, tensorboard
+from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
+from trainer.train import loop
+from trainer.train.loop import RunResult
+
+FIRST_COLUMNS = (
+    "epoch,step,loss,top1,macro_f1,val_loss,val_top1,val_macro_f1,val_balanced_accuracy,"
+    "learning_rate,images_per_second,input_wait"
+)
+STEPS = 4  # An epoch: 31 records in batches of 8.
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    counts = {"train": (12, 8, 5), "validation": (4, 3, 2), "test": (1, 1, 1)}
+    fakes.write_dataset(folder, counts, copies=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return loop.run(config(data_dir, tmp_path_factory.mktemp("run") / "r"))
+
+
+@pytest.fixture(autouse=True)
+def without_report(finished: RunResult, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The report of `finished` is enough: drawing one takes longer than training."""
+    monkeypatch.setattr(loop.report, "write", lambda run: None)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def test_the_run_directory_holds_what_it_should(finished: RunResult) -> None:
+    assert (finished.status, finished.epochs, finished.step) == ("completed", 3, 3 * STEPS)
+    run = finished.run_dir
+    for name in (
+        "config.json", "metrics.csv", "model.keras", "per_class.csv", "confusion.png",
+        "curves.png", "predictions.parquet", "report/index.html", "checkpoints/best.ckpt",
+    ):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    assert not list(run.rglob("*tmp*"))
+    header = (run / "metrics.csv").read_text().splitlines()[0]
+    assert header.startswith(FIRST_COLUMNS + ",")
+    rows = read_metrics(run)
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
+    for row in rows:
+        assert 0 <= float(row["val_top1"]) <= 1 and float(row["loss"]) > 0
+        assert float(row["images_per_second"]) > 0 and 0 <= float(row["input_wait"]) <= 1
+
+
+def test_config_describes_the_run(finished: RunResult, data_dir: Path) -> None:
+    stored = json.loads((finished.run_dir / "config.json").read_text())
+    assert stored["flags"]["model"] == "tests.support.tiny:network"
+    manifest = json.loads((data_dir / "manifest.json").read_text())
+    assert stored["dataset"]["digest"] == manifest["digests"]["dataset"]
+    assert stored["selection"]["classes"] == list(fakes.CLASSES)
+    assert stored["versions"]["tensorflow"] == tf.__version__
+    assert stored["device"]["kind"] == "cpu" and stored["device"]["deterministic"] is True
+
+
+def test_best_is_what_is_saved_and_loaded(finished: RunResult, data_dir: Path) -> None:
+    run = build.load_run(finished.run_dir)
+    assert run.selection.classes == fakes.CLASSES and run.size == (16, 16)
+    assert run.train_counts == (12, 8, 5)
+    stream = data.evaluation_stream(
+        run.manifest, data_dir, "validation", run.selection, run.size, 4
+    )
+    predictions = inference.predict(run.model, stream)
+    assert len(predictions.ids) == 9
+    top1 = float((predictions.predicted == predictions.labels).mean())
+    assert top1 == pytest.approx(finished.best["val_top1"])
+    saved = keras.saving.load_model(finished.run_dir / "model.keras")
+    again = inference.predict(saved, stream)
+    np.testing.assert_array_equal(again.logits, predictions.logits)
+
+
+def test_a_pause_changes_nothing(data_dir: Path, tmp_path: Path, finished: RunResult) -> None:
+    run_dir = tmp_path / "r"
+    for epoch in (1, 1, 2):
+        result = loop.run(config(data_dir, run_dir, stop_after_epoch=epoch))
+        assert (result.status, result.epochs) == ("paused", epoch)
+        assert not (run_dir / "model.keras").exists()
+    assert loop.run(config(data_dir, run_dir)).status == "completed"
+    assert_same_end(run_dir, finished.run_dir)
+
+
+def test_tensorboard_reads_the_epochs(finished: RunResult) -> None:
+    path = finished.run_dir / "tensorboard" / tensorboard.FILENAME
+    events = [tf.compat.v1.Event.FromString(data) for data in framing.read_records(str(path))]
+    assert events[0].file_version == "brain.Event:2"
+    assert [event.step for event in events[1:]] == [4, 8, 12]
+    tags = {value.tag: value.simple_value for value in events[-1].summary.value}
+    last = read_metrics(finished.run_dir)[-1]
+    assert tags["validation/macro_f1"] == pytest.approx(float(last["val_macro_f1"]))
+    assert tags["train/loss"] == pytest.approx(float(last["loss"]))
+
+
+def test_the_same_command_again_changes_nothing(finished: RunResult, data_dir: Path) -> None:
+    before = (finished.run_dir / "metrics.csv").read_text()
+    weights = final_state(finished.run_dir)
+    again = loop.run(config(data_dir, finished.run_dir))
+    assert again == finished
+    assert (finished.run_dir / "metrics.csv").read_text() == before
+    for name, values in final_state(finished.run_dir).items():
+        np.testing.assert_array_equal(values, weights[name])
+
+
+def test_a_run_of_another_configuration_is_refused(finished: RunResult, data_dir: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        loop.run(config(data_dir, finished.run_dir, epochs=5, augment=()))
+    assert "--epochs=3 there, --epochs=5 here" in str(refused.value)
+    assert "--augment=auto there, --augment= here" in str(refused.value)
+
+
+def test_a_run_on_other_data_is_refused(finished: RunResult, tmp_path: Path) -> None:
+    fakes.write_dataset(tmp_path)
+    with pytest.raises(UsageError, match="data set .* there, data set .* here"):
+        loop.run(config(tmp_path, finished.run_dir))
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it, nothing is saved after it."""
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, executions: int) -> None:
+    """Makes the run die in place of its next execution but `executions`."""
+    real: Callable[..., Any] = EXECUTE
+    left = [executions]
+
+    def execute(*arguments: Any) -> Any:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "_execute", execute)
+
+
+EXECUTE = loop._execute
+
+
+def revive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undoes `kill_after`."""
+    monkeypatch.setattr(loop, "_execute", EXECUTE)
+
+
+VARIANTS = {
+    "plain": {"augment": ("flip", "crop", "color", "cutmix", "mixup"), "checkpoint_steps": 3},
+    "rich": {
+        "ema": 0.9,
+        "grad_accum": 2,
+        "cache": "decoded",
+        "checkpoint_steps": 1,
+        "optimizer": "sgd",
+        "clip_norm": 1.0,
+        "loss": "balanced_softmax",
+        "defer_weights": 0.5,
+    },
+    "half": {"precision": "mixed_float16", "clip_norm": 1.0, "augment": (), "epochs": 2},
+    "stacked": {"steps_per_execution": 3, "cache": "encoded", "checkpoint_steps": 3},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_killed_run_ends_as_one_never_killed(
+    variant: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = VARIANTS[variant]
+    loop.run(config(data_dir, tmp_path / "whole", **flags))
+    for executions in (0, 1, 2) if variant == "stacked" else (0, 2, 5):
+        kill_after(monkeypatch, executions)
+        with pytest.raises(Killed):
+            loop.run(config(data_dir, tmp_path / "killed", **flags))
+        revive(monkeypatch)
+    loop.run(config(data_dir, tmp_path / "killed", **flags))
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_sigkill(finished: RunResult, data_dir: Path, tmp_path: Path) -> None:
+    """The real thing: another process, killed while it trains."""
+    settings = config(data_dir, tmp_path / "killed", checkpoint_steps=1)
+    with start(settings) as process:
+        wait_for(process, tmp_path / "killed" / "checkpoints", steps=2)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert len(read_metrics(tmp_path / "killed")) < 3
+    loop.run(settings)
+    assert_same_end(finished.run_dir, tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mid_checkpoint", [False, True])
+def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> None:
+    """Killed at random steps, or while a checkpoint is half written, until it gets through."""
+    rng = np.random.default_rng(mid_checkpoint)
+    flags: dict[str, Any] = VARIANTS["rich"] | {"epochs": 8, "augment": ("crop", "mixup")}
+    loop.run(config(data_dir, tmp_path / "whole", **flags))
+    folder = tmp_path / "killed" / "checkpoints"
+    kills, done = 0, 0
+    while kills < 5:
+        with start(config(data_dir, tmp_path / "killed", **flags)) as process:
+            wait_for(process, folder, steps=done + int(rng.integers(2, 6)))
+            while mid_checkpoint and process.poll() is None and not list(folder.glob("*.tmp")):
+                pass
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+        latest = Store(folder).latest()
+        assert latest is not None and latest.global_step > done
+        done = latest.global_step
+    loop.run(config(data_dir, tmp_path / "killed", **flags))
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+    assert not list(folder.glob("*.tmp"))
+
+
+def start(settings: TrainConfig) -> subprocess.Popen[str]:
+    """Starts the command in a process of its own."""
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command(settings), text=True, **pipes)
+
+
+def wait_for(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
+    """Waits until a checkpoint of at least `steps` steps is there."""
+    wanted = f"step-{steps:09d}.ckpt"
+    while process.poll() is None:
+        if any(path.name >= wanted for path in folder.glob("step-*.ckpt")):
+            return
+        time.sleep(0.001)
+    raise AssertionError(f"the run ended early: {process.communicate()}")
+
+
+def test_sigterm_saves_and_stops(
+    finished: RunResult, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., Any] = EXECUTE
+    calls = [0]
+
+    def execute(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "_execute", execute)
+    settings = config(data_dir, tmp_path / "r")
+    result = loop.run(settings)
+    assert (result.status, result.step, result.epochs) == ("interrupted", 6, 1)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    revive(monkeypatch)
+    assert loop.run(settings).status == "completed"
+    assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+def test_a_damaged_checkpoint_is_skipped(
+    finished: RunResult, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(data_dir, tmp_path / "r", checkpoint_steps=2)
+    kill_after(monkeypatch, 7)
+    with pytest.raises(Killed):
+        loop.run(settings)
+    revive(monkeypatch)
+    last = sorted((tmp_path / "r" / "checkpoints").glob("step-*"))[-1]
+    assert last.name == "step-000000006.ckpt"
+    last.write_bytes(last.read_bytes()[:-5])
+    with pytest.warns(DamagedCheckpointWarning, match="step-000000006"):
+        loop.run(settings)
+    assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+def test_noresume_starts_anew(finished: RunResult, data_dir: Path, tmp_path: Path) -> None:
+    loop.run(config(data_dir, tmp_path / "r", seed=4, epochs=1))
+    loop.run(config(data_dir, tmp_path / "r", resume=False))
+    assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(data_dir: Path, tmp_path: Path) -> None:
+    settings = {"model": "tests.support.tiny:plain", "optimizer": "sgd", "epochs": 2}
+    loop.run(config(data_dir, tmp_path / "one", **settings))
+    loop.run(config(data_dir, tmp_path / "four", grad_accum=4, **settings))
+    whole, parts = final_state(tmp_path / "one"), final_state(tmp_path / "four")
+    for name, values in whole.items():
+        np.testing.assert_allclose(parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_steps_in_one_execution_are_the_same_steps(
+    finished: RunResult, data_dir: Path, tmp_path: Path
+) -> None:
+    loop.run(config(data_dir, tmp_path / "r", steps_per_execution=3))
+    assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
+    result = loop.run(
+        config(data_dir, tmp_path / "r", epochs=15, learning_rate=0.1, augment=("flip",))
+    )
+    assert result.best["val_top1"] > 0.8
+
+
+def test_a_diverging_loss_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
+    settings = config(data_dir, tmp_path / "r", model="tests.support.tiny:diverging")
+    with pytest.raises(TrainerError, match=r"the loss became (nan|inf) at step 1 \(epoch 1\)"):
+        loop.run(settings)
+    assert not list((tmp_path / "r").rglob("*.ckpt"))
+
+
+def test_weights_that_are_not_finite_are_never_saved(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., Any] = EXECUTE
+
+    def execute(task: Any, state: Any, batch: Any) -> Any:
+        tally = real(task, state, batch)
+        if state.step == 2:
+            variable = state.stepper.model.trainable_variables[0]
+            variable.assign(np.full(variable.shape, np.nan))
+        return tally
+
+    monkeypatch.setattr(loop, "_execute", execute)
+    with pytest.raises(TrainerError, match="kernel is not finite .* step 2 is kept"):
+        loop.run(config(data_dir, tmp_path / "r", checkpoint_steps=1))
+    assert checkpoints.first_not_finite(final_state(tmp_path / "r")) is None
+
+
+def test_a_second_process_is_kept_out(finished: RunResult, data_dir: Path) -> None:
+    with (
+        directory.locked(finished.run_dir),
+        pytest.raises(TrainerError, match="another process trains in"),
+    ):
+        loop.run(config(data_dir, finished.run_dir))
+
+
+def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
+    flags = {"epochs": 30, "learning_rate": 0.0, "early_stopping": 2, "monitor": "val_macro_f1"}
+    result = loop.run(config(data_dir, tmp_path / "r", **flags))
+    assert result.status == "stopped_early" and result.best_epoch == result.epochs - 2
+
+
+def test_freezing_then_training_everything(
+    finished: RunResult, data_dir: Path, tmp_path: Path
+) -> None:
+    weights = finished.run_dir / "model.keras"
+    settings = config(
+        data_dir, tmp_path / "r", weights=str(weights), freeze_epochs=2, keep_checkpoints=9
+    )
+    loop.run(settings)
+    start = keras.saving.load_model(weights).trainable_variables[0].numpy()
+    kernels = [
+        checkpoints.read(path).arrays["model/0000/kernel"]
+        for path in sorted((tmp_path / "r" / "checkpoints").glob("step-*"))
+    ]
+    np.testing.assert_array_equal(kernels[0], start)
+    np.testing.assert_array_equal(kernels[1], start)
+    assert (kernels[2] != start).any()
+
+
+def test_out_of_memory_is_explained(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: object, batch: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(loop.Stepper, "_compile", lambda self: lambda batch: run(self, batch))
+    with pytest.raises(TrainerError, match="out of memory at --batch_size=8: .*--grad_accum"):
+        loop.run(config(data_dir, tmp_path / "r"))
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    manifest = fakes.write_dataset(tmp_path / "data")
+    shard = tmp_path / "data" / manifest.split("train").shards[0].filename
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(TrainerError, match=f"{shard.name}: damaged record at byte"):
+        loop.run(config(tmp_path / "data", tmp_path / "r"))
+
+
+def test_classes_without_a_record_are_named(tmp_path: Path) -> None:
+    fakes.write_dataset(tmp_path, {"train": (4, 0, 3), "validation": (0, 1, 0)})
+    with pytest.raises(TrainerError, match="1 selected classes have no record .* 'bart'"):
+        loop.run(config(tmp_path, tmp_path / "r"))
+    with pytest.raises(TrainerError, match="has no picture of the selected classes"):
+        loop.run(config(tmp_path, tmp_path / "r", classes=("apu", "lisa")))
+
+
+def test_validation_is_natural_and_uncopied(finished: RunResult, data_dir: Path) -> None:
+    task = loop.prepare(config(data_dir, finished.run_dir))
+    ids = [id_ for _, _, ids in loop._validation_stream(task) for id_ in ids.numpy()]
+    assert len(ids) == 9 and not any(b"#" in id_ for id_ in ids)
+
+
+def test_metrics_columns_begin_as_agreed() -> None:
+    assert ",".join(directory.COLUMNS[:12]) == FIRST_COLUMNS
+
+
+def test_the_fakes_have_one_order(data_dir: Path) -> None:
+    """What the other tests rely on: 31 records of rank 0 to 13, copies last."""
+    records = [
+        example.decode(record)
+        for path in sorted(data_dir.glob("fake-train*"))
+        for record in framing.read_records(str(path))
+    ]
+    assert len(records) == 31 == STEPS * 8 - 1
+    assert {r.rank for r in records if r.copy} == {12, 13, 8, 9, 5, 6}

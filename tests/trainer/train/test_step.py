@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trainer.train import step as steps
+from trainer.train.step import Tally
+
+
+def test_train_metrics_are_those_of_a_confusion_matrix() -> None:
+    confusion = np.array([[5, 1, 0], [2, 3, 0], [1, 0, 0]])
+    tally = Tally(
+        np.asarray(24.0), np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    )
+    found = steps.train_metrics(tally)
+    assert found["loss"] == pytest.approx(2.0) and found["top1"] == pytest.approx(8 / 12)
+    f1 = [2 * 5 / (6 + 8), 2 * 3 / (5 + 4), 0]
+    assert found["macro_f1"] == pytest.approx(np.mean(f1))
+
+
+def test_tallies_add() -> None:
+    one = Tally(np.float32(1.5), *(np.array([1, 2], np.float32),) * 3)
+    total = steps.add_tallies(steps.add_tallies(steps.empty_tally(2), one), one)
+    assert total.loss == 3.0 and total.right.dtype == np.float64
+    np.testing.assert_array_equal(total.actual, [2, 4])
+    stacked = Tally(*(np.stack([part, part]) for part in one))
+    assert len(steps.to_host(stacked)) == 2 and steps.to_host(one)[0].loss == 1.5

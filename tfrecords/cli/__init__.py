@@ -1,0 +1,1 @@
+"""What every command shares: flags from dataclasses, exit codes, progress."""

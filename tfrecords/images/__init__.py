@@ -1,0 +1,1 @@
+"""Images: decode, normalise, resize, encode, and why a source gives none."""

@@ -1,0 +1,353 @@
+"""From a source's bytes to the image of the data set: decode, normalise, resize, encode.
+
+Baking, predicting and exporting go through `canonicalise`, so a network sees at prediction
+exactly what it saw in training. docs/pixels.md is the table of rules.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from tfrecords.images import colour, fingerprints
+from tfrecords.images.decoder_setup import QuietWarnings, prepare_worker
+from tfrecords.images.rejects import (
+    ImageError,
+    ImageHeader,
+    RejectReason,
+    from_decoder,
+    unidentified,
+)
+from tfrecords.images.resize import REDUCING_GAP, Box, resize
+from tfrecords.schema import Encoding, ImageSpec, Resize
+
+__all__ = [
+    "CanonicalImage",
+    "ImageError",
+    "ImageHeader",
+    "PixelLimits",
+    "REDUCING_GAP",
+    "RejectReason",
+    "canonicalise",
+    "decode",
+    "decode_record",
+    "encode",
+    "normalise",
+    "prepare_worker",
+    "resize",
+]
+
+# Read by content, never by extension. Anything else that Pillow knows is "unsupported":
+# its remaining plugins are rare as photographs and common as attack surface (EPS runs
+# Ghostscript, for one). Named by their plugins, since `Image.open(formats=…)` knows only
+# formats whose plugin somebody has imported. MPO comes with JPEG, which recognises it.
+_PLUGINS = (
+    JpegImagePlugin.JpegImageFile,
+    PngImagePlugin.PngImageFile,
+    GifImagePlugin.GifImageFile,
+    WebPImagePlugin.WebPImageFile,
+    BmpImagePlugin.BmpImageFile,
+    TiffImagePlugin.TiffImageFile,
+    AvifImagePlugin.AvifImageFile,
+    PpmImagePlugin.PpmImageFile,
+)
+FORMATS = tuple(plugin.format for plugin in _PLUGINS)
+
+# 178,956,970 pixels is Pillow's own error threshold: 0.7 GB as RGB, which it keeps in 4 bytes.
+DEFAULT_MAX_PIXELS = 178_956_970
+
+# With resize=short_side a source of 1x60000 would become 224x13440000. 32 times is far
+# beyond any panorama (a full turn at 8 degrees of height) and bounds 224 to 224x7168.
+MAX_ASPECT = 32
+
+# Halving the chroma costs a picture of 64 pixels 3.7 dB (41.5 to 37.8 at quality 95) for 17% of
+# its bytes, one of 224 pixels 1.4 dB for 14% of its bytes and 23% of its decoding time.
+_FULL_CHROMA_SIDE = 128
+
+# Huffman tables of its own save a picture of 32 pixels 27% of its bytes, one of 64 13%;
+# at 224 they save 5% and triple the encoding time.
+_OPTIMISED_SIDE = 64
+
+_QUIET = QuietWarnings()
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLimits:
+    """Bounds on a source's width × height, checked before its pixels are allocated.
+
+    Attributes:
+      min_pixels: fewer are rejected as too_small.
+      max_pixels: more are rejected as too_large.
+      bomb_pixels: more are rejected as bomb, whatever `max_pixels` says.
+    """
+
+    min_pixels: int = 1
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    bomb_pixels: int = DEFAULT_MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_pixels <= self.max_pixels:
+            raise ValueError(
+                "source pixels need 1 <= minimum <= maximum, "
+                f"not {self.min_pixels} and {self.max_pixels}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalImage:
+    """A source in the form of the data set.
+
+    Attributes:
+      data: encoded bytes.
+      header: of the source.
+      phash: 64-bit perceptual hash, `fingerprints.difference_hash`.
+      fingerprint: 32 bytes, `fingerprints.fingerprint`.
+      thumbnail: 768 bytes, uint8[16, 16, 3], `fingerprints.thumbnail`.
+    """
+
+    data: bytes
+    header: ImageHeader
+    phash: int
+    fingerprint: bytes
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A decoded source: upright sRGB (RGB or L), its header, the part of `image` it covers.
+
+    A JPEG of 750 pixels decoded at a quarter gives 188, the last of them half outside the
+    picture: resizing all 188 would stretch it (39 dB instead of 53).
+    """
+
+    image: Image.Image
+    header: ImageHeader
+    box: Box
+
+
+def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> CanonicalImage:
+    """Returns the image of the data set for the bytes of a source file.
+
+    Raises:
+      ImageError: with the reason, for any bytes whatever.
+    """
+    source = _decode(data, spec, limits)
+    resized = _rgb(resize(source.image, spec, source.box))
+    cells = fingerprints.cells(resized)
+    return CanonicalImage(
+        encode(resized, spec),
+        source.header,
+        fingerprints.difference_hash(cells),
+        fingerprints.fingerprint(cells),
+        fingerprints.thumbnail(cells).tobytes(),
+    )
+
+
+def decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> tuple[Image.Image, ImageHeader]:
+    """Returns the first frame of a source, upright and in 8-bit sRGB, and its header.
+
+    A JPEG much larger than `spec` comes out scaled down by 2, 4 or 8, both sides still at
+    least twice the target's longer one: the codec does that for less than it costs to
+    decode in full, and half of it may be cropped away.
+
+    Raises:
+      ImageError: with the reason, for any bytes whatever.
+    """
+    source = _decode(data, spec, limits)
+    return _rgb(source.image), source.header
+
+
+def normalise(image: Image.Image) -> Image.Image:
+    """Returns a loaded image as 8-bit sRGB, upright; alpha is laid over white.
+
+    Raises:
+      ImageError: unsupported_format, for samples of unknown range.
+    """
+    return _rgb(_turn(colour.to_srgb(image), _orientation(image)))
+
+
+def encode(image: Image.Image, spec: ImageSpec) -> bytes:
+    """Returns an RGB image as the bytes of `spec.encoding`; raw is row-major RGB."""
+    if spec.encoding is Encoding.RAW:
+        return image.tobytes()
+    buffer = io.BytesIO()
+    if spec.encoding is Encoding.PNG:
+        image.save(buffer, "PNG", compress_level=6)
+    else:
+        side = min(image.size)
+        image.save(
+            buffer,
+            "JPEG",
+            quality=spec.jpeg_quality,
+            subsampling="4:4:4" if side <= _FULL_CHROMA_SIDE else "4:2:0",
+            optimize=side <= _OPTIMISED_SIDE,
+        )
+    return buffer.getvalue()
+
+
+def decode_record(data: bytes, spec: ImageSpec) -> np.ndarray:
+    """Returns the pixels of a record's `image` bytes, uint8[height, width, 3].
+
+    Raises:
+      ValueError: not an image of `spec`.
+    """
+    if spec.encoding is Encoding.RAW:
+        expected = spec.height * spec.width * 3
+        if len(data) != expected:
+            raise ValueError(f"raw image has {len(data)} bytes, {expected} expected")
+        return np.frombuffer(data, np.uint8).reshape(spec.height, spec.width, 3)
+    try:
+        with _QUIET, Image.open(io.BytesIO(data), formats=[spec.encoding.value]) as image:
+            _check_record_size(image.size, spec)
+            return np.asarray(image.convert("RGB"))
+    except ValueError:
+        raise
+    except Exception as error:  # As in `_decode`: decoders on damaged bytes raise anything.
+        raise ValueError(f"not a {spec.encoding.value} image: {error}") from error
+
+
+def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
+    with _QUIET:
+        image = _open(data)
+        header = ImageHeader(image.format or "", image.width, image.height, image.mode)
+        _check_limits(header, limits, spec)
+        try:
+            extent = _draft(image, data, spec)
+            _scale_colour_key(image)
+            image.load()
+            orientation = _orientation(image)
+            upright = _turn(colour.to_srgb(image), orientation)
+            return _Source(upright, header, _covered(upright.size, extent, orientation))
+        except ImageError as error:
+            raise ImageError(error.reason, error.detail, header) from error
+        except Exception as error:
+            # Decoders on hostile bytes raise anything: OSError, SyntaxError, struct.error,
+            # IndexError, zlib.error … all seen. At this one boundary each is bad data.
+            raise from_decoder(error, header) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise ImageError(RejectReason.EMPTY, "the file has no bytes")
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise unidentified(data) from error
+    except Exception as error:  # As in `_decode`.
+        raise from_decoder(error) from error
+
+
+def _check_limits(header: ImageHeader, limits: PixelLimits, spec: ImageSpec) -> None:
+    pixels = header.width * header.height
+    shape = f"{header.width}x{header.height} pixels"
+    for reason, broken, what in (
+        (RejectReason.BOMB, pixels > limits.bomb_pixels, f"more than {limits.bomb_pixels:,}"),
+        (RejectReason.TOO_LARGE, pixels > limits.max_pixels, f"more than {limits.max_pixels:,}"),
+        (RejectReason.TOO_SMALL, pixels < limits.min_pixels, f"fewer than {limits.min_pixels:,}"),
+    ):
+        if broken:
+            raise ImageError(reason, f"{shape}: {what} in all", header)
+    long, short = max(header.width, header.height), min(header.width, header.height)
+    if spec.resize is Resize.SHORT_SIDE and long > MAX_ASPECT * short:
+        raise ImageError(
+            RejectReason.TOO_LARGE,
+            f"{shape}: one side is more than {MAX_ASPECT} times the other, too long an image "
+            "with resize=short_side; use squash, pad or crop",
+            header,
+        )
+
+
+def _draft(image: Image.Image, data: bytes, spec: ImageSpec) -> tuple[float, float]:
+    """Asks a JPEG decoder for the smallest scale that keeps `REDUCING_GAP` of the target.
+
+    Returns:
+      The exact width and height of the picture at that scale, as stored.
+    """
+    width, height = image.size
+    if image.format not in ("JPEG", "MPO") or _may_be_lossless(data):
+        return width, height
+    # Orientation may swap the sides, so both sides ask for the longer one.
+    side = math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
+    drafted = image.draft(None, (side, side))
+    return (drafted[1][2], drafted[1][3]) if drafted else (width, height)
+
+
+def _may_be_lossless(jpeg: bytes) -> bool:
+    """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
+
+    libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
+    gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
+    bytes can only be part of metadata, and then the picture is merely decoded in full.
+    """
+    return b"\xff\xc3" in jpeg or b"\xff\xcb" in jpeg
+
+
+def _scale_colour_key(image: Image.Image) -> None:
+    """Brings the transparent colour of a PNG to the 8 bits of its pixels.
+
+    Pillow scales samples of 2, 4 and 16 bits and leaves the colour as the file has it.
+    """
+    key = image.info.get("transparency")
+    if key is None or not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    samples = image.tile[0][3]
+    if samples == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    elif samples in ("L;2", "L;4"):
+        image.info["transparency"] = key * 255 // (3 if samples == "L;2" else 15)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation, 1 to 8; of damaged metadata 1, as every viewer does."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Metadata parsers on hostile bytes raise anything too.
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: int) -> Box:
+    """Returns where an extent from the stored top left corner lies after the turn."""
+    width, height = extent if orientation < 5 else extent[::-1]
+    left = size[0] - width if orientation in (2, 3, 6, 7) else 0.0
+    top = size[1] - height if orientation in (3, 4, 7, 8) else 0.0
+    return left, top, left + width, top + height
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _check_record_size(size: tuple[int, int], spec: ImageSpec) -> None:
+    if spec.fixed_size and size != (spec.width, spec.height):
+        raise ValueError(f"image is {size[1]}x{size[0]}, {spec.height}x{spec.width} expected")

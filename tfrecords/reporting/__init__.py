@@ -1,0 +1,1 @@
+"""What every report shares: the page, the style of its figures, the grid of samples."""

@@ -1,0 +1,1 @@
+"""`python -m trainer.benchmark`: what holds training up on this machine."""

@@ -1,0 +1,57 @@
+"""`python -m trainer.benchmark`: what holds training up on this machine, and what to change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import commandline, tensorflow_import
+from trainer.benchmark import text as checkup_text
+from trainer.commandline import flag
+from trainer.config import TrainConfig
+
+USAGE = """\
+Measures disk, decoding, augmentation and the step on this machine, alone and together, and
+says which of encoding, cache, batch size and cores to change. Takes a minute; writes nothing.
+
+usage: python -m trainer.benchmark --data_dir=O [--seconds=3] [--flag=value ...]
+
+It takes every flag of trainer.train: give it those of the training that you mean."""
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig(TrainConfig):
+    """A training run to be measured, and how."""
+
+    run_dir: str = flag("", "Run", "Not used: nothing is written.", metavar="DIR")
+    seconds: float = flag(3.0, "Benchmark", "To measure each of ten stages.", metavar="S")
+    json: str = flag("", "Benchmark", "Also write all numbers to this file.", metavar="FILE")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.seconds <= 3600:
+            raise ValueError(f"--seconds must be above 0, up to 3,600, not {self.seconds:g}")
+        if self.distribute != "none" or self.steps_per_execution > 1:
+            raise ValueError("one device and --steps_per_execution=1 are what is measured")
+
+
+def main(config: BenchmarkConfig) -> int:
+    """Measures and prints."""
+    tensorflow_import.import_tensorflow(config.verbose)
+    from trainer.benchmark import measure  # TensorFlow takes seconds to import: not for --help.
+
+    found = measure.measure(
+        config, config.seconds, lambda what: print(f"measuring {what} …", file=sys.stderr)
+    )
+    print(checkup_text.render(found))
+    if config.json:
+        text = json.dumps(checkup_text.to_dict(found), indent=2)
+        Path(config.json).write_text(text + "\n", encoding="utf-8")
+    return commandline.DONE
+
+
+if __name__ == "__main__":
+    chosen = commandline.parse(BenchmarkConfig, sys.argv[1:], USAGE)
+    sys.exit(commandline.run(main, chosen, chosen.verbose))

@@ -1,0 +1,312 @@
+"""Measures each stage of training on this machine, alone and together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import example, framing
+from tfrecords.errors import TrainerError
+from tfrecords.locations import Folder
+from tfrecords.schema import Encoding, ImageSpec
+from tfrecords.system import cores, memory
+from trainer import devices, remote
+from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
+from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.data import augment
+from trainer.data import selection as selections
+from trainer.data import stream as data
+from trainer.data.selection import Source
+from trainer.devices import Devices
+from trainer.models import build
+from trainer.train import batch_size, losses, optim
+from trainer.train import step as steps
+
+# Pictures to decode and augment over and over, and their encoded bytes at most.
+SAMPLE = 256
+SAMPLE_BYTES = 1 << 28
+
+# Bytes read from shards to tell the disk's rate.
+DISK_BYTES = 1 << 30
+
+_BLOCK = 1 << 20
+
+# A stream's buffers fill and its threads settle for this part of the time given to a stage.
+_WARM = 0.3
+
+
+def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> Checkup:
+    """Measures what training with a configuration does on this machine.
+
+    Args:
+      config: of the training; nothing is written to its run_dir.
+      seconds: for each stage; about ten of them, and a compilation for each batch size.
+      say: told what comes next.
+
+    Raises:
+      As `selection.open_split`; TrainerError: the step does not fit into memory.
+    """
+    manifest = remote.load(config.data_dir)
+    selection = selections.select(
+        manifest, config.train_split, config.classes, config.num_classes, config.per_class,
+        config.originals_only,
+    )  # fmt: skip
+    source = selections.open_split(
+        manifest, config.data_dir, config.train_split, selection, config.size,
+        config.read_parallelism,
+    )  # fmt: skip
+    if not source.records:
+        raise TrainerError(f"split {source.split.name!r} has no record of the selected classes")
+    found = devices.set_up(config)
+    if config.batch_size == AUTO_BATCH:
+        say("batch size")
+        classes = len(selection.classes)
+        on_gpu = found.kind == "gpu"
+        batch = batch_size.find(config, source.size, classes, source.records, on_gpu)
+        config = config.with_batch_size(batch)
+    return Checkup(_load(source, config), _host(found), _rates(source, config, found, seconds, say))
+
+
+def disk_rate(paths: Sequence[Folder], seconds: float) -> float:
+    """Returns bytes a second of reading files one by one, as far as the kernel lets go of them.
+
+    The kernel is asked to forget the files first; on Linux it does, unless they are mapped.
+    """
+    done, began = 0, time.perf_counter()
+    for path in paths:
+        with path.open("rb") as file:
+            if hasattr(os, "posix_fadvise") and not remote.is_far(path):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while block := file.read(_BLOCK):
+                done += len(block)
+                if time.perf_counter() - began > seconds or done >= DISK_BYTES:
+                    return done / (time.perf_counter() - began)
+    return done / max(1e-9, time.perf_counter() - began)
+
+
+def stage(batches: Callable[[], Iterator[Any]], batch: int, seconds: float) -> Stage:
+    """Returns the rate and cost of a stream.
+
+    Args:
+      batches: gives the stream; called again when one ends.
+      batch: pictures of each item.
+      seconds: to measure, and a bit more to warm up.
+    """
+    stream = _endless(batches)
+    _spin(stream, _WARM * seconds)
+    cpu, began = time.process_time(), time.perf_counter()
+    pictures = batch * _spin(stream, seconds)
+    wall = time.perf_counter() - began
+    return Stage(pictures / wall, (time.process_time() - cpu) / pictures)
+
+
+def _rates(
+    source: Source,
+    config: TrainConfig,
+    found: Devices,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Rates:
+    batch = config.fixed_batch_size
+    say("disk")
+    disk = disk_rate(source.places, seconds)
+    say("decoding")
+    images = sample(source)
+    decode = _decode_stage(source.spec, source.size, images, batch, seconds)
+    decode_raw = _raw_stage(source, images, batch, seconds)
+    say("augmentation")
+    pixels = _decoded(images, source.spec, source.size)
+    augmenting = _augment_stage(config, pixels, batch, seconds)
+    say("the input as a whole")
+    whole = stage(lambda: iter(_stream(source, config)), batch, seconds)
+    say(f"the step, batch of {batch}")
+    stepper = _stepper(source, config, found)
+    rate = _step_rate(stepper, source, batch, seconds)
+    if rate is None:
+        raise TrainerError(
+            f"out of memory at --batch_size={batch}: use a smaller one, or --batch_size=auto"
+        )
+    say("all together")
+    stream = _on_device(_stream(source, config), found)
+    together, waited = _together(stepper, stream, batch, 2 * seconds)
+    # The step alone cannot be slower than the step with its input: other work disturbed it then.
+    rates = {batch: max(rate, together)}
+    for size in _other_batches(batch, source.records, config.grad_accum):
+        say(f"the step, batch of {size}")
+        stepper = _stepper(source, config.with_batch_size(size), found)
+        other = _step_rate(stepper, source, size, seconds)
+        if other is not None:
+            rates[size] = other
+    return Rates(disk, decode, decode_raw, augmenting, whole, rates, together, waited)
+
+
+def sample(source: Source) -> list[bytes]:
+    """Returns the encoded images of the first records of a split, whatever their class."""
+    found: list[bytes] = []
+    size = 0
+    for path in source.places:
+        for record in framing.read_records(path):
+            found.append(example.decode(record).image)
+            size += len(found[-1])
+            if len(found) == SAMPLE or size > SAMPLE_BYTES:
+                return found
+    return found
+
+
+def _decode_stage(
+    spec: ImageSpec, size: tuple[int, int], images: Sequence[bytes], batch: int, seconds: float
+) -> Stage:
+    stream = (
+        tf.data.Dataset.from_tensor_slices(list(images))
+        .repeat()
+        .map(data.decoder(spec, size), num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return stage(lambda: iter(stream), batch, seconds)
+
+
+def _raw_stage(source: Source, images: Sequence[bytes], batch: int, seconds: float) -> Stage:
+    """Returns the decoding of the same pictures, were they stored raw at the same size."""
+    spec = source.spec
+    stored = (spec.height, spec.width) if spec.fixed_size else source.size
+    raw = ImageSpec(*stored, encoding=Encoding.RAW)
+    pixels = _decoded(images, spec, stored)
+    return _decode_stage(raw, source.size, [one.tobytes() for one in pixels], batch, seconds)
+
+
+def _decoded(images: Sequence[bytes], spec: ImageSpec, size: tuple[int, int]) -> np.ndarray:
+    decode = data.decoder(spec, size)
+    return np.stack([decode(tf.constant(image)).numpy() for image in images])
+
+
+def _augment_stage(
+    config: TrainConfig, pixels: np.ndarray, batch: int, seconds: float
+) -> Stage | None:
+    augmenter = augment.build(config)
+    if augmenter is None:
+        return None
+    images = tf.constant(np.resize(pixels, (batch, *pixels.shape[1:])))
+    labels = tf.zeros([batch], tf.int32)
+
+    def change(number: tf.Tensor) -> tf.Tensor:
+        return augmenter(images, labels, tf.stack([number, 1]))[0]
+
+    stream = tf.data.Dataset.range(1 << 30).map(lambda number: tf.cast(number, tf.int32))
+    stream = stream.map(change, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return stage(lambda: iter(stream), batch, seconds)
+
+
+def _stream(source: Source, config: TrainConfig) -> tf.data.Dataset:
+    # 64 epochs in one stream: its start-up is then not part of what is measured.
+    return data.training_stream(
+        source,
+        config.fixed_batch_size,
+        64,
+        config.seed,
+        augment=augment.build(config),
+        cache=config.cache,
+        shuffle_buffer_mb=config.shuffle_buffer_mb,
+    )
+
+
+def _on_device(stream: tf.data.Dataset, found: Devices) -> tf.data.Dataset:
+    if found.memory_device is None:
+        return stream
+    return stream.apply(tf.data.experimental.prefetch_to_device(found.memory_device))
+
+
+def _stepper(source: Source, config: TrainConfig, found: Devices) -> steps.Stepper:
+    classes = len(source.selection.classes)
+    schedule = optim.build(config, data.steps_per_epoch(source, config.fixed_batch_size))
+    with found.strategy.scope():
+        model = build.build(config, source.size, classes, synchronized=found.replicas > 1)
+        optimizer = optim.build_optimizer(config, schedule)
+        # Counts of one: a loss costs the same whatever the classes' sizes.
+        loss = losses.build(config, [1] * classes, schedule.total_steps)
+        return steps.Stepper(model, optimizer, loss, config, found.strategy)
+
+
+def _step_rate(stepper: steps.Stepper, source: Source, batch: int, seconds: float) -> float | None:
+    """Returns pictures a second of the step on one batch; None where it does not fit."""
+    labels, ones = tf.zeros([batch], tf.int32), tf.ones([batch])
+    images = tf.zeros([batch, *source.size, 3], tf.uint8)
+    one = data.Batch(images, labels, labels, ones, ones)
+
+    def run() -> Iterator[Any]:
+        while True:
+            yield steps.to_host(stepper.run(one))
+
+    try:
+        next(run())  # Compiles.
+        return stage(run, batch, seconds).rate
+    except tf.errors.ResourceExhaustedError:
+        return None
+
+
+def _together(
+    stepper: steps.Stepper, stream: tf.data.Dataset, batch: int, seconds: float
+) -> tuple[float, float]:
+    """Returns pictures a second of training, and the part of the time spent waiting for input."""
+    batches = _endless(lambda: iter(stream))
+    _spin((steps.to_host(stepper.run(one)) for one in batches), _WARM * seconds)
+    done, waited, began = 0, 0.0, time.perf_counter()
+    while True:
+        asked = time.perf_counter()
+        one = next(batches)
+        waited += time.perf_counter() - asked
+        steps.to_host(stepper.run(one))
+        done += batch
+        wall = time.perf_counter() - began
+        if wall > seconds:
+            return done / wall, waited / wall
+
+
+def _other_batches(batch: int, records: int, parts: int) -> list[int]:
+    """Returns the half of a batch size and twice it, where they divide and leave enough steps.
+
+    The larger comes last: after running out of memory some drivers leave a process unusable.
+    """
+    most = records // batch_size.MIN_STEPS
+    half = [batch // 2] if batch % (2 * parts) == 0 else []
+    return half + ([2 * batch] if 2 * batch <= most else [])
+
+
+def _endless(batches: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    while True:
+        yield from batches()
+
+
+def _spin(stream: Iterator[Any], seconds: float) -> int:
+    """Takes items for some time, three at least; returns how many."""
+    end = time.perf_counter() + seconds
+    count = sum(1 for _ in islice(stream, 3))
+    while time.perf_counter() < end:
+        next(stream)
+        count += 1
+    return count
+
+
+def _load(source: Source, config: TrainConfig) -> Load:
+    return Load(
+        records=source.records,
+        record_bytes=source.split.bytes / max(1, source.split.records),
+        stored=(source.spec.height, source.spec.width),
+        size=source.size,
+        encoding=source.spec.encoding.value,
+        cache=config.cache,
+        batch=config.fixed_batch_size,
+    )
+
+
+def _host(found: Devices) -> Host:
+    free = memory.available_bytes()
+    if free is None:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return Host(cores.usable(), free, ", ".join(found.names), found.kind == "gpu")

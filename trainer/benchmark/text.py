@@ -1,0 +1,83 @@
+"""A checkup as one screen of text, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from typing import Any
+
+from trainer.benchmark import advise as checkups
+from trainer.benchmark.advise import WORTH, Advice, Checkup, Stage
+
+_WIDTH = 96
+
+
+def render(checkup: Checkup) -> str:
+    """Returns the screen: what was measured, what holds training up, what to change."""
+    return "\n".join([*_facts(checkup), "", *_table(checkup), "", *_advice(checkup)])
+
+
+def to_dict(checkup: Checkup) -> dict[str, Any]:
+    """Returns everything that the screen says, ready for JSON."""
+    return {
+        **dataclasses.asdict(checkup),
+        "expected": checkups.expected_rate(checkup),
+        "verdict": checkups.verdict(checkup),
+        "advice": [dataclasses.asdict(advice) for advice in checkups.advise(checkup)],
+    }
+
+
+def _facts(checkup: Checkup) -> list[str]:
+    load, host = checkup.load, checkup.host
+    stored, size = ("x".join(map(str, pair)) for pair in (load.stored, load.size))
+    shrunk = "" if stored == size else f", trained on at {size}"
+    cores = f"{host.cores} core{'s' if host.cores > 1 else ''}"
+    return [
+        f"data     {load.records:,} records of {stored} {load.encoding}{shrunk}, "
+        f"{load.record_bytes / 1e3:,.1f} kB each, {load.encoded_bytes / 1e6:,.0f} MB in all; "
+        f"cache {load.cache}",
+        f"machine  {host.device}; {cores}, {host.free_bytes / 1e9:,.1f} GB of memory free",
+    ]
+
+
+def _table(checkup: Checkup) -> list[str]:
+    load, rates = checkup.load, checkup.rates
+    lines = [f"{'each alone':24}{'pictures/s':>12}{'core ms/picture':>18}"]
+    disk = rates.disk / max(1.0, load.record_bytes)
+    lines.append(f"{'disk':24}{disk:12,.0f}{'-':>18}   {rates.disk / 1e6:,.0f} MB/s, cold")
+    lines.append(_stage("decode", rates.decode))
+    if rates.augment is not None:
+        lines.append(_stage("augment", rates.augment))
+    lines.append(_stage("input, all of it", rates.whole))
+    lines += [
+        f"{f'step, batch of {batch}':24}{rate:12,.0f}{'-':>18}"
+        for batch, rate in sorted(rates.steps.items())
+    ]
+    lines += [
+        "",
+        f"{'training as it is now':24}{rates.together:12,.0f}{'':>18}   "
+        f"input-bound {rates.waited:.0%}",
+    ]
+    return lines
+
+
+def _stage(name: str, stage: Stage) -> str:
+    return f"{name:24}{stage.rate:12,.0f}{1e3 * stage.cpu:18.2f}"
+
+
+def _advice(checkup: Checkup) -> list[str]:
+    advice = checkups.advise(checkup)
+    lines = textwrap.wrap(checkups.verdict(checkup), _WIDTH)
+    if any(one.possible for one in advice):
+        lines.append("What to change, and what it should bring:")
+    else:
+        lines.append(
+            f"Of encoding, cache, batch size and cores, no change would bring {WORTH:.0%} here."
+        )
+    return lines + [_line(one) for one in advice]
+
+
+def _line(advice: Advice) -> str:
+    sign = f"{advice.gain:+6.0%}" if advice.possible else "  (no)"
+    wanted = "" if advice.possible else f"would bring {advice.gain:+.0%}, but takes "
+    return f"  {sign}  {advice.change:28}{wanted}{advice.cost}"

@@ -1,0 +1,452 @@
+"""Every choice of a training run: `TrainConfig`, which is also the flags of trainer.train."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from typing import Any
+
+from trainer import commandline, remote
+from trainer.commandline import flag
+
+USAGE = """\
+Trains a network on a data set baked by beam_pipelines.prepare.
+
+usage: python -m trainer.train --data_dir=O --run_dir=R [--flag=value ...]
+
+The same command again resumes a run that was cut short, and ends with the same weights."""
+
+AUGMENTATIONS = ("flip", "crop", "color", "rotate", "cutout", "randaugment", "mixup", "cutmix")
+AUTO_AUGMENT = "auto"
+# What auto comes to. Strong augmentation pays where a run sees each picture often, and costs
+# where it does not: docs/ablation.md.
+LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
+STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
+STRONG_FROM = 40
+OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
+LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
+MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
+
+# Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
+# SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
+DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
+# Given weights are lost at rates made for random ones; a tenth keeps what they know.
+FINE_TUNING_SHARE = 0.1
+DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
+
+AUTO_BATCH = "auto"
+
+# Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
+READ_PARALLELISM = 8
+
+# Flags that change neither weights nor results: a run resumes whatever their values.
+NOT_PART_OF_THE_RESULT = frozenset(
+    {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
+    | {"stop_after_epoch"}
+    | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
+)
+
+_DATA, _MODEL, _LEARNING = "Data", "Model", "Learning"
+_TAIL, _AUGMENT = "Unequal classes", "Augmentation"
+_DEVICE, _RUN = "Device, memory, speed", "Run"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run. Fields are the flags of `python -m trainer.train`.
+
+    Raises:
+      ValueError: a value out of range, or two that contradict each other.
+    """
+
+    data_dir: str = flag(
+        MISSING,
+        _DATA,
+        "Directory that beam_pipelines.prepare wrote, or gs://BUCKET/DIR.",
+        metavar="DIR",
+    )
+    run_dir: str = flag(
+        MISSING, _DATA, "Directory for checkpoints and results; made if absent.", metavar="DIR"
+    )
+    train_split: str = flag("train", _DATA, "Split to train on.", metavar="NAME")
+    validation_split: str = flag(
+        "validation", _DATA, "Split that chooses the best epoch; never augmented.", metavar="NAME"
+    )
+    per_class: int | None = flag(
+        None,
+        _DATA,
+        "Train on the records of rank below N of each class: what a bake with --per_class=N holds.",
+        metavar="N",
+    )
+    classes: tuple[str, ...] = flag(
+        (),
+        _DATA,
+        "Only these classes, by name; labels are renumbered in the manifest's order.",
+        metavar="A,B,…",
+    )
+    num_classes: int | None = flag(
+        None, _DATA, "Only the N classes with most originals in the train split.", metavar="N"
+    )
+    originals_only: bool = flag(False, _DATA, "Leave out the augmented copies of the bake.")
+    image_size: str = flag(
+        "",
+        _DATA,
+        "Train at this size, N or HxW, not above the baked one. Data sets of "
+        "--resize=short_side need it: their pictures are centre-cropped to it.",
+        metavar="SIZE",
+    )
+    cache: str = flag(
+        "none",
+        _DATA,
+        "Hold the selected records in memory: as encoded bytes, or as decoded pixels. The cost "
+        "is printed first.",
+        choices=("none", "encoded", "decoded"),
+    )
+    shuffle_buffer_mb: int = flag(
+        256,
+        _DATA,
+        "Encoded pictures held to shuffle from, MB. A selection that fits is shuffled as a whole.",
+        metavar="MB",
+    )
+
+    read_parallelism: int = flag(
+        READ_PARALLELISM,
+        _DATA,
+        "Shards read at a time; more, such as 32, hides the latency of a bucket. Part of what "
+        "a run is: the order of records depends on it.",
+        metavar="N",
+    )
+
+    model: str = flag(
+        "springfield_cnn",
+        _MODEL,
+        "springfield_cnn, any keras.applications name (resnet50, efficientnetv2-b0, "
+        "convnext_tiny, …), or module:function with "
+        "(height, width, classes) -> keras.Model giving logits for pixels 0 to 255.",
+        metavar="NAME",
+    )
+    wide: bool = flag(False, _MODEL, "Give springfield_cnn its further stage of 512 filters.")
+    dropout: float = flag(0.1, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
+    weights: str = flag(
+        "none",
+        _MODEL,
+        "Start from: none, imagenet (keras.applications only), or a .keras or .weights.h5 file; "
+        "layers of another shape (the head) start anew.",
+        metavar="none|imagenet|PATH",
+    )
+    freeze_epochs: int = flag(
+        0, _MODEL, "Train only the head for the first N epochs; with --weights.", metavar="N"
+    )
+
+    epochs: int = flag(30, _LEARNING, "Passes over the selected records.", metavar="N")
+    batch_size: str = flag(
+        "64", _LEARNING, "Pictures a step, or auto: the largest that fits.", metavar="N|auto"
+    )
+    grad_accum: int = flag(
+        1,
+        _LEARNING,
+        "Compute each step's gradient in N parts: the same batch in 1/N of the memory.",
+        metavar="N",
+    )
+    optimizer: str = flag("adamw", _LEARNING, "Optimizer.", choices=OPTIMIZERS)
+    learning_rate: float | None = flag(
+        None,
+        _LEARNING,
+        "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
+        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
+        metavar="LR",
+    )
+    schedule: str = flag(
+        "cosine",
+        _LEARNING,
+        "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant.",
+        choices=("cosine", "step", "constant"),
+    )
+    warmup_epochs: float = flag(
+        2.0, _LEARNING, "Linear warm-up; at most a fifth of the run.", metavar="E"
+    )
+    momentum: float = flag(0.9, _LEARNING, "Nesterov momentum of sgd.", metavar="M")
+    weight_decay: float | None = flag(
+        None,
+        _LEARNING,
+        "Decoupled weight decay, never of biases and normalisation. Default: adamw 0.05, "
+        "sgd 5e-4, lamb 0.02, lion 0.5.",
+        metavar="W",
+    )
+    clip_norm: float = flag(0.0, _LEARNING, "Clip the gradient's global norm; 0: off.", metavar="C")
+    label_smoothing: float = flag(0.1, _LEARNING, "Mass spread over all classes.", metavar="S")
+    ema: float = flag(
+        0.0,
+        _LEARNING,
+        "Decay of an exponential moving average of the weights, e.g. 0.999; validation and "
+        "results use the average. 0: off.",
+        metavar="D",
+    )
+    early_stopping: int = flag(
+        0, _LEARNING, "Stop after N epochs without a better --monitor; 0: off.", metavar="N"
+    )
+    monitor: str = flag("val_macro_f1", _LEARNING, "What the best epoch is best at.",
+                        choices=MONITORS)  # fmt: skip
+
+    loss: str = flag(
+        "logit_adjusted",
+        _TAIL,
+        "logit_adjusted: Menon 2020; balanced_softmax: Ren 2020; focal: Lin 2017.",
+        choices=LOSSES,
+    )
+    logit_adjustment: float = flag(
+        0.5,
+        _TAIL,
+        "Temperature τ of the prior in logit_adjusted. 0: cross-entropy; 1: all classes count "
+        "alike; half-way the tail gains and top-1 loses nothing (docs/ablation.md).",
+        metavar="T",
+    )
+    focal_gamma: float = flag(2.0, _TAIL, "Exponent γ of focal.", metavar="G")
+    class_weights: str = flag(
+        "none",
+        _TAIL,
+        "Weigh each class's loss: by the effective number of its pictures (Cui 2019), or by the "
+        "inverse of their number. Meant for --loss=cross_entropy or focal.",
+        choices=("none", "effective", "inverse"),
+    )
+    effective_beta: float = flag(0.999, _TAIL, "β of the effective number.", metavar="B")
+    defer_weights: float = flag(
+        0.0,
+        _TAIL,
+        "Fraction of the run before class weights and logit adjustments take effect "
+        "(deferred re-weighting, Cao 2019).",
+        metavar="F",
+    )
+
+    augment: tuple[str, ...] = flag(
+        (AUTO_AUGMENT,),
+        _AUGMENT,
+        f"What is done to training pictures, afresh each epoch; --augment= for nothing. auto: "
+        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}.",
+        choices=(AUTO_AUGMENT, *AUGMENTATIONS),
+    )
+    crop_scale: float | None = flag(
+        None,
+        _AUGMENT,
+        f"Smallest area of a random crop, as a fraction. Default: {LIGHT_CROP}, and "
+        f"{STRONG_CROP} where auto is strong.",
+        metavar="A",
+    )
+    rotate_degrees: float = flag(15.0, _AUGMENT, "Largest rotation.", metavar="D")
+    randaugment_magnitude: float = flag(9.0, _AUGMENT, "Strength, 0 to 10.", metavar="M")
+    mixup_alpha: float = flag(0.2, _AUGMENT, "Beta(α, α) of mixup.", metavar="A")
+    cutmix_alpha: float = flag(1.0, _AUGMENT, "Beta(α, α) of cutmix.", metavar="A")
+
+    device: str = flag("auto", _DEVICE, "Where to compute.", choices=("auto", "cpu", "gpu"))
+    precision: str = flag(
+        "auto",
+        _DEVICE,
+        "auto: bfloat16 from compute capability 8.0, float16 from 7.0, else float32.",
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    memory_growth: bool = flag(True, _DEVICE, "Take GPU memory as needed, not all at once.")
+    gpu_memory_limit_mb: int = flag(
+        0,
+        _DEVICE,
+        "Use no more than this of each GPU; replaces growth. 0: no limit.",
+        metavar="MB",
+    )
+    jit_compile: bool = flag(False, _DEVICE, "Compile the step with XLA.")
+    steps_per_execution: int = flag(
+        1, _DEVICE, "Steps per call into TensorFlow; more helps tiny steps on a GPU.", metavar="N"
+    )
+    distribute: str = flag(
+        "none", _DEVICE, "mirrored: share each batch among all GPUs.", choices=("none", "mirrored")
+    )
+    deterministic: str = flag(
+        "auto",
+        _DEVICE,
+        "Deterministic ops, which make a resumed run bit-identical. auto: on a CPU, where they "
+        "cost nothing, but not with --jit_compile, which lacks some of them.",
+        choices=("auto", "on", "off"),
+    )
+
+    seed: int = flag(0, _RUN, "Of everything random.", metavar="N")
+    resume: bool = flag(True, _RUN, "Carry on from the last checkpoint. --noresume: start anew.")
+    stop_after_epoch: int = flag(
+        0,
+        _RUN,
+        "Pause after epoch N; schedules still span --epochs, and the same command without this "
+        "carries on to the same end. 0: off.",
+        metavar="N",
+    )
+    checkpoint_steps: int = flag(
+        1000, _RUN, "Steps between checkpoints inside an epoch; 0: at its end only.", metavar="N"
+    )
+    keep_checkpoints: int = flag(2, _RUN, "Last checkpoints kept, besides the best.", metavar="N")
+    progress: str = flag(
+        "auto", _RUN, "Bar on a terminal, else lines.", choices=("auto", "bar", "lines", "none")
+    )
+    verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
+
+    def __post_init__(self) -> None:
+        remote.check_local("run_dir", self.run_dir)
+        _check_ranges(self)
+        _check_batch(self)
+        parse_size(self.image_size)
+        if self.classes and self.num_classes:
+            raise ValueError("--classes and --num_classes exclude each other: give one")
+        if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
+            raise ValueError("--augment=auto stands alone: give it, or name what to do")
+        if self.freeze_epochs and self.weights == "none":
+            raise ValueError("--freeze_epochs trains a head on given weights: give --weights too")
+        if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
+            raise ValueError(
+                "--distribute=mirrored works with --steps_per_execution=1 and --nojit_compile"
+            )
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of --image_size, or None for the baked size."""
+        return parse_size(self.image_size)
+
+    @property
+    def fixed_batch_size(self) -> int:
+        """--batch_size as a number.
+
+        Raises:
+          ValueError: it is still "auto".
+        """
+        if self.batch_size == AUTO_BATCH:
+            raise ValueError("--batch_size=auto has not been resolved yet")
+        return int(self.batch_size)
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """--learning_rate, or the optimizer's default scaled to the batch.
+
+        Linear in the batch for SGD (Goyal et al. 2017), by the square root for the adaptive
+        ones (Malladi et al. 2022).
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        base = DEFAULT_LEARNING_RATES[self.optimizer]
+        if self.weights != "none":
+            base *= FINE_TUNING_SHARE
+        if self.optimizer == "sgd":
+            return base * self.fixed_batch_size / 256
+        reference = 256 if self.optimizer == "lamb" else 128
+        return base * (self.fixed_batch_size / reference) ** 0.5
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """--augment, with auto resolved by the length of the run."""
+        if self.augment != (AUTO_AUGMENT,):
+            return self.augment
+        return STRONG if self.epochs >= STRONG_FROM else LIGHT
+
+    @property
+    def smallest_crop(self) -> float:
+        """--crop_scale, or what goes with the augmentation."""
+        if self.crop_scale is not None:
+            return self.crop_scale
+        strong = self.augment == (AUTO_AUGMENT,) and self.epochs >= STRONG_FROM
+        return STRONG_CROP if strong else LIGHT_CROP
+
+    @property
+    def decay(self) -> float:
+        """--weight_decay, or the optimizer's default."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return DEFAULT_WEIGHT_DECAYS[self.optimizer]
+
+    def with_batch_size(self, batch_size: int) -> TrainConfig:
+        """Returns this configuration with --batch_size resolved."""
+        return dataclasses.replace(self, batch_size=str(batch_size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns flag → value, ready for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Returns the configuration that `to_dict` gave; flags it lacks take their default."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        chosen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in known
+        }
+        return cls(**chosen)
+
+
+def parse(argv: Sequence[str]) -> TrainConfig:
+    """Returns the configuration of a command line (without the program's name)."""
+    return commandline.parse(TrainConfig, argv, USAGE)
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """Returns (height, width) of "N" or "HxW"; None for "".
+
+    Raises:
+      ValueError: anything else.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
+        raise ValueError(f"--image_size is N or HxW in pixels, e.g. 128 or 96x128, not {text!r}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "per_class": (1, 10**9),
+    "num_classes": (2, 10**6),
+    "shuffle_buffer_mb": (1, 10**6),
+    "read_parallelism": (1, 1024),
+    "dropout": (0, 0.95),
+    "freeze_epochs": (0, 10**6),
+    "epochs": (1, 10**6),
+    "grad_accum": (1, 10**4),
+    "learning_rate": (0, 1e3),
+    "warmup_epochs": (0, 10**6),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 10),
+    "clip_norm": (0, 1e6),
+    "label_smoothing": (0, 0.9),
+    "ema": (0, 0.99999),
+    "early_stopping": (0, 10**6),
+    "logit_adjustment": (0, 10),
+    "focal_gamma": (0, 10),
+    "effective_beta": (0, 0.9999999),
+    "defer_weights": (0, 1),
+    "crop_scale": (0.01, 1),
+    "rotate_degrees": (0, 180),
+    "randaugment_magnitude": (0, 10),
+    "mixup_alpha": (1e-3, 100),
+    "cutmix_alpha": (1e-3, 100),
+    "gpu_memory_limit_mb": (0, 10**7),
+    "steps_per_execution": (1, 10**4),
+    "seed": (0, 2**31 - 1),
+    "stop_after_epoch": (0, 10**6),
+    "checkpoint_steps": (0, 10**9),
+    "keep_checkpoints": (1, 10**4),
+}
+
+
+def _check_ranges(config: TrainConfig) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"--{name} must be {low:,} to {high:,}, not {value:,}")
+
+
+def _check_batch(config: TrainConfig) -> None:
+    if config.batch_size == AUTO_BATCH:
+        return
+    if not config.batch_size.isdecimal() or int(config.batch_size) < 1:
+        raise ValueError(f"--batch_size is a number or auto, not {config.batch_size!r}")
+    if config.fixed_batch_size % config.grad_accum:
+        raise ValueError(
+            f"--grad_accum={config.grad_accum} must divide --batch_size={config.batch_size}"
+        )

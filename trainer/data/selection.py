@@ -1,0 +1,195 @@
+"""Which records of a data set take part, and where they are; without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfrecords import schema
+from tfrecords.errors import TrainerError, UsageError
+from tfrecords.locations import Folder
+from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.schema import ImageSpec
+from trainer import remote
+from trainer.config import READ_PARALLELISM
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records of a data set take part.
+
+    Attributes:
+      classes: names of the classes kept; a class's label is its index here.
+      labels: the manifest's label of each, ascending.
+      max_rank: only records of lower rank; None for all.
+      originals_only: no augmented copies.
+    """
+
+    classes: tuple[str, ...]
+    labels: tuple[int, ...]
+    max_rank: int | None = None
+    originals_only: bool = False
+
+    def natural(self) -> Selection:
+        """Returns the selection for evaluation: the same classes, every original, no copy."""
+        return dataclasses.replace(self, max_rank=None, originals_only=True)
+
+    def originals(self, split: SplitInfo) -> tuple[int, ...]:
+        """Returns the number of selected originals of each class of a split."""
+        limit = math.inf if self.max_rank is None else self.max_rank
+        return tuple(int(min(split.originals[label], limit)) for label in self.labels)
+
+    def counts(self, split: SplitInfo) -> tuple[int, ...]:
+        """Returns the number of selected records of each class of a split."""
+        originals = self.originals(split)
+        if self.originals_only:
+            return originals
+        limit = math.inf if self.max_rank is None else self.max_rank
+        return tuple(
+            int(min(split.originals[label] + split.copies[label], limit)) for label in self.labels
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A selection of a split, on disk.
+
+    Attributes:
+      data_dir: of the data set, local or far.
+      split: of the manifest.
+      spec: of the stored images.
+      selection: which records.
+      size: (height, width) of the pixels delivered.
+      read_parallelism: shards read at a time; the order of records depends on it.
+    """
+
+    data_dir: Folder
+    split: SplitInfo
+    spec: ImageSpec
+    selection: Selection
+    size: tuple[int, int]
+    read_parallelism: int = READ_PARALLELISM
+
+    @property
+    def places(self) -> tuple[Folder, ...]:
+        """The split's shards that hold records, in index order."""
+        return tuple(self.data_dir / shard.filename for shard in self.split.shards if shard.records)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths or URLs of `places`."""
+        return tuple(map(str, self.places))
+
+    @property
+    def records(self) -> int:
+        """Number of selected records."""
+        return sum(self.selection.counts(self.split))
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Estimated size of the selected records, from the split's mean."""
+        return round(self.split.bytes * self.records / max(1, self.split.records))
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Size of the selected records as pixels."""
+        return self.records * self.size[0] * self.size[1] * 3
+
+
+def select(
+    manifest: Manifest,
+    split: str = schema.TRAIN,
+    classes: Sequence[str] = (),
+    num_classes: int | None = None,
+    per_class: int | None = None,
+    originals_only: bool = False,
+) -> Selection:
+    """Returns the selection that the flags of the same names ask for.
+
+    Raises:
+      UsageError: a class that the data set has not, or more classes than it has.
+    """
+    unknown = [name for name in classes if name not in manifest.classes]
+    if unknown:
+        shown = ", ".join(manifest.classes[:10]) + (", …" if len(manifest.classes) > 10 else "")
+        raise UsageError(f"--classes: the data set has no class {unknown[0]!r}; it has: {shown}")
+    if num_classes is not None and num_classes > len(manifest.classes):
+        raise UsageError(
+            f"--num_classes={num_classes}: the data set has {len(manifest.classes)} classes"
+        )
+    labels = range(len(manifest.classes))
+    if classes:
+        kept = [label for label in labels if manifest.classes[label] in classes]
+    elif num_classes is not None:
+        originals = manifest.split(split).originals
+        kept = sorted(sorted(labels, key=lambda label: -originals[label])[:num_classes])
+    else:
+        kept = list(labels)
+    if len(kept) < 2:
+        raise UsageError("a classifier needs at least two classes: name more in --classes")
+    names = tuple(manifest.classes[label] for label in kept)
+    return Selection(names, tuple(kept), per_class, originals_only)
+
+
+def open_split(
+    manifest: Manifest,
+    data_dir: str | Folder,
+    split: str,
+    selection: Selection,
+    size: tuple[int, int] | None = None,
+    read_parallelism: int = READ_PARALLELISM,
+) -> Source:
+    """Returns a split ready to stream, its files present and of the right size.
+
+    Args:
+      manifest: of `data_dir`.
+      data_dir: the data set.
+      split: its name.
+      selection: which records.
+      size: (height, width) of the pixels wanted; None for the stored size.
+      read_parallelism: shards read at a time.
+
+    Raises:
+      ManifestError: no such split.
+      UsageError: a size that the stored images cannot give, a URL that TensorFlow cannot read.
+      TrainerError: a shard is missing or of another size than the manifest says.
+    """
+    info = manifest.split(split)
+    wanted = _checked_size(manifest.image, size)
+    place = remote.folder(data_dir)
+    source = Source(place, info, manifest.image, selection, wanted, read_parallelism)
+    _check_files(source)
+    return source
+
+
+def _checked_size(spec: ImageSpec, size: tuple[int, int] | None) -> tuple[int, int]:
+    if size is None:
+        if not spec.fixed_size:
+            raise UsageError(
+                "this data set keeps each picture's shape (--resize=short_side): give "
+                f"--image_size, up to {spec.height}, to crop its centre"
+            )
+        return spec.height, spec.width
+    if size[0] > spec.height or size[1] > spec.width:
+        raise UsageError(
+            f"--image_size={size[0]}x{size[1]} is larger than the stored "
+            f"{spec.height}x{spec.width}: bake again with a larger --image_size"
+        )
+    return size
+
+
+def _check_files(source: Source) -> None:
+    paths = [source.data_dir / shard.filename for shard in source.split.shards]
+    for path, shard, found in zip(paths, source.split.shards, remote.sizes(paths), strict=True):
+        if isinstance(found, OSError):
+            raise TrainerError(
+                f"cannot read shard {path}: {found.strerror}; the manifest lists it: bake again, "
+                "or restore the file"
+            ) from found
+        if found != shard.bytes:
+            raise TrainerError(
+                f"shard {path} has {found:,} bytes, the manifest says {shard.bytes:,}: bake "
+                "again, or restore the file"
+            )

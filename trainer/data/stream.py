@@ -1,0 +1,442 @@
+"""From a manifest to batches of pixels: select, then stream.
+
+    manifest ─► Selection ─► records of an epoch ─► batch ─► parse ─► decode ─► augment ─► prefetch
+
+What a selection drops is dropped by its label, rank and copy number, before it is decoded.
+Records stay serialised through the shuffle: one string each to move, not an image, a label
+and an id.
+The order of records is a function of (seed, epoch, position), so a stream can start at any
+(epoch, step) and gives exactly what an unbroken one would give from there.
+
+Pixels are uint8 on the host; they become float on the device, inside the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import framing, schema
+from tfrecords.errors import TrainerError
+from tfrecords.images.canonicalise import REDUCING_GAP
+from tfrecords.locations import Folder
+from tfrecords.manifest import Manifest
+from tfrecords.schema import Encoding, ImageSpec
+from tfrecords.sharding import stable_hash
+from trainer import remote
+from trainer.data.selection import Selection, Source, open_split
+
+# Records are filtered this many at a time: parsing one by one costs 20 times more.
+FILTER_BATCH = 256
+
+# Pixels are decoded into a cache this many at a time.
+CACHE_BATCH = 256
+
+# Records taken from one shard before the next: enough that a reader does not switch shards at
+# each record, few enough that neighbours in a shard part.
+INTERLEAVE_BLOCK = 16
+
+# On gs:// it is filled from TensorFlow's own read-ahead, see `quiet.GCS_READ_AHEAD_BYTES`.
+_READ_BUFFER_BYTES = 1 << 20
+
+# Read ahead of each open far shard: what it gives, at 20 MB/s, in the 0.2 s that the next request
+# for 8 MB takes.
+_FAR_AHEAD_BYTES = 4 << 20
+_FEATURES = {
+    schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
+    schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
+    schema.ID: tf.io.FixedLenFeature([], tf.string),
+}
+# What decides whether a record is selected; the image is skipped over, not copied.
+_SELECTED_BY = {
+    schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
+    schema.RANK: tf.io.FixedLenFeature([], tf.int64),
+    schema.COPY: tf.io.FixedLenFeature([], tf.int64),
+}
+
+
+class Records(NamedTuple):
+    """Selected records, B of them.
+
+    Attributes:
+      image: string[B], encoded bytes; or uint8[B, height, width, 3] once decoded.
+      label: int32[B], renumbered by the selection.
+      id: string[B].
+    """
+
+    image: tf.Tensor
+    label: tf.Tensor
+    id: tf.Tensor
+
+
+class Batch(NamedTuple):
+    """What one training step takes. All of an epoch's batches have one size, B.
+
+    Attributes:
+      images: uint8[B, height, width, 3].
+      labels: int32[B].
+      partners: int32[B]; the label of the picture mixed in, else equal to `labels`.
+      share: float32[B], 0 to 1: the part of the picture that is of `labels`.
+      weight: float32[B]; 0 for the repeats that fill an epoch's last batch, else 1.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    partners: tf.Tensor
+    share: tf.Tensor
+    weight: tf.Tensor
+
+
+# (images uint8[B, H, W, 3], labels int32[B], seed int32[2]) → (images, partners, share)
+Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
+def training_stream(
+    source: Source,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    augment: Augment | None = None,
+    start: tuple[int, int] = (0, 0),
+    cache: str = "none",
+    shuffle_buffer_mb: int = 256,
+    stack: int = 1,
+) -> tf.data.Dataset:
+    """Returns the batches of epochs `start[0]` to `epochs - 1`, from step `start[1]` on.
+
+    Each epoch holds every selected record exactly once, in `steps_per_epoch` batches.
+
+    Args:
+      source: from `open_split`.
+      batch_size: records a batch.
+      epochs: of the whole run.
+      seed: of the run.
+      augment: applied to whole batches; None for nothing.
+      start: (epoch, step) to begin at.
+      cache: "none" streams from disk; "encoded" and "decoded" hold the records in memory.
+      shuffle_buffer_mb: encoded bytes that "none" shuffles from.
+      stack: batches given at once, with a leading axis where more than 1; an epoch's last
+        stack may be shorter.
+
+    Returns:
+      A data set of `Batch`.
+    """
+    if cache == "none":
+        mean_bytes = max(1, source.split.bytes // max(1, source.split.records))
+        buffer = max(1, min(source.records, shuffle_buffer_mb * 10**6 // mean_bytes))
+        records = _streamed_records(source, batch_size, buffer)
+    else:
+        records = _cached_records(source, batch_size, decoded=cache == "decoded")
+
+    def batches_of(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor, key: tf.Tensor) -> Any:
+        chosen = records(order, key, step * batch_size)
+        if cache != "decoded":
+            chosen = _decoded(chosen, source, batch_size)
+        finish = _finisher(batch_size, augment, key)
+        batches = chosen.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches if stack == 1 else batches.batch(stack)
+
+    numbers = np.arange(start[0], epochs, dtype=np.int64)
+    steps = np.zeros_like(numbers)
+    steps[:1] = start[1]
+    orders = np.stack([_file_order(len(source.files), seed, int(n)) for n in numbers])
+    keys = np.asarray([_key(seed, int(n)) for n in numbers], np.int32)
+    stream = tf.data.Dataset.from_tensor_slices((numbers, steps, orders, keys))
+    stream = stream.flat_map(batches_of)  # Batch
+    return stream.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_stream(
+    manifest: Manifest,
+    data_dir: str | Folder,
+    split: str,
+    selection: Selection,
+    image_size: tuple[int, int] | None,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Returns a split's selected originals once, in the order of its shards, unaugmented.
+
+    Returns:
+      A data set of (uint8[b, height, width, 3], int32[b] labels, string[b] ids), b at most
+      `batch_size`; labels count within the selection.
+
+    Raises:
+      As `open_split`.
+    """
+    source = open_split(manifest, data_dir, split, selection.natural(), image_size)
+    return stream_source(source, batch_size)
+
+
+def stream_source(source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns `evaluation_stream` of a split that is open already."""
+    batches = _decoded(_stored_records(source, batch_size), source, batch_size)
+    stream = batches.map(lambda records: (records.image, records.label, records.id))
+    return stream.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+
+def steps_per_epoch(source: Source, batch_size: int) -> int:
+    """Returns the number of batches that hold every selected record once."""
+    return math.ceil(source.records / batch_size)
+
+
+def decoder(spec: ImageSpec, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from a record's image bytes to uint8[size[0], size[1], 3].
+
+    A smaller size comes by an antialiased triangle filter, as the bake's own resize; data
+    sets of unequal shapes are cropped to the centred box of `size`'s aspect ratio.
+    """
+
+    def decode(image: tf.Tensor) -> tf.Tensor:
+        if spec.encoding is Encoding.RAW:
+            pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), (spec.height, spec.width, 3))
+        elif spec.encoding is Encoding.PNG:
+            pixels = tf.io.decode_png(image, channels=3)
+        else:
+            # The accurate DCT is what Pillow decodes with when predicting.
+            pixels = tf.io.decode_jpeg(
+                image, channels=3, ratio=_ratio(spec, size), dct_method="INTEGER_ACCURATE"
+            )
+        if not spec.fixed_size:
+            pixels = _centre_crop(pixels, size)
+        if _baked_size(spec) != size or not spec.fixed_size:
+            pixels = _shrink(pixels, size)
+        return tf.ensure_shape(pixels, (*size, 3))
+
+    return decode
+
+
+def explain(error: Exception, source: Source) -> TrainerError:
+    """Returns what is wrong with a split that failed to stream: names the shard and the place.
+
+    Args:
+      error: what TensorFlow raised.
+      source: what was being read; every record is checked, which takes a while.
+    """
+    advice = "bake again, or restore the file; `python -m tfrecords.verify` checks them all"
+    for path in source.places:
+        try:
+            for _ in framing.read_records(path):
+                pass
+        except (framing.DamagedRecordError, OSError) as damage:
+            return TrainerError(f"{damage}: {advice}")
+    first = str(error).strip().splitlines()[0]
+    return TrainerError(f"cannot read split {source.split.name!r}: {first}: {advice}")
+
+
+# (file order, key, records to skip) → batches of an epoch's `Records`
+_EpochRecords = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
+
+
+def _streamed_records(source: Source, batch_size: int, buffer: int) -> _EpochRecords:
+    """Reads shards in a new order each epoch and shuffles within a buffer of records."""
+
+    def records(order: tf.Tensor, key: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
+        files = tf.gather(tf.constant(source.files), order)
+        shuffle_seed = tf.cast(key[0], tf.int64)
+        read = _read(source, tf.data.Dataset.from_tensor_slices(files))
+        shuffled = read.shuffle(buffer, shuffle_seed, reshuffle_each_iteration=False)
+        return _parsed(shuffled.skip(skip), source, batch_size)
+
+    return records
+
+
+def _cached_records(source: Source, batch_size: int, *, decoded: bool) -> _EpochRecords:
+    """Holds the selection in memory; each epoch is a permutation of all of it."""
+    table = _load(source, decoded=decoded)
+
+    def records(order: tf.Tensor, key: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
+        del order  # The whole selection is shuffled, not files.
+
+        def pick(positions: tf.Tensor) -> Records:
+            index = tf.random.experimental.index_shuffle(positions, key, source.records - 1)
+            return Records(*(tf.gather(column, index) for column in table))
+
+        positions = tf.data.Dataset.range(skip, source.records).batch(batch_size)
+        return positions.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return records
+
+
+def _load(source: Source, *, decoded: bool) -> Records:
+    """Returns the whole selection, in the order of its shards."""
+    if decoded:
+        parts = _decoded(_stored_records(source, CACHE_BATCH), source, CACHE_BATCH)
+        whole = parts.unbatch().batch(source.records)
+    else:
+        whole = _stored_records(source, source.records)
+    with tf.device("/CPU:0"):
+        return Records(*next(iter(whole.with_options(_options()))))
+
+
+def _stored_records(source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns the selected records in the order of their shards, as batches of `Records`."""
+    files = tf.data.Dataset.from_tensor_slices(list(source.files))
+    return _parsed(_read(source, files), source, batch_size)
+
+
+def _read(source: Source, files: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the selected Examples of `files`, serialised; fails if any is missing.
+
+    Far shards are all read at the same time, each some way ahead, which changes no order.
+    """
+    at_once = min(len(source.files), source.read_parallelism)
+    distant = remote.is_far(source.data_dir)
+    ahead = max(1, _FAR_AHEAD_BYTES * source.split.records // max(1, source.split.bytes))
+
+    def shard(file: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES)
+        return records.prefetch(ahead) if distant else records
+
+    stored = files.interleave(
+        shard,
+        cycle_length=at_once,
+        block_length=INTERLEAVE_BLOCK,
+        num_parallel_calls=at_once if distant else tf.data.AUTOTUNE,
+    )  # serialised Example
+    if source.records < source.split.records:
+        keep = _filter(source.selection)
+        kept = stored.batch(FILTER_BATCH).map(keep, num_parallel_calls=tf.data.AUTOTUNE)
+        stored = kept.unbatch()
+    return stored.apply(tf.data.experimental.assert_cardinality(source.records))
+
+
+def _filter(selection: Selection) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from serialised Examples to those that are selected."""
+    new_labels = _new_labels(selection)
+
+    def keep(serialised: tf.Tensor) -> tf.Tensor:
+        parsed = tf.io.parse_example(serialised, _SELECTED_BY)
+        label = parsed[schema.LABEL]
+        known = label < len(new_labels)
+        kept = known & (tf.gather(new_labels, tf.where(known, label, 0)) >= 0)
+        if selection.max_rank is not None:
+            kept &= parsed[schema.RANK] < selection.max_rank
+        if selection.originals_only:
+            kept &= parsed[schema.COPY] == 0
+        return tf.boolean_mask(serialised, kept)
+
+    return keep
+
+
+def _parsed(serialised: tf.data.Dataset, source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of `Records`, with labels as the selection numbers them."""
+    new_labels = _new_labels(source.selection)
+
+    def parse(examples: tf.Tensor) -> Records:
+        parsed = tf.io.parse_example(examples, _FEATURES)
+        labels = tf.gather(new_labels, parsed[schema.LABEL])
+        return Records(parsed[schema.IMAGE], labels, parsed[schema.ID])
+
+    return serialised.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _new_labels(selection: Selection) -> np.ndarray:
+    """Returns int32[n], the label within the selection of each stored one; -1 for none."""
+    new_labels = np.full(max(selection.labels) + 1, -1, np.int32)
+    new_labels[list(selection.labels)] = np.arange(len(selection.labels))
+    return new_labels
+
+
+def _decoded(batches: tf.data.Dataset, source: Source, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of `Records` with pixels for bytes.
+
+    Raw pixels need no decoder: a batch of them is unpacked at once, and copied once less.
+    """
+    spec = source.spec
+    if spec.encoding is Encoding.RAW and spec.fixed_size and _baked_size(spec) == source.size:
+
+        def unpack(records: Records) -> Records:
+            pixels = tf.io.decode_raw(records.image, tf.uint8)
+            return records._replace(image=tf.reshape(pixels, (-1, *source.size, 3)))
+
+        return batches.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)
+    decode = decoder(spec, source.size)
+    one_by_one = batches.unbatch().map(
+        lambda record: record._replace(image=decode(record.image)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return one_by_one.batch(batch_size)
+
+
+def _finisher(
+    batch_size: int, augment: Augment | None, key: tf.Tensor
+) -> Callable[[tf.Tensor, Records], Batch]:
+    def finish(step: tf.Tensor, records: Records) -> Batch:
+        images, labels, weight = _fill(records.image, records.label, batch_size)
+        partners, share = labels, tf.ones_like(weight)
+        if augment is not None:
+            step_seed = tf.random.experimental.stateless_fold_in(key, tf.cast(step, tf.int32))
+            images, partners, share = augment(images, labels, step_seed)
+        return Batch(images, labels, partners, share, weight)
+
+    return finish
+
+
+def _fill(
+    images: tf.Tensor, labels: tf.Tensor, batch_size: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Repeats a short batch up to `batch_size`, with weight 0.
+
+    One static shape for every step: nothing is traced or compiled twice, replicas and
+    accumulation parts are equal, and each record still counts once.
+    """
+    present = tf.shape(labels)[0]
+    index = tf.range(batch_size)
+    weight = tf.cast(index < present, tf.float32)
+    full = tf.equal(present, batch_size)
+    images = tf.cond(full, lambda: images, lambda: tf.gather(images, index % present))
+    labels = tf.gather(labels, index % present)
+    return tf.ensure_shape(images, (batch_size, *images.shape[1:])), labels, weight
+
+
+def _key(seed: int, epoch: int) -> tuple[int, int]:
+    """Returns two positive 31-bit numbers, a function of seed and epoch."""
+    bits = stable_hash("epoch", seed, epoch)
+    return (bits & 0x7FFFFFFF) | 1, (bits >> 32) & 0x7FFFFFFF
+
+
+def _file_order(files: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns int64[files], a permutation that is a function of seed and epoch."""
+    rng = np.random.default_rng(stable_hash("files", seed, epoch))
+    return rng.permutation(files)
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # A batch is a GPU's worth already; splitting the graph across a pod is the caller's.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
+
+
+def _baked_size(spec: ImageSpec) -> tuple[int, int]:
+    return spec.height, spec.width
+
+
+def _ratio(spec: ImageSpec, size: tuple[int, int]) -> int:
+    """Returns the JPEG codec's own reduction that leaves `REDUCING_GAP` times `size`."""
+    if not spec.fixed_size:
+        return 1
+    for ratio in (8, 4, 2):
+        if min(spec.height / size[0], spec.width / size[1]) >= ratio * REDUCING_GAP:
+            return ratio
+    return 1
+
+
+def _centre_crop(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    shape = tf.shape(pixels)
+    height, width = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
+    scale = tf.minimum(height / size[0], width / size[1])
+    crop_height = tf.cast(tf.round(size[0] * scale), tf.int32)
+    crop_width = tf.cast(tf.round(size[1] * scale), tf.int32)
+    top, left = (shape[0] - crop_height) // 2, (shape[1] - crop_width) // 2
+    return pixels[top : top + crop_height, left : left + crop_width]
+
+
+def _shrink(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    resized = tf.image.resize(pixels, size, tf.image.ResizeMethod.BILINEAR, antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)

@@ -1,0 +1,1 @@
+"""`python -m trainer.evaluate`: a run judged on a split it has not seen."""

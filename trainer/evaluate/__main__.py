@@ -1,0 +1,115 @@
+"""`python -m trainer.evaluate`: what a run is worth on a split it has not seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+
+from trainer import commandline, remote, tensorflow_import
+from trainer.commandline import flag
+
+USAGE = """\
+Judges a trained network on a split, and writes numbers, tables, plots and a page into the run.
+
+usage: python -m trainer.evaluate --run_dir=R [--split=test] [--flag=value ...]
+
+A split with near-duplicates of what the run trained on is refused: its result would flatter."""
+
+WEIGHTS = ("best", "last", "ema")
+TTA = ("none", "flip")
+
+_WHAT, _HOW, _RUN = "What to judge", "How to judge", "Run"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """An evaluation. Fields are the flags of `python -m trainer.evaluate`.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
+    data_dir: str = flag(
+        "", _WHAT, "Data set to judge on. Default: the one the run was trained on.", metavar="DIR"
+    )
+    split: str = flag("test", _WHAT, "Split to judge on.", metavar="NAME")
+    classes: tuple[str, ...] = flag(
+        (),
+        _WHAT,
+        "Only pictures of these classes; the network still chooses among all it knows.",
+        metavar="A,B,…",
+    )
+    allow_leaks: bool = flag(
+        False,
+        _WHAT,
+        "Judge on a split that the run has, in part, trained on; the result says so.",
+    )
+
+    weights: str = flag(
+        "best",
+        _HOW,
+        "best: of the best epoch, which is the average in a run with --ema; last: as the last "
+        "step left them; ema: the moving average at the last step.",
+        choices=WEIGHTS,
+    )
+    logit_adjustment: float = flag(
+        0.0,
+        _HOW,
+        "Subtract τ·log(prior) from the logits, prior being the classes' shares of the training "
+        "records: helps the tail of a network trained with plain cross-entropy (Menon 2020). "
+        "0: off.",
+        metavar="TAU",
+    )
+    tta: str = flag(
+        "none", _HOW, "flip: average the probabilities of each picture and its mirror image.",
+        choices=TTA,
+    )  # fmt: skip
+    batch_size: int = flag(128, _HOW, "Pictures at a time; no effect on results.", metavar="N")
+
+    output_dir: str = flag(
+        "", _RUN, "Where results go. Default: RUN_DIR/evaluation/SPLIT….", metavar="DIR"
+    )
+    verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
+
+    def __post_init__(self) -> None:
+        for name in ("run_dir", "output_dir"):
+            remote.check_local(name, getattr(self, name))
+        if self.batch_size < 1:
+            raise ValueError(f"--batch_size must be 1 or more, not {self.batch_size}")
+        if not -10 <= self.logit_adjustment <= 10:
+            raise ValueError(f"--logit_adjustment must be -10 to 10, not {self.logit_adjustment:g}")
+
+    @property
+    def label(self) -> str:
+        """A directory's name for this way to judge: "test", "test-last-tau1-flip", …."""
+        parts = [self.split]
+        if self.weights != "best":
+            parts.append(self.weights)
+        if self.logit_adjustment:
+            parts.append(f"tau{self.logit_adjustment:g}")
+        if self.tta != "none":
+            parts.append(self.tta)
+        if self.classes:
+            parts.append(f"{len(self.classes)}classes")
+        return "-".join(parts)
+
+
+def main(config: EvaluateConfig) -> int:
+    """Judges, and prints the numbers and where the rest is."""
+    tensorflow_import.import_tensorflow(config.verbose)
+    from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
+
+    print(run.describe(run.run(config)))
+    return commandline.DONE
+
+
+def cli(argv: Sequence[str]) -> int:
+    """Returns the exit code of a command line."""
+    config = commandline.parse(EvaluateConfig, argv, USAGE)
+    return commandline.run(main, config, config.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(cli(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""`python -m trainer.export`: a run's network as a file that serves without this package."""

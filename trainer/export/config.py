@@ -1,0 +1,91 @@
+"""The flags of `python -m trainer.export`."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass
+
+from trainer import remote
+from trainer.commandline import flag
+
+FORMATS = ("saved_model", "onnx", "litert")
+
+_WHAT, _CHECK, _OUTPUT = "What to export", "How to check it", "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """An export. Fields are the flags of `python -m trainer.export`.
+
+    Raises:
+      ValueError: a value out of range.
+    """
+
+    run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
+    format: tuple[str, ...] = flag(
+        ("saved_model",),
+        _WHAT,
+        "saved_model takes the bytes of picture files; onnx and litert take pixels. Several: "
+        "--format=saved_model,onnx.",
+        choices=FORMATS,
+    )
+    weights: str = flag(
+        "best",
+        _WHAT,
+        "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
+        choices=("best", "last", "ema"),
+    )
+    temperature: str = flag(
+        "fitted",
+        _WHAT,
+        "Divides the logits, which calibrates probabilities and changes no answer. fitted: what "
+        "the run found on its validation split for these weights; or a number, 1 for none.",
+        metavar="fitted|T",
+    )
+
+    parity_pictures: int = flag(
+        200,
+        _CHECK,
+        "Pictures on which the exported network must agree with the live one; 0: no check.",
+        metavar="N",
+    )
+    data_dir: str = flag(
+        "",
+        _CHECK,
+        "Data set that they come from, of its test or else validation split. Default: the one "
+        "the run was trained on.",
+        metavar="DIR",
+    )
+    parity_input: str = flag(
+        "",
+        _CHECK,
+        "Source pictures (folder, pattern, zip, CSV): also measure how far a SavedModel's decoder "
+        "is from the bake's.",
+        metavar="PATH",
+    )
+
+    output: str = flag("", _OUTPUT, "Where to write. Default: RUN_DIR/export.", metavar="DIR")
+    overwrite: bool = flag(False, _OUTPUT, "Replace an export of another run or other weights.")
+    verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
+
+    def __post_init__(self) -> None:
+        for name in ("run_dir", "output"):
+            remote.check_local(name, getattr(self, name))
+        if not self.format:
+            raise ValueError(f"--format is empty: give some of {', '.join(FORMATS)}")
+        if self.parity_pictures < 0:
+            raise ValueError(f"--parity_pictures must be 0 or more, not {self.parity_pictures}")
+        if self.parity_input and not self.parity_pictures:
+            raise ValueError("--parity_input asks for a check, and --parity_pictures=0 for none")
+        if self.parity_input and "saved_model" not in self.format:
+            raise ValueError("--parity_input measures a SavedModel: add it to --format")
+        if self.temperature != "fitted":
+            _check_temperature(self.temperature)
+
+
+def _check_temperature(text: str) -> None:
+    try:
+        good = 0 < float(text) < float("inf")
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"--temperature must be fitted or a number above 0, not {text!r}")

@@ -1,0 +1,277 @@
+"""Exporting a run: `run(config)` from checkpoints to files that serve without this package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata as distributions
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrecords.errors import TrainerError, UsageError
+from tfrecords.schema import Encoding
+from trainer import tensorflow_import
+from trainer.export import export_check, formats, parity
+from trainer.export.config import ExportConfig
+from trainer.export.export_check import Live
+from trainer.export.formats import Format
+from trainer.export.parity import Parity, ReadParity
+from trainer.export.serving import Servable
+from trainer.models import build
+from trainer.models.build import LoadedRun
+from trainer.runs import checkpoints, directory, history, load
+
+RESULT = "export.json"
+DIRECTORY = "export"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A network in one format.
+
+    Attributes:
+      format: of it.
+      path: file or directory.
+      bytes: its size.
+      sha256: of its bytes; of a directory, of its files' names and digests.
+      parity: with the live network, on pixels; None if unchecked.
+      read: with the bake and the live network, on files; None if unmeasured.
+    """
+
+    format: Format
+    path: Path
+    bytes: int
+    sha256: str
+    parity: Parity | None
+    read: ReadParity | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an export wrote.
+
+    Attributes:
+      exported: one a format, in the order asked for.
+      page: path of export.json.
+    """
+
+    exported: tuple[Exported, ...]
+    page: Path
+
+
+def run(config: ExportConfig) -> Result:
+    """Exports a run, checks what it wrote, and only then puts it into place.
+
+    Raises:
+      ManifestError, UsageError, TrainerError: with one readable line.
+    """
+    chosen = [formats.FORMATS[name] for name in dict.fromkeys(config.format)]
+    for format_ in chosen:
+        formats.require_modules(format_, check=config.parity_pictures > 0)
+    # In float32 on a CPU: what every runtime has, whatever the run was trained on.
+    opened = load.open_run(config.run_dir, config.weights, "cpu", "float32")
+    temperature = fitted_temperature(opened, config)
+    about = metadata(opened, config, temperature)
+    output = Path(config.output or Path(config.run_dir, DIRECTORY))
+    kept = _kept(output, about, overwrite=config.overwrite)
+    live = export_check.live(opened, config, temperature)
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as folder:
+        labels = Path(folder, formats.LABELS)
+        labels.write_text("".join(f"{name}\n" for name in about["classes"]), encoding="utf-8")
+        servable = Servable(opened, temperature, labels)
+        with nullcontext() if config.verbose else tensorflow_import.held_back():
+            written = [_write(f, servable, about, Path(folder), live) for f in chosen]
+        for item in written:
+            if item.parity:
+                parity.require(item.parity, item.format.name)
+        exported = tuple(_publish(item, output) for item in written)
+    document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
+    page = output / RESULT
+    checkpoints.write_text(page, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return Result(exported, page)
+
+
+def describe(result: Result) -> str:
+    """Returns the lines that end the command's output."""
+    lines = []
+    for item in result.exported:
+        checked = str(item.parity) if item.parity else "unchecked"
+        lines.append(f"{item.format.name}: {item.path} ({item.bytes / 1e6:.1f} MB); {checked}")
+        if item.read:
+            lines.append(f"  {item.read}")
+            if item.read.parity.agreement < parity.MIN_AGREEMENT:
+                lines.append("  beware: give it pixels of the bake where every answer must agree")
+    return "\n".join([*lines, f"input, classes, digests: {result.page}"])
+
+
+def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dict[str, Any]:
+    """Returns what an exported model says of itself, for JSON; docs/export.md lists it."""
+    spec, (height, width) = opened.manifest.image, opened.size
+    stored = {"height": spec.height, "width": spec.width, "resize": spec.resize.value}
+    stored |= {"filter": "triangle, antialiased", "encoding": spec.encoding.value}
+    if spec.encoding is Encoding.JPEG:
+        stored["jpeg_quality"] = spec.jpeg_quality
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": Path(config.run_dir).resolve().name,
+        "model": opened.config.model,
+        "weights": config.weights,
+        "weights_sha256": _weights_digest(opened),
+        "dataset_digest": opened.manifest.digest,
+        "input": {
+            "name": "pixels",
+            "dtype": "uint8",
+            "shape": [None, height, width, 3],
+            "colour": "sRGB",
+        },
+        "stored": stored,
+        "output": {
+            "name": "probabilities",
+            "dtype": "float32",
+            "shape": [None, len(opened.selection.classes)],
+        },
+        "temperature": temperature,
+        "classes": list(opened.selection.classes),
+    }
+
+
+def fitted_temperature(opened: LoadedRun, config: ExportConfig) -> float:
+    """Returns what divides the logits: given, or of the epoch whose weights are exported.
+
+    Raises:
+      TrainerError: metrics.csv cannot be read.
+    """
+    if config.temperature != "fitted":
+        return float(config.temperature)
+    path = Path(config.run_dir, directory.METRICS)
+    # With --ema a run validates the average, so nothing is known of its last plain weights.
+    if not path.exists() or (config.weights == "last" and opened.config.ema):
+        return 1.0
+    try:
+        epochs = history.load(path)
+    except (history.HistoryError, OSError) as error:
+        raise TrainerError(f"{error}; --temperature=1 exports without it") from error
+    row = epochs.best(opened.config.monitor) if config.weights == "best" else len(epochs) - 1
+    if row is None or row < 0:
+        return 1.0
+    found = float(epochs["val_temperature"][row])
+    return found if np.isfinite(found) else 1.0
+
+
+def _weights_digest(opened: LoadedRun) -> str:
+    """Returns the sha256 of every variable's name, type, shape and values."""
+    digest = hashlib.sha256()
+    for name, variable in build.model_state(opened.model).items():
+        values = np.asarray(variable)
+        # Dropout's random state is no part of what is exported.
+        if values.dtype.kind == "f":
+            digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _kept(output: Path, about: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
+    """Returns the formats of an earlier export of the same network into the same place."""
+    path = output / RESULT
+    if not path.exists():
+        return {}
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        kept = dict(before.pop("formats"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainerError(f"{path} is damaged: {error!r}; delete it") from error
+    if before == dict(about):
+        return kept
+    if not overwrite:
+        raise UsageError(
+            f"{output} holds an export of another run, other weights or another temperature: "
+            "give --output, or --overwrite to replace it"
+        )
+    for name in kept:
+        if name in formats.FORMATS:
+            _remove(output / formats.FORMATS[name].filename)
+    return {}
+
+
+def _write(
+    format_: Format, servable: Servable, about: Mapping[str, Any], folder: Path, live: Live | None
+) -> Exported:
+    """Writes a format, and compares what it says with the live network."""
+    path = folder / format_.filename
+    try:
+        format_.write(servable, about, path)
+    except OSError:
+        raise
+    except Exception as error:  # Converters raise whatever their libraries do.
+        first = (str(error).strip() or "no message").splitlines()[0]
+        raise TrainerError(
+            f"--format={format_.name}: {about['model']} cannot be converted: "
+            f"{type(error).__name__}: {first}"
+        ) from error
+    found = export_check.check(format_, path, live) if live else None
+    read = export_check.read(path, live) if live and format_.takes == "image_bytes" else None
+    size, digest = _size_and_digest(path)
+    return Exported(format_, path, size, digest, found, read)
+
+
+def _publish(item: Exported, output: Path) -> Exported:
+    """Puts what was written into place of what was there."""
+    final = output / item.format.filename
+    _remove(final)
+    os.replace(item.path, final)
+    return replace(item, path=final)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    """Returns bytes and sha256 of a file; of a directory, the digest of its `sha256sum` lines."""
+    if path.is_file():
+        return path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    lines = [
+        f"{hashlib.sha256(item.read_bytes()).hexdigest()}  {item.relative_to(path).as_posix()}\n"
+        for item in files
+    ]
+    size = sum(item.stat().st_size for item in files)
+    return size, hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _entry(item: Exported) -> dict[str, Any]:
+    return {
+        "path": item.format.filename,
+        "bytes": item.bytes,
+        "sha256": item.sha256,
+        "input": item.format.takes,
+        "parity": asdict(item.parity) if item.parity else None,
+        "read_parity": asdict(item.read) if item.read else None,
+        "versions": _versions(item.format),
+    }
+
+
+def _versions(format_: Format) -> dict[str, str]:
+    """Returns package → version of what wrote and read a format."""
+    modules = ("evenshard", "tensorflow", "keras", *format_.writers, *format_.readers)
+    found = {}
+    for name in modules:
+        package = name.replace("_", "-")
+        try:
+            found[package] = distributions.version(package)
+        except distributions.PackageNotFoundError:
+            continue
+    return found

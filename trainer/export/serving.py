@@ -1,0 +1,297 @@
+"""A network with everything around it, in TensorFlow ops alone: bytes in, named classes out.
+
+What `tfrecords.images.canonicalise` does to a file and `data.stream.decoder` to a record, as near
+as TensorFlow's own ops come. docs/export.md says how near that is, and where they part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfrecords.images.resize import REDUCING_GAP
+from tfrecords.schema import Encoding, ImageSpec, Resize
+from trainer.data import stream
+from trainer.export import image_headers
+from trainer.models.build import LoadedRun
+
+TOP = 5
+
+# Above it `pixels.encode` halves the chroma of a JPEG.
+_FULL_CHROMA_SIDE = 128
+
+# The scales of a JPEG decoder.
+_RATIOS = (1, 2, 4, 8)
+
+_JPEG, _BMP = b"\xff\xd8\xff", b"BM"
+
+# Image bytes, string[] → pixels, uint8[height, width, 3].
+Reader = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Servable(tf.Module):
+    """A run's network as it is served.
+
+    Attributes:
+      model: pixels → logits.
+      classes: string[classes], names in label order.
+      height, width: of the pixels.
+      probabilities: function, uint8[n, height, width, 3] → {"probabilities": float32[n, classes]}.
+    """
+
+    def __init__(self, run: LoadedRun, temperature: float, labels: Path) -> None:
+        """Makes it.
+
+        Args:
+          run: the network.
+          temperature: that divides its logits.
+          labels: file of class names, one a line, which becomes an asset.
+        """
+        super().__init__(name="servable")
+        self.model = run.model
+        self.classes = tf.constant(run.selection.classes)
+        self.labels = tf.saved_model.Asset(str(labels))
+        self.height, self.width = run.size
+        self._temperature = float(temperature)
+        self._read = reader(run.manifest.image, run.size)
+        self.probabilities = tf.function(self._probabilities, input_signature=[self._pixels_spec])
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Returns the SavedModel's functions by name."""
+        encoded = tf.TensorSpec([None], tf.string, name="image_bytes")
+        functions = {
+            "serving_default": (self._serve, [encoded]),
+            "pixels": (self._serve_pixels, [self._pixels_spec]),
+            "read": (self._serve_read, [encoded]),
+            "labels": (lambda: {"classes": tf.identity(self.classes)}, []),
+        }
+        return {
+            name: tf.function(function, input_signature=specs).get_concrete_function()
+            for name, (function, specs) in functions.items()
+        }
+
+    @property
+    def _pixels_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, self.height, self.width, 3], tf.uint8, name="pixels")
+
+    def _probabilities(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self.model(pixels, training=False)
+        return {"probabilities": tf.nn.softmax(logits / self._temperature)}
+
+    def _serve_read(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = tf.TensorSpec([self.height, self.width, 3], tf.uint8)
+        return {"pixels": tf.map_fn(self._read, image_bytes, fn_output_signature=shape)}
+
+    def _serve_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = self.probabilities(pixels)["probabilities"]
+        best = tf.math.top_k(found, min(TOP, len(self.classes)))
+        return {
+            "probabilities": found,
+            "top_classes": tf.gather(self.classes, best.indices),
+            "top_probabilities": best.values,
+        }
+
+    def _serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._serve_pixels(self._serve_read(image_bytes)["pixels"])
+
+
+def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
+    """Returns a function from a file's bytes to the pixels that the network was trained on.
+
+    Args:
+      spec: of the data set's images.
+      size: (height, width) of the network's pixels.
+    """
+    # PNG stands in for raw, whose bytes TensorFlow has no op to make.
+    lossless = spec.encoding is not Encoding.JPEG
+    stored = dataclasses.replace(spec, encoding=Encoding.PNG) if lossless else spec
+    decode_record = stream.decoder(stored, size)
+    return lambda image: decode_record(_store(fit(decode(image, spec), spec), stored))
+
+
+class Source(NamedTuple):
+    """A decoded file.
+
+    Attributes:
+      pixels: uint8[h, w, 3], upright.
+      start: float64[2], (top, left) of the picture in them; fractions allowed.
+      box: float64[2], its (height, width).
+    """
+
+    pixels: tf.Tensor
+    start: tf.Tensor
+    box: tf.Tensor
+
+
+def whole(pixels: tf.Tensor) -> Source:
+    """Returns uint8[h, w, 3] as a source all of which is picture."""
+    size = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    return Source(pixels, tf.zeros_like(size), size)
+
+
+def decode(image: tf.Tensor, spec: ImageSpec) -> Source:
+    """Returns the picture in the bytes of a JPEG, PNG, WebP, GIF or BMP, laid over white.
+
+    A JPEG that is much larger than `spec` is decoded at a scale, as `pixels.decode` does.
+
+    Raises:
+      tf.errors.InvalidArgumentError: another format, a BMP with a palette, or damage.
+    """
+
+    def transparent() -> tf.Tensor:
+        return _over_white(tf.io.decode_image(image, channels=4, expand_animations=False))
+
+    def opaque() -> tf.Tensor:
+        palette = (tf.strings.substr(image, 0, len(_BMP)) == _BMP) & image_headers.has_palette(
+            image
+        )
+        checked = tf.debugging.Assert(~palette, ["a BMP with a palette cannot be read"])
+        with tf.control_dependencies([checked] if checked is not None else []):
+            return tf.io.decode_image(image, channels=3, expand_animations=False)
+
+    def other() -> tf.Tensor:
+        return tf.cond(image_headers.has_transparency(image), transparent, opaque)
+
+    is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
+    found = tf.cond(is_jpeg, lambda: _decode_jpeg(image, spec), lambda: whole(other()))
+    return found._replace(pixels=tf.ensure_shape(found.pixels, [None, None, 3]))
+
+
+def fit(source: Source, spec: ImageSpec) -> tf.Tensor:
+    """Returns uint8[h, w, 3] fitted to `spec` by the filter of `tfrecords.images.resize.resize`."""
+    image, start, size = source
+    target = tf.constant((spec.height, spec.width), tf.float64)
+    if spec.resize is Resize.SQUASH:
+        return _resample(image, target, start, size)
+    if spec.resize is Resize.CROP:
+        box = target / tf.reduce_max(target / size)
+        return _resample(image, target, start + (size - box) / 2, box)
+    choose = tf.reduce_max if spec.resize is Resize.SHORT_SIDE else tf.reduce_min
+    inner = tf.maximum(tf.round(size * choose(target / size)), 1)
+    resized = _resample(image, inner, start, size)
+    if spec.resize is Resize.SHORT_SIDE:
+        return resized
+    top, left = tf.unstack(tf.cast((target - inner) // 2, tf.int32))
+    return tf.image.pad_to_bounding_box(resized, top, left, spec.height, spec.width)
+
+
+def _decode_jpeg(image: tf.Tensor, spec: ImageSpec) -> Source:
+    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(image))
+    enough = math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
+    scale = tf.minimum(height // enough, width // enough)
+    index = tf.add_n([tf.cast(scale >= ratio, tf.int32) for ratio in _RATIOS[1:]])
+    pixels = tf.switch_case(index, [partial(_at_ratio, image, ratio) for ratio in _RATIOS])
+    turn = image_headers.orientation(image)
+    upright = image_headers.upright(pixels, turn)
+    # At a scale the last row and column may lie half outside the picture: `pixels._covered`.
+    box = tf.cast(tf.stack([height, width]), tf.float64) / tf.gather(
+        tf.constant(_RATIOS, tf.float64), index
+    )
+    box = tf.where(turn >= 5, tf.reverse(box, [0]), box)
+    turned = [tf.reduce_any(turn == those) for those in ((3, 4, 7, 8), (2, 3, 6, 7))]
+    beyond = tf.cast(tf.shape(upright)[:2], tf.float64) - box
+    return Source(upright, beyond * tf.cast(tf.stack(turned), tf.float64), box)
+
+
+def _at_ratio(image: tf.Tensor, ratio: int) -> tf.Tensor:
+    # The accurate DCT is what Pillow decodes with.
+    return tf.io.decode_jpeg(image, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
+
+
+def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """Returns a box of an image at another size: an antialiased triangle filter.
+
+    Step by step what Pillow does, since a JPEG of what differs by one level differs by more.
+    Where the image is more than twice as large as `REDUCING_GAP` asks for, whole pixels are
+    averaged first. Source: Image.resize with reducing_gap, Pillow 12.
+
+    Args:
+      image: uint8[h, w, 3].
+      size: float64[2], (height, width) of the result.
+      start: float64[2], (top, left) of the box; fractions allowed.
+      box: float64[2], its (height, width).
+    """
+    factor = tf.maximum(tf.floor(box / size / REDUCING_GAP), 1)
+
+    def reduced() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        whole = tf.cast(tf.shape(image)[:2], tf.float64)
+        support = box / size / 2
+        low = tf.maximum(tf.floor(start - support), 0)
+        high = tf.minimum(tf.math.ceil(start + box + support), whole)
+        top, left = tf.unstack(tf.cast(low, tf.int32))
+        bottom, right = tf.unstack(tf.cast(high, tf.int32))
+        averaged = _reduce(image[top:bottom, left:right], tf.cast(factor, tf.int32))
+        return averaged, (start - low) / factor, box / factor
+
+    image, start, box = tf.cond(tf.reduce_any(factor > 1), reduced, lambda: (image, start, box))
+    scale = size / box
+    # Across, then down, each rounded to 8 bits.
+    across, down = tf.constant((0.0, 1.0), tf.float64), tf.constant((1.0, 0.0), tf.float64)
+    for axis in (across, down):
+        now = tf.cast(tf.shape(image)[:2], tf.float64)
+        image = _triangle(
+            image,
+            tf.where(axis > 0, size, now),
+            tf.where(axis > 0, scale, 1),
+            -start * scale * axis,
+        )
+    return image
+
+
+def _reduce(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Returns the rounded means of cells; those at the edge have what pixels there are.
+
+    Args:
+      image: uint8[h, w, 3].
+      factor: int32[2], (height, width) of a cell.
+    """
+    size = tf.shape(image)[:2]
+    cells = -(-size // factor)
+    missing = tf.pad((cells * factor - size)[:, None], [[0, 1], [1, 0]])
+    whole = tf.pad(tf.cast(image, tf.int32), missing)
+    shape = [cells[0], factor[0], cells[1], factor[1], 3]
+    total = tf.reduce_sum(tf.reshape(whole, shape), axis=[1, 3])
+    rows, columns = (
+        tf.minimum(factor[side], size[side] - tf.range(cells[side]) * factor[side])
+        for side in (0, 1)
+    )
+    count = (rows[:, None] * columns)[..., None]
+    # As Pillow divides: by a product of 24 bits, so that a whole mean may come out one lower.
+    reciprocal = tf.cast(2.0**24 / tf.cast(count, tf.float32), tf.int64)
+    product = tf.cast(total + count // 2, tf.int64) * reciprocal
+    return tf.cast(tf.bitwise.right_shift(product, tf.constant(24, tf.int64)), tf.uint8)
+
+
+def _triangle(image: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=tf.cast(image, tf.float32)[None],
+        size=tf.cast(size, tf.int32),
+        scale=tf.cast(scale, tf.float32),
+        translation=tf.cast(offset, tf.float32),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+    # Halves go up, as Pillow's do.
+    return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0, 255), tf.uint8)
+
+
+def _store(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Returns the bytes that a data set of `spec` would hold of an image, as `pixels.encode`."""
+    if spec.encoding is Encoding.PNG:
+        return tf.io.encode_png(image, compression=0)
+    halved = min(spec.height, spec.width) > _FULL_CHROMA_SIDE
+    return tf.io.encode_jpeg(
+        image, format="rgb", quality=spec.jpeg_quality, chroma_downsampling=halved
+    )
+
+
+def _over_white(rgba: tf.Tensor) -> tf.Tensor:
+    """Returns uint8[h, w, 3] of uint8[h, w, 4]."""
+    colour, alpha = tf.cast(rgba[..., :3], tf.float32), tf.cast(rgba[..., 3:], tf.float32) / 255
+    return tf.cast(tf.round(colour * alpha + 255 * (1 - alpha)), tf.uint8)

@@ -1,0 +1,107 @@
+"""`predictions.parquet`: what a network said of each picture, so that a row leads back to it.
+
+Columns: `id` of the record, `label` and `predicted` (names of classes), `probability` of the
+predicted class, `loss` (negative log-likelihood of the true class, nats), `probabilities` (a
+list in label order). The class names in label order, and what else a writer wants to be
+remembered, are in the schema's metadata under `evenshard`, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfrecords.errors import EvenshardError
+from trainer.metrics import metrics
+from trainer.metrics.metrics import Predictions
+
+FILENAME = "predictions.parquet"
+
+_METADATA = b"evenshard"
+
+
+class PredictionsError(EvenshardError, ValueError):
+    """A file that is not a predictions.parquet; the text says what it lacks."""
+
+
+def write(
+    path: str | Path,
+    predictions: Predictions,
+    classes: Sequence[str],
+    about: Mapping[str, object] | None = None,
+) -> None:
+    """Writes predictions, whole or not at all.
+
+    Args:
+      path: of the file.
+      predictions: rows in any order; they keep it.
+      classes: names in label order.
+      about: JSON values that tell later what these are of: split, weights, digest….
+
+    Raises:
+      ValueError: `classes` of another number than the predictions have.
+      OSError: the file cannot be written.
+    """
+    table = to_table(predictions, classes, about or {})
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(f"{path}.tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read(path: str | Path) -> tuple[Predictions, tuple[str, ...], dict[str, object]]:
+    """Returns (predictions, class names, what `write` was told about them).
+
+    The logits are the logarithms of the stored probabilities: the same softmax, the same
+    order, another constant.
+
+    Raises:
+      PredictionsError: not a file that `write` wrote.
+      OSError: the file cannot be read.
+    """
+    try:
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {})[_METADATA])
+        classes = tuple(about.pop("classes"))
+        index = {name: i for i, name in enumerate(classes)}
+        labels = np.array([index[name] for name in table["label"].to_pylist()], np.int64)
+        flat = table["probabilities"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, KeyError) as error:
+        raise PredictionsError(
+            f"{path} is not a {FILENAME} of the trainer ({error}): evaluate the run again"
+        ) from error
+    probabilities = flat.reshape(len(labels), len(classes))
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    return Predictions(tuple(table["id"].to_pylist()), labels, logits), classes, about
+
+
+def to_table(
+    predictions: Predictions, classes: Sequence[str], about: Mapping[str, object]
+) -> pa.Table:
+    """Returns the table that `write` writes.
+
+    Raises:
+      ValueError: `classes` of another number than the predictions have.
+    """
+    if len(classes) != predictions.classes:
+        raise ValueError(f"{len(classes)} class names for {predictions.classes} classes")
+    probabilities = predictions.probabilities()
+    names = pa.array(classes, pa.string())
+    columns = {
+        "id": pa.array(predictions.ids, pa.string()),
+        "label": names.take(pa.array(predictions.labels)),
+        "predicted": names.take(pa.array(predictions.predicted)),
+        "probability": pa.array(probabilities.max(axis=1)),
+        "loss": pa.array(metrics.picture_losses(predictions).astype(np.float32)),
+        "probabilities": pa.FixedSizeListArray.from_arrays(
+            pa.array(probabilities.reshape(-1)), predictions.classes
+        ),
+    }
+    metadata = json.dumps({"classes": list(classes), **about}, ensure_ascii=False)
+    return pa.table(columns).replace_schema_metadata({_METADATA: metadata.encode()})

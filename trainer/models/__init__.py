@@ -1,0 +1,1 @@
+"""Networks: springfield_cnn, keras.applications, or a user's own."""

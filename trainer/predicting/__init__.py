@@ -1,0 +1,1 @@
+"""Unlabelled pictures to a CSV of class names."""

@@ -1,0 +1,1 @@
+"""The run directory: configuration, history, checkpoints, TensorBoard events."""

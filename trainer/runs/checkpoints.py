@@ -1,0 +1,249 @@
+"""Checkpoints: one file each, whole or absent, with everything a run needs to go on.
+
+A file is framed like a shard: a JSON text with the position in the stream, the history and
+the list of arrays, then the bytes of each array of model, optimizer, average and tally. Every
+frame has its CRC32C, so a damaged file is known as such and the one before it is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfrecords import framing
+from tfrecords.errors import TrainerError
+
+_SUFFIX = ".ckpt"
+_BEST = "best" + _SUFFIX
+
+
+class Variable(Protocol):
+    """What Keras' and TensorFlow's variables have in common."""
+
+    @property
+    def shape(self) -> Any: ...
+
+    def assign(self, value: Any) -> Any: ...
+
+    def numpy(self) -> np.ndarray: ...
+
+
+class DamagedCheckpointWarning(UserWarning):
+    """A checkpoint that cannot be read; an earlier one is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state of a run between two steps.
+
+    Attributes:
+      epoch: the epoch the next step belongs to.
+      step: of that epoch, from 0.
+      global_step: optimizer steps done.
+      arrays: name → values.
+      history: one row for each finished epoch.
+      fingerprint: of the configuration; a run goes on only from its own.
+    """
+
+    epoch: int
+    step: int
+    global_step: int
+    arrays: Mapping[str, np.ndarray]
+    history: tuple[Mapping[str, Any], ...] = ()
+    fingerprint: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The checkpoints of one run.
+
+    Attributes:
+      directory: made on the first save.
+      keep: how many of the last are kept, besides the best.
+    """
+
+    directory: Path
+    keep: int = 2
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Writes a checkpoint, then deletes those too old.
+
+        Raises:
+          TrainerError: it cannot be written; the earlier ones are untouched.
+        """
+        path = self.directory / f"step-{checkpoint.global_step:09d}{_SUFFIX}"
+        write(path, checkpoint)
+        for old in self._numbered()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def save_best(self, checkpoint: Checkpoint) -> Path:
+        """Writes the checkpoint of the best epoch so far."""
+        path = self.directory / _BEST
+        write(path, checkpoint)
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """Returns the last checkpoint that can be read, or None; warns of each that cannot."""
+        for path in reversed(self._numbered()):
+            found = _read_or_warn(path)
+            if found is not None:
+                return found
+        return None
+
+    def best(self) -> Checkpoint | None:
+        """Returns the checkpoint of the best epoch, or None where there is none to be read."""
+        path = self.directory / _BEST
+        return _read_or_warn(path) if path.exists() else None
+
+    def tidy(self) -> None:
+        """Deletes what a killed save left half written."""
+        for path in self.directory.glob(f"*{_SUFFIX}.*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Deletes every checkpoint and what a killed save left behind."""
+        for path in self.directory.glob(f"*{_SUFFIX}*"):
+            path.unlink(missing_ok=True)
+
+    def _numbered(self) -> list[Path]:
+        return sorted(self.directory.glob(f"step-*{_SUFFIX}"))
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint under a temporary name, then gives it its own.
+
+    Raises:
+      TrainerError: disk full, or not writable; nothing is left behind.
+    """
+    meta = {
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "global_step": checkpoint.global_step,
+        "history": [dict(row) for row in checkpoint.history],
+        "fingerprint": checkpoint.fingerprint,
+        "extra": dict(checkpoint.extra),
+        "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in checkpoint.arrays.items()],
+    }
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(framing.frame(json.dumps(meta).encode()))
+            for values in checkpoint.arrays.values():
+                file.write(framing.frame(values.tobytes()))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainerError(
+            f"cannot save checkpoint {path}: {error.strerror or error}; earlier ones are intact. "
+            "Free some space and run the same command again"
+        ) from error
+
+
+def read(path: Path) -> Checkpoint:
+    """Returns the checkpoint in a file, every CRC checked.
+
+    Raises:
+      ValueError: damaged.
+      OSError: cannot be read.
+    """
+    frames = framing.read_records(str(path))
+    try:
+        meta = json.loads(next(frames))
+        arrays = {
+            name: np.frombuffer(next(frames), dtype).reshape(shape)
+            for name, dtype, shape in meta["arrays"]
+        }
+    except StopIteration as error:
+        raise ValueError("the file ends before its last array") from error
+    return Checkpoint(
+        epoch=meta["epoch"],
+        step=meta["step"],
+        global_step=meta["global_step"],
+        arrays=arrays,
+        history=tuple(meta["history"]),
+        fingerprint=meta["fingerprint"],
+        extra=meta["extra"],
+    )
+
+
+def capture(state: Mapping[str, Variable]) -> dict[str, np.ndarray]:
+    """Returns the values of variables."""
+    return {name: np.asarray(variable.numpy()) for name, variable in state.items()}
+
+
+def assign(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives variables the values of a checkpoint.
+
+    Raises:
+      TrainerError: the checkpoint lacks a variable or has it in another shape.
+    """
+    for name, variable in state.items():
+        if name not in arrays:
+            raise TrainerError(f"the checkpoint has no {name}: it is of another network")
+        if tuple(variable.shape) != arrays[name].shape:
+            raise TrainerError(
+                f"{name} is {list(arrays[name].shape)} in the checkpoint, "
+                f"{list(variable.shape)} in the network: it is of another network"
+            )
+    for name, variable in state.items():
+        variable.assign(arrays[name])
+
+
+def first_not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Returns the name of the first array with a NaN or an infinity, if any."""
+    for name, values in arrays.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            return name
+    return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a small file whole or not at all.
+
+    Raises:
+      TrainerError: it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainerError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_or_warn(path: Path) -> Checkpoint | None:
+    try:
+        return read(path)
+    except (ValueError, OSError) as error:
+        warnings.warn(
+            f"checkpoint {path} is damaged and skipped: {error}",
+            DamagedCheckpointWarning,
+            stacklevel=3,
+        )
+        return None
+
+
+def _sync_directory(directory: Path) -> None:
+    """Makes a rename survive a power cut, where the system can open directories."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

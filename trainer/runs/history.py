@@ -1,0 +1,90 @@
+"""`metrics.csv` read back: one row an epoch, as columns of numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import EvenshardError
+
+# What a smaller value of is better; of everything else a larger one.
+_LESS_IS_BETTER = ("loss", "ece", "error")
+
+
+class HistoryError(EvenshardError, ValueError):
+    """A metrics.csv that cannot be read; the text names the line."""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The epochs of a run.
+
+    Attributes:
+      columns: float64[epochs] by column name, in file order; NaN where a cell is empty.
+    """
+
+    columns: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Returns a column; all NaN if there is none of that name."""
+        return self.columns.get(name, np.full(len(self), np.nan))
+
+    def has(self, name: str) -> bool:
+        """Returns whether a column has a number at all."""
+        return bool(np.isfinite(self[name]).any())
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """float64[epochs], the number of each epoch; 1, 2, 3… where the file has none."""
+        return self["epoch"] if self.has("epoch") else np.arange(1.0, len(self) + 1)
+
+    def best(self, monitor: str) -> int | None:
+        """Returns the row with the best value of a column, the first of equals, if any."""
+        values = self[monitor]
+        if not np.isfinite(values).any():
+            return None
+        if less_is_better(monitor):
+            return int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
+        return int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
+
+
+def less_is_better(name: str) -> bool:
+    """Returns whether a smaller value of the metric called `name` is the better one."""
+    return any(part in _LESS_IS_BETTER for part in name.split("_"))
+
+
+def load(path: str | Path) -> History:
+    """Returns the epochs in a `metrics.csv`.
+
+    A last line without all its cells, as a killed process leaves it, is left out.
+
+    Raises:
+      HistoryError: a cell is not a number.
+      OSError: the file cannot be read.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not rows:
+        return History({})
+    names, body = rows[0], [row for row in rows[1:] if row]
+    if body and len(body[-1]) < len(names):
+        body.pop()
+    table = np.full((len(body), len(names)), np.nan)
+    for line, row in enumerate(body):
+        for column, cell in enumerate(row[: len(names)]):
+            table[line, column] = _number(cell, path, line + 2)
+    return History({name: table[:, i] for i, name in enumerate(names)})
+
+
+def _number(cell: str, path: str | Path, line: int) -> float:
+    try:
+        return float(cell) if cell.strip() else np.nan
+    except ValueError as error:
+        raise HistoryError(f"{path}, line {line}: a number expected, not {cell!r}") from error

@@ -1,0 +1,393 @@
+"""A YAML grid as trials: what multiplies, what is named, what overrides, and how it scales.
+
+    base:                       # flags of trainer.train, of every trial
+      epochs: 30
+    grid:                       # lists multiply: four trials
+      per_class: [155, 300]
+      wide: [false, true]
+    trials:                     # and these, each by its name
+      rotated: {augment: "flip,crop,rotate"}
+      batch: {batch_size: [10, 32]}
+    overrides:                  # last word, by what a trial is
+      - when: {per_class: 155}
+        set: {epochs: 60}
+    scale:                      # what --scale=S does: value × S ** power
+      epochs: {power: 0.5, least: 3}
+
+A list is always several values, one trial each; a flag that takes a list itself is written as
+on the command line, "flip,crop".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfrecords.errors import UsageError
+from tfrecords.sharding import stable_hash
+from trainer import commandline
+from trainer.config import TrainConfig
+
+SECTIONS = ("base", "grid", "trials", "overrides", "scale")
+
+# Set by the sweep, for each trial its own.
+OWN_FLAGS = ("data_dir", "run_dir", "resume", "progress", "stop_after_epoch", "verbose")
+FLAGS = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name not in OWN_FLAGS)
+
+# Longer names are a nuisance in tables, and file systems end at 255 bytes.
+MAX_NAME = 100
+
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
+_ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=,-]*")
+
+Values = Mapping[str, str]  # Flag → text, as on the command line.
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    Attributes:
+      name: of its run directory, the same whatever other trials there are.
+      config: of the run.
+    """
+
+    name: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class ScaleRule:
+    """What --scale does to a flag.
+
+    Attributes:
+      power: the value is multiplied by scale ** power.
+      least: the result is never smaller.
+      multiple: the result is a multiple of this.
+    """
+
+    power: float = 1.0
+    least: int = 1
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.power <= 4 or self.least < 1 or self.multiple < 1:
+            raise ValueError("power is 0 to 4, least and multiple are whole numbers from 1 up")
+
+    def apply(self, value: int, scale: float) -> int:
+        """Returns `value` at `scale`; scale 1 changes nothing."""
+        if scale == 1:
+            return value
+        steps = round(value * scale**self.power / self.multiple)
+        return max(self.least, steps * self.multiple)
+
+
+@dataclass(frozen=True)
+class Override:
+    """Flags set wherever others have given values.
+
+    Attributes:
+      when: flag → texts, any of which fits.
+      set: flag → text.
+    """
+
+    when: Mapping[str, tuple[str, ...]]
+    set: Values
+
+    def fits(self, values: Values) -> bool:
+        """Returns whether a trial of these flags is meant."""
+        return all(_effective(name, values) in texts for name, texts in self.when.items())
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A trial as written: before overrides and scale.
+
+    Attributes:
+      stem: its name under `trials`; empty under `grid`.
+      multiplied: the flags that were lists, in order; they become part of the name.
+      values: of all its flags.
+    """
+
+    stem: str
+    multiplied: tuple[str, ...]
+    values: Values
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid file, read.
+
+    Attributes:
+      drafts: of the trials, in order.
+      overrides: in order; a later one wins.
+      scale: rule of each flag that --scale changes.
+    """
+
+    drafts: tuple[Draft, ...]
+    overrides: tuple[Override, ...]
+    scale: Mapping[str, ScaleRule]
+
+
+def load(path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0) -> tuple[Trial, ...]:
+    """Returns the trials of a grid file, in the order written.
+
+    Args:
+      path: of the YAML.
+      data_dir: data set of every trial.
+      runs_dir: parent of the run directories.
+      scale: for the rules of the `scale` section.
+
+    Raises:
+      UsageError: the file cannot be read, names a flag there is not (the nearest is named), or
+        gives one a value it cannot have.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--grid={path}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        return expand(parse(text), data_dir, runs_dir, scale)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def parse(text: str) -> Grid:
+    """Returns a grid from YAML.
+
+    Raises:
+      UsageError: see `load`.
+    """
+    try:
+        document = yaml.load(text, _Loader)  # A SafeLoader: it makes plain values only.
+    except yaml.YAMLError as error:
+        raise UsageError(f"not YAML: {' '.join(str(error).split())}") from error
+    sections = _mapping(document or {}, "the file")
+    for name in sections:
+        if name not in SECTIONS:
+            raise UsageError(f"no section {name!r}; did you mean {_nearest(name, SECTIONS)!r}?")
+    base = _single(_flags(sections, "base"), "base")
+    drafts = list(_drafts("", base, _flags(sections, "grid"))) if sections.get("grid") else []
+    for name, flags in _mapping(sections.get("trials") or {}, "trials").items():
+        if not _ALLOWED_NAME.fullmatch(name) or len(name) > MAX_NAME:
+            raise UsageError(f"trial {name!r}: a name is up to 100 of A-Z a-z 0-9 . _ + = , -")
+        drafts += _drafts(name, base, _checked(flags or {}, f"trial {name}"))
+    if not drafts:
+        raise UsageError("no trials: give `grid` (lists multiply) or `trials` (by name)")
+    return Grid(tuple(drafts), _overrides(sections.get("overrides") or []), _scale(sections))
+
+
+def expand(grid: Grid, data_dir: str, runs_dir: str, scale: float = 1.0) -> tuple[Trial, ...]:
+    """Returns the trials of a grid; of several that come to the same at this scale, the first.
+
+    Raises:
+      UsageError: a value that its flag cannot have, or two trials of one name.
+    """
+    if scale != 1 and not grid.scale:
+        raise UsageError(f"--scale={scale:g}: the grid has no `scale` section that says how")
+    trials: dict[str, Trial] = {}
+    for draft in grid.drafts:
+        values = _settle(draft.values, grid, scale)
+        name = trial_name(draft.stem, {flag: values[flag] for flag in draft.multiplied})
+        config = _config(name, values, data_dir, str(Path(runs_dir) / name))
+        if trials.setdefault(name, Trial(name, config)).config != config:
+            raise UsageError(f"two trials are called {name!r}: rename the one under `trials`")
+    return tuple(trials.values())
+
+
+def trial_name(stem: str, values: Values) -> str:
+    """Returns the name of a trial: its own, and the flags that multiplied with their values.
+
+    A function of its arguments alone, so that more trials rename none; fit for a file name.
+    """
+    parts = [stem] if stem else []
+    parts += [f"{flag}={text.replace(',', '+') or 'none'}" for flag, text in values.items()]
+    exact = ",".join(parts)
+    name = re.sub(r"[^A-Za-z0-9._+=,-]+", "-", exact)
+    if name == exact and len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 9]}-{stable_hash(exact) % 16**8:08x}"
+
+
+def command_line(config: TrainConfig) -> list[str]:
+    """Returns the flags of trainer.train that give a configuration; defaults are left out."""
+    return [
+        _argument(field.name, _text(field.name, getattr(config, field.name)))
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != field.default
+    ]
+
+
+def differing(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Returns the flags that are not the same in all trials, in the order of --help."""
+    return tuple(
+        name for name in FLAGS if len({getattr(trial.config, name) for trial in trials}) > 1
+    )
+
+
+def shown(config: TrainConfig, name: str) -> str:
+    """Returns the value of a flag as a person reads it; "–" where it is left to its default."""
+    value = getattr(config, name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "":
+        return "–"
+    return _text(name, value) or "none"
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice, which YAML forbids and PyYAML takes the last of."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"{key!r} is given twice in the mapping at line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _drafts(stem: str, base: Values, flags: Mapping[str, Any]) -> Iterator[Draft]:
+    multiplied = tuple(name for name, value in flags.items() if isinstance(value, list))
+    for name in multiplied:
+        if not flags[name]:
+            raise UsageError(f"{stem or 'grid'}: {name} is an empty list, which makes no trial")
+    fixed = {n: _text(n, v) for n, v in flags.items() if n not in multiplied}
+    choices = [[_text(name, value) for value in flags[name]] for name in multiplied]
+    for chosen in itertools.product(*choices):
+        values = {**base, **fixed, **dict(zip(multiplied, chosen, strict=True))}
+        yield Draft(stem, multiplied, values)
+
+
+def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:
+    """Returns a draft's flags, overridden and scaled."""
+    for override in grid.overrides:
+        if override.fits(values):
+            values = {**values, **override.set}
+    names = dict.fromkeys((*values, *grid.scale))
+    return {name: _scaled(grid.scale.get(name), name, values, scale) for name in names}
+
+
+def _overrides(section: Any) -> tuple[Override, ...]:
+    if not isinstance(section, list):
+        raise UsageError("overrides is a list of {when: …, set: …}")
+    found = []
+    for number, item in enumerate(section, start=1):
+        where = f"override {number}"
+        if set(_mapping(item, where)) != {"when", "set"}:
+            raise UsageError(f"{where}: {{when: …, set: …}} expected, not {sorted(item)}")
+        when = _checked(item["when"], where)
+        texts = {
+            name: tuple(_text(name, v) for v in (value if isinstance(value, list) else [value]))
+            for name, value in when.items()
+        }
+        found.append(Override(texts, _single(_checked(item["set"], where), where)))
+    return tuple(found)
+
+
+def _scale(sections: Mapping[str, Any]) -> dict[str, ScaleRule]:
+    rules = {}
+    for name, fields in _flags(sections, "scale").items():
+        default = _DEFAULTS[name]
+        if name not in ("per_class", "num_classes", "image_size", "batch_size") and (
+            isinstance(default, bool) or not isinstance(default, int)
+        ):
+            raise UsageError(f"scale: {name} is not a whole number")
+        try:
+            rules[name] = ScaleRule(**_mapping(fields or {}, f"scale of {name}"))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"scale: {name} takes {{power: …, least: …, multiple: …}}: {error}"
+            ) from error
+    return rules
+
+
+def _scaled(rule: ScaleRule | None, name: str, values: Values, scale: float) -> str:
+    """Returns the text of a flag at a scale: each whole number in it, "128" or "96x128"."""
+    text = _effective(name, values)
+    if rule is None:
+        return text
+    return re.sub(r"\d+", lambda number: str(rule.apply(int(number[0]), scale)), text)
+
+
+def _config(name: str, values: Values, data_dir: str, run_dir: str) -> TrainConfig:
+    argv = [f"--data_dir={data_dir}", f"--run_dir={run_dir}"]
+    # A flag without a default is left out where it has no value.
+    argv += [_argument(n, t) for n, t in values.items() if t or _DEFAULTS[n] is not None]
+    try:
+        config = commandline.parse_or_raise(TrainConfig, argv)
+    except UsageError as error:
+        raise UsageError(f"trial {name}: {error}") from error
+    if config is None:
+        raise UsageError(f"trial {name}: help is no flag of a trial")
+    return config
+
+
+def _argument(name: str, text: str) -> str:
+    if isinstance(_DEFAULTS[name], bool) and text in ("true", "false"):
+        return f"--{'' if text == 'true' else 'no'}{name}"
+    return f"--{name}={text}"
+
+
+def _text(name: str, value: Any) -> str:
+    """Returns a value as the command line writes it."""
+    if isinstance(value, bool):
+        if isinstance(_DEFAULTS[name], bool):
+            return "true" if value else "false"
+        return "on" if value else "off"  # YAML 1.1 reads on and off as booleans.
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, dict):
+        raise UsageError(f"{name}: a value or a list of values expected, not a mapping")
+    if value is None:  # In YAML, null: the flag's default.
+        return "" if _DEFAULTS[name] is None else _text(name, _DEFAULTS[name])
+    return str(value)
+
+
+def _effective(name: str, values: Values) -> str:
+    return values[name] if name in values else _text(name, _DEFAULTS[name])
+
+
+def _single(flags: Mapping[str, Any], where: str) -> dict[str, str]:
+    for name, value in flags.items():
+        if isinstance(value, list):
+            raise UsageError(
+                f"{where}: {name} is a list, which multiplies: move it to `grid`, or write "
+                f'"{",".join(map(str, value))}"'
+            )
+    return {name: _text(name, value) for name, value in flags.items()}
+
+
+def _flags(sections: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    return _checked(sections.get(section) or {}, section)
+
+
+def _checked(flags: Any, where: str) -> Mapping[str, Any]:
+    """Returns a mapping all of whose keys are flags that a grid may give."""
+    for name in _mapping(flags, where):
+        if name in OWN_FLAGS:
+            raise UsageError(f"{where}: the sweep itself sets --{name}: leave it out")
+        if name not in FLAGS:
+            raise UsageError(
+                f"{where}: trainer.train has no flag --{name}; did you mean "
+                f"--{_nearest(name, FLAGS)}?"
+            )
+    return flags
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: a mapping expected (name: value), not {value!r}")
+    return {str(name): item for name, item in value.items()}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

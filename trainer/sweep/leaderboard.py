@@ -1,0 +1,181 @@
+"""The results of a sweep: `leaderboard.csv` and `report/index.html`, one self-contained page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from tfrecords.manifest import Manifest
+from tfrecords.reporting import figures as plots
+from tfrecords.reporting import html
+from trainer.report.page import write_file
+from trainer.runs.history import less_is_better
+from trainer.sweep import grid, leaderboard_rows, trials
+from trainer.sweep import leaderboard_figures as figures
+from trainer.sweep.config import SweepConfig
+from trainer.sweep.leaderboard_rows import Row
+from trainer.sweep.trials import Entry
+from trainer.train.progress import duration
+
+CSV = "leaderboard.csv"
+PAGE = Path("report", "index.html")
+
+_TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
+
+Drawn = list[tuple[str, object, str]]  # (title, SVG, caption)
+
+_CURVES = {
+    "val_macro_f1": "Macro-F1 by epoch",
+    "val_top1": "Top-1 by epoch",
+    "val_balanced_accuracy": "Balanced accuracy by epoch",
+    "val_loss": "Validation loss by epoch",
+    "val_head": "Recall of large classes by epoch",
+    "val_medium": "Recall of medium classes by epoch",
+    "val_tail": "Recall of small classes by epoch",
+    "val_ece": "Calibration error by epoch",
+}
+
+_METRIC_NAMES = {
+    "val_macro_f1": "macro-F1",
+    "val_top1": "top-1",
+    "val_balanced_accuracy": "balanced accuracy",
+    "val_loss": "loss",
+    "val_head": "recall of large classes",
+    "val_medium": "recall of medium classes",
+    "val_tail": "recall of small classes",
+    "val_ece": "calibration error",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A flag's value in the table.
+
+    Attributes:
+      text: of it.
+      usual: whether most trials have it too.
+    """
+
+    text: str
+    usual: bool
+
+
+def write_csv(config: SweepConfig, entries: Sequence[Entry]) -> Path:
+    """Writes leaderboard.csv and returns its path."""
+    rows = leaderboard_rows.rows(entries, config.metric)
+    return write_file(Path(config.runs_dir) / CSV, leaderboard_rows.to_csv(rows).encode())
+
+
+def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest) -> Path:
+    """Writes report/index.html and returns its path."""
+    rows = leaderboard_rows.rows(entries, config.metric)
+    scored = [row for row in rows if row.scored]
+    flags = grid.differing([row.entry.trial for row in rows])
+    context = {
+        "config": config,
+        "manifest": manifest,
+        "title": Path(config.runs_dir).resolve().name,
+        "rows": rows,
+        "best": best_of_each(scored),
+        "highest": max((row.score for row in scored), default=1.0) or 1.0,
+        "metric": _METRIC_NAMES[config.metric],
+        "is_share": not less_is_better(config.metric) or config.metric == "val_ece",
+        "flags": flags,
+        "cells": {row.index: _cells(rows, row, flags) for row in rows},
+        "links": {row.index: _link(row) for row in rows},
+        "colours": {row.index: figures.colour_name(row.place) for row in rows if row.scored},
+        "counts": Counter(entry.status for entry in entries),
+        "troubled": [row for row in rows if row.entry.status in _TROUBLE],
+        "dropped": [row for row in rows if row.entry.status == trials.DROPPED],
+        "class_counts": sorted({r.subject.classes for r in rows if r.entry.subject is not None}),
+        "seconds": sum(entry.seconds for entry in entries),
+        "duration": duration,
+        "curves": _curves(scored, config.metric),
+        "comparisons": _comparisons(scored, config.metric),
+        "times": _times(scored, config.metric),
+        "common": _common(rows, flags),
+    }
+    page = html.render("trainer.sweep", "leaderboard.html.j2", context)
+    return write_file(Path(config.runs_dir) / PAGE, page.encode())
+
+
+def best_of_each(rows: Sequence[Row]) -> list[Row]:
+    """Returns the best trial of each number of classes, most classes first: one task each."""
+    best: dict[int, Row] = {}
+    for row in rows:
+        best.setdefault(row.subject.classes, row)
+    return [best[classes] for classes in sorted(best, reverse=True)]
+
+
+def _curves(rows: Sequence[Row], metric: str) -> Drawn:
+    if not rows:
+        return []
+    columns = dict.fromkeys((metric, "val_loss" if metric != "val_loss" else "val_macro_f1"))
+    return [(_CURVES[name], _svg(name, figures.curves(rows, name)), "") for name in columns]
+
+
+def _comparisons(rows: Sequence[Row], metric: str) -> Drawn:
+    """Returns the charts of what trials differ in; of finished ones, as others know less."""
+    rows = [row for row in rows if row.entry.status == trials.DONE]
+    drawn = []
+    for chart in figures.COMPARISONS:
+        if len({chart.value(row) for row in rows}) < 2:
+            continue
+        figure = figures.against(rows, metric, chart.flag, chart.value, chart.label)
+        text = f"A line joins trials that differ in --{chart.flag} only."
+        drawn.append((chart.title, _svg(chart.flag, figure), text))
+    return drawn
+
+
+def _times(rows: Sequence[Row], metric: str) -> Drawn:
+    timed = [row for row in rows if row.entry.seconds]
+    if not timed:
+        return []
+    short = "" if len(timed) <= figures.MAX_BARS else f" The best {figures.MAX_BARS}."
+    return [
+        (
+            "Time per trial",
+            _svg("times", figures.times(timed)),
+            "Training without validation, over all attempts." + short,
+        ),
+        (
+            "What time buys",
+            _svg("cost", figures.score_against_time(timed, metric)),
+            "The grey line joins trials that no quicker one beats.",
+        ),
+    ]
+
+
+def _svg(name: str, figure: Figure) -> object:
+    return plots.to_svg(figure, name.replace("_", "-"), name.replace("_", " "))
+
+
+def _cells(rows: Sequence[Row], row: Row, flags: Sequence[str]) -> list[Cell]:
+    made = []
+    for name in flags:
+        counted = Counter(grid.shown(other.entry.trial.config, name) for other in rows)
+        text = grid.shown(row.entry.trial.config, name)
+        made.append(Cell(text, text == counted.most_common(1)[0][0]))
+    return made
+
+
+def _link(row: Row) -> str | None:
+    """Returns where the trial's own page is, seen from the leaderboard's."""
+    page = Path(row.entry.trial.config.run_dir, PAGE)
+    return f"../{quote(row.name)}/{PAGE.as_posix()}" if page.exists() else None
+
+
+def _common(rows: Sequence[Row], flags: Sequence[str]) -> Mapping[str, str]:
+    """Returns the flags that all trials share, those left to their default apart."""
+    config = rows[0].entry.trial.config
+    defaults = type(config)(data_dir="-", run_dir="-")
+    return {
+        f"--{name}": grid.shown(config, name)
+        for name in grid.FLAGS
+        if name not in flags and getattr(config, name) != getattr(defaults, name)
+    }

@@ -1,0 +1,228 @@
+"""The figures of a leaderboard: curves overlaid, accuracy against pictures and size, time.
+
+Every artist of a trial has the id "t<index>", by which the page finds it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfrecords.reporting import figures, html
+from trainer.config import NOT_PART_OF_THE_RESULT
+from trainer.sweep import grid
+from trainer.sweep.leaderboard_rows import Row
+
+# Of the best trials; those behind them share the last.
+COLOURS = dict(
+    zip(("blue", "vermillion", "green", "purple", "orange", "sky"), figures.SERIES, strict=True)
+)
+
+# Bars below this many are not drawn: the table has them.
+MAX_BARS = 40
+_MAX_LABEL = 34
+_TALL = 3.6  # Inches: figures side by side are as high.
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A chart of the score against one property of trials.
+
+    Attributes:
+      flag: that the property depends on.
+      label: of its axis.
+      title: of the figure.
+      value: of the property.
+    """
+
+    flag: str
+    label: str
+    title: str
+    value: Callable[[Row], float]
+
+
+COMPARISONS = (
+    Comparison(
+        "per_class", "training pictures a class", "Against pictures a class",
+        lambda row: row.subject.per_class,
+    ),
+    Comparison(
+        "image_size", "pixels, mean side", "Against picture size",
+        lambda row: float(np.sqrt(row.subject.size[0] * row.subject.size[1])),
+    ),
+)  # fmt: skip
+
+
+def colour_name(place: int) -> str:
+    """Returns the style sheet's name of a trial's colour, by its place from 0."""
+    return list(COLOURS)[place] if place < len(COLOURS) else "muted"
+
+
+def curves(rows: Sequence[Row], column: str) -> Figure:
+    """Returns a column of metrics.csv by epoch, of all trials; the best in colour, on top."""
+    with figures.style():
+        figure, (axes,) = figures.figure()
+        for place, row in reversed(list(enumerate(rows))):
+            history = row.entry.standing.history
+            if history.has(column):
+                axes.plot(
+                    history.epochs, history[column], color=_colour(place),
+                    linewidth=1.8 if place < len(COLOURS) else 1.0,
+                    alpha=None if place < len(COLOURS) else 0.6, gid=_id(row),
+                )  # fmt: skip
+        axes.set_xlabel("epoch")
+        figures.count_axis(axes)
+        _score_axis(axes, column)
+    return figure
+
+
+def against(
+    rows: Sequence[Row], metric: str, flag: str, x: Callable[[Row], float], label: str
+) -> Figure:
+    """Returns the score of each trial against `x`; lines join those that differ in one flag only.
+
+    Args:
+      rows: of the leaderboard.
+      metric: it is ordered by.
+      flag: that `x` depends on.
+      x: of a row.
+      label: of the axis.
+    """
+    with figures.style():
+        figure, (axes,) = figures.figure(height=_TALL)
+        drawn = 0
+        for name, members in families(rows, flag).items():
+            members = sorted(members, key=x)
+            joined = len({x(row) for row in members}) > 1
+            colour = (
+                figures.SERIES[drawn] if joined and drawn < len(figures.SERIES) else figures.MUTED
+            )
+            drawn += joined
+            if joined:
+                axes.plot(
+                    [x(row) for row in members], [row.score for row in members],
+                    color=colour, label=html.shorten(name, _MAX_LABEL), zorder=1.5,
+                )  # fmt: skip
+            for row in members:
+                axes.plot(
+                    x(row), row.score, "o", color=colour, markersize=5.5,
+                    markeredgecolor=figures.PAGE, gid=_id(row),
+                )  # fmt: skip
+        axes.set_xlabel(label)
+        _spread(axes, [x(row) for row in rows])
+        _score_axis(axes, metric)
+        figures.legend(axes, columns=2)
+    return figure
+
+
+def times(rows: Sequence[Row]) -> Figure:
+    """Returns the training time of each trial, in the order of the leaderboard."""
+    rows = rows[:MAX_BARS]
+    divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
+    with figures.style():
+        figure, (axes,) = figures.figure(height=max(_TALL, 0.9 + 0.21 * len(rows)))
+        for place, row in enumerate(rows):
+            width = row.entry.seconds / divisor
+            axes.barh(place, width, 0.66, color=_colour(place), gid=_id(row))
+            axes.annotate(
+                f"{width:.3g}", (width, place), xytext=(4, 0), textcoords="offset points",
+                va="center", fontsize=8, color=figures.MUTED,
+            )  # fmt: skip
+        axes.set_yticks(range(len(rows)), [html.shorten(row.name, _MAX_LABEL) for row in rows])
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.margins(x=0.1)
+        axes.set_xlabel(unit)
+    return figure
+
+
+def score_against_time(rows: Sequence[Row], metric: str) -> Figure:
+    """Returns what each trial is worth against what it took, and the best for any time."""
+    divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
+    with figures.style():
+        figure, (axes,) = figures.figure(height=_TALL)
+        cheapest = sorted(rows, key=lambda row: row.entry.seconds)
+        front = [row for i, row in enumerate(cheapest) if _leads(row, cheapest[:i])]
+        axes.plot(
+            [row.entry.seconds / divisor for row in front], [row.score for row in front],
+            color=figures.GRID, linewidth=4, zorder=1.2,
+        )  # fmt: skip
+        for place, row in reversed(list(enumerate(rows))):
+            axes.plot(
+                row.entry.seconds / divisor, row.score, "o", color=_colour(place), markersize=6,
+                markeredgecolor=figures.PAGE, gid=_id(row),
+            )  # fmt: skip
+        axes.set_xlabel(f"training time, {unit}")
+        axes.set_xlim(left=0)
+        _score_axis(axes, metric)
+    return figure
+
+
+def families(rows: Sequence[Row], flag: str) -> dict[str, list[Row]]:
+    """Returns the rows that differ in nothing but `flag`, by what sets them apart from most."""
+    ignored = NOT_PART_OF_THE_RESULT | {flag}
+    names = [
+        name for name in grid.differing([row.entry.trial for row in rows]) if name not in ignored
+    ]
+    usual = {
+        name: Counter(getattr(row.entry.trial.config, name) for row in rows).most_common(1)[0][0]
+        for name in names
+    }
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        config = row.entry.trial.config
+        apart = [
+            f"{name}={grid.shown(config, name)}"
+            for name in names
+            if getattr(config, name) != usual[name]
+        ]
+        found.setdefault(", ".join(apart) or "the usual flags", []).append(row)
+    return found
+
+
+def _leads(row: Row, cheaper: Sequence[Row]) -> bool:
+    return all(row.place < other.place for other in cheaper)
+
+
+def _id(row: Row) -> str:
+    return f"t{row.index}"
+
+
+def _colour(place: int) -> str:
+    return figures.SERIES[place] if place < len(COLOURS) else figures.MUTED
+
+
+def _time_unit(longest: float) -> tuple[float, str]:
+    for seconds, unit in ((2 * 3600, "hours"), (2 * 60, "minutes")):
+        if longest >= seconds:
+            return seconds / 2, unit
+    return 1, "seconds"
+
+
+def _spread(axes: Axes, values: Sequence[float]) -> None:
+    """Labels an axis of counts that may be of several magnitudes."""
+    positive = [value for value in values if value > 0]
+    if len(positive) == len(values) and max(positive) > 20 * min(positive):
+        axes.set_xscale("log")
+    else:
+        figures.count_axis(axes)
+        low, high = min(values), max(values)
+        padding = 0.08 * (high - low) or 1
+        axes.set_xlim(low - padding, high + padding)
+
+
+def _score_axis(axes: Axes, metric: str) -> None:
+    name = metric.removeprefix("val_").replace("_", " ").replace("f1", "F1")
+    axes.set_ylabel(f"validation {name}")
+    if "loss" not in metric:
+        figures.percent_axis(axes)
+    elif axes.lines:
+        # A start far off would press the differences of the end flat.
+        values = [np.asarray(line.get_ydata(), float) for line in axes.lines]
+        ends = [np.nanmax(each[len(each) // 3 :]) for each in values]
+        axes.set_ylim(top=1.25 * float(max(ends)), bottom=0)

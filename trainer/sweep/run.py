@@ -1,0 +1,178 @@
+"""A sweep as one story: `run(config)` from the grid to the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfrecords.errors import EvenshardError, UsageError
+from tfrecords.manifest import Manifest
+from trainer import remote
+from trainer.sweep import grid, halving, leaderboard, resources, trial_status, trials
+from trainer.sweep.config import SweepConfig
+from trainer.sweep.display import Live
+from trainer.sweep.grid import Trial
+from trainer.sweep.resources import Slot
+from trainer.sweep.trials import Entry, Stop
+
+# A page takes a second or two to draw: while trials run, one a minute.
+_PAGE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended.
+
+    Attributes:
+      entries: its trials, in the grid's order.
+      interrupted: whether it was told to stop.
+      page: the leaderboard's; None with --plan_only.
+    """
+
+    entries: tuple[Entry, ...]
+    interrupted: bool
+    page: Path | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial came to its end, or was dropped by halving."""
+        ended = (trials.DONE, trials.DROPPED)
+        return not self.interrupted and all(entry.status in ended for entry in self.entries)
+
+
+@dataclass
+class Results:
+    """What a sweep writes, kept current while it runs.
+
+    Attributes:
+      config: of the sweep.
+      entries: its trials.
+      manifest: of the data set.
+      drawn: when the page was last written, on the monotonic clock.
+    """
+
+    config: SweepConfig
+    entries: Sequence[Entry]
+    manifest: Manifest
+    drawn: float
+
+    def refresh(self) -> None:
+        """Writes leaderboard.csv, and the page unless it is fresh.
+
+        A disk that is full is told of, and no reason to stop trials.
+        """
+        try:
+            leaderboard.write_csv(self.config, self.entries)
+            if time.monotonic() - self.drawn > _PAGE_SECONDS:
+                self.write()
+        except OSError as error:
+            print(f"cannot write the leaderboard: {error}", file=sys.stderr)
+
+    def write(self) -> Path:
+        """Writes both, and returns the page's path."""
+        self.drawn = time.monotonic()
+        leaderboard.write_csv(self.config, self.entries)
+        return leaderboard.write_page(self.config, self.entries, self.manifest)
+
+
+def run(config: SweepConfig) -> SweepResult:
+    """Trains what is not trained yet, and writes the leaderboard.
+
+    Raises:
+      ManifestError, UsageError, TrainerError: with one readable line.
+    """
+    manifest = remote.load(config.data_dir)
+    entries = prepare(config, manifest)
+    places = resources.assign(config.parallel, resources.visible_gpus(), resources.usable_cores())
+    results = Results(config, entries, manifest, drawn=time.monotonic())
+    live = Live(entries, config.metric, config.progress, on_end=results.refresh)
+    live.say(describe(entries, places))
+    if config.plan_only:
+        return SweepResult(entries, interrupted=False, page=None)
+    with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
+        _train(config, entries, places, live, stop)
+        page = results.write()
+    return SweepResult(entries, bool(stop.asked), page)
+
+
+def prepare(config: SweepConfig, manifest: Manifest) -> tuple[Entry, ...]:
+    """Returns the trials of the grid, each checked against the data set before any starts.
+
+    Raises:
+      UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
+    """
+    found = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
+    entries = tuple(_entry(trial, manifest) for trial in found)
+    if all(entry.status == trials.REFUSED for entry in entries):
+        raise UsageError(f"no trial can run; {entries[0].name}: {entries[0].reason}")
+    return entries
+
+
+def describe(entries: Sequence[Entry], places: Sequence[Slot]) -> str:
+    """Returns the lines that open a sweep's output: what there is to do, and what cannot be."""
+    started = sum(bool(entry.standing.epochs) for entry in entries)
+    done = sum(entry.status == trials.DONE for entry in entries)
+    lines = [f"{len(entries)} trials, {done} done, {started - done} begun"]
+    if len(places) > 1:
+        lines.append(f"{len(places)} at once: {'; '.join(place.label for place in places)}")
+    shared = [place.environment.get("CUDA_VISIBLE_DEVICES") for place in places]
+    if any(gpu is not None and shared.count(gpu) > 1 for gpu in shared):
+        lines.append("trials share a GPU: give them gpu_memory_limit_mb in the grid's `base`")
+    lines += [f"{e.name}: refused, {e.reason}" for e in entries if e.status == trials.REFUSED]
+    return "\n".join(lines)
+
+
+def _entry(trial: Trial, manifest: Manifest) -> Entry:
+    entry = Entry(trial)
+    try:
+        entry.subject = trial_status.subject(trial.config, manifest)
+    except EvenshardError as error:
+        entry.status, entry.reason = trials.REFUSED, str(error)
+        return entry
+    trial_status.check_unclaimed(trial, manifest)
+    entry.refresh()
+    if entry.standing.finished:
+        entry.status = trials.DONE
+    elif entry.standing.epochs:
+        entry.status = trials.PAUSED
+    return entry
+
+
+def _train(
+    config: SweepConfig, entries: Sequence[Entry], places: Sequence[Slot], live: Live, stop: Stop
+) -> None:
+    """Trains all trials to the end, or rung by rung those that are worth it."""
+    able = [entry for entry in entries if entry.status != trials.REFUSED]
+    for rung in range(config.rungs if config.halving else 0):
+
+        def pause(trial: Trial, rung: int = rung) -> int:
+            return halving.rung_epochs(trial.config.epochs, config.halving, config.rungs)[rung]
+
+        trials.run(able, pause, places, live, stop)
+        if stop.asked or any(entry.status == trials.INTERRUPTED for entry in able):
+            return  # A rung is judged on all trials or not at all.
+        able = _keep(config, able, [pause(entry.trial) for entry in able], rung, live)
+    trials.run(able, lambda trial: 0, places, live, stop)
+
+
+def _keep(
+    config: SweepConfig, entries: Sequence[Entry], epochs: Sequence[int], rung: int, live: Live
+) -> list[Entry]:
+    """Returns the trials that go on from a rung, and marks the others."""
+    scores = {
+        entry.name: halving.score(
+            entry.standing.history, config.metric, entry.trial.config.monitor, epoch
+        )
+        for entry, epoch in zip(entries, epochs, strict=True)
+        if entry.status != trials.FAILED
+    }
+    kept = halving.survivors(scores, config.metric, config.halving)
+    for entry in entries:
+        if entry.name in scores and entry.name not in kept and not entry.standing.finished:
+            entry.status = trials.DROPPED
+            entry.reason = f"not among the best 1/{config.halving} at rung {rung + 1}"
+    live.say(f"rung {rung + 1}: {len(kept)} of {len(scores)} go on: {', '.join(kept)}")
+    return [entry for entry in entries if entry.name in kept]

@@ -1,0 +1,279 @@
+"""One optimizer step on the device: gradients in parts, update, average, tally.
+
+Written out rather than left to `keras.Model.fit` because a step must be resumable at any
+position of the stream, and because fit's own overhead is what small steps suffer from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.config import TrainConfig
+from trainer.data.stream import Batch
+from trainer.models import build
+from trainer.runs.checkpoints import Variable
+from trainer.train import losses
+from trainer.train.losses import Loss
+
+
+class Tally(NamedTuple):
+    """What steps add up to; sums, so that tallies add.
+
+    Attributes:
+      loss: float32, sum of the pictures' losses as trained on.
+      right, predicted, actual: [classes] pictures per class: hit, said, there.
+    """
+
+    loss: tf.Tensor | np.ndarray
+    right: tf.Tensor | np.ndarray
+    predicted: tf.Tensor | np.ndarray
+    actual: tf.Tensor | np.ndarray
+
+
+class Stepper:
+    """The state that steps change, and the compiled step.
+
+    Attributes:
+      model: the network.
+      optimizer: built on all its trainable variables.
+      step: int64 variable, optimizer steps done.
+      run: one execution, a compiled function; stacked batches give stacked tallies.
+      average: moving averages of the model's float variables by name; empty without --ema.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: Loss,
+        config: TrainConfig,
+        strategy: tf.distribute.Strategy,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self._loss = loss
+        self._config = config
+        self._strategy = strategy
+        optimizer.build(model.trainable_variables)
+        self.step = _counter("step")
+        self.average = _averages(model) if config.ema else {}
+        self._frozen = False
+        self.run: Callable[[Batch], Tally] = self._compile()
+
+    @property
+    def state(self) -> dict[str, Variable]:
+        """Every variable that a resumed run needs, by a stable name."""
+        return {
+            **build.model_state(self.model),
+            **{f"optimizer/{i:04d}": v for i, v in enumerate(self.optimizer.variables)},
+            **{f"average/{name}": v for name, v in self.average.items()},
+            "step": self.step,
+        }
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return float(inner.learning_rate)
+
+    def freeze(self, frozen: bool) -> None:
+        """Trains the head only, or everything; compiles anew where that changes."""
+        if frozen != self._frozen:
+            build.freeze_backbone(self.model, frozen=frozen)
+            self._frozen = frozen
+            self.run = self._compile()
+
+    def use_average(self) -> dict[str, np.ndarray]:
+        """Puts the averages into the model and returns what they replaced."""
+        state = build.model_state(self.model)
+        replaced = {name: np.asarray(state[name].numpy()) for name in self.average}
+        for name, variable in self.average.items():
+            state[name].assign(variable.numpy())
+        return replaced
+
+    def put_back(self, replaced: dict[str, np.ndarray]) -> None:
+        """Undoes `use_average`."""
+        state = build.model_state(self.model)
+        for name, values in replaced.items():
+            state[name].assign(values)
+
+    def _compile(self) -> Callable[[Batch], Tally]:
+        step = tf.function(self._step, jit_compile=self._config.jit_compile)
+        if self._config.steps_per_execution > 1:
+            return tf.function(lambda batches: _repeat(step, batches), reduce_retracing=True)
+        if self._strategy.num_replicas_in_sync > 1:
+            return tf.function(self._on_replicas)
+        return step
+
+    def _on_replicas(self, batch: Batch) -> Tally:
+        parts = self._strategy.run(self._step, (batch,))
+        reduce = self._strategy.reduce
+        return Tally(*(reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts))
+
+    def _step(self, batch: Batch) -> Tally:
+        """Runs one step on one replica's batch."""
+        variables = self.model.trainable_variables
+        gradients, tally = self._accumulate(batch, variables)
+        if self._config.clip_norm:
+            gradients = self._clipped(gradients)
+        self.optimizer.apply(gradients, variables)
+        self.step.assign_add(1)
+        self._update_average()
+        return tally
+
+    def _accumulate(
+        self, batch: Batch, variables: list[keras.Variable]
+    ) -> tuple[list[tf.Tensor], Tally]:
+        """Returns the batch's gradients, computed in --grad_accum parts, one after another."""
+        parts = self._config.grad_accum
+        if parts == 1:
+            return self._gradients(batch, variables)
+        split = Batch(*(tf.reshape(x, [parts, -1, *x.shape[1:]]) for x in batch))
+        start = self._gradients_like(variables)
+
+        def add(i: tf.Tensor, gradients: list[tf.Tensor], tally: Tally) -> tuple:
+            more, part = self._gradients(Batch(*(x[i] for x in split)), variables)
+            summed = [a + b for a, b in zip(gradients, more, strict=True)]
+            return i + 1, summed, Tally(*(a + b for a, b in zip(tally, part, strict=True)))
+
+        _, gradients, tally = tf.while_loop(
+            lambda i, *_: i < parts,
+            add,
+            (0, start, self._empty_tally()),
+            parallel_iterations=1,  # Parts side by side would need the memory of all.
+        )
+        return gradients, tally
+
+    def _gradients(
+        self, batch: Batch, variables: list[keras.Variable]
+    ) -> tuple[list[tf.Tensor], Tally]:
+        """Returns gradients of Σ weight·loss / B, B the whole batch of all parts and replicas."""
+        size = self._config.fixed_batch_size
+        values = [v.value for v in variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits = self.model(batch.images, training=True)
+            targets = losses.soft_targets(
+                batch.labels, batch.partners, batch.share, logits.shape[-1]
+            )
+            each = self._loss(logits, targets, self.step) * batch.weight
+            total = tf.reduce_sum(each)
+            scaled = self.optimizer.scale_loss(total / size + self._regularisation())
+        gradients = tape.gradient(scaled, values, unconnected_gradients="zero")
+        return gradients, _tally(total, logits, batch)
+
+    def _regularisation(self) -> tf.Tensor:
+        """A network's own penalties, shared out so that parts and replicas sum to them once."""
+        shares = self._config.grad_accum * self._strategy.num_replicas_in_sync
+        return tf.add_n([tf.constant(0.0), *self.model.losses]) / shares
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Clips by the norm of the whole batch's gradient, also when replicas hold parts of it.
+
+        The optimizer sums over replicas afterwards, so each gives its share of the sum.
+        """
+        replicas = self._strategy.num_replicas_in_sync
+        limit = self.optimizer.scale_loss(tf.constant(self._config.clip_norm))
+        if replicas > 1:
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped, _ = tf.clip_by_global_norm(gradients, limit)
+        return [gradient / replicas for gradient in clipped]
+
+    def _update_average(self) -> None:
+        """Moves averages toward the weights; faster at first, when those mean little.
+
+        Source: TensorFlow's ExponentialMovingAverage, min(decay, (1 + step) / (10 + step)).
+        """
+        if not self.average:
+            return
+        step = tf.cast(self.step, tf.float32)
+        rest = 1 - tf.minimum(self._config.ema, (1 + step) / (10 + step))
+        state = build.model_state(self.model)
+        for name, average in self.average.items():
+            average.assign(average + rest * (state[name].value - average))
+
+    def _gradients_like(self, variables: list[keras.Variable]) -> list[tf.Tensor]:
+        return [tf.zeros(v.shape, v.dtype) for v in variables]
+
+    def _empty_tally(self) -> Tally:
+        classes = self.model.output_shape[-1]
+        return Tally(tf.zeros([]), *(tf.zeros([classes]) for _ in range(3)))
+
+
+def empty_tally(classes: int) -> Tally:
+    """Returns the tally of nothing, as numpy float64."""
+    return Tally(np.zeros([]), *(np.zeros([classes]) for _ in range(3)))
+
+
+def to_host(tally: Tally) -> list[Tally]:
+    """Returns the tally of each step of an execution as numpy; waits for the device."""
+    parts = [np.asarray(part) for part in tally]
+    if parts[0].ndim == 0:
+        return [Tally(*parts)]
+    return [Tally(*step) for step in zip(*parts, strict=True)]
+
+
+def add_tallies(total: Tally, part: Tally) -> Tally:
+    """Returns the sum, as numpy float64."""
+    return Tally(*(np.asarray(a, np.float64) + b for a, b in zip(total, part, strict=True)))
+
+
+def train_metrics(tally: Tally) -> dict[str, float]:
+    """Returns loss, top1 and macro_f1 of a tally; pictures mixed in count as their first label."""
+    pictures = float(np.sum(tally.actual))
+    seen = np.asarray(tally.actual) + tally.predicted
+    with np.errstate(invalid="ignore"):
+        f1 = 2 * np.asarray(tally.right) / seen
+    return {
+        "loss": float(tally.loss) / pictures,
+        "top1": float(np.sum(tally.right)) / pictures,
+        "macro_f1": float(np.mean(f1[seen > 0])),
+    }
+
+
+def _tally(total: tf.Tensor, logits: tf.Tensor, batch: Batch) -> Tally:
+    classes = logits.shape[-1]
+    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    weight = batch.weight[:, None]
+    said = tf.one_hot(predicted, classes) * weight
+    there = tf.one_hot(batch.labels, classes) * weight
+    sums = (tf.reduce_sum(x, axis=0) for x in (said * there, said, there))
+    return Tally(total, *sums)
+
+
+def _repeat(step: Callable[[Batch], Tally], batches: Batch) -> Tally:
+    """Runs a step on each of the stacked batches, [steps, B, …]; returns their tallies stacked."""
+    first = Batch(*(tf.TensorSpec(x.shape[1:], x.dtype) for x in batches))
+    # `step` is a tf.function, whose type TensorFlow does not publish.
+    outputs = step.get_concrete_function(first).structured_outputs  # type: ignore[attr-defined]
+    signature = Tally(*(tf.TensorSpec(x.shape, x.dtype) for x in outputs))
+    return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=signature)
+
+
+def _counter(name: str) -> tf.Variable:
+    return tf.Variable(
+        0,
+        trainable=False,
+        dtype=tf.int64,
+        name=name,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+def _averages(model: keras.Model) -> dict[str, tf.Variable]:
+    return {
+        name: tf.Variable(
+            v.value,
+            trainable=False,
+            name=f"average_{v.name}",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        for name, v in build.model_state(model).items()
+        if v.dtype == "float32"
+    }
