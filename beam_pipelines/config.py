@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass
 from typing import Any
 
 from beam_pipelines.planning.balance import BalancePolicy
 from tfrecords import manifest
-from tfrecords.images.canonicalise import PixelLimits
-from tfrecords.schema import TRAIN, ImageSpec
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.errors import UsageError
+from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits
+from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
+from tfrecords.system import cores
 
 # Raise it when canonical images of equal sources change: cached ones are then not reused.
 PIXELS_VERSION = 1
@@ -19,6 +25,15 @@ PIXELS_VERSION = 1
 _CACHE_VERSION = 3
 
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
+
+# Bits of a fingerprint's 256. To keep near-duplicates on one side of a split: finds 99.7% of copies
+# at JPEG quality 50, 96% at half size and 70% to 90% of 4% crops. When grouping, a false match is
+# harmless: at 40, motorcycles of one make in other colours join, and no class of plankton chains.
+MAX_DISTANCE = 40
+
+# When dropping, a false match loses an image: every pair of objects up to here, looked at side by
+# side, is one picture in two encodings; beyond, one motorcycle in two colours.
+DROP_DISTANCE = 16
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SPLIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -30,6 +45,13 @@ class NearDuplicates(str, enum.Enum):
     GROUP = "group"
     OFF = "off"
     DROP = "drop"
+
+
+class ConflictPolicy(str, enum.Enum):
+    """What becomes of equal bytes under different classes."""
+
+    KEEP_FIRST = "keep_first"
+    DROP_ALL = "drop_all"
 
 
 class SplitBy(str, enum.Enum):
@@ -49,64 +71,258 @@ class Operation(str, enum.Enum):
     CUTOUT = "cutout"
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareConfig:
-    """What to bake, from where, to where.
+LOCAL_RUNNER = "FnApiRunner"
 
-    Attributes:
-      input_dir: class folders, or an archive of them; the root of relative paths of a CSV.
-      input_csv: a table with columns path and label, or None.
-      output_dir: the data set.
-      name: starts every shard's file name; lower case, digits and underscores.
-      image: size and encoding of the records.
-      limits: bounds on a source's pixels.
-      splits: (name, fraction) with train among them; fractions add up to 1.
-      seed: of the split, the ranks and the copies.
-      min_per_class: train classes with fewer get copies up to this; None for no copies.
-      max_per_class: train classes with more are capped; None for no cap.
-      balance: "power:α" or "effective:β", a target from the class sizes; None otherwise.
-      augment: operations for copies.
-      near_duplicates: kept together in the split, ignored, or dropped but one.
-      near_distance: bits of 256 in the fingerprint that near duplicates may differ in; None for
-        the measured default, which is stricter for dropping than for grouping.
-      label_conflicts: policy for equal files under two classes: "keep_first" or "drop_all".
-      group_by: regular expression on keys; equal matches stay in one split.
-      split_by: what is dealt to a split as one.
-      max_reject_fraction: more rejects than this fail the bake.
-      num_shards: of the train split; None for a number from the bytes.
-      keep_cache: leave canonical files for the next bake.
-      overwrite: replace a complete data set.
-      plan_only: print the plan and write no data set.
-      workers: processes that decode; 0 decodes inside Beam's own workers.
+_INPUT, _PIXELS, _SPLIT = "Input and output", "Pictures", "Split and duplicates"
+_BALANCE, _RUNNING = "Balance of the train split", "Running"
+
+
+def splits_of(value: Any) -> tuple[tuple[str, float], ...]:
+    """Returns (name, fraction) pairs of "train:0.8,test:0.2", of a mapping or of such pairs.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if isinstance(value, str):
+        value = [part.partition(":")[::2] for part in value.split(",")]
+    pairs = value.items() if isinstance(value, Mapping) else value
+    try:
+        return tuple((str(name).strip(), float(fraction)) for name, fraction in pairs)
+    except (TypeError, ValueError) as error:
+        raise ValueError("NAME:FRACTION,… is expected, such as train:0.8,test:0.2") from error
+
+
+def operations_of(value: Any) -> tuple[Operation, ...]:
+    """Returns operations in the order in which they are applied; () for "none" or "".
+
+    Raises:
+      ValueError: an operation that is not known.
+    """
+    items = value.split(",") if isinstance(value, str) else list(value)
+    names = [item.value if isinstance(item, Operation) else str(item).strip() for item in items]
+    names = [name for name in names if name not in ("", "none")]
+    known = [operation.value for operation in Operation]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{', '.join(known)}, or none, is expected, not {name!r}")
+    return tuple(operation for operation in Operation if operation.value in names)
+
+
+def _auto(value: Any) -> int | None:
+    """Returns a whole number, or None for auto."""
+    if value is None or value == "auto":
+        return None
+    try:
+        return flags.whole_number(value)
+    except ValueError as error:
+        raise ValueError("auto or a whole number is expected") from error
+
+
+def _show_auto(value: int | None) -> str:
+    return "auto" if value is None else str(value)
+
+
+def _show_splits(splits: tuple[tuple[str, float], ...]) -> str:
+    return ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
+
+
+def _record_size(value: Any) -> tuple[int, int]:
+    size = flags.image_size(value)
+    if size is None:
+        raise ValueError("N or HxW in pixels is expected, such as 128 or 96x128")
+    return size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareConfig:
+    """What to bake, from where, to where. Fields are the flags of `prepare`.
+
+    Raises:
+      UsageError: a value out of range, or two that contradict each other.
     """
 
-    input_dir: str
-    output_dir: str
-    input_csv: str | None = None
-    name: str = "dataset"
-    image: ImageSpec = field(default_factory=ImageSpec)
-    limits: PixelLimits = field(default_factory=PixelLimits)
-    splits: tuple[tuple[str, float], ...] = DEFAULT_SPLITS
-    seed: int = 0
-    min_per_class: int | None = None
-    max_per_class: int | None = None
-    balance: str | None = None
-    augment: tuple[Operation, ...] = (Operation.CROP, Operation.FLIP, Operation.COLOR)
-    near_duplicates: NearDuplicates = NearDuplicates.GROUP
-    near_distance: int | None = None
-    label_conflicts: str = "keep_first"
-    group_by: str | None = None
-    split_by: SplitBy = SplitBy.RANDOM
-    max_reject_fraction: float = 0.05
-    num_shards: int | None = None
-    keep_cache: bool = False
-    overwrite: bool = False
-    plan_only: bool = False
-    workers: int = 1
+    input_dir: str = flag(
+        "",
+        _INPUT,
+        "Class folders with pictures in them, or a .zip or .tar of such; a path or any URL that "
+        "Beam reads (gs://, s3://, hdfs://). Folders train/, validation/, test/ at the top fix "
+        "the split.",
+        metavar="DIR",
+        typed_as=("input", "data_dir", "source", "src", "images", "in"),
+    )
+    output_dir: str = flag(
+        MISSING,
+        _INPUT,
+        "Directory of the data set.",
+        metavar="DIR",
+        typed_as=("output", "out", "dest", "destination"),
+    )
+    input_csv: str | None = flag(
+        None,
+        _INPUT,
+        "Table with a header that names path, label and optionally split; paths start from "
+        "--input_dir, or from the table's own folder.",
+        metavar="FILE",
+        typed_as=("csv", "labels", "table"),
+    )
+    name: str = flag(
+        "dataset", _INPUT, "Name of the data set; begins every shard's file name.", metavar="NAME"
+    )
+    overwrite: bool = flag(
+        False, _INPUT, "Replace the complete data set that is there.", typed_as=("force",)
+    )
+    keep_cache: bool = flag(
+        False,
+        _INPUT,
+        "Keep decoded images under OUTPUT_DIR/.cache: the next bake with another balance, split "
+        "or a few more pictures decodes only what is new.",
+    )
+
+    image_size: tuple[int, int] = flag(
+        224,
+        _PIXELS,
+        "Size of the records in pixels.",
+        metavar="N|HxW",
+        typed_as=("imgsz", "img_size", "resolution"),
+        parse=_record_size,
+        show=flags.show_size,
+    )
+    resize: Resize = flag(
+        Resize.SQUASH,
+        _PIXELS,
+        "squash: ignore the aspect ratio; pad: black bars; crop: the centre; short_side: keep "
+        "the whole picture, sizes then differ.",
+    )
+    encoding: Encoding = flag(
+        Encoding.JPEG, _PIXELS, "raw is largest and fastest to read.", typed_as=("format",)
+    )
+    jpeg_quality: int = flag(
+        95, _PIXELS, "Quality of JPEG records.", metavar="1..100", typed_as=("quality",)
+    )
+    min_source_pixels: int = flag(
+        1, _PIXELS, "Reject pictures of fewer pixels, width times height.", metavar="N"
+    )
+    max_source_pixels: int = flag(
+        DEFAULT_MAX_PIXELS, _PIXELS, "Reject pictures of more pixels.", metavar="N"
+    )
+    max_reject_fraction: float = flag(
+        0.05,
+        _PIXELS,
+        "Fail if more of the files than this are rejected; the table of sources is written all "
+        "the same.",
+        metavar="0..1",
+    )
+
+    splits: tuple[tuple[str, float], ...] = flag(
+        DEFAULT_SPLITS,
+        _SPLIT,
+        "Fractions of each class; the first is train.",
+        metavar="NAME:F,…",
+        typed_as=("split", "test_size", "validation_split", "val_split"),
+        parse=splits_of,
+        show=_show_splits,
+    )
+    seed: int = flag(0, _SPLIT, "Seed of the split, the ranks and the copies.", metavar="N")
+    near_duplicates: NearDuplicates = flag(
+        NearDuplicates.GROUP,
+        _SPLIT,
+        "group: keep pictures that look the same in one split; drop: keep one of them.",
+    )
+    near_distance: int | None = flag(
+        None,
+        _SPLIT,
+        "Bits of 256 in the fingerprint that near duplicates may differ in. Default: "
+        f"{MAX_DISTANCE} to group, {DROP_DISTANCE} to drop.",
+        metavar="BITS",
+    )
+    label_conflicts: ConflictPolicy = flag(
+        ConflictPolicy.KEEP_FIRST, _SPLIT, "What to do with equal files under two classes."
+    )
+    group_by: str | None = flag(
+        None,
+        _SPLIT,
+        "Regular expression on a picture's path below the input; pictures whose match (or first "
+        "group) is equal, as of one video or patient, stay in one split.",
+        metavar="REGEX",
+    )
+    split_by: SplitBy = flag(
+        SplitBy.RANDOM,
+        _SPLIT,
+        "appearance keeps similar-looking pictures in one split, for an honest estimate where "
+        "file names do not tell what belongs together.",
+    )
+
+    per_class: int | None = flag(
+        None,
+        _BALANCE,
+        "Exactly N train records a class: larger classes are capped, smaller ones get augmented "
+        "copies. Without any of these flags nothing is balanced.",
+        metavar="N",
+    )
+    min_per_class: int | None = flag(None, _BALANCE, "Copies up to N a class.", metavar="N")
+    max_per_class: int | None = flag(None, _BALANCE, "At most N a class.", metavar="N")
+    balance: str | None = flag(
+        None,
+        _BALANCE,
+        "Targets from class sizes: size to the power A, or by the effective number of samples "
+        "at B.",
+        metavar="power:A|effective:B",
+    )
+    augment: tuple[Operation, ...] = flag(
+        (Operation.CROP, Operation.FLIP, Operation.COLOR),
+        _BALANCE,
+        "Operations that make copies: "
+        + ", ".join(operation.value for operation in Operation)
+        + "; or none.",
+        metavar="OP,…",
+        parse=operations_of,
+    )
+
+    num_shards: int | None = flag(
+        None,
+        _RUNNING,
+        "Shards of the train split; auto goes by its bytes.",
+        metavar="auto|N",
+        typed_as=("shards",),
+        parse=_auto,
+        show=_show_auto,
+    )
+    plan_only: bool = flag(
+        False,
+        _RUNNING,
+        "Print what a bake would give, per class, with an estimate of its time; write no data set.",
+        typed_as=("dry_run",),
+    )
+    workers: int = flag(
+        None,
+        _RUNNING,
+        "Processes that decode; auto: one per core, or none beside the workers that another "
+        "runner starts. 1 or more isolate a picture that kills its decoder.",
+        metavar="auto|N",
+        typed_as=("num_workers", "jobs", "threads"),
+        parse=_auto,
+        show=_show_auto,
+    )
+    runner: str = flag(
+        LOCAL_RUNNER, _RUNNING, "Beam's runner, such as FlinkRunner or DataflowRunner.",
+        metavar="RUNNER",
+    )  # fmt: skip
+    beam_options: tuple[str, ...] = flags.rest()
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
+        if self.workers is None:
+            local = self.runner == LOCAL_RUNNER
+            object.__setattr__(self, "workers", cores.usable() if local else 0)
+        if not self.input_dir:
+            if self.input_csv is None:
+                raise UsageError(
+                    "--input_dir is required (or --input_csv): class folders with pictures in "
+                    "them, or a .zip or .tar of such"
+                )
+            object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
         if not _NAME.fullmatch(self.name):
-            raise ValueError(
+            raise UsageError(
                 f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
             )
         _check_splits(self.splits)
@@ -115,33 +331,57 @@ class PrepareConfig:
             try:
                 re.compile(self.group_by)
             except re.error as error:
-                raise ValueError(
-                    f"--group_by={self.group_by!r} is no regular expression: {error}"
+                raise UsageError(
+                    f"--group_by={self.group_by!r} is not a regular expression: {error}"
                 ) from error
 
     def _check_numbers(self) -> None:
         if not 0 <= self.max_reject_fraction <= 1:
-            raise ValueError(
+            raise UsageError(
                 f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
             )
-        for flag, value in (
-            ("--min_per_class", self.min_per_class),
-            ("--max_per_class", self.max_per_class),
-            ("--num_shards", self.num_shards),
-        ):
+        for name in ("per_class", "min_per_class", "max_per_class", "num_shards"):
+            value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{flag} must be at least 1, not {value}")
-        if (self.min_per_class or 0) > (self.max_per_class or 2**62):
-            raise ValueError(
-                f"--min_per_class={self.min_per_class} exceeds --max_per_class={self.max_per_class}"
+                raise UsageError(f"--{name} must be at least 1, not {value}")
+        if self.per_class is not None and (self.min_per_class or self.max_per_class):
+            raise UsageError(
+                "--per_class sets both --min_per_class and --max_per_class: give it or them"
             )
-        self.balance_policy()
-        if self.min_per_class and not self.augment:
-            raise ValueError("--min_per_class needs copies, so --augment must name an operation")
+        least, most = self.records_per_class
+        if (least or 0) > (most or 2**62):
+            raise UsageError(f"--min_per_class={least} exceeds --max_per_class={most}")
+        with flags.usage_errors():  # Each of these checks the values that it is made of.
+            self.balance_policy()
+            _ = self.image, self.limits
+        if least and not self.augment:
+            raise UsageError("--min_per_class needs copies, so --augment must name an operation")
         if not 0 <= (self.near_distance or 0) <= 64:
-            raise ValueError(f"--near_distance must be 0 to 64 bits, not {self.near_distance}")
+            raise UsageError(f"--near_distance must be 0 to 64 bits, not {self.near_distance}")
         if self.workers < 0:
-            raise ValueError(f"--workers must be auto or at least 0, not {self.workers}")
+            raise UsageError(f"--workers must be auto or at least 0, not {self.workers}")
+
+    @property
+    def image(self) -> ImageSpec:
+        """Size and encoding of the records."""
+        return ImageSpec(*self.image_size, self.resize, self.encoding, self.jpeg_quality)
+
+    @property
+    def limits(self) -> PixelLimits:
+        """Bounds on a source's pixels."""
+        return PixelLimits(self.min_source_pixels, self.max_source_pixels)
+
+    @property
+    def records_per_class(self) -> tuple[int | None, int | None]:
+        """The least and the most train records of a class; None where there is no bound."""
+        if self.per_class is not None:
+            return self.per_class, self.per_class
+        return self.min_per_class, self.max_per_class
+
+    @property
+    def beam_arguments(self) -> tuple[str, ...]:
+        """What Beam's own options are made of, the runner among them."""
+        return (f"--runner={self.runner}", *self.beam_options)
 
     def balance_policy(self) -> BalancePolicy:
         """Returns the policy that `balance` and the bounds ask for.
@@ -159,8 +399,8 @@ class PrepareConfig:
                 f"--balance must be power:A or effective:B, as in power:0.5, not {self.balance!r}"
             )
         return BalancePolicy(
-            min_per_class=self.min_per_class,
-            max_per_class=self.max_per_class,
+            min_per_class=self.records_per_class[0],
+            max_per_class=self.records_per_class[1],
             power=value if rule == "power" else None,
             effective_beta=value if rule == "effective" else None,
         )
@@ -172,11 +412,28 @@ class PrepareConfig:
 
     def for_manifest(self) -> dict[str, Any]:
         """Returns what determines the bytes of the data set, as JSON values."""
-        fields = asdict(self)
-        for name in _NOT_IN_THE_BYTES:
-            del fields[name]
-        fields["pixels_version"] = PIXELS_VERSION
-        return {key: _json_value(value) for key, value in fields.items()}
+        least, most = self.records_per_class
+        return {
+            key: _json_value(value)
+            for key, value in {
+                "name": self.name,
+                "image": asdict(self.image),
+                "limits": asdict(self.limits),
+                "splits": self.splits,
+                "seed": self.seed,
+                "min_per_class": least,
+                "max_per_class": most,
+                "balance": self.balance,
+                "augment": self.augment,
+                "near_duplicates": self.near_duplicates,
+                "near_distance": self.near_distance,
+                "label_conflicts": self.label_conflicts,
+                "group_by": self.group_by,
+                "split_by": self.split_by,
+                "num_shards": self.num_shards,
+                "pixels_version": PIXELS_VERSION,
+            }.items()
+        }
 
     def pixels_digest(self) -> str:
         """Returns what determines the bytes of a canonical image, as 12 hex digits."""
@@ -190,30 +447,18 @@ class PrepareConfig:
         )[:12]
 
 
-_NOT_IN_THE_BYTES = (
-    "input_dir",
-    "input_csv",
-    "output_dir",
-    "keep_cache",
-    "overwrite",
-    "plan_only",
-    "workers",
-    "max_reject_fraction",
-)
-
-
 def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
     names = [name for name, _ in splits]
     text = ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
     if len(set(names)) != len(names) or not all(map(_SPLIT_NAME.fullmatch, names)):
-        raise ValueError(f"--splits={text}: names must differ and be lower-case words")
+        raise UsageError(f"--splits={text}: names must differ and be lower-case words")
     if TRAIN not in names or names[0] != TRAIN:
-        raise ValueError(f"--splits={text}: the first split must be {TRAIN!r}")
+        raise UsageError(f"--splits={text}: the first split must be {TRAIN!r}")
     if any(not 0 < fraction <= 1 for _, fraction in splits):
-        raise ValueError(f"--splits={text}: each fraction must be above 0 and at most 1")
+        raise UsageError(f"--splits={text}: each fraction must be above 0 and at most 1")
     total = sum(fraction for _, fraction in splits)
     if abs(total - 1) > 1e-6:
-        raise ValueError(f"--splits={text}: fractions must add up to 1, they add up to {total:g}")
+        raise UsageError(f"--splits={text}: fractions must add up to 1, they add up to {total:g}")
 
 
 def _json_value(value: Any) -> Any:

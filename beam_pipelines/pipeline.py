@@ -19,12 +19,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines import progress
 from beam_pipelines.cache import facts_table, storage, thumbnails
-from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines.config import ConflictPolicy, NearDuplicates, PrepareConfig
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.make_tasks import Layout
 from beam_pipelines.planning.plan import Plan, make_plan, near_distance
 from beam_pipelines.similarity import beam_join, partitioned
-from beam_pipelines.similarity.duplicates import ConflictPolicy
 from beam_pipelines.similarity.leakage import LeakPart, LeakTask, measure_leaks
 from beam_pipelines.similarity.partitioned import Joined
 from beam_pipelines.steps.canonicalise import BundleResult, BundleTask, canonicalise_bundle
@@ -128,7 +127,7 @@ class MakePlan(beam.PTransform):
         parts = partitioned.count_parts(self.num_bundles, self.config.workers)
         if not parts or self.config.near_duplicates is NearDuplicates.OFF:
             return ()
-        labelled = ConflictPolicy(self.config.label_conflicts) is ConflictPolicy.DROP_ALL
+        labelled = self.config.label_conflicts is ConflictPolicy.DROP_ALL
         found = facts | beam_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
         return tuple(beam.pvalue.AsList(found[name]) for name in (beam_join.TWINS, beam_join.PAIRS))
 

@@ -6,44 +6,53 @@ imported only by the process that runs the pipeline.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 
-from beam_pipelines import flags as options
+from beam_pipelines import flags
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.workers.pool import WorkerPool
-from tfrecords.cli import run
+from tfrecords.cli.run import Command
 from tfrecords.system import allocator
 
 
-def main() -> int:
-    """Runs the command and returns its exit code."""
-    return run.run(options.make_parser(), _prepare, foreign=options.check_beam_flags)
-
-
-def _prepare(flags: argparse.Namespace) -> int:
-    config = options.config_of(flags)
+def main(config: PrepareConfig) -> int:
+    """Bakes, or prints the plan of a bake; returns the exit code."""
     if config.plan_only:
         from beam_pipelines import preview
 
         return preview.run(config)
     allocator.release_early()
-    beam_arguments = [f"--runner={flags.runner}", *flags.foreign]
-    pool = _pool(config, beam_arguments)
-    from beam_pipelines import run as bake
+    pool = _pool(config)
+    from beam_pipelines import run
 
-    return bake.run(config, beam_arguments, pool)
+    return run.run(config, config.beam_arguments, pool)
 
 
-def _pool(config: PrepareConfig, beam_arguments: Sequence[str]) -> WorkerPool | None:
+def _pool(config: PrepareConfig) -> WorkerPool | None:
     """Returns worker processes that start while this one imports, where they can be used."""
-    if not config.workers or not options.runs_here(beam_arguments):
+    if not config.workers or not flags.runs_here(config.beam_arguments):
         return None
     pool = WorkerPool(config.workers)
     pool.warm_up()
     return pool
 
 
+COMMAND = Command(
+    module="beam_pipelines.prepare",
+    summary="Bakes a folder of labelled pictures into balanced TFRecord shards.",
+    arguments="--input_dir=DIR --output_dir=DIR",
+    config=PrepareConfig,
+    main=main,
+    notes="Every option of Apache Beam passes through, such as --project and --region below.",
+    examples="""\
+python -m beam_pipelines.prepare --input_dir=pictures --output_dir=shards --per_class=300
+python -m beam_pipelines.prepare --input_dir=train.zip --output_dir=shards --image_size=128
+python -m beam_pipelines.prepare --input_dir=gs://b/pictures --output_dir=gs://b/shards \\
+    --runner=DataflowRunner --project=p --region=r --temp_location=gs://b/tmp""",
+    foreign=flags.check_beam_flags,
+    after_interrupt="the same command carries on where it stopped",
+)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COMMAND.run())

@@ -2,3 +2,5 @@
 
 Standard library, numpy, Pillow, protobuf and google-crc32c only: neither Beam nor TensorFlow.
 """
+
+__version__ = "0.1.0"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from tfrecords import example, framing, manifest
-from tfrecords.cli import run
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting.html import shorten
@@ -24,59 +26,62 @@ _MAX_ID = 200
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def make_parser() -> run.CommandParser:
-    """Returns the parser of the command."""
-    parser = run.CommandParser(
-        "tfrecords.inspect",
-        "DIR",
-        "Shows what is in a data set: its splits, classes, image format, digests and the "
-        "configuration it was baked with. Reads the manifest only, unless pictures or records "
-        "are asked for. To check every byte use tfrecords.verify.",
-        "examples:\n"
-        "  python -m tfrecords.inspect out\n"
-        "  python -m tfrecords.inspect out --samples=grid.png --histogram=balance.png\n"
-        "  python -m tfrecords.inspect out --split=validation --records=20",
-    )
-    parser.add_argument("data_dir", metavar="DIR", help="a data set that prepare has written")
-    group = parser.add_argument_group("what to show")
-    group.add_argument("--split", metavar="NAME", help="show this split only, e.g. train")
-    group.add_argument(
-        "--records",
-        metavar="N",
-        type=run.whole_number(1),
-        help="also list the first N records of each split",
-    )
-    group = parser.add_argument_group("pictures to write")
-    group.add_argument(
-        "--samples",
-        metavar="PNG",
-        help=f"a grid of {_GRID_COLUMNS} pictures per class, those of lowest rank, of --split "
-        "or train; augmented copies have a blue frame",
-    )
-    group.add_argument(
-        "--histogram",
-        metavar="PNG",
-        help="the class balance as a figure: sources found, and records to train on",
-    )
-    return parser
+_SHOW, _PICTURES = "What to show", "Pictures to write"
 
 
-def main(flags: argparse.Namespace) -> None:
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """What to show of a data set. Fields are the flags of `python -m tfrecords.inspect`.
+
+    Raises:
+      UsageError: a value out of range.
+    """
+
+    data_dir: str = flag(
+        MISSING, _SHOW, "A data set that prepare has written.", metavar="DIR", positional=True
+    )
+    split: str | None = flag(None, _SHOW, "Show this split only, e.g. train.", metavar="NAME")
+    records: int | None = flag(
+        None, _SHOW, "Also list the first N records of each split.", metavar="N"
+    )
+    samples: str | None = flag(
+        None,
+        _PICTURES,
+        f"A grid of {_GRID_COLUMNS} pictures per class, those of lowest rank, of --split or train; "
+        "augmented copies have a blue frame.",
+        metavar="PNG",
+    )
+    histogram: str | None = flag(
+        None,
+        _PICTURES,
+        "The class balance as a figure: sources found, and records to train on.",
+        metavar="PNG",
+    )
+
+    def __post_init__(self) -> None:
+        flags.convert_fields(self)
+        if self.records is not None and self.records < 1:
+            raise UsageError(f"--records must be 1 or more, not {self.records}")
+        for name in ("samples", "histogram"):
+            path = getattr(self, name)
+            if path is not None and Path(path).suffix.lower() != ".png":
+                raise UsageError(f"--{name}={path}: it is written as PNG: name it {path}.png")
+
+
+def main(config: InspectConfig) -> None:
     """Runs the command."""
-    found = manifest.load(flags.data_dir)
-    splits = found.splits if flags.split is None else (found.split(flags.split),)
-    for path in (flags.samples, flags.histogram):
-        _check_png(path)
+    found = manifest.load(config.data_dir)
+    splits = found.splits if config.split is None else (found.split(config.split),)
     for line in summary(found, splits, shutil.get_terminal_size((100, 24)).columns, _unicode()):
         print(line)
-    if flags.records:
+    if config.records:
         for split in splits:
-            for line in record_lines(flags.data_dir, found, split, flags.records):
+            for line in record_lines(config.data_dir, found, split, config.records):
                 print(line)
-    if flags.samples:
-        _write(flags.samples, sample_png(flags.data_dir, found, flags.split or TRAIN))
-    if flags.histogram:
-        _write(flags.histogram, histogram_png(found))
+    if config.samples:
+        _write(config.samples, sample_png(config.data_dir, found, config.split or TRAIN))
+    if config.histogram:
+        _write(config.histogram, histogram_png(found))
 
 
 def summary(
@@ -289,15 +294,27 @@ def _unicode() -> bool:
     return True
 
 
-def _check_png(path: str | None) -> None:
-    if path is not None and Path(path).suffix.lower() != ".png":
-        raise UsageError(f"pictures are written as PNG: name it {path}.png")
-
-
 def _write(path: str, data: bytes) -> None:
     Path(path).write_bytes(data)
     print(f"wrote {path}", file=sys.stderr)
 
 
+COMMAND = Command(
+    module="tfrecords.inspect",
+    summary=(
+        "Shows what is in a data set: its splits, classes, image format, digests and the "
+        "configuration it was baked with. Reads the manifest only, unless pictures or records are "
+        "asked for. To check every byte use tfrecords.verify."
+    ),
+    arguments="DIR",
+    config=InspectConfig,
+    main=main,
+    examples="""\
+python -m tfrecords.inspect out
+python -m tfrecords.inspect out --samples=grid.png --histogram=balance.png
+python -m tfrecords.inspect out --split=validation --records=20""",
+)
+
+
 if __name__ == "__main__":
-    sys.exit(run.run(make_parser(), main))
+    sys.exit(COMMAND.run())

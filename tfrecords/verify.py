@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from tfrecords import manifest
 from tfrecords.checks import ledger
 from tfrecords.checks import shards as checks
 from tfrecords.checks.shards import Images, Problem, ShardReport
-from tfrecords.cli import run
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
 from tfrecords.cli.progress import Progress
+from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import EvenshardError
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 from tfrecords.system import cores
@@ -111,53 +112,54 @@ def _check_together(
     yield from ledger.check_ledger(root, found, intact, names)
 
 
-def make_parser() -> run.CommandParser:
-    """Returns the parser of the command."""
-    parser = run.CommandParser(
-        "tfrecords.verify",
-        "DIR",
-        "Reads every shard of a data set once and checks it: the CRCs, size, sha256 and number "
-        "of records; each record's label, id, rank and copy; counts per class; sources.parquet; "
-        "digests; left-over files. Prints one line for each thing that is wrong.",
-        "exit code: 0 the data set is sound, 1 it is not (or cannot be read), 2 usage\n\n"
-        "example:\n  python -m tfrecords.verify out --images=all --workers=4",
-    )
-    parser.add_argument("data_dir", metavar="DIR", help="a data set that prepare has written")
-    group = parser.add_argument_group("what to read")
-    group.add_argument("--split", metavar="NAME", help="read this split only, e.g. train")
-    group.add_argument(
-        "--images",
-        choices=[choice.value for choice in Images],
-        default=Images.SAMPLE.value,
-        help=f"images to decode; sample is one in {checks.SAMPLE_EVERY}",
-    )
-    group = parser.add_argument_group("how fast")
-    group.add_argument(
-        "--workers",
-        metavar="N",
-        type=_workers,
-        default="auto",
-        help="processes that read shards, or auto: one for each core if the data set is large",
-    )
-    return parser
+_READ, _SPEED = "What to read", "How fast"
 
 
-def main(flags: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """A verification. Fields are the flags of `python -m tfrecords.verify`.
+
+    Raises:
+      UsageError: a value out of range.
+    """
+
+    data_dir: str = flag(
+        MISSING, _READ, "A data set that prepare has written.", metavar="DIR", positional=True
+    )
+    split: str | None = flag(None, _READ, "Read this split only, e.g. train.", metavar="NAME")
+    images: Images = flag(
+        Images.SAMPLE, _READ, f"Images to decode; sample is one in {checks.SAMPLE_EVERY}."
+    )
+    workers: int | str = flag(
+        "auto",
+        _SPEED,
+        "Processes that read shards; auto: one for each core if the data set is large.",
+        metavar="auto|N",
+        parse=flags.number_or_word("auto", 1),
+    )
+
+    def __post_init__(self) -> None:
+        flags.convert_fields(self)
+
+
+def main(config: VerifyConfig) -> int:
     """Runs the command; prints problems to standard output."""
-    found = manifest.load(flags.data_dir)
-    splits = found.splits if flags.split is None else (found.split(flags.split),)
+    found = manifest.load(config.data_dir)
+    splits = found.splits if config.split is None else (found.split(config.split),)
     total = sum(split.bytes for split in splits)
-    workers = flags.workers or _auto_workers(total, sum(len(split.shards) for split in splits))
+    workers = (
+        config.workers
+        if isinstance(config.workers, int)
+        else _auto_workers(total, sum(len(split.shards) for split in splits))
+    )
     with Progress("verify", total, "B") as progress:
-        verdict = verify(
-            flags.data_dir, flags.split, Images(flags.images), workers, progress.advance
-        )
+        verdict = verify(config.data_dir, config.split, config.images, workers, progress.advance)
     for line in problem_lines(verdict.problems):
         print(line)
     if verdict.problems:
-        raise EvenshardError(_failure(flags.data_dir, verdict))
-    print(_success(flags.data_dir, verdict))
-    return run.DONE
+        raise EvenshardError(_failure(config.data_dir, verdict))
+    print(_success(config.data_dir, verdict))
+    return DONE
 
 
 def problem_lines(problems: Iterable[Problem]) -> Iterator[str]:
@@ -199,16 +201,26 @@ def mebibytes(count: int) -> str:
     return f"{value:,.1f}" if value >= 10 else f"{value:.2g}"
 
 
-def _workers(text: str) -> int:
-    """Returns the number of processes, 0 for auto."""
-    return 0 if text == "auto" else run.whole_number(1)(text)
-
-
 def _auto_workers(total_bytes: int, shards: int) -> int:
     if total_bytes < _POOL_BYTES:
         return 1
     return min(cores.usable(), shards)
 
 
+COMMAND = Command(
+    module="tfrecords.verify",
+    summary=(
+        "Reads every shard of a data set once and checks it: the CRCs, size, sha256 and number of "
+        "records; each record's label, id, rank and copy; counts per class; sources.parquet; "
+        "digests; left-over files. Prints one line for each thing that is wrong."
+    ),
+    arguments="DIR",
+    config=VerifyConfig,
+    main=main,
+    notes="Exit code: 0 the data set is sound, 1 it is not (or cannot be read), 2 usage.",
+    examples="python -m tfrecords.verify out --images=all --workers=4",
+)
+
+
 if __name__ == "__main__":
-    sys.exit(run.run(make_parser(), main))
+    sys.exit(COMMAND.run())

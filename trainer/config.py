@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from trainer import commandline, remote
-from trainer.commandline import flag
-
-USAGE = """\
-Trains a network on a data set baked by beam_pipelines.prepare.
-
-usage: python -m trainer.train --data_dir=O --run_dir=R [--flag=value ...]
-
-The same command again resumes a run that was cut short, and ends with the same weights."""
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.errors import UsageError
+from trainer import remote
 
 AUGMENTATIONS = ("flip", "crop", "color", "rotate", "cutout", "randaugment", "mixup", "cutmix")
 AUTO_AUGMENT = "auto"
@@ -58,7 +51,7 @@ class TrainConfig:
     """A training run. Fields are the flags of `python -m trainer.train`.
 
     Raises:
-      ValueError: a value out of range, or two that contradict each other.
+      UsageError: a value out of range, or two that contradict each other.
     """
 
     data_dir: str = flag(
@@ -66,9 +59,14 @@ class TrainConfig:
         _DATA,
         "Directory that beam_pipelines.prepare wrote, or gs://BUCKET/DIR.",
         metavar="DIR",
+        typed_as=("data", "input_dir", "dataset"),
     )
     run_dir: str = flag(
-        MISSING, _DATA, "Directory for checkpoints and results; made if absent.", metavar="DIR"
+        MISSING,
+        _DATA,
+        "Directory for checkpoints and results; made if absent.",
+        metavar="DIR",
+        typed_as=("output_dir", "out", "logdir", "log_dir", "model_dir", "workdir"),
     )
     train_split: str = flag("train", _DATA, "Split to train on.", metavar="NAME")
     validation_split: str = flag(
@@ -90,12 +88,15 @@ class TrainConfig:
         None, _DATA, "Only the N classes with most originals in the train split.", metavar="N"
     )
     originals_only: bool = flag(False, _DATA, "Leave out the augmented copies of the bake.")
-    image_size: str = flag(
-        "",
+    image_size: tuple[int, int] | None = flag(
+        None,
         _DATA,
         "Train at this size, N or HxW, not above the baked one. Data sets of "
         "--resize=short_side need it: their pictures are centre-cropped to it.",
-        metavar="SIZE",
+        metavar="N|HxW",
+        typed_as=("imgsz", "img_size", "resolution"),
+        parse=flags.image_size,
+        show=flags.show_size,
     )
     cache: str = flag(
         "none",
@@ -126,6 +127,7 @@ class TrainConfig:
         "convnext_tiny, …), or module:function with "
         "(height, width, classes) -> keras.Model giving logits for pixels 0 to 255.",
         metavar="NAME",
+        typed_as=("arch", "network", "backbone"),
     )
     wide: bool = flag(False, _MODEL, "Give springfield_cnn its further stage of 512 filters.")
     dropout: float = flag(0.1, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
@@ -135,34 +137,55 @@ class TrainConfig:
         "Start from: none, imagenet (keras.applications only), or a .keras or .weights.h5 file; "
         "layers of another shape (the head) start anew.",
         metavar="none|imagenet|PATH",
+        typed_as=("pretrained",),
     )
     freeze_epochs: int = flag(
         0, _MODEL, "Train only the head for the first N epochs; with --weights.", metavar="N"
     )
 
-    epochs: int = flag(30, _LEARNING, "Passes over the selected records.", metavar="N")
-    batch_size: str = flag(
-        "64", _LEARNING, "Pictures a step, or auto: the largest that fits.", metavar="N|auto"
+    epochs: int = flag(
+        30,
+        _LEARNING,
+        "Passes over the selected records.",
+        metavar="N",
+        typed_as=("num_epochs", "max_epochs"),
+    )
+    batch_size: int | str = flag(
+        64,
+        _LEARNING,
+        "Pictures a step, or auto: the largest that fits.",
+        metavar="N|auto",
+        typed_as=("batch", "bs"),
+        parse=flags.number_or_word(AUTO_BATCH, 1),
     )
     grad_accum: int = flag(
         1,
         _LEARNING,
         "Compute each step's gradient in N parts: the same batch in 1/N of the memory.",
         metavar="N",
+        typed_as=("gradient_accumulation_steps", "accumulate"),
     )
-    optimizer: str = flag("adamw", _LEARNING, "Optimizer.", choices=OPTIMIZERS)
+    optimizer: str = flag(
+        "adamw",
+        _LEARNING,
+        "Optimizer.",
+        choices=OPTIMIZERS,
+        typed_as=("optim", "opt"),
+    )
     learning_rate: float | None = flag(
         None,
         _LEARNING,
         "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
         "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
         metavar="LR",
+        typed_as=("lr",),
     )
     schedule: str = flag(
         "cosine",
         _LEARNING,
         "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant.",
         choices=("cosine", "step", "constant"),
+        typed_as=("scheduler", "lr_scheduler"),
     )
     warmup_epochs: float = flag(
         2.0, _LEARNING, "Linear warm-up; at most a fifth of the run.", metavar="E"
@@ -174,6 +197,7 @@ class TrainConfig:
         "Decoupled weight decay, never of biases and normalisation. Default: adamw 0.05, "
         "sgd 5e-4, lamb 0.02, lion 0.5.",
         metavar="W",
+        typed_as=("wd",),
     )
     clip_norm: float = flag(0.0, _LEARNING, "Clip the gradient's global norm; 0: off.", metavar="C")
     label_smoothing: float = flag(0.1, _LEARNING, "Mass spread over all classes.", metavar="S")
@@ -183,9 +207,14 @@ class TrainConfig:
         "Decay of an exponential moving average of the weights, e.g. 0.999; validation and "
         "results use the average. 0: off.",
         metavar="D",
+        typed_as=("ema_decay",),
     )
     early_stopping: int = flag(
-        0, _LEARNING, "Stop after N epochs without a better --monitor; 0: off.", metavar="N"
+        0,
+        _LEARNING,
+        "Stop after N epochs without a better --monitor; 0: off.",
+        metavar="N",
+        typed_as=("patience",),
     )
     monitor: str = flag("val_macro_f1", _LEARNING, "What the best epoch is best at.",
                         choices=MONITORS)  # fmt: skip
@@ -239,12 +268,19 @@ class TrainConfig:
     mixup_alpha: float = flag(0.2, _AUGMENT, "Beta(α, α) of mixup.", metavar="A")
     cutmix_alpha: float = flag(1.0, _AUGMENT, "Beta(α, α) of cutmix.", metavar="A")
 
-    device: str = flag("auto", _DEVICE, "Where to compute.", choices=("auto", "cpu", "gpu"))
+    device: str = flag(
+        "auto",
+        _DEVICE,
+        "Where to compute.",
+        choices=("auto", "cpu", "gpu"),
+        typed_as=("gpu", "cuda"),
+    )
     precision: str = flag(
         "auto",
         _DEVICE,
         "auto: bfloat16 from compute capability 8.0, float16 from 7.0, else float32.",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+        typed_as=("amp", "fp16", "bf16", "mixed_precision", "dtype"),
     )
     memory_growth: bool = flag(True, _DEVICE, "Take GPU memory as needed, not all at once.")
     gpu_memory_limit_mb: int = flag(
@@ -252,8 +288,14 @@ class TrainConfig:
         _DEVICE,
         "Use no more than this of each GPU; replaces growth. 0: no limit.",
         metavar="MB",
+        typed_as=("gpu_memory", "memory_limit"),
     )
-    jit_compile: bool = flag(False, _DEVICE, "Compile the step with XLA.")
+    jit_compile: bool = flag(
+        False,
+        _DEVICE,
+        "Compile the step with XLA.",
+        typed_as=("xla", "compile"),
+    )
     steps_per_execution: int = flag(
         1, _DEVICE, "Steps per call into TensorFlow; more helps tiny steps on a GPU.", metavar="N"
     )
@@ -268,8 +310,19 @@ class TrainConfig:
         choices=("auto", "on", "off"),
     )
 
-    seed: int = flag(0, _RUN, "Of everything random.", metavar="N")
-    resume: bool = flag(True, _RUN, "Carry on from the last checkpoint. --noresume: start anew.")
+    seed: int = flag(
+        0,
+        _RUN,
+        "Of everything random.",
+        metavar="N",
+        typed_as=("random_seed", "random_state"),
+    )
+    resume: bool = flag(
+        True,
+        _RUN,
+        "Carry on from the last checkpoint. --noresume: start anew.",
+        typed_as=("restore", "overwrite"),
+    )
     stop_after_epoch: int = flag(
         0,
         _RUN,
@@ -287,25 +340,25 @@ class TrainConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
         _check_ranges(self)
         _check_batch(self)
-        parse_size(self.image_size)
         if self.classes and self.num_classes:
-            raise ValueError("--classes and --num_classes exclude each other: give one")
+            raise UsageError("--classes and --num_classes exclude each other: give one")
         if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
-            raise ValueError("--augment=auto stands alone: give it, or name what to do")
+            raise UsageError("--augment=auto stands alone: give it, or name what to do")
         if self.freeze_epochs and self.weights == "none":
-            raise ValueError("--freeze_epochs trains a head on given weights: give --weights too")
+            raise UsageError("--freeze_epochs trains a head on given weights: give --weights too")
         if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
-            raise ValueError(
+            raise UsageError(
                 "--distribute=mirrored works with --steps_per_execution=1 and --nojit_compile"
             )
 
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) of --image_size, or None for the baked size."""
-        return parse_size(self.image_size)
+        return self.image_size
 
     @property
     def fixed_batch_size(self) -> int:
@@ -315,7 +368,7 @@ class TrainConfig:
           ValueError: it is still "auto".
         """
         if self.batch_size == AUTO_BATCH:
-            raise ValueError("--batch_size=auto has not been resolved yet")
+            raise UsageError("--batch_size=auto has not been resolved yet")
         return int(self.batch_size)
 
     @property
@@ -359,14 +412,17 @@ class TrainConfig:
 
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""
-        return dataclasses.replace(self, batch_size=str(batch_size))
+        return dataclasses.replace(self, batch_size=batch_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns flag → value, ready for JSON."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        """Returns flag → value, ready for JSON; sizes and batches as on a command line."""
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.metadata["parse"] is not None:
+                value = flags.to_text(self, field.name)
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
@@ -378,25 +434,6 @@ class TrainConfig:
             if name in known
         }
         return cls(**chosen)
-
-
-def parse(argv: Sequence[str]) -> TrainConfig:
-    """Returns the configuration of a command line (without the program's name)."""
-    return commandline.parse(TrainConfig, argv, USAGE)
-
-
-def parse_size(text: str) -> tuple[int, int] | None:
-    """Returns (height, width) of "N" or "HxW"; None for "".
-
-    Raises:
-      ValueError: anything else.
-    """
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
-    if match is None or not int(match[1]) or (match[2] and not int(match[2])):
-        raise ValueError(f"--image_size is N or HxW in pixels, e.g. 128 or 96x128, not {text!r}")
-    return int(match[1]), int(match[2] or match[1])
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -438,15 +475,11 @@ def _check_ranges(config: TrainConfig) -> None:
     for name, (low, high) in _RANGES.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
-            raise ValueError(f"--{name} must be {low:,} to {high:,}, not {value:,}")
+            raise UsageError(f"--{name} must be {low:,} to {high:,}, not {value:,}")
 
 
 def _check_batch(config: TrainConfig) -> None:
-    if config.batch_size == AUTO_BATCH:
-        return
-    if not config.batch_size.isdecimal() or int(config.batch_size) < 1:
-        raise ValueError(f"--batch_size is a number or auto, not {config.batch_size!r}")
-    if config.fixed_batch_size % config.grad_accum:
-        raise ValueError(
+    if config.batch_size != AUTO_BATCH and config.fixed_batch_size % config.grad_accum:
+        raise UsageError(
             f"--grad_accum={config.grad_accum} must divide --batch_size={config.batch_size}"
         )

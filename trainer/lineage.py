@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords import example, framing, ledger
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.reporting.html import size
-from trainer import commandline, remote
-from trainer.commandline import flag
+from trainer import remote
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
-
-USAGE = """\
-Leads from a record's id, from a row of predictions.parquet or from a run's worst mistakes back
-to the source file: its size, near-duplicates, split and place in the shards.
-
-usage: python -m trainer.lineage --data_dir=O --id=ID
-       python -m trainer.lineage --run_dir=R (--row=N | --mistakes=N | --id=ID)"""
 
 _WHAT, _WHERE, _RUN = "Which picture", "Where", "Run"
 
@@ -38,7 +33,7 @@ class LineageConfig:
     """A question. Fields are the flags of `python -m trainer.lineage`.
 
     Raises:
-      ValueError: none or more than one of the ways to name a picture.
+      UsageError: none or more than one of the ways to name a picture.
     """
 
     id: str = flag("", _WHAT, "Of a record: the file's key, with #k for copy k.", metavar="ID")
@@ -49,21 +44,21 @@ class LineageConfig:
         "", _WHERE, "Data set. Default: the one that the run was trained on.", metavar="DIR"
     )
     json: bool = flag(False, _RUN, "Print a list of JSON objects instead of text.")
-    verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
         given = bool(self.id) + (self.row is not None) + (self.mistakes is not None)
         if given != 1:
-            raise ValueError("name pictures in one way: --id, --row or --mistakes")
+            raise UsageError("name pictures in one way: --id, --row or --mistakes")
         if not self.run_dir and (not self.id or not self.data_dir):
-            raise ValueError(
+            raise UsageError(
                 "--id needs --data_dir or --run_dir"
                 if self.id
                 else "--row and --mistakes need --run_dir"
             )
         if self.mistakes is not None and self.mistakes < 1:
-            raise ValueError(f"--mistakes must be 1 or more, not {self.mistakes}")
+            raise UsageError(f"--mistakes must be 1 or more, not {self.mistakes}")
 
 
 @dataclass(frozen=True)
@@ -308,14 +303,25 @@ def main(config: LineageConfig) -> int:
         print(json.dumps([to_json(origin) for origin in origins], indent=2, ensure_ascii=False))
     else:
         print("\n\n".join(map(describe, origins)) or "no mistakes")
-    return commandline.DONE
+    return DONE
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(LineageConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.lineage",
+    summary=(
+        "Leads from a record's id, from a row of predictions.parquet or from a run's worst "
+        "mistakes back to the source file: its size, near-duplicates, split and place in the "
+        "shards."
+    ),
+    arguments="",
+    config=LineageConfig,
+    main=main,
+    examples="""\
+python -m trainer.lineage --data_dir=shards --id=homer/0001.jpg
+python -m trainer.lineage --run_dir=runs/a --row=7
+python -m trainer.lineage --run_dir=runs/a --mistakes=10""",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

@@ -5,23 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING
 
-from trainer import commandline, remote, tensorflow_import
-from trainer.commandline import flag
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import DONE, Command
+from tfrecords.errors import UsageError
+from trainer import remote, tensorflow_import
 
 if TYPE_CHECKING:
     from trainer.predicting.run import Submission
-
-USAGE = """\
-Names the class of unlabelled pictures: one line each of a CSV, Id,Expected.
-
-usage: python -m trainer.predict --run_dir=R --input=DIR --output=submission.csv [--flag=value ...]
-
-Pictures are decoded and resized as the bake did it. One that cannot be read gets the fallback
-class, and a line in OUTPUT.rejects.csv that says why."""
 
 _WHAT, _HOW, _OUTPUT = "What to predict", "How to predict", "Output"
 
@@ -31,7 +25,7 @@ class PredictConfig:
     """A prediction. Fields are the flags of `python -m trainer.predict`.
 
     Raises:
-      ValueError: a value out of range.
+      UsageError: a value out of range.
     """
 
     run_dir: str = flag(
@@ -78,12 +72,13 @@ class PredictConfig:
     verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         for name in ("run_dir", "output"):
             remote.check_local(name, getattr(self, name))
         for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0)):
             value = getattr(self, name)
             if value < low:
-                raise ValueError(f"--{name} must be {low} or more, not {value}")
+                raise UsageError(f"--{name} must be {low} or more, not {value}")
 
 
 def main(config: PredictConfig) -> int:
@@ -105,7 +100,7 @@ def main(config: PredictConfig) -> int:
         device=config.device,
     )
     print(describe(found, config.output, time.monotonic() - started))
-    return commandline.DONE
+    return DONE
 
 
 def describe(found: Submission, output: str, seconds: float) -> str:
@@ -121,11 +116,21 @@ def describe(found: Submission, output: str, seconds: float) -> str:
     return "\n".join([*lines, f"submission: {output}"])
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(PredictConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.predict",
+    summary="Names the class of unlabelled pictures: one line each of a CSV, Id,Expected.",
+    arguments="--run_dir=R --input=DIR --output=submission.csv",
+    config=PredictConfig,
+    main=main,
+    notes=(
+        "Pictures are decoded and resized as the bake did it. One that cannot be read gets the "
+        "fallback class, and a line in OUTPUT.rejects.csv that says why."
+    ),
+    examples=(
+        "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv"
+    ),
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

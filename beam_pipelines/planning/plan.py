@@ -16,7 +16,13 @@ import pyarrow.compute as pc
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
-from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
+from beam_pipelines.config import (
+    DROP_DISTANCE,
+    MAX_DISTANCE,
+    NearDuplicates,
+    PrepareConfig,
+    SplitBy,
+)
 from beam_pipelines.planning import balance, sharding, split
 from beam_pipelines.planning.decisions import Ruling, Verdicts, Wording, hexadecimal, rejections
 from beam_pipelines.similarity import appearance, duplicates, partitioned
@@ -274,7 +280,7 @@ def _hashes_of_ids(
 
 
 def _without_exact_duplicates(pictures: _Pictures, desk: _Desk) -> _Pictures:
-    policy = duplicates.ConflictPolicy(desk.config.label_conflicts)
+    policy = desk.config.label_conflicts
     digests = facts_table.binary(desk.column("sha256"))[pictures.row]
     found = duplicates.exact(digests, pictures.label, policy)
     is_kept = found.keeper == np.arange(len(pictures.row))
@@ -336,7 +342,7 @@ def near_distance(config: PrepareConfig) -> int:
     if config.near_distance is not None:
         return config.near_distance
     drop = config.near_duplicates is NearDuplicates.DROP
-    return duplicates.DROP_DISTANCE if drop else duplicates.MAX_DISTANCE
+    return DROP_DISTANCE if drop else MAX_DISTANCE
 
 
 def _tightened_note(near: duplicates.NearGroups) -> Iterator[str]:

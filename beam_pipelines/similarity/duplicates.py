@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
 import numpy as np
 
+from beam_pipelines.config import MAX_DISTANCE, ConflictPolicy
 from beam_pipelines.similarity import banding
-
-
-class ConflictPolicy(str, enum.Enum):
-    """What becomes of equal bytes under different classes."""
-
-    KEEP_FIRST = "keep_first"
-    DROP_ALL = "drop_all"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,15 +119,6 @@ MIN_GUARDED_GROUP = 10
 
 # The largest share of a class that one group may have.
 MAX_GROUP_FRACTION = 0.2
-
-# Of 256 bits, to keep kin on one side of a split: finds 99.7% of copies at JPEG quality 50, 96%
-# at half size and 70% to 90% of 4% crops. A false link costs nothing there: at 40 motorcycles of
-# one make in other colours join, and no class of plankton chains.
-MAX_DISTANCE = 40
-
-# To drop pictures, which nothing brings back: of objects, every pair up to here is, looked at
-# side by side, one picture in two encodings; beyond, one motorcycle in two colours.
-DROP_DISTANCE = 16
 
 
 def near_groups(

@@ -54,9 +54,9 @@ def measure(pictures: int, masks: int) -> list[Stage]:
 
 def _list(shape: Shape, folder: Path, meter: Meter) -> None:
     """What the command holds: a row for each file, from which it deals bundles."""
-    layout = make_tasks.Layout.of(PrepareConfig("in", str(folder)))
+    layout = make_tasks.Layout.of(PrepareConfig(input_dir="in", output_dir=folder))
     Path(layout.listing_dir).mkdir(parents=True)
-    config = PrepareConfig("in", str(folder))
+    config = PrepareConfig(input_dir="in", output_dir=folder)
 
     def listed() -> int:
         rows = [
@@ -166,7 +166,7 @@ def _chosen_masks(
 
 
 def _plan(facts: pa.Table, joined: Joined, shape: Shape, folder: Path, meter: Meter) -> None:
-    config = PrepareConfig("in", str(folder), min_per_class=400, max_per_class=400)
+    config = PrepareConfig(input_dir="in", output_dir=folder, per_class=400)
     layout = make_tasks.Layout.of(config)
     plan = meter.whole("plan", lambda: make_plan(facts, config, joined=joined))
     meter.whole("ledger", lambda: _write_ledger(folder / "ledger", plan))

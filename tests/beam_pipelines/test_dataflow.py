@@ -18,15 +18,13 @@ ROOT = Path(__file__).parents[2]
 _DRY_RUN = """
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from beam_pipelines import options
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.steps.canonicalise import BundleTask
 from beam_pipelines.pipeline import BakeDataset
 
-flags = options.make_parser().parse_args(
-    ["--input_dir=gs://some-bucket/in", "--output_dir=gs://some-bucket/out",
-     "--runner=DataflowRunner"]
+config = PrepareConfig(
+    input_dir="gs://some-bucket/in", output_dir="gs://some-bucket/out", runner="DataflowRunner"
 )
-config = options.config_of(flags)
 assert config.workers == 0, config.workers
 root = beam.Pipeline(options=PipelineOptions([
     "--runner=DataflowRunner", "--project=some-project", "--region=europe-west1",

@@ -13,8 +13,8 @@ import pytest
 beam = pytest.importorskip("apache_beam")
 from apache_beam.internal import pickler
 
-from beam_pipelines import flags as options
 from beam_pipelines.cache import facts_table
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.pipeline import BakeDataset
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.similarity import partitioned
@@ -24,6 +24,7 @@ from beam_pipelines.steps.copies import CopyTask
 from beam_pipelines.steps.shards import ShardTask
 from beam_pipelines.workers.pool import Watch
 from tests.support import fakes
+from tests.support.prepare_configs import config_of
 
 # Types that could hold pixels.
 OPAQUE = {bytes, bytearray, memoryview, object, Any, beam.typehints.Any}
@@ -31,9 +32,8 @@ OPAQUE = {bytes, bytearray, memoryview, object, Any, beam.typehints.Any}
 GROUP_BY_KEY = "beam:transform:group_by_key:v1"
 
 
-def config(*flags: str) -> Any:
-    given = ["--input_dir=in", "--output_dir=out", "--workers=0", *flags]
-    return options.config_of(options.make_parser().parse_args(given))
+def config(*flags: str) -> PrepareConfig:
+    return config_of("--workers=0", *flags)
 
 
 def pipeline_of(bundles_in_all: int) -> beam.Pipeline:

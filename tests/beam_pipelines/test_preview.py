@@ -10,19 +10,12 @@ from beam_pipelines.config import PrepareConfig
 from tests.support import fakes
 from tfrecords import manifest
 from tfrecords.errors import UsageError
-from tfrecords.schema import ImageSpec
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> PrepareConfig:
     root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 10})
-    return PrepareConfig(
-        str(root),
-        str(tmp_path / "out"),
-        image=ImageSpec(16, 16),
-        min_per_class=20,
-        max_per_class=20,
-    )
+    return PrepareConfig(input_dir=root, output_dir=tmp_path / "out", image_size=16, per_class=20)
 
 
 def test_the_plan_is_printed_and_drawn_and_nothing_is_baked(
@@ -44,7 +37,7 @@ def test_the_plan_of_counts_is_the_bake_of_counts(config: PrepareConfig) -> None
     assert run.run(config, ["--runner=FnApiRunner"]) == 0
     report = Path(config.output_dir) / "report"
     finished = (report / "class_balance.png").read_bytes()
-    preview.run(dataclasses.replace(config, min_per_class=25, max_per_class=25))
+    preview.run(dataclasses.replace(config, per_class=25))
     assert (report / "class_balance.png").read_bytes() == finished
     baked = manifest.load(config.output_dir)
     assert baked.split("train").originals == (20, 8)
@@ -64,4 +57,4 @@ def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.jpg").write_bytes(b"no")
     with pytest.raises(UsageError, match="none of 2 sampled files"):
-        preview.run(PrepareConfig(str(tmp_path), str(tmp_path / "out")))
+        preview.run(PrepareConfig(input_dir=tmp_path, output_dir=tmp_path / "out"))

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tfrecords import manifest as manifests
-from trainer import commandline
+from tfrecords.cli import flags
 from trainer.config import TrainConfig
 from trainer.sweep import child
 
@@ -57,10 +57,10 @@ def train(config: TrainConfig) -> None:
 
 def main(argv: list[str]) -> int:
     """Returns the exit code."""
-    parent, cores, *flags = argv
+    parent, cores, *given = argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     child.stop_without(int(parent))
-    config = commandline.parse(TrainConfig, flags, "")
+    config = flags.parse(TrainConfig, given)
     print("cores", cores, "of", os.environ.get("OMP_NUM_THREADS"), flush=True)
     if config.model == "fake:fails":
         print("error: it went wrong")

@@ -7,7 +7,7 @@ import hashlib
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.config import NearDuplicates, PrepareConfig
 
-CONFIG = PrepareConfig("in", "out", near_duplicates=NearDuplicates.OFF)
+CONFIG = PrepareConfig(input_dir="in", output_dir="out", near_duplicates=NearDuplicates.OFF)
 
 
 def picture(key: str, content: str | None = None, looks: int | None = None) -> ImageFacts:

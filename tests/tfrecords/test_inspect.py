@@ -11,8 +11,7 @@ from PIL import Image
 
 from tests.support import fakes
 from tfrecords import inspect, manifest
-from tfrecords.cli import run as cli
-from tfrecords.inspect import bar, class_table, main, make_parser
+from tfrecords.inspect import COMMAND, bar, class_table
 from tfrecords.manifest import Manifest
 
 
@@ -29,7 +28,7 @@ def found(data_dir: Path) -> Manifest:
 
 
 def run(data_dir: Path, *flags: str) -> int:
-    return cli.run(make_parser(), main, [str(data_dir), *flags])
+    return COMMAND.run([str(data_dir), *flags])
 
 
 def test_the_tables_agree_with_the_manifest(
@@ -148,7 +147,7 @@ def test_a_picture_without_its_folder_is_one_line(
 ) -> None:
     path = tmp_path / "none" / "h.png"
     assert run(data_dir, f"--histogram={path}") == 1
-    assert capsys.readouterr().err == f"tfrecords.inspect: {path}: No such file or directory\n"
+    assert capsys.readouterr().err == f"error: {path}: No such file or directory\n"
 
 
 def test_a_plain_terminal_gets_plain_characters(data_dir: Path) -> None:

@@ -13,10 +13,9 @@ import pytest
 from tests.support import fakes
 from tfrecords import example, framing, ledger, manifest, tfds
 from tfrecords.checks.shards import MAX_PROBLEMS_PER_FILE, Images, Problem
-from tfrecords.cli import run as cli
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageRecord
-from tfrecords.verify import main, make_parser, problem_lines, verify
+from tfrecords.verify import COMMAND, problem_lines, verify
 
 TRAIN_0 = "fake-train.tfrecord-00000-of-00002"
 TRAIN_1 = "fake-train.tfrecord-00001-of-00002"
@@ -34,7 +33,7 @@ def problems(data_dir: Path, images: Images = Images.ALL, **options: str) -> lis
 
 
 def run(data_dir: Path, *flags: str) -> int:
-    return cli.run(make_parser(), main, [str(data_dir), *flags])
+    return COMMAND.run([str(data_dir), *flags])
 
 
 def edit_bytes(path: Path, edit: Callable[[bytearray], object]) -> None:
@@ -432,7 +431,7 @@ def test_failure_prints_a_line_each_and_exits_1(
         f"{TRAIN_0}: is missing",
         f"{TEST_0}: byte 0: damaged record: CRC of the payload differs",
     ]
-    assert err.startswith("tfrecords.verify: 2 problems in 2 files of ") and err.count("\n") == 1
+    assert err.startswith("error: 2 problems in 2 files of ") and err.count("\n") == 1
 
 
 def test_an_unknown_split_names_those_there_are(
@@ -444,9 +443,7 @@ def test_an_unknown_split_names_those_there_are(
 
 def test_a_misspelt_flag(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(data_dir, "--splt=train") == 2
-    assert capsys.readouterr().err == (
-        "tfrecords.verify: unknown flag --splt; did you mean --split?\n"
-    )
+    assert capsys.readouterr().err == "error: unknown flag --splt; did you mean --split?\n"
 
 
 def test_many_problems_of_one_file_are_summed_up() -> None:

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from tests.support.train_configs import config
-from trainer import commandline
-from trainer import config as flags
-from trainer.config import TrainConfig
+from tfrecords.cli import flags
+from tfrecords.errors import UsageError
+from trainer.config import STRONG_FROM, TrainConfig
 
 
 def test_json_round_trip() -> None:
@@ -43,19 +43,23 @@ def test_contradictions_are_refused(changes: dict[str, object], said: str) -> No
 
 
 def test_augmentation_follows_the_length_of_the_run() -> None:
-    short, long = config(epochs=flags.STRONG_FROM - 1), config(epochs=flags.STRONG_FROM)
+    short, long = config(epochs=STRONG_FROM - 1), config(epochs=STRONG_FROM)
     assert (short.augmentations, short.smallest_crop) == (("flip", "crop"), 0.5)
     assert (long.augmentations, long.smallest_crop) == (("flip", "crop", "color"), 0.35)
-    named = config(epochs=flags.STRONG_FROM, augment=("crop",))
+    named = config(epochs=STRONG_FROM, augment=("crop",))
     assert (named.augmentations, named.smallest_crop) == (("crop",), 0.5)
-    assert config(epochs=flags.STRONG_FROM, crop_scale=0.2).smallest_crop == 0.2
+    assert config(epochs=STRONG_FROM, crop_scale=0.2).smallest_crop == 0.2
     assert config(augment=()).augmentations == ()
 
 
-def test_sizes() -> None:
-    assert flags.parse_size("") is None
-    assert flags.parse_size("128") == (128, 128)
-    assert flags.parse_size("96x128") == (96, 128)
+def test_sizes_and_batches_are_text_or_numbers() -> None:
+    assert config(image_size="").size is None
+    assert config(image_size="128") == config(image_size=128) == config(image_size=(128, 128))
+    assert config(image_size="96x128").size == (96, 128)
+    assert config(batch_size="10") == config(batch_size=10)
+    assert config(image_size=(96, 128), batch_size=10).to_dict() | {
+        "image_size": "96x128", "batch_size": "10",
+    } == config(image_size=(96, 128), batch_size=10).to_dict()  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -79,14 +83,21 @@ def test_an_unresolved_batch_is_an_error() -> None:
 
 def test_parsing_imports_no_tensorflow() -> None:
     program = (
-        "import sys; from trainer import flags; flags.parse(['--data_dir=d', '--run_dir=r']);"
+        "import sys; from tfrecords.cli import flags; from trainer.config import TrainConfig;"
+        "flags.parse(TrainConfig, ['--data_dir=d', '--run_dir=r']);"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def test_the_nearest_flag_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        flags.parse(["--data_dir=d", "--run_dir=r", "--learning_rte=1"])
-    assert stopped.value.code == commandline.USAGE
-    assert "did you mean --learning_rate?" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("learning_rte", "learning_rate"), ("lr", "learning_rate"), ("wd", "weight_decay"),
+        ("batch-sise", "batch_size"), ("patience", "early_stopping"), ("xla", "jit_compile"),
+        ("dataset", "data_dir"), ("num-epochs", "epochs"),
+    ],
+)  # fmt: skip
+def test_the_flag_that_was_meant_is_named(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"did you mean --{meant}?"):
+        flags.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", f"--{typed}=1"])

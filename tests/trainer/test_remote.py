@@ -15,9 +15,10 @@ from tests.support import fakes, tiny_run
 from tests.support.runs import final_state
 from tfrecords import framing, ledger
 from tfrecords import manifest as manifests
+from tfrecords.cli.run import USAGE
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import ManifestError
-from trainer import commandline, lineage, remote
+from trainer import lineage, remote
 from trainer.benchmark import measure
 from trainer.config import TrainConfig
 from trainer.data import pictures
@@ -27,8 +28,8 @@ from trainer.evaluate import run
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.lineage import LineageConfig
 from trainer.remote import FarPath
-from trainer.train import __main__ as train
 from trainer.train import loop
+from trainer.train.__main__ import COMMAND
 from trainer.train.loop import RunResult
 
 SHARDS = 5
@@ -249,7 +250,7 @@ def test_what_tensorflow_does_not_read_is_refused_in_one_line(
     with pytest.raises(UsageError, match=said):
         remote.folder(given)
     flags = [f"--data_dir={given}", f"--run_dir={tmp_path / 'run'}"]
-    assert train.cli(flags) == commandline.USAGE
+    assert COMMAND.run(flags) == USAGE
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "run").exists()
 
 

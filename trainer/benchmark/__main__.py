@@ -7,18 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import commandline, tensorflow_import
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import DONE, Command
+from tfrecords.errors import UsageError
+from trainer import tensorflow_import
 from trainer.benchmark import text as checkup_text
-from trainer.commandline import flag
 from trainer.config import TrainConfig
-
-USAGE = """\
-Measures disk, decoding, augmentation and the step on this machine, alone and together, and
-says which of encoding, cache, batch size and cores to change. Takes a minute; writes nothing.
-
-usage: python -m trainer.benchmark --data_dir=O [--seconds=3] [--flag=value ...]
-
-It takes every flag of trainer.train: give it those of the training that you mean."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +26,9 @@ class BenchmarkConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.seconds <= 3600:
-            raise ValueError(f"--seconds must be above 0, up to 3,600, not {self.seconds:g}")
+            raise UsageError(f"--seconds must be above 0, up to 3,600, not {self.seconds:g}")
         if self.distribute != "none" or self.steps_per_execution > 1:
-            raise ValueError("one device and --steps_per_execution=1 are what is measured")
+            raise UsageError("one device and --steps_per_execution=1 are what is measured")
 
 
 def main(config: BenchmarkConfig) -> int:
@@ -49,9 +43,22 @@ def main(config: BenchmarkConfig) -> int:
     if config.json:
         text = json.dumps(checkup_text.to_dict(found), indent=2)
         Path(config.json).write_text(text + "\n", encoding="utf-8")
-    return commandline.DONE
+    return DONE
+
+
+COMMAND = Command(
+    module="trainer.benchmark",
+    summary=(
+        "Measures disk, decoding, augmentation and the step on this machine, alone and together, "
+        "and says which of encoding, cache, batch size and cores to change. Takes a minute; "
+        "writes nothing."
+    ),
+    arguments="--data_dir=O",
+    config=BenchmarkConfig,
+    main=main,
+    notes="It takes every flag of trainer.train: give it those of the training that you mean.",
+)
 
 
 if __name__ == "__main__":
-    chosen = commandline.parse(BenchmarkConfig, sys.argv[1:], USAGE)
-    sys.exit(commandline.run(main, chosen, chosen.verbose))
+    sys.exit(COMMAND.run())

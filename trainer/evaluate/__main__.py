@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 
-from trainer import commandline, remote, tensorflow_import
-from trainer.commandline import flag
-
-USAGE = """\
-Judges a trained network on a split, and writes numbers, tables, plots and a page into the run.
-
-usage: python -m trainer.evaluate --run_dir=R [--split=test] [--flag=value ...]
-
-A split with near-duplicates of what the run trained on is refused: its result would flatter."""
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import DONE, Command
+from tfrecords.errors import UsageError
+from trainer import remote, tensorflow_import
 
 WEIGHTS = ("best", "last", "ema")
 TTA = ("none", "flip")
@@ -27,7 +22,7 @@ class EvaluateConfig:
     """An evaluation. Fields are the flags of `python -m trainer.evaluate`.
 
     Raises:
-      ValueError: a value out of range.
+      UsageError: a value out of range.
     """
 
     run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
@@ -74,12 +69,13 @@ class EvaluateConfig:
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         for name in ("run_dir", "output_dir"):
             remote.check_local(name, getattr(self, name))
         if self.batch_size < 1:
-            raise ValueError(f"--batch_size must be 1 or more, not {self.batch_size}")
+            raise UsageError(f"--batch_size must be 1 or more, not {self.batch_size}")
         if not -10 <= self.logit_adjustment <= 10:
-            raise ValueError(f"--logit_adjustment must be -10 to 10, not {self.logit_adjustment:g}")
+            raise UsageError(f"--logit_adjustment must be -10 to 10, not {self.logit_adjustment:g}")
 
     @property
     def label(self) -> str:
@@ -102,14 +98,25 @@ def main(config: EvaluateConfig) -> int:
     from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
 
     print(run.describe(run.run(config)))
-    return commandline.DONE
+    return DONE
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(EvaluateConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.evaluate",
+    summary=(
+        "Judges a trained network on a split, and writes numbers, tables, plots and a page into "
+        "the run."
+    ),
+    arguments="--run_dir=R",
+    config=EvaluateConfig,
+    main=main,
+    notes=(
+        "A split with near-duplicates of what the run trained on is refused: its result would "
+        "flatter."
+    ),
+    examples="python -m trainer.evaluate --run_dir=runs/a --split=test",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from trainer import commandline, tensorflow_import
+from tfrecords.cli.run import DONE, Command
+from trainer import tensorflow_import
 from trainer.export.config import ExportConfig
-
-USAGE = """\
-Writes a trained network as a SavedModel, ONNX or LiteRT file, and checks that it still says
-what the live one says.
-
-usage: python -m trainer.export --run_dir=R --format=saved_model,onnx,litert [--flag=value ...]
-
-Names of the classes, softmax and the rule of resizing are inside; docs/export.md says how to
-read them, examples/serve does it. Exit code 1, and nothing written, where the check fails."""
 
 
 def main(config: ExportConfig) -> int:
@@ -24,14 +15,26 @@ def main(config: ExportConfig) -> int:
     from trainer.export import run  # TensorFlow takes seconds to import: not for --help.
 
     print(run.describe(run.run(config)))
-    return commandline.DONE
+    return DONE
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(ExportConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.export",
+    summary=(
+        "Writes a trained network as a SavedModel, ONNX or LiteRT file, and checks that it still "
+        "gives the answers of the live one."
+    ),
+    arguments="--run_dir=R",
+    config=ExportConfig,
+    main=main,
+    notes=(
+        "Names of the classes, softmax and the rule of resizing are inside; docs/export.md says "
+        "how to read them, examples/serve does it. If the check fails nothing is written, and the "
+        "exit code is 1."
+    ),
+    examples="python -m trainer.export --run_dir=runs/a --format=saved_model,onnx,litert",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

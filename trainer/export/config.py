@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
+from typing import Any
 
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.errors import UsageError
 from trainer import remote
-from trainer.commandline import flag
 
 FORMATS = ("saved_model", "onnx", "litert")
 
 _WHAT, _CHECK, _OUTPUT = "What to export", "How to check it", "Output"
+
+
+# Divide the logits by the temperature that the run found on its validation split.
+FITTED = "fitted"
+
+
+def _temperature(value: Any) -> float | str:
+    if value == FITTED:
+        return FITTED
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("fitted or a number above 0 is expected")
+    return number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +36,7 @@ class ExportConfig:
     """An export. Fields are the flags of `python -m trainer.export`.
 
     Raises:
-      ValueError: a value out of range.
+      UsageError: a value out of range.
     """
 
     run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
@@ -34,12 +53,13 @@ class ExportConfig:
         "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
         choices=("best", "last", "ema"),
     )
-    temperature: str = flag(
-        "fitted",
+    temperature: float | str = flag(
+        FITTED,
         _WHAT,
         "Divides the logits, which calibrates probabilities and changes no answer. fitted: what "
         "the run found on its validation split for these weights; or a number, 1 for none.",
         metavar="fitted|T",
+        parse=_temperature,
     )
 
     parity_pictures: int = flag(
@@ -68,24 +88,14 @@ class ExportConfig:
     verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         for name in ("run_dir", "output"):
             remote.check_local(name, getattr(self, name))
         if not self.format:
-            raise ValueError(f"--format is empty: give some of {', '.join(FORMATS)}")
+            raise UsageError(f"--format is empty: give some of {', '.join(FORMATS)}")
         if self.parity_pictures < 0:
-            raise ValueError(f"--parity_pictures must be 0 or more, not {self.parity_pictures}")
+            raise UsageError(f"--parity_pictures must be 0 or more, not {self.parity_pictures}")
         if self.parity_input and not self.parity_pictures:
-            raise ValueError("--parity_input asks for a check, and --parity_pictures=0 for none")
+            raise UsageError("--parity_input asks for a check, and --parity_pictures=0 for none")
         if self.parity_input and "saved_model" not in self.format:
-            raise ValueError("--parity_input measures a SavedModel: add it to --format")
-        if self.temperature != "fitted":
-            _check_temperature(self.temperature)
-
-
-def _check_temperature(text: str) -> None:
-    try:
-        good = 0 < float(text) < float("inf")
-    except ValueError:
-        good = False
-    if not good:
-        raise ValueError(f"--temperature must be fitted or a number above 0, not {text!r}")
+            raise UsageError("--parity_input measures a SavedModel: add it to --format")

@@ -14,11 +14,12 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.reporting.html import count, decimal, percent
-from trainer import commandline
-from trainer.commandline import flag
 from trainer.metrics import metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.runs import history
@@ -26,11 +27,6 @@ from trainer.runs.history import History
 
 CARD = "MODEL_CARD.md"
 CONFIG = "config.json"
-
-USAGE = """\
-Writes MODEL_CARD.md of a finished run: data, digests, training, metrics by class, limits.
-
-usage: python -m trainer.report.model_card --run_dir=R"""
 
 # Fewer pictures than this of a class say little of it: one more mistake moves its recall by
 # ten points.
@@ -330,20 +326,25 @@ class CardConfig:
     """The flags of `python -m trainer.report.model_card`."""
 
     run_dir: str = flag(MISSING, "Run", "Directory of a trainer.train run.", metavar="DIR")
-    verbose: bool = flag(False, "Run", "Show tracebacks.", short="v")
+
+    def __post_init__(self) -> None:
+        flags.convert_fields(self)
 
 
 def main(config: CardConfig) -> int:
     """Writes the card and says where."""
     print(write(config.run_dir))
-    return commandline.DONE
+    return DONE
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(CardConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.report.model_card",
+    summary="Writes MODEL_CARD.md of a run again.",
+    arguments="--run_dir=R",
+    config=CardConfig,
+    main=main,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

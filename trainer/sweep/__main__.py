@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 
-from trainer import commandline
-from trainer.sweep.config import USAGE, SweepConfig
+from tfrecords.cli.run import DONE, FAILED, Command
+from trainer.sweep.config import SweepConfig
 
 
 def main(config: SweepConfig) -> int:
@@ -21,7 +20,7 @@ def main(config: SweepConfig) -> int:
     if config.plan_only:
         for entry in result.entries:
             print(f"{entry.status:<8} {entry.name}")
-        return commandline.DONE
+        return DONE
     counts = Counter(entry.status for entry in result.entries)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     for entry in result.entries:
@@ -29,19 +28,30 @@ def main(config: SweepConfig) -> int:
             print(f"{entry.name}: {entry.status}, {entry.reason}")
     print(f"leaderboard: {result.page}")
     if result.complete:
-        return commandline.DONE
+        return DONE
     print(
         "not all trials are done; the same command carries on, and tries failed ones again",
         file=sys.stderr,
     )
-    return commandline.FAILED
+    return FAILED
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = commandline.parse(SweepConfig, argv, USAGE)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.sweep",
+    summary="Trains every trial of a grid on one data set, and compares them on one page.",
+    arguments="--data_dir=O --runs_dir=RS --grid=grid.yaml",
+    config=SweepConfig,
+    main=main,
+    notes=(
+        "The same command again carries on: finished trials are skipped, a killed one resumes "
+        "exactly, a failed one is tried again. docs/sweeps.md describes the grid file."
+    ),
+    examples=(
+        "python -m trainer.sweep --data_dir=shards --runs_dir=runs --grid=experiments/story.yaml"
+    ),
+    after_interrupt="the same command carries on",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

@@ -42,11 +42,10 @@ def main(argv: Sequence[str]) -> int:
     parent, cores, *flags = argv
     keep_to([int(core) for core in cores.split(",") if core])
     stop_without(int(parent))
-    from trainer.train import (
-        __main__ as train,  # After the cores are set: libraries count them on import.
-    )
+    # After the cores are set: libraries count them on import.
+    from trainer.train.__main__ import COMMAND
 
-    return train.cli(flags)
+    return COMMAND.run(flags)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
 
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.errors import UsageError
 from trainer import remote
-from trainer.commandline import flag
-
-USAGE = """\
-Trains every trial of a grid on one data set, and compares them on one page.
-
-usage: python -m trainer.sweep --data_dir=O --runs_dir=RS --grid=grid.yaml [--flag=value ...]
-
-The same command again carries on: finished trials are skipped, a killed one resumes exactly,
-a failed one is tried again. docs/sweeps.md describes the grid file."""
 
 METRICS = (
     "val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss", "val_head", "val_medium",
@@ -28,7 +22,7 @@ class SweepConfig:
     """A sweep. Fields are the flags of `python -m trainer.sweep`.
 
     Raises:
-      ValueError: a value out of range.
+      UsageError: a value out of range.
     """
 
     data_dir: str = flag(
@@ -77,15 +71,15 @@ class SweepConfig:
         "auto", _RUN, "Table on a terminal, else lines.",
         choices=("auto", "table", "lines", "none"),
     )  # fmt: skip
-    verbose: bool = flag(False, _RUN, "Show tracebacks.", short="v")
 
     def __post_init__(self) -> None:
+        flags.convert_fields(self)
         remote.check_local("runs_dir", self.runs_dir)
         if not 0 < self.scale <= 100:
-            raise ValueError(f"--scale must be above 0, at most 100, not {self.scale:g}")
+            raise UsageError(f"--scale must be above 0, at most 100, not {self.scale:g}")
         if not 1 <= self.parallel <= 1000:
-            raise ValueError(f"--parallel must be 1 to 1,000, not {self.parallel}")
+            raise UsageError(f"--parallel must be 1 to 1,000, not {self.parallel}")
         if self.halving == 1 or not 0 <= self.halving <= 100:
-            raise ValueError(f"--halving must be 2 to 100, or 0 for off, not {self.halving}")
+            raise UsageError(f"--halving must be 2 to 100, or 0 for off, not {self.halving}")
         if not 1 <= self.rungs <= 10:
-            raise ValueError(f"--rungs must be 1 to 10, not {self.rungs}")
+            raise UsageError(f"--rungs must be 1 to 10, not {self.rungs}")

@@ -31,9 +31,9 @@ from typing import Any
 
 import yaml
 
+from tfrecords.cli import flags as command_flags
 from tfrecords.errors import UsageError
 from tfrecords.sharding import stable_hash
-from trainer import commandline
 from trainer.config import TrainConfig
 
 SECTIONS = ("base", "grid", "trials", "overrides", "scale")
@@ -217,15 +217,6 @@ def trial_name(stem: str, values: Values) -> str:
     return f"{name[: MAX_NAME - 9]}-{stable_hash(exact) % 16**8:08x}"
 
 
-def command_line(config: TrainConfig) -> list[str]:
-    """Returns the flags of trainer.train that give a configuration; defaults are left out."""
-    return [
-        _argument(field.name, _text(field.name, getattr(config, field.name)))
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != field.default
-    ]
-
-
 def differing(trials: Sequence[Trial]) -> tuple[str, ...]:
     """Returns the flags that are not the same in all trials, in the order of --help."""
     return tuple(
@@ -240,7 +231,7 @@ def shown(config: TrainConfig, name: str) -> str:
         return "yes" if value else "no"
     if value is None or value == "":
         return "–"
-    return _text(name, value) or "none"
+    return command_flags.to_text(config, name) or "none"
 
 
 class _Loader(yaml.SafeLoader):
@@ -323,12 +314,9 @@ def _config(name: str, values: Values, data_dir: str, run_dir: str) -> TrainConf
     # A flag without a default is left out where it has no value.
     argv += [_argument(n, t) for n, t in values.items() if t or _DEFAULTS[n] is not None]
     try:
-        config = commandline.parse_or_raise(TrainConfig, argv)
+        return command_flags.parse(TrainConfig, argv)
     except UsageError as error:
         raise UsageError(f"trial {name}: {error}") from error
-    if config is None:
-        raise UsageError(f"trial {name}: help is no flag of a trial")
-    return config
 
 
 def _argument(name: str, text: str) -> str:
@@ -376,10 +364,9 @@ def _checked(flags: Any, where: str) -> Mapping[str, Any]:
         if name in OWN_FLAGS:
             raise UsageError(f"{where}: the sweep itself sets --{name}: leave it out")
         if name not in FLAGS:
-            raise UsageError(
-                f"{where}: trainer.train has no flag --{name}; did you mean "
-                f"--{_nearest(name, FLAGS)}?"
-            )
+            meant = command_flags.nearest(name, FLAGS)
+            hint = f"did you mean --{meant}?" if meant else "trainer.train --help lists them"
+            raise UsageError(f"{where}: trainer.train has no flag --{name}; {hint}")
     return flags
 
 

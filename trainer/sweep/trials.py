@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from tfrecords.cli import flags
 from trainer.runs.history import History, HistoryError
-from trainer.sweep import grid
 from trainer.sweep import trial_status as standing
 from trainer.sweep.grid import Trial
 from trainer.sweep.resources import Slot
@@ -185,14 +185,14 @@ def start(entry: Entry, until: int, slot: Slot) -> Child:
     config = entry.trial.config
     folder = Path(config.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    flags = [*grid.command_line(config), "--progress=lines"]
+    arguments = [*flags.command_line(config), "--progress=lines"]
     if until:
-        flags.append(f"--stop_after_epoch={until}")
+        arguments.append(f"--stop_after_epoch={until}")
     cores = ",".join(map(str, slot.cores))
     with open(folder / LOG, "ab") as log:
         before = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", CHILD, str(os.getpid()), cores, *flags],
+            [sys.executable, "-m", CHILD, str(os.getpid()), cores, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from trainer import commandline, tensorflow_import
-from trainer import config as flags
+from tfrecords.cli.run import DONE, Command
+from trainer import tensorflow_import
 from trainer.config import TrainConfig
 
 
@@ -18,23 +17,33 @@ def main(config: TrainConfig) -> int:
     result = loop.run(config)
     if result.status == "interrupted":
         print(f"interrupted after step {result.step}; the same command carries on from there")
-        return commandline.DONE
+        return DONE
     if result.status == "paused":
         print(f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch")
-        return commandline.DONE
+        return DONE
     print(
         f"{result.status.replace('_', ' ')} after {result.epochs} epochs; best is epoch "
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"
         f"report: {result.run_dir / 'report' / 'index.html'}"
     )
-    return commandline.DONE
+    return DONE
 
 
-def cli(argv: Sequence[str]) -> int:
-    """Returns the exit code of a command line."""
-    config = flags.parse(argv)
-    return commandline.run(main, config, config.verbose)
+COMMAND = Command(
+    module="trainer.train",
+    summary="Trains a network on a data set baked by beam_pipelines.prepare.",
+    arguments="--data_dir=O --run_dir=R",
+    config=TrainConfig,
+    main=main,
+    notes=(
+        "The same command again resumes a run that was cut short, and ends with the same weights."
+    ),
+    examples="""\
+python -m trainer.train --data_dir=shards --run_dir=runs/a
+python -m trainer.train --data_dir=shards --run_dir=runs/20x300 --num_classes=20 --per_class=300""",
+    after_interrupt="the same command carries on from the last checkpoint",
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli(sys.argv[1:]))
+    sys.exit(COMMAND.run())

@@ -29,7 +29,7 @@ def test_bundles_are_a_power_of_two_of_a_bounded_size(files: int) -> None:
 
 
 def bundles(tmp_path: Path, rows: list[SourceFile]) -> list[list[SourceFile]]:
-    config = PrepareConfig("in", str(tmp_path / "out"))
+    config = PrepareConfig(input_dir="in", output_dir=tmp_path / "out")
     layout = Layout.of(config)
     for directory in layout.directories:
         storage.make_directory(directory)
@@ -72,7 +72,7 @@ def test_relatives_share_files(index: int, count: int, expected: set[str] | None
 def test_a_source_is_found_again_by_its_key(tmp_path: Path) -> None:
     root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 20})
     rows = list_sources(str(root))
-    config = PrepareConfig(str(root), str(tmp_path / "out"))
+    config = PrepareConfig(input_dir=root, output_dir=tmp_path / "out")
     layout = Layout.of(config)
     storage.make_directory(layout.listing_dir)
     list(make_tasks.bundle_tasks(rows, config, layout))

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.support import commands
+from tests.support.prepare_configs import config_of
 from tfrecords import ledger, manifest
 
 beam = pytest.importorskip("apache_beam")
-from beam_pipelines import flags as options
 from beam_pipelines import run
 from beam_pipelines.similarity import partitioned
 
@@ -45,9 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def baked(folder: Path, output_dir: Path, *flags: str) -> dict[str, str]:
     given = [f"--input_dir={folder}", f"--output_dir={output_dir}", "--image_size=32", *flags]
-    config = options.config_of(
-        options.make_parser().parse_args([*given, "--workers=0", "--per_class=40"])
-    )
+    config = config_of(*given, "--workers=0", "--per_class=40")
     assert run.run(config, []) == 0
     return commands.digests(output_dir)
 

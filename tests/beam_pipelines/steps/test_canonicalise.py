@@ -25,7 +25,12 @@ class Bake:
 
     def __init__(self, root: Path) -> None:
         self.input_dir = fakes.write_folders(root / "in", {"apu": 5, "bart": 3})
-        self.config = PrepareConfig(str(self.input_dir), str(root / "out"), image=SPEC)
+        self.config = PrepareConfig(
+            input_dir=self.input_dir,
+            output_dir=root / "out",
+            image_size=(SPEC.height, SPEC.width),
+            encoding=SPEC.encoding,
+        )
         self.layout = Layout.of(self.config)
         for directory in self.layout.directories:
             storage.make_directory(directory)

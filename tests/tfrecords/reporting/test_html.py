@@ -14,7 +14,7 @@ from tfrecords.reporting import html
 
 
 def test_the_skeleton_loads_nothing_and_holds_its_style() -> None:
-    page = html.render("tfrecords", "base.html.j2", {})
+    page = html.render("tfrecords.reporting", "base.html.j2", {})
     assert page.startswith("<!doctype html>")
     assert "prefers-color-scheme: dark" in page
     assert "http" not in page
@@ -22,7 +22,7 @@ def test_the_skeleton_loads_nothing_and_holds_its_style() -> None:
 
 
 def test_values_are_escaped_and_unknown_names_refused() -> None:
-    environment = html._environment("tfrecords")
+    environment = html._environment("tfrecords.reporting")
     assert environment.from_string("{{ a }}").render(a="<b>&") == "&lt;b&gt;&amp;"
     with pytest.raises(jinja2.UndefinedError):
         environment.from_string("{{ nobody }}").render()

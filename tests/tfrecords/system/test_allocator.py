@@ -40,7 +40,7 @@ libc.malloc_info(0, file); libc.fclose(file)
 
 def run(setting: str, code: str) -> str:
     """Returns what `code` prints in a process of its own, after a call of the allocator's."""
-    program = f"from tfrecords import allocator\n{setting}\n{code}"
+    program = f"from tfrecords.system import allocator\n{setting}\n{code}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -10,11 +10,10 @@ import pytest
 from tests.support import fakes
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
+from tfrecords.cli.run import DONE, USAGE
 from tfrecords.schema import ImageSpec
-from trainer import commandline
-from trainer.benchmark import __main__ as benchmark
 from trainer.benchmark import measure
-from trainer.benchmark.__main__ import BenchmarkConfig
+from trainer.benchmark.__main__ import COMMAND
 from trainer.data import selection as selections
 
 
@@ -33,8 +32,7 @@ def test_the_command_measures_each_stage_and_prints_one_screen(
         f"--data_dir={data_dir}", "--model=tests.support.tiny:network", "--batch_size=8",
         "--image_size=16", "--device=cpu", "--seconds=0.05", f"--json={tmp_path / 'rates.json'}",
     ]  # fmt: skip
-    config = commandline.parse(BenchmarkConfig, argv, benchmark.USAGE)
-    assert benchmark.main(config) == commandline.DONE
+    assert COMMAND.run(argv) == DONE
     out = capsys.readouterr().out
     assert "260 records of 24x24 jpeg, trained on at 16x16" in out
     stored = json.loads((tmp_path / "rates.json").read_text())
@@ -79,7 +77,5 @@ def test_other_batches_divide_and_leave_steps(
      ("--bach_size=3", "did you mean --batch_size")],
 )  # fmt: skip
 def test_misuse_is_one_line(flag: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        commandline.parse(BenchmarkConfig, ["--data_dir=x", flag], benchmark.USAGE)
-    assert caught.value.code == commandline.USAGE
+    assert COMMAND.run(["--data_dir=x", flag]) == USAGE
     assert said in capsys.readouterr().err

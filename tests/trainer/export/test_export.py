@@ -30,7 +30,7 @@ from trainer.runs import checkpoints, history
 from trainer.runs import load as trained_runs
 from trainer.train import loop
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "serve" / "predict.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "serve" / "predict.py"
 
 
 @pytest.fixture(scope="module")

@@ -267,9 +267,10 @@ def test_a_second_signal_kills(
 
 KILLABLE = """
 import sys
-from trainer import sweep, trials
+from trainer.sweep import trials
+from trainer.sweep.__main__ import COMMAND
 trials.CHILD = "tests.support.fake_child"
-sys.exit(sweep.cli(sys.argv[1:]))
+sys.exit(COMMAND.run())
 """
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support import fakes
 from tfrecords import manifest as manifests
-from tfrecords.errors import TrainerError, UsageError
-from tfrecords.manifest import Manifest, ManifestError
+from tfrecords.errors import EvenshardError, TrainerError, UsageError
+from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
 from trainer.runs import config_file
 from trainer.sweep import trial_status
@@ -67,7 +67,7 @@ def test_a_subject_is_what_would_be_trained_on(
 def test_what_the_data_set_cannot_serve_is_refused(
     data_dir: Path, manifest: Manifest, changes: dict[str, object], said: str
 ) -> None:
-    with pytest.raises((TrainerError, ManifestError), match=said):
+    with pytest.raises(EvenshardError, match=said):
         trial_status.subject(config(data_dir, **changes), manifest)
 
 

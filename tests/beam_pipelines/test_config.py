@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from beam_pipelines.config import (
+    ConflictPolicy,
+    NearDuplicates,
+    Operation,
+    PrepareConfig,
+    SplitBy,
+)
+from tests.support.prepare_configs import config_of
+from tfrecords.cli import flags
+from tfrecords.errors import UsageError
+from tfrecords.schema import Encoding, ImageSpec, Resize
+from tfrecords.system import cores
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    found = config_of()
+    assert found == PrepareConfig(input_dir="in", output_dir="out")
+    assert found.image == ImageSpec(224, 224, Resize.SQUASH, Encoding.JPEG, 95)
+    assert found.splits == (("train", 0.8), ("validation", 0.1), ("test", 0.1))
+    assert found.records_per_class == (None, None)
+    assert found.workers == cores.usable()
+
+
+def test_every_flag_arrives() -> None:
+    found = config_of(
+        "--input_csv=t.csv",
+        "--name=town",
+        "--image_size=96x128",
+        "--resize=pad",
+        "--encoding=png",
+        "--splits=train:0.7,test:0.3",
+        "--seed=5",
+        "--min_per_class=10",
+        "--max_per_class=20",
+        "--augment=rotate,flip",
+        "--near_duplicates=drop",
+        "--near_distance=3",
+        "--label_conflicts=drop_all",
+        "--group_by=^(.*)_",
+        "--split_by=random",
+        "--min_source_pixels=4",
+        "--max_source_pixels=400",
+        "--max_reject_fraction=0.5",
+        "--num_shards=4",
+        "--keep_cache",
+        "--overwrite",
+        "--plan_only",
+        "--workers=3",
+    )
+    assert (found.input_csv, found.name, found.seed, found.workers) == ("t.csv", "town", 5, 3)
+    assert found.image == ImageSpec(96, 128, Resize.PAD, Encoding.PNG)
+    assert found.splits == (("train", 0.7), ("test", 0.3))
+    assert (*found.records_per_class, found.num_shards) == (10, 20, 4)
+    assert found.augment == (Operation.FLIP, Operation.ROTATE)
+    assert (found.near_duplicates, found.near_distance) == (NearDuplicates.DROP, 3)
+    assert (found.label_conflicts, found.group_by) == (ConflictPolicy.DROP_ALL, "^(.*)_")
+    assert found.split_by is SplitBy.RANDOM
+    assert (found.limits.min_pixels, found.limits.max_pixels) == (4, 400)
+    assert found.max_reject_fraction == 0.5
+    assert found.keep_cache and found.overwrite and found.plan_only
+
+
+def test_python_values_mean_what_flags_mean() -> None:
+    assert PrepareConfig(
+        input_dir="in",
+        output_dir="out",
+        image_size=(96, 128),
+        splits={"train": 0.7, "test": 0.3},
+        augment=["rotate", Operation.FLIP],
+        num_shards="auto",
+        resize=Resize.CROP,
+    ) == config_of(
+        "--image_size=96x128", "--splits=train:0.7,test:0.3", "--augment=flip,rotate",
+        "--resize=crop",
+    )  # fmt: skip
+
+
+def test_a_command_line_is_its_configuration() -> None:
+    found = config_of("--per_class=7", "--image_size=96x128", "--augment=crop", "--overwrite")
+    assert flags.parse(PrepareConfig, flags.command_line(found)) == found
+
+
+def test_per_class_sets_both() -> None:
+    assert config_of("--per_class=7").records_per_class == (7, 7)
+    larger = dataclasses.replace(config_of("--per_class=7"), per_class=9)
+    assert larger.records_per_class == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"balance": "power:2"}, "power"),
+        ({"balance": "effective:1"}, "effective"),
+        ({"balance": "power"}, "--balance"),
+        ({"balance": "sqrt:1"}, "--balance"),
+        ({"balance": "power:x"}, "--balance"),
+        ({"splits": "train"}, "--splits=train: NAME:FRACTION"),
+        ({"splits": "train:0.8,test:0.3"}, "add up to 1"),
+        ({"splits": "test:0.5,train:0.5"}, "the first split must be"),
+        ({"splits": 3}, "--splits=3"),
+        ({"augment": "flop"}, "--augment=flop: .*not 'flop'"),
+        ({"per_class": 3, "max_per_class": 4}, "--per_class sets both"),
+        ({"per_class": 0}, "--per_class must be at least 1"),
+        ({"min_per_class": 5, "max_per_class": 4}, "exceeds --max_per_class=4"),
+        ({"min_per_class": 5, "augment": "none"}, "--augment must name an operation"),
+        ({"name": "My set"}, "--name"),
+        ({"image_size": ""}, "--image_size"),
+        ({"image_size": "96x128", "resize": "short_side"}, "short_side"),
+        ({"jpeg_quality": 101}, "jpeg_quality"),
+        ({"min_source_pixels": 9, "max_source_pixels": 4}, "source pixels"),
+        ({"group_by": "("}, "not a regular expression"),
+        ({"workers": -1}, "--workers"),
+        ({"workers": "many"}, "--workers=many: auto or a whole number"),
+        ({"near_duplicates": "gruop"}, "did you mean group?"),
+        ({"input_dir": ""}, "--input_dir is required"),
+    ],
+)
+def test_wrong_values_are_refused_before_anything_is_read(
+    values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        PrepareConfig(**{"input_dir": "in", "output_dir": "out", **values})
+
+
+def test_a_table_alone_has_its_own_folder_as_root() -> None:
+    config = PrepareConfig(input_csv="meta/labels.csv", output_dir="out")
+    assert config.input_dir == "meta"
+
+
+def test_the_way_to_split_is_in_the_manifest() -> None:
+    assert config_of("--split_by=appearance").for_manifest()["split_by"] == "appearance"
+    assert config_of().for_manifest()["split_by"] == "random"
+
+
+def test_only_what_changes_bytes_is_in_the_manifest() -> None:
+    one = config_of()
+    same = dataclasses.replace(
+        one, input_dir="j", output_dir="p", workers=5, keep_cache=True, runner="PrismRunner"
+    )
+    assert one.for_manifest() == same.for_manifest()
+    assert one.for_manifest() != dataclasses.replace(one, seed=1).for_manifest()
+    assert one.pixels_digest() == dataclasses.replace(one, seed=1).pixels_digest()
+    other_size = dataclasses.replace(one, image_size=32)
+    assert one.pixels_digest() != other_size.pixels_digest()
+
+
+def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
+    """A flag added later is either there, or named here as one that cannot change bytes."""
+    elsewhere = {
+        "input_dir", "output_dir", "input_csv", "overwrite", "keep_cache", "plan_only", "workers",
+        "runner", "beam_options", "max_reject_fraction", "per_class",
+        "image_size", "resize", "encoding", "jpeg_quality",  # As `image`.
+        "min_source_pixels", "max_source_pixels",  # As `limits`.
+    }  # fmt: skip
+    fields = {field.name for field in dataclasses.fields(PrepareConfig)}
+    in_manifest = set(config_of().for_manifest()) - {"image", "limits", "pixels_version"}
+    assert fields - elsewhere == in_manifest
