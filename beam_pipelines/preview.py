@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beam_pipelines.cache import facts_table, storage
-from beam_pipelines.cache.facts import ImageFacts, SourceFile
+from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.inputs import sources
 from beam_pipelines.planning.plan import Plan, make_plan
@@ -26,6 +26,7 @@ from tfrecords import inspect
 from tfrecords.errors import UsageError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 from tfrecords.sharding import shard_name, stable_hash
 

@@ -1,15 +1,19 @@
-"""Where a data set's files lie: a directory, or what opens files as a directory does."""
+"""Where files lie: paths of this machine, URLs, and the folder of a data set."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
 
 class Folder(Protocol):
-    """What of `pathlib.Path`, which is one, reading a data set needs.
+    """The part of `pathlib.Path`'s interface needed to read a data set.
 
-    Others open what is no path of this machine; this package knows none of them.
+    Other implementations open what is not a path of this machine; this package knows none of
+    them.
     """
 
     def __truediv__(self, name: str) -> Folder:
@@ -26,3 +30,8 @@ class Folder(Protocol):
 def of(data_dir: str | Folder) -> Folder:
     """Returns the folder that a path names."""
     return Path(data_dir) if isinstance(data_dir, str) else data_dir
+
+
+def is_url(path: str) -> bool:
+    """Returns whether `path` names an object store or a cluster file system, as in gs://."""
+    return _URL.match(path) is not None

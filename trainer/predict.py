@@ -35,8 +35,8 @@ class PredictConfig:
     input: str = flag(
         MISSING,
         _WHAT,
-        "Pictures: a folder with all below it, a pattern (in quotes: 'in/**/*.jpg'), a zip, one "
-        "picture, or a CSV with a column path or Id, relative to the CSV.",
+        "Pictures: a folder with all below it, a pattern (in quotes: 'in/**/*.jpg'), a zip or tar, "
+        "one picture, or a CSV with a column path or Id, relative to the CSV.",
         metavar="PATH",
     )
     fallback_class: str = flag(

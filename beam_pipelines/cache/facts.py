@@ -1,97 +1,19 @@
-"""The rows a bake works on: a source file, and what canonicalising it found.
+"""What canonicalising a source found: the rows that a bake plans with.
 
 Only these small rows ever cross a Beam shuffle; pixels stay in files. Worker processes
-import this module, so it needs the standard library alone.
+import this module, so it needs little more than the standard library.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tfrecords.images.canonicalise import RejectReason
+from tfrecords.inputs.rows import Line, SourceFile
 
 # Made once: json.dumps makes an encoder for every call that gives separators.
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-# Named here because the rows below have a column called `bytes`.
-Line = str | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveMember:
-    """Where an archive keeps a file, so that it is read without the archive's directory.
-
-    Attributes:
-      offset: of the data (tar) or of the local header (zip), in bytes.
-      stored: bytes that the archive spends on it.
-      method: "tar", "store" or "deflate".
-      crc32: of the file, None in a tar.
-    """
-
-    offset: int
-    stored: int
-    method: str
-    crc32: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One input file.
-
-    Attributes:
-      key: POSIX path below the input's root, NFC; identifies the picture for ever.
-      path: where to read it: a file, or the archive that holds `member`.
-      class_name: its label, or None where the input gives it none.
-      bytes: its size.
-      version: changes when the file does: mtime in ns, a zip's CRC, or 0 where unknown.
-      split: the split that the input fixes for it, or None.
-      problem: why it is rejected unread, or None.
-      member: its place inside an archive, or None for a plain file.
-    """
-
-    key: str
-    path: str
-    class_name: str | None
-    bytes: int
-    version: int
-    split: str | None = None
-    problem: RejectReason | None = None
-    member: ArchiveMember | None = None
-
-    def to_json(self) -> str:
-        """Returns the row as one line."""
-        # By hand: dataclasses.astuple copies deeply, which costs more than the JSON.
-        member = None if self.member is None else dataclasses.astuple(self.member)
-        return _to_json(
-            (
-                self.key,
-                self.path,
-                self.class_name,
-                self.bytes,
-                self.version,
-                self.split,
-                self.problem,
-                member,
-            )
-        )
-
-    @classmethod
-    def from_json(cls, line: Line) -> SourceFile:
-        """Returns the row that `to_json` wrote."""
-        key, path, class_name, size, version, split, problem, member = json.loads(line)
-        return cls(
-            key,
-            path,
-            class_name,
-            size,
-            version,
-            split,
-            RejectReason(problem) if problem else None,
-            ArchiveMember(*member) if member else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,26 @@ import contextlib
 import errno
 import json
 import os
-import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+from tfrecords import locations
 from tfrecords.errors import BakeError
+from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs.files import LOCAL, FileKind, FileStatus
+from tfrecords.inputs.filters import is_hidden
+from tfrecords.inputs.rows import ListedFile
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _TEMPORARY = ".tmp-"
 _BEAM_ARGUMENTS = "EVENSHARD_BEAM_ARGUMENTS"
 
 
 def is_remote(path: str) -> bool:
     """Returns whether `path` names an object store or a cluster file system, as in gs://."""
-    return _SCHEME.match(path) is not None
+    return locations.is_url(path)
 
 
 def join(directory: str, *names: str) -> str:
@@ -89,13 +92,42 @@ def list_names(directory: str) -> list[str]:
         return []
 
 
-def size(path: str) -> int:
-    """Returns the size of a file in bytes."""
-    return (
-        _filesystems().match([path])[0].metadata_list[0].size_in_bytes
-        if is_remote(path)
-        else os.path.getsize(path)
-    )
+class StorageFiles:
+    """The `tfrecords.inputs.files.FileSystem` of a bake: local paths and Beam's FileSystems."""
+
+    def open(self, path: str) -> BinaryIO:
+        return open_read(path)
+
+    def stat(self, path: str) -> FileStatus:
+        if not is_remote(path):
+            return LOCAL.stat(path)
+        filesystems = _filesystems()
+        for found in filesystems.match([path])[0].metadata_list:
+            return FileStatus(FileKind.FILE, found.size_in_bytes, _version(found))
+        # An object store has no folders, only names that begin alike.
+        if filesystems.match([join(path, "**")], limits=[1])[0].metadata_list:
+            return FileStatus(FileKind.FOLDER, 0, 0)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def walk(self, root: str) -> Iterator[ListedFile]:
+        if not is_remote(root):
+            yield from LOCAL.walk(root)
+            return
+        root = join(root, "")
+        for found in _filesystems().match([root + "**"])[0].metadata_list:
+            name = found.path.removeprefix(root)
+            problem = RejectReason.HIDDEN if is_hidden(name) else None
+            yield ListedFile(
+                name, found.path, found.size_in_bytes, _version(found), problem=problem
+            )
+
+
+FILES = StorageFiles()
+
+
+def _version(found: Any) -> int:
+    """Returns when a remote file was last written, in ns; 0 where its store does not say."""
+    return int((found.last_updated_in_seconds or 0) * 1e9)
 
 
 def remove(path: str) -> None:

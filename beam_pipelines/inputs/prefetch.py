@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from beam_pipelines.cache.facts import SourceFile
 from beam_pipelines.inputs import sources
+from tfrecords.inputs.rows import SourceFile
 
 # A read that takes longer is slow: a local disk's flash needs a tenth of it.
 SLOW_SECONDS = 0.003

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.cache import storage
-from beam_pipelines.cache.facts import SourceFile, to_lines
+from beam_pipelines.cache.facts import to_lines
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import sources
 from beam_pipelines.planning.decisions import STATUS
@@ -25,6 +25,7 @@ from beam_pipelines.steps.canonicalise import BundleTask
 from beam_pipelines.steps.copies import CopyTask
 from beam_pipelines.steps.shards import Assignment, ShardTask
 from tfrecords import manifest
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, record_id
 from tfrecords.sharding import shard_name, stable_hash, stable_hashes

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.cache import packs, storage, thumbnails
-from beam_pipelines.cache.facts import ImageFacts, SourceFile, to_lines
+from beam_pipelines.cache.facts import ImageFacts, to_lines
 from beam_pipelines.inputs import prefetch
 from beam_pipelines.inputs.prefetch import Content
 from beam_pipelines.workers.pool import DECODE_SECONDS, Watch
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, ImageHeader, PixelLimits, RejectReason
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.schema import ImageSpec
 from tfrecords.sharding import stable_hash
 
@@ -102,7 +103,9 @@ def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
             if earlier.has(source):
                 row = earlier.reuse(source, bundle)
             elif (reason := _refused(source, watch)) is not None:
-                row = ImageFacts(**_listed(source), reason=reason.value, detail=_DETAIL[reason])
+                row = ImageFacts(
+                    **_listed(source), reason=reason.value, detail=source.detail or _DETAIL[reason]
+                )
             else:
                 row = _canonicalise(source, next(contents), bundle, watch)
             rows.append(row)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from beam_pipelines.cache import packs, storage
-from beam_pipelines.cache.facts import SourceFile
 from beam_pipelines.config import Operation
 from beam_pipelines.inputs import prefetch
 from beam_pipelines.inputs.prefetch import Content
@@ -22,6 +21,7 @@ from beam_pipelines.workers.pool import Watch
 from tfrecords.errors import BakeError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, PixelLimits
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.schema import ImageSpec
 
 CONTENTS = ".copies"

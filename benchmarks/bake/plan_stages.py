@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
-from beam_pipelines.cache.facts import ImageFacts, SourceFile
+from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
@@ -21,6 +21,7 @@ from beam_pipelines.similarity.partitioned import Joined
 from benchmarks.bake import synthetic_facts
 from benchmarks.bake.synthetic_facts import Shape
 from benchmarks.harness.stages import Meter, Stage
+from tfrecords.inputs.rows import SourceFile
 
 _LENGTH_BYTES = 8
 

@@ -7,13 +7,10 @@ anywhere: a picture that kills or hangs its process is rejected, and the rest ca
 
 from __future__ import annotations
 
-import functools
 import itertools
 import multiprocessing
 import signal
 import time
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,8 +20,9 @@ from types import TracebackType
 
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, PixelLimits, RejectReason
+from tfrecords.inputs.read import read_source
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.schema import ImageSpec
-from trainer.predicting.unlabelled import Picture
 
 # A task costs 0.2 ms to hand over, a small picture 1 ms to decode; 16 of the largest are
 # still a fraction of a batch, so that progress shows.
@@ -42,42 +40,30 @@ class Decoded:
     """A picture read, or the reason why it could not be.
 
     Attributes:
-      picture: that was asked for.
+      source: that was asked for.
       data: its image, encoded as the data set's records are; None where it is rejected.
       reason: of the rejection.
       detail: the same for people.
     """
 
-    picture: Picture
+    source: SourceFile
     data: bytes | None
     reason: RejectReason | None = None
     detail: str = ""
 
 
-def read(picture: Picture) -> bytes:
-    """Returns the bytes of a file, or of a zip's member.
-
-    Raises:
-      ImageError: unreadable.
-    """
-    try:
-        if picture.member:
-            return _archive(picture.path).read(picture.member)
-        with open(picture.path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ImageError(RejectReason.UNREADABLE, error.strerror or str(error)) from error
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-        # zipfile says RuntimeError of an encrypted member, NotImplementedError of a method.
-        raise ImageError(RejectReason.UNREADABLE, str(error)) from error
-
-
-def decode(picture: Picture, spec: ImageSpec) -> Decoded:
+def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
     """Returns a picture as the bake would store it, or why it cannot be."""
+    if source.problem is not None:
+        return Decoded(source, None, source.problem, source.detail or "")
     try:
-        return Decoded(picture, canonicalise.canonicalise(read(picture), spec, PixelLimits()).data)
+        data = read_source(source)
+    except OSError as error:
+        return Decoded(source, None, RejectReason.UNREADABLE, error.strerror or str(error))
+    try:
+        return Decoded(source, canonicalise.canonicalise(data, spec, PixelLimits()).data)
     except ImageError as error:
-        return Decoded(picture, None, error.reason, error.detail)
+        return Decoded(source, None, error.reason, error.detail)
 
 
 class Decoders:
@@ -95,10 +81,10 @@ class Decoders:
         self._seconds = seconds
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, pictures: Iterable[Picture]) -> Iterator[Decoded]:
+    def run(self, sources: Iterable[SourceFile]) -> Iterator[Decoded]:
         """Yields each picture decoded, in the order given."""
-        rest = iter(pictures)
-        pending: deque[tuple[tuple[Picture, ...], Future[list[Decoded]]]] = deque()
+        rest = iter(sources)
+        pending: deque[tuple[tuple[SourceFile, ...], Future[list[Decoded]]]] = deque()
         while True:
             while len(pending) < _AHEAD * self._workers:
                 chunk = tuple(itertools.islice(rest, CHUNK))
@@ -126,7 +112,7 @@ class Decoders:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _submit(self, chunk: Sequence[Picture]) -> Future[list[Decoded]]:
+    def _submit(self, chunk: Sequence[SourceFile]) -> Future[list[Decoded]]:
         if self._pool is not None:
             try:
                 return self._pool.submit(_decode_all, chunk, self._spec, self._seconds)
@@ -135,30 +121,30 @@ class Decoders:
         self._pool = _processes(self._workers)
         return self._pool.submit(_decode_all, chunk, self._spec, self._seconds)
 
-    def _one_by_one(self, chunk: Sequence[Picture]) -> Iterator[Decoded]:
+    def _one_by_one(self, chunk: Sequence[SourceFile]) -> Iterator[Decoded]:
         alone: ProcessPoolExecutor | None = None
         try:
-            for picture in chunk:
+            for source in chunk:
                 alone = alone or _processes(1)
                 started = time.monotonic()
                 try:
                     yield from alone.submit(
-                        _decode_all, [picture], self._spec, self._seconds
+                        _decode_all, [source], self._spec, self._seconds
                     ).result()
                 except BrokenProcessPool:
                     alone.shutdown(wait=False)
                     alone = None
-                    yield self._blame(picture, time.monotonic() - started)
+                    yield self._blame(source, time.monotonic() - started)
         finally:
             if alone is not None:
                 alone.shutdown()
 
-    def _blame(self, picture: Picture, seconds: float) -> Decoded:
+    def _blame(self, source: SourceFile, seconds: float) -> Decoded:
         if seconds >= self._seconds:
             text = f"its decoder took more than {self._seconds:g} s"
-            return Decoded(picture, None, RejectReason.DECODER_HUNG, text)
+            return Decoded(source, None, RejectReason.DECODER_HUNG, text)
         text = "its decoder brought the process down"
-        return Decoded(picture, None, RejectReason.DECODER_CRASHED, text)
+        return Decoded(source, None, RejectReason.DECODER_CRASHED, text)
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:
@@ -170,16 +156,11 @@ def _processes(workers: int) -> ProcessPoolExecutor:
     )
 
 
-def _decode_all(chunk: Sequence[Picture], spec: ImageSpec, seconds: float) -> list[Decoded]:
+def _decode_all(chunk: Sequence[SourceFile], spec: ImageSpec, seconds: float) -> list[Decoded]:
     """Decodes in a worker; the kernel ends the process if one picture takes too long."""
     found = []
-    for picture in chunk:
+    for source in chunk:
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        found.append(decode(picture, spec))
+        found.append(decode(source, spec))
         signal.setitimer(signal.ITIMER_REAL, 0)
     return found
-
-
-@functools.lru_cache(maxsize=4)
-def _archive(path: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)

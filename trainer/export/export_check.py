@@ -9,12 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.errors import EvenshardError, TrainerError
+from tfrecords.inputs import listing
+from tfrecords.inputs.read import read_source
+from tfrecords.inputs.rows import InputPath
 from tfrecords.manifest import Manifest
 from tfrecords.sharding import stable_hash
 from tfrecords.system import cores
 from trainer import remote
-from trainer.data import decoding, stream
 from trainer.data import selection as selections
+from trainer.data import stream
 from trainer.data.decoding import Decoders
 from trainer.data.selection import Source
 from trainer.export import parity
@@ -24,7 +27,7 @@ from trainer.export.parity import Parity, ReadParity
 from trainer.metrics.metrics import Predictions
 from trainer.models import build
 from trainer.models.build import LoadedRun
-from trainer.predicting import run, unlabelled
+from trainer.predicting import run
 from trainer.runs import load
 
 # Pictures at a time; no effect on results.
@@ -156,11 +159,14 @@ def _in_batches(predict: Predictor, pixels: np.ndarray) -> np.ndarray:
 
 def _of_files(opened: LoadedRun, source: str, count: int) -> tuple[tuple[bytes, ...], np.ndarray]:
     """Returns source files and the pixels that the bake makes of them, a sample by their names."""
-    listed = sorted(unlabelled.listed(source), key=lambda p: stable_hash("parity", p.id))
+    listed = sorted(
+        listing.list_unlabelled(InputPath("--parity_input", source)),
+        key=lambda row: stable_hash("parity", row.key),
+    )
     with Decoders(opened.manifest.image, cores.usable()) as decoders:
         good = [item for item in decoders.run(listed[:count]) if item.data is not None]
     if not good:
         raise TrainerError(f"--parity_input={source}: not one of its files is a picture")
     batches = run.batches(good, opened.manifest.image, opened.size, _BATCH)
     pixels = np.concatenate([images.numpy() for _, images in batches])
-    return tuple(decoding.read(item.picture) for item in good), pixels
+    return tuple(read_source(item.source) for item in good), pixels

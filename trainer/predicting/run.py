@@ -15,14 +15,14 @@ import tensorflow as tf
 
 from tfrecords.cli.progress import Progress
 from tfrecords.errors import TrainerError, UsageError
+from tfrecords.inputs import listing
+from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from tfrecords.system import cores
 from trainer.data import decoding
 from trainer.data import stream as data
 from trainer.data.decoding import Decoded, Decoders
 from trainer.models.build import LoadedRun
-from trainer.predicting import unlabelled
-from trainer.predicting.unlabelled import Picture
 from trainer.runs import load
 
 HEADER = ("Id", "Expected")
@@ -84,7 +84,7 @@ def run(
       OSError: a file cannot be written.
     """
     paths = outputs(output)
-    pictures = unlabelled.listed(source, leave_out=paths)
+    pictures = listing.list_unlabelled(InputPath("--input", source), leave_out=paths)
     if paths[0].is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
     paths[0].parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def fallback_class(run: LoadedRun, name: str = "") -> str:
 
 def predict(
     run: LoadedRun,
-    pictures: Sequence[Picture],
+    pictures: Sequence[SourceFile],
     fallback: str,
     *,
     tta: str = "none",
@@ -146,9 +146,9 @@ def predict(
     if len(rejects) == len(pictures):
         raise TrainerError(
             f"not one of {len(pictures):,} files could be read as a picture; the first, "
-            f"{rejects[0].picture.id!r}: {_reason(rejects[0])}, {rejects[0].detail}"
+            f"{rejects[0].source.key!r}: {_reason(rejects[0])}, {rejects[0].detail}"
         )
-    ids = tuple(picture.id for picture in pictures)
+    ids = tuple(picture.key for picture in pictures)
     return Submission(ids, run.selection.classes, labels, probabilities, fallback, tuple(rejects))
 
 
@@ -232,7 +232,7 @@ def _reason(item: Decoded) -> str:
 
 
 def _reject_row(item: Decoded) -> tuple[str, str, str]:
-    return item.picture.id, _reason(item), item.detail
+    return item.source.key, _reason(item), item.detail
 
 
 def _top_rows(found: Submission) -> Iterator[list[str]]:

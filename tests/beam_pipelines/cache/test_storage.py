@@ -68,7 +68,7 @@ def test_remote_paths_go_through_beam(tmp_path: Path) -> None:
     storage.write_bytes("fake://b/x/two.gz", b"not compressed")
     assert storage.list_names("fake://b/x") == ["one", "two.gz"]
     assert storage.read_bytes("fake://b/x/two.gz") == b"not compressed"
-    assert storage.size("fake://b/x/one") == 1
+    assert storage.FILES.stat("fake://b/x/one").bytes == 1
     storage.rename("fake://b/x/one", "fake://b/x/two.gz")
     assert storage.list_names("fake://b/x") == ["two.gz"]
     storage.remove("fake://b/x/two.gz")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.cache.facts import SourceFile
 from beam_pipelines.inputs import prefetch, sources
+from tfrecords.inputs.rows import SourceFile
 
 
 def files(folder: Path, sizes: list[int]) -> list[SourceFile]:

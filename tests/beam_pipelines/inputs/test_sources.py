@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import os
-import tarfile
-import unicodedata
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from beam_pipelines.cache.facts import SourceFile
 from beam_pipelines.inputs import sources
 from tests.support import fakes
 from tfrecords.errors import UsageError
-from tfrecords.images.canonicalise import RejectReason
 
 
 @pytest.fixture
@@ -20,166 +15,20 @@ def folders(tmp_path: Path) -> Path:
     return fakes.write_folders(tmp_path / "pictures", {"apu": 3, "bart": 2})
 
 
-def by_key(rows: tuple[SourceFile, ...]) -> dict[str, SourceFile]:
-    assert [row.key for row in rows] == sorted(row.key for row in rows)
-    assert len({row.key for row in rows}) == len(rows)
-    return {row.key: row for row in rows}
+def test_errors_name_the_flags_of_the_bake(folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--input_dir=.* does not exist"):
+        sources.list_sources(str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match="--input_csv=.*No such file"):
+        sources.list_sources(str(folders), str(tmp_path / "absent.csv"))
 
 
-def check_readable(rows: tuple[SourceFile, ...], root: Path) -> None:
-    for row in rows:
-        assert sources.read(row) == (root / row.key).read_bytes()
-
-
-def test_class_folders(folders: Path) -> None:
-    (folders / "apu" / "more" / "deep").mkdir(parents=True)
-    (folders / "apu" / "more" / "deep" / "x.jpg").write_bytes(b"x")
-    rows = sources.list_sources(str(folders))
-    assert len(rows) == 6
-    assert by_key(rows)["apu/more/deep/x.jpg"].class_name == "apu"
-    assert {row.class_name for row in rows} == {"apu", "bart"}
-    assert all(row.problem is None and row.split is None for row in rows)
-    check_readable(rows, folders)
-
-
-def test_rows_survive_json(folders: Path) -> None:
-    for row in sources.list_sources(str(folders)):
-        assert SourceFile.from_json(row.to_json()) == row
-
-
-def test_hidden_files_are_rejected_unread_and_hidden_folders_not_entered(folders: Path) -> None:
-    (folders / "apu" / ".DS_Store").write_bytes(b"x")
-    (folders / "apu" / "Thumbs.db").write_bytes(b"x")
-    (folders / ".git" / "objects").mkdir(parents=True)
-    (folders / ".git" / "objects" / "a").write_bytes(b"x")
-    rows = by_key(sources.list_sources(str(folders)))
-    hidden = {key for key, row in rows.items() if row.problem is RejectReason.HIDDEN}
-    assert hidden == {"apu/.DS_Store", "apu/Thumbs.db", ".git/"}
-    assert rows[".git/"].class_name is None
-
-
-def test_a_file_outside_every_class_is_rejected(folders: Path) -> None:
-    (folders / "readme.txt").write_bytes(b"x")
-    row = by_key(sources.list_sources(str(folders)))["readme.txt"]
-    assert row.problem is RejectReason.NO_CLASS
-
-
-def test_links_are_followed_and_loops_are_not(folders: Path) -> None:
-    os.symlink(folders / "bart", folders / "milhouse")
-    os.symlink(folders, folders / "bart" / "loop")
-    os.symlink(folders / "nowhere", folders / "apu" / "broken.jpg")
-    rows = by_key(sources.list_sources(str(folders)))
-    assert "milhouse/0000.jpg" in rows
-    assert not any(key.startswith("bart/loop/bart") for key in rows)
-    assert rows["apu/broken.jpg"].problem is RejectReason.UNREADABLE
-
-
-def test_names_are_normalised_and_collisions_are_rejected(folders: Path) -> None:
-    composed, decomposed = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
-    (folders / "apu" / composed).write_bytes(b"1")
-    (folders / "apu" / decomposed).write_bytes(b"2")
-    rows = by_key(sources.list_sources(str(folders)))
-    assert rows[f"apu/{composed}"].problem is None
-    assert rows[f"apu/{composed} (2)"].problem is RejectReason.NAME_COLLISION
-
-
-def test_a_name_that_is_not_utf8_is_rejected_and_shown(folders: Path) -> None:
-    with open(os.fsencode(folders) + b"/apu/\xff\xfe.jpg", "wb") as file:
-        file.write(b"x")
-    row = by_key(sources.list_sources(str(folders)))["apu/\\xff\\xfe.jpg"]
-    assert row.problem is RejectReason.NAME_NOT_UTF8
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("wrapper", ["", "pictures/"])
-def test_a_zip_is_read_in_place(folders: Path, tmp_path: Path, method: int, wrapper: str) -> None:
-    path = tmp_path / "p.zip"
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for file in sorted(folders.rglob("*.jpg")):
-            archive.write(file, wrapper + file.relative_to(folders).as_posix())
-        archive.writestr("__MACOSX/apu/._0000.jpg", b"clutter")
-    rows = sources.list_sources(str(path))
-    shown = tuple(row for row in rows if row.problem is None)
-    assert len(rows) == 6 and len(shown) == 5
-    assert {row.class_name for row in shown} == {"apu", "bart"}
-    check_readable(shown, folders)
-
-
-def test_a_tar_is_read_in_place(folders: Path, tmp_path: Path) -> None:
-    path = tmp_path / "p.tar"
-    with tarfile.open(path, "w") as archive:
-        archive.add(folders, "./")
-    rows = sources.list_sources(str(path))
-    assert len(rows) == 5
-    check_readable(rows, folders)
-
-
-def test_a_damaged_zip_member_is_an_oserror(folders: Path, tmp_path: Path) -> None:
-    path = tmp_path / "p.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(folders / "apu" / "0000.jpg", "apu/0.jpg")
-        archive.write(folders / "bart" / "0000.jpg", "bart/0.jpg")
-    (row, _) = sources.list_sources(str(path))
-    data = bytearray(path.read_bytes())
-    data[60:90] = bytes(30)
-    path.write_bytes(data)
-    with pytest.raises(OSError, match="damaged in its archive"):
-        sources.read(row)
-
-
-def test_split_folders_fix_the_split(tmp_path: Path) -> None:
+def test_an_input_may_not_fix_a_split_that_the_bake_lacks(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path / "train", {"apu": 2, "bart": 2})
     fakes.write_folders(tmp_path / "val", {"apu": 1, "bart": 1})
-    rows = by_key(sources.list_sources(str(tmp_path)))
-    assert rows["train/apu/0000.jpg"].split == "train"
-    assert rows["val/bart/0000.jpg"].split == "validation"
-    assert {row.class_name for row in rows.values()} == {"apu", "bart"}
+    rows = sources.list_sources(str(tmp_path))
     with pytest.raises(UsageError, match="fixes split 'validation'"):
-        sources.check_splits(rows.values(), ["train", "test"])
-
-
-def test_classes_may_be_called_train(tmp_path: Path) -> None:
-    fakes.write_folders(tmp_path, {"train": 1, "bus": 1})
-    assert {row.class_name for row in sources.list_sources(str(tmp_path))} == {"train", "bus"}
-
-
-def test_csv(folders: Path, tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    table.write_text("label,path,split\napu,apu/0000.jpg,test\nnew,bart/0001.jpg,\nx,gone.jpg,\n")
-    rows = by_key(sources.list_sources(str(folders), str(table)))
-    assert rows["apu/0000.jpg"].split == "test"
-    assert rows["bart/0001.jpg"].class_name == "new"
-    assert rows["gone.jpg"].problem is RejectReason.UNREADABLE
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("file,class\n", "must name path and label"),
-        ("path,label\napu/0000.jpg,\n", "line 2: path or label is empty"),
-        (b"\xff\xfe", "not UTF-8"),
-    ],
-)
-def test_csv_errors(folders: Path, tmp_path: Path, text: str | bytes, message: str) -> None:
-    table = tmp_path / "t.csv"
-    table.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UsageError, match=message):
-        sources.list_sources(str(folders), str(table))
-
-
-def test_inputs_that_are_none(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_bytes(b"")
-    (tmp_path / "bad.zip").write_bytes(b"no")
-    for name, message in {
-        "absent": "does not exist",
-        "empty": "holds no files",
-        "file": "is not a folder",
-        "bad.zip": "not a readable zip",
-        "a.tar.gz": "compressed tar",
-    }.items():
-        with pytest.raises(UsageError, match=message):
-            sources.list_sources(str(tmp_path / name))
+        sources.check_splits(rows, ["train", "test"])
+    sources.check_splits(rows, ["train", "validation"])
 
 
 def test_one_class_points_to_the_likely_root(tmp_path: Path) -> None:
@@ -196,4 +45,30 @@ def test_remote_folders(folders: Path) -> None:
     FakeBucket.root = str(folders.parent)
     rows = sources.list_sources("fake://pictures")
     assert [row.key for row in rows] == [row.key for row in sources.list_sources(str(folders))]
-    check_readable(rows, folders)
+    for row in rows:
+        assert sources.read(row) == (folders / row.key).read_bytes()
+
+
+def test_remote_inputs_that_are_none(folders: Path) -> None:
+    pytest.importorskip("apache_beam")
+    from tests.support.bucket import FakeBucket
+
+    FakeBucket.root = str(folders.parent)
+    with pytest.raises(UsageError, match="--input_dir=fake://nowhere does not exist"):
+        sources.list_sources("fake://nowhere")
+    with pytest.raises(UsageError, match="is not a folder"):
+        sources.list_sources("fake://pictures/apu/0000.jpg")
+
+
+def test_a_remote_zip_is_read_in_place(folders: Path, tmp_path: Path) -> None:
+    pytest.importorskip("apache_beam")
+    from tests.support.bucket import FakeBucket
+
+    FakeBucket.root = str(tmp_path)
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for file in sorted(folders.rglob("*.jpg")):
+            archive.write(file, file.relative_to(folders).as_posix())
+    rows = sources.list_sources("fake://p.zip")
+    assert len(rows) == 5
+    for row in rows:
+        assert sources.read(row) == (folders / row.key).read_bytes()

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.cache import storage
-from beam_pipelines.cache.facts import SourceFile
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.make_tasks import Layout
 from tests.support import fakes
+from tfrecords.inputs.rows import SourceFile
 
 
 def listing(count: int) -> list[SourceFile]:

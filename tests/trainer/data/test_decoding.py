@@ -11,20 +11,25 @@ import pytest
 from tests.support import fakes
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import PixelLimits, RejectReason
+from tfrecords.inputs import listing
+from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
-from trainer.predicting.unlabelled import Picture
 
 SPEC = ImageSpec(16, 16)
 
 
-def pictures(root: Path, count: int) -> list[Picture]:
+def source(path: Path) -> SourceFile:
+    return SourceFile(path.name, str(path), None, 0, 0)
+
+
+def pictures(root: Path, count: int) -> list[SourceFile]:
     found = []
     for number in range(count):
         path = root / f"{number:03d}.jpg"
         path.write_bytes(fakes.picture_bytes(number, height=20, width=30))
-        found.append(Picture(path.name, str(path)))
+        found.append(source(path))
     return found
 
 
@@ -33,10 +38,10 @@ def test_order_and_bytes_are_those_of_one_process(tmp_path: Path) -> None:
     (tmp_path / "007.jpg").write_bytes(b"not a picture")
     with Decoders(SPEC, 2) as decoders:
         found = list(decoders.run(asked))
-    assert [item.picture for item in found] == asked
+    assert [item.source for item in found] == asked
     assert found[7].reason is RejectReason.NOT_AN_IMAGE
     for item in found[:7] + found[8:]:
-        source = Path(item.picture.path).read_bytes()
+        source = Path(item.source.path).read_bytes()
         assert item.data == canonicalise.canonicalise(source, SPEC, PixelLimits()).data
 
 
@@ -45,17 +50,18 @@ def test_a_zip_gives_the_same_as_the_files(tmp_path: Path) -> None:
     archive = tmp_path / "in.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.write(asked.path, "x/0.jpg")
-    inside = decoding.decode(Picture("x/0.jpg", str(archive), "x/0.jpg"), SPEC)
+    (inside_zip,) = listing.list_unlabelled(InputPath("--input", str(archive)))
+    inside = decoding.decode(inside_zip, SPEC)
     assert inside.data == decoding.decode(asked, SPEC).data
     damaged = bytearray(archive.read_bytes())
     damaged[60] ^= 0xFF
-    (tmp_path / "bad.zip").write_bytes(damaged)
-    bad = decoding.decode(Picture("x/0.jpg", str(tmp_path / "bad.zip"), "x/0.jpg"), SPEC)
+    archive.write_bytes(damaged)
+    bad = decoding.decode(inside_zip, SPEC)
     assert (bad.data, bad.reason) == (None, RejectReason.UNREADABLE)
 
 
 def test_an_absent_file_is_unreadable(tmp_path: Path) -> None:
-    found = decoding.decode(Picture("x.jpg", str(tmp_path / "x.jpg")), SPEC)
+    found = decoding.decode(source(tmp_path / "x.jpg"), SPEC)
     assert found.reason is RejectReason.UNREADABLE
     assert found.detail == "No such file or directory"
 
@@ -65,10 +71,10 @@ def test_a_picture_that_hangs_or_kills_costs_only_itself(tmp_path: Path) -> None
     asked = pictures(tmp_path, 6)
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
-    asked.insert(3, Picture("pipe.jpg", str(pipe)))
+    asked.insert(3, source(pipe))
     with Decoders(SPEC, 1, seconds=1.0) as decoders:
         found = list(decoders.run(asked))
-    assert [item.picture for item in found] == asked
+    assert [item.source for item in found] == asked
     assert found[3].reason is RejectReason.DECODER_HUNG
     assert [item.data is not None for item in found] == [True] * 3 + [False] + [True] * 3
 
@@ -77,7 +83,7 @@ def test_a_picture_that_hangs_or_kills_costs_only_itself(tmp_path: Path) -> None
     ("seconds", "reason"), [(0.5, RejectReason.DECODER_CRASHED), (2.0, RejectReason.DECODER_HUNG)]
 )
 def test_blame(seconds: float, reason: RejectReason) -> None:
-    blamed = Decoders(SPEC, 1, seconds=1.0)._blame(Picture("a", "a"), seconds)
+    blamed = Decoders(SPEC, 1, seconds=1.0)._blame(source(Path("a")), seconds)
     assert isinstance(blamed, Decoded)
     assert blamed.reason is reason
 

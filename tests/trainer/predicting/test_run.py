@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import os
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from tests.support import commands, fakes
 from tfrecords import example, framing, manifest
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.images import canonicalise
+from tfrecords.inputs import listing
+from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, Resize
 from trainer import predict
 from trainer.config import TrainConfig
 from trainer.data import decoding, selection, stream
 from trainer.data.decoding import Decoded
-from trainer.predicting import run, unlabelled
+from trainer.predicting import run
 from trainer.runs import checkpoints, load
 from trainer.train import loop
 
@@ -61,6 +64,10 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def listed(source: str | Path) -> tuple[SourceFile, ...]:
+    return listing.list_unlabelled(InputPath("--input", str(source)))
+
+
 def read_csv(path: str | Path) -> list[list[str]]:
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
@@ -73,7 +80,7 @@ def test_the_submission_is_complete_and_says_what_was_rejected(
     found = run.run(str(run_dir), str(folder), str(output), batch_size=8, workers=1)
     header, *rows = read_csv(output)
     assert header == ["Id", "Expected"]
-    assert [id_ for id_, _ in rows] == [p.id for p in unlabelled.listed(str(folder))]
+    assert [id_ for id_, _ in rows] == [row.key for row in listed(folder)]
     assert {name for _, name in rows} <= set(CLASSES)
     bad = {"bad.jpg": "not_an_image", "cut.jpg": "truncated", "empty.png": "empty"}
     header, *rejects = read_csv(f"{output}.rejects.csv")
@@ -100,12 +107,15 @@ def test_every_form_of_input_gives_the_same_answers(
     run_dir: Path, folder: Path, tmp_path: Path
 ) -> None:
     opened = load.open_run(run_dir)
-    archive, table = tmp_path / "in.zip", folder / "list.csv"
+    archive, tar, table = tmp_path / "in.zip", tmp_path / "in.tar", folder / "list.csv"
     with zipfile.ZipFile(archive, "w") as file:
-        for picture in unlabelled.listed(str(folder)):
-            file.write(picture.path, picture.id)
+        for row in listed(folder):
+            file.write(row.path, row.key)
     expected = answers(opened, str(folder))
     assert answers(opened, str(archive)) == expected
+    with tarfile.open(tar, "w") as file:
+        file.add(folder, ".")
+    assert answers(opened, str(tar)) == expected
     assert answers(opened, f"{folder}/**") == expected
     table.write_text("path\n" + "".join(f"{id_}\n" for id_ in sorted(expected, reverse=True)))
     in_order = answers(opened, str(table))
@@ -114,13 +124,13 @@ def test_every_form_of_input_gives_the_same_answers(
 
 
 def answers(opened: load.LoadedRun, source: str) -> dict[str, str]:
-    found = run.predict(opened, unlabelled.listed(source), "bart", workers=1)
+    found = run.predict(opened, listed(source), "bart", workers=1)
     return {id_: found.expected(row) for row, id_ in enumerate(found.ids)}
 
 
 def test_batches_and_workers_do_not_change_the_answer(run_dir: Path, folder: Path) -> None:
     opened = load.open_run(run_dir)
-    asked = unlabelled.listed(str(folder))
+    asked = listed(folder)
     one = run.predict(opened, asked, "bart", top_k=3, batch_size=1, workers=1)
     many = run.predict(opened, asked, "bart", top_k=3, batch_size=64, workers=2)
     np.testing.assert_array_equal(one.labels, many.labels)
@@ -215,7 +225,7 @@ def test_pixels_are_those_that_training_decodes(
 ) -> None:
     """Records as a bake stores them, through the training stream, against predict's batches."""
     size = (round(spec.height * shrink), round(spec.width * shrink))
-    decoded = [decoding.decode(picture, spec) for picture in unlabelled.listed(str(folder))]
+    decoded = [decoding.decode(row, spec) for row in listed(folder)]
     records = store(tmp_path / "data", decoded, spec)
     source = selection.open_split(
         records, tmp_path / "data", TRAIN, selection.select(records).natural(), size
@@ -228,7 +238,7 @@ def test_pixels_are_those_that_training_decodes(
     seen = 0
     for index, images in run.batches(decoded, spec, size, 8):
         for i, image in zip(index, images.numpy(), strict=True):
-            np.testing.assert_array_equal(image, baked[decoded[i].picture.id])
+            np.testing.assert_array_equal(image, baked[decoded[i].source.key])
             seen += 1
             data_ = decoded[i].data
             if shrink == 1.0 and spec.fixed_size and data_ is not None:
@@ -241,7 +251,7 @@ def store(data_dir: Path, decoded: list[Decoded], spec: ImageSpec) -> manifest.M
     good = [item for item in decoded if item.data is not None]
     shard = fakes._write_shard(
         data_dir / "fake-train.tfrecord-00000-of-00001",
-        [ImageRecord(i.data or b"", n % 2, i.picture.id, n, 0) for n, i in enumerate(good)],
+        [ImageRecord(i.data or b"", n % 2, i.source.key, n, 0) for n, i in enumerate(good)],
     )
     split = manifest.SplitInfo(TRAIN, (10, 10), (0, 0), (shard,))
     return manifest.Manifest("fake", ("a", "b"), spec, (split,), {}, {}, {"dataset": "0"})
@@ -289,7 +299,7 @@ def assert_same_pixels(input_dir: Path, data_dir: Path) -> int:
     """Compares what predict decodes below `input_dir` with all originals of a data set."""
     found = manifest.load(data_dir)
     size = (found.image.height, found.image.width)
-    decoded = {p.id: decoding.decode(p, found.image) for p in unlabelled.listed(str(input_dir))}
+    decoded = {row.key: decoding.decode(row, found.image) for row in listed(input_dir)}
     records = [
         record
         for split in found.splits

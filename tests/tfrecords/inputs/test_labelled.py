@@ -1,0 +1,187 @@
+"""What a bake lists: class folders, archives of them, CSVs."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support import fakes
+from tfrecords.errors import UsageError
+from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs import listing
+from tfrecords.inputs.read import read_source
+from tfrecords.inputs.rows import InputPath, SourceFile
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    return fakes.write_folders(tmp_path / "pictures", {"apu": 3, "bart": 2})
+
+
+def by_key(rows: tuple[SourceFile, ...]) -> dict[str, SourceFile]:
+    assert [row.key for row in rows] == sorted(row.key for row in rows)
+    assert len({row.key for row in rows}) == len(rows)
+    return {row.key: row for row in rows}
+
+
+def listed(input_dir: str, input_csv: str | None = None) -> tuple[SourceFile, ...]:
+    table = None if input_csv is None else InputPath("--input_csv", input_csv)
+    return listing.list_labelled(InputPath("--input_dir", input_dir), table)
+
+
+def check_readable(rows: tuple[SourceFile, ...], root: Path) -> None:
+    for row in rows:
+        assert read_source(row) == (root / row.key).read_bytes()
+
+
+def test_class_folders(folders: Path) -> None:
+    (folders / "apu" / "more" / "deep").mkdir(parents=True)
+    (folders / "apu" / "more" / "deep" / "x.jpg").write_bytes(b"x")
+    rows = listed(str(folders))
+    assert len(rows) == 6
+    assert by_key(rows)["apu/more/deep/x.jpg"].class_name == "apu"
+    assert {row.class_name for row in rows} == {"apu", "bart"}
+    assert all(row.problem is None and row.split is None for row in rows)
+    check_readable(rows, folders)
+
+
+def test_rows_survive_json(folders: Path) -> None:
+    for row in listed(str(folders)):
+        assert SourceFile.from_json(row.to_json()) == row
+
+
+def test_hidden_files_are_rejected_unread_and_hidden_folders_not_entered(folders: Path) -> None:
+    (folders / "apu" / ".DS_Store").write_bytes(b"x")
+    (folders / "apu" / "Thumbs.db").write_bytes(b"x")
+    (folders / ".git" / "objects").mkdir(parents=True)
+    (folders / ".git" / "objects" / "a").write_bytes(b"x")
+    rows = by_key(listed(str(folders)))
+    hidden = {key for key, row in rows.items() if row.problem is RejectReason.HIDDEN}
+    assert hidden == {"apu/.DS_Store", "apu/Thumbs.db", ".git/"}
+    assert rows[".git/"].class_name is None
+
+
+def test_a_file_outside_every_class_is_rejected(folders: Path) -> None:
+    (folders / "readme.txt").write_bytes(b"x")
+    row = by_key(listed(str(folders)))["readme.txt"]
+    assert row.problem is RejectReason.NO_CLASS
+
+
+def test_links_are_followed_and_loops_are_not(folders: Path) -> None:
+    os.symlink(folders / "bart", folders / "milhouse")
+    os.symlink(folders, folders / "bart" / "loop")
+    os.symlink(folders / "nowhere", folders / "apu" / "broken.jpg")
+    rows = by_key(listed(str(folders)))
+    assert "milhouse/0000.jpg" in rows
+    assert not any(key.startswith("bart/loop/bart") for key in rows)
+    assert rows["apu/broken.jpg"].problem is RejectReason.UNREADABLE
+
+
+def test_names_are_normalised_and_collisions_are_rejected(folders: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
+    (folders / "apu" / composed).write_bytes(b"1")
+    (folders / "apu" / decomposed).write_bytes(b"2")
+    rows = by_key(listed(str(folders)))
+    assert rows[f"apu/{composed}"].problem is None
+    assert rows[f"apu/{composed} (2)"].problem is RejectReason.NAME_COLLISION
+
+
+def test_a_name_that_is_not_utf8_is_rejected_and_shown(folders: Path) -> None:
+    with open(os.fsencode(folders) + b"/apu/\xff\xfe.jpg", "wb") as file:
+        file.write(b"x")
+    row = by_key(listed(str(folders)))["apu/\\xff\\xfe.jpg"]
+    assert row.problem is RejectReason.NAME_NOT_UTF8
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+@pytest.mark.parametrize("wrapper", ["", "pictures/"])
+def test_a_zip_is_read_in_place(folders: Path, tmp_path: Path, method: int, wrapper: str) -> None:
+    path = tmp_path / "p.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(folders.rglob("*.jpg")):
+            archive.write(file, wrapper + file.relative_to(folders).as_posix())
+        archive.writestr("__MACOSX/apu/._0000.jpg", b"clutter")
+    rows = listed(str(path))
+    shown = tuple(row for row in rows if row.problem is None)
+    assert len(rows) == 6 and len(shown) == 5
+    assert {row.class_name for row in shown} == {"apu", "bart"}
+    check_readable(shown, folders)
+
+
+def test_a_tar_is_read_in_place(folders: Path, tmp_path: Path) -> None:
+    path = tmp_path / "p.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(folders, "./")
+    rows = listed(str(path))
+    assert len(rows) == 5
+    check_readable(rows, folders)
+
+
+def test_split_folders_fix_the_split(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "train", {"apu": 2, "bart": 2})
+    fakes.write_folders(tmp_path / "val", {"apu": 1, "bart": 1})
+    (tmp_path / ".git").mkdir()
+    rows = by_key(listed(str(tmp_path)))
+    assert rows["train/apu/0000.jpg"].split == "train"
+    assert rows["val/bart/0000.jpg"].split == "validation"
+    assert {row.class_name for row in rows.values()} == {"apu", "bart", None}
+
+
+def test_classes_may_be_called_train(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path, {"train": 1, "bus": 1})
+    assert {row.class_name for row in listed(str(tmp_path))} == {"train", "bus"}
+
+
+def test_csv(folders: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("label,path,split\napu,apu/0000.jpg,test\nnew,bart/0001.jpg,\nx,gone.jpg,\n")
+    rows = by_key(listed(str(folders), str(table)))
+    assert rows["apu/0000.jpg"].split == "test"
+    assert rows["bart/0001.jpg"].class_name == "new"
+    assert rows["gone.jpg"].problem is RejectReason.UNREADABLE
+
+
+def test_a_table_may_name_files_in_hidden_folders(tmp_path: Path) -> None:
+    (tmp_path / ".scans").mkdir()
+    (tmp_path / ".scans" / "a.jpg").write_bytes(b"x")
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\n.scans/a.jpg,apu\n./.scans/a.jpg,bart\n")
+    rows = listed(str(tmp_path), str(table))
+    assert [(row.class_name, row.problem) for row in rows] == [("bart", None), ("apu", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,class\n", "must name path and label"),
+        ("path,label\napu/0000.jpg,\n", "line 2: path or label is empty"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_csv_errors(folders: Path, tmp_path: Path, text: str | bytes, message: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match=message):
+        listed(str(folders), str(table))
+
+
+def test_inputs_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "bad.zip").write_bytes(b"no")
+    for name, message in {
+        "absent": "does not exist",
+        "empty": "holds no files",
+        "file": "is not a folder",
+        "bad.zip": "not a readable zip",
+        "a.tar.gz": "compressed tar",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            listed(str(tmp_path / name))
