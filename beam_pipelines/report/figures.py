@@ -1,20 +1,21 @@
-"""The figures of a bake's report. Imports matplotlib: import it where a report is written."""
+"""The figures of a bake's report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from beam_pipelines.similarity import leakage
 from beam_pipelines.similarity.leakage import LeakMeter
 from tfrecords.reporting import figures
 from tfrecords.schema import ImageSpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 # More points than this melt into one another, and weigh on the page.
 _MAX_POINTS = 400
@@ -50,6 +51,8 @@ def size_figure(widths: np.ndarray, heights: np.ndarray, spec: ImageSpec) -> Fig
 
 
 def _density(axes: Axes, widths: np.ndarray, heights: np.ndarray) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
+
     fade = LinearSegmentedColormap.from_list(
         "fade", [(*to_rgb(figures.BLUE), 0.18), (*to_rgb(figures.BLUE), 1.0)]
     )
@@ -70,6 +73,8 @@ def _mark_target(axes: Axes, spec: ImageSpec) -> None:
 
 
 def _pixel_ticks(axis: Axis, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = (decades[:, None] * _TICKS).ravel()
     if high / low > 200:

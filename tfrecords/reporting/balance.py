@@ -1,19 +1,19 @@
-"""The figure of class balance: what was found, and what a network trains on.
-
-Imports matplotlib; import it where a figure is made.
-"""
+"""The figure of class balance: what was found, and what a network trains on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures, html
 from tfrecords.schema import TRAIN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Names stand beside horizontal bars up to here, then under vertical ones, then nowhere.
 _MAX_ROWS = 42

@@ -4,8 +4,8 @@ Figures are matplotlib `Figure` objects, never pyplot's: no window, no global st
 the SVG takes its colours from the style sheet (`--plot-*` variables), so it follows light and
 dark, and its text is the page's own, so it shows every script that the reader's fonts know.
 
-Import this where a figure is made, not at the top of what a bake worker imports: matplotlib
-costs half a second and 60 MB.
+Importing this module imports no matplotlib, which costs half a second and 60 MB: the functions
+that draw do, when they are called.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from cycler import cycler
 from markupsafe import Markup, escape
-from matplotlib import font_manager
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart with every common colour blindness; purple darkened for
 # white paper. The names are those of the style sheet's variables.
@@ -68,6 +65,8 @@ _FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "Arial U
 
 def style() -> AbstractContextManager[None]:
     """Returns the context to draw in: what is made inside has the shared style."""
+    import matplotlib
+
     return matplotlib.rc_context(_settings())
 
 
@@ -75,6 +74,8 @@ def figure(
     width: float = WIDTH, height: float = HEIGHT, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """Returns an empty figure of `width` × `height` inches and its axes, row by row."""
+    from matplotlib.figure import Figure
+
     with style():
         result = Figure(figsize=(width, height), layout="constrained")
         axes = result.subplots(rows, columns, squeeze=False)
@@ -125,12 +126,16 @@ def legend(axes: Axes, columns: int = 4) -> None:
 
 def percent_axis(axes: Axes, which: str = "y") -> None:
     """Labels an axis of fractions in per cent."""
+    from matplotlib.ticker import FuncFormatter
+
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
 
 
 def count_axis(axes: Axes, which: str = "x") -> None:
     """Labels an axis in whole numbers, thousands separated."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -138,12 +143,16 @@ def count_axis(axes: Axes, which: str = "x") -> None:
 
 def shades(colour: str, strength: np.ndarray) -> np.ndarray:
     """Returns float[..., 4]: `colour` as opaque as `strength`, 0 to 1; right on any ground."""
+    from matplotlib.colors import to_rgb
+
     rgb = np.broadcast_to(to_rgb(colour), (*strength.shape, 3))
     return np.concatenate([rgb, np.clip(strength, 0, 1)[..., None]], axis=-1)
 
 
 @functools.cache
 def _settings() -> dict[Any, Any]:
+    from cycler import cycler
+
     return {
         "axes.axisbelow": True,
         "axes.edgecolor": GRID,
@@ -186,6 +195,8 @@ def _settings() -> dict[Any, Any]:
 
 
 def _families() -> Sequence[str]:
+    from matplotlib import font_manager
+
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
 

@@ -12,9 +12,12 @@ import functools
 import io
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import jinja2
 from PIL import Image
+
+if TYPE_CHECKING:
+    import jinja2
 
 # A name longer than this breaks a table on a phone; the full one goes into its title.
 MAX_NAME = 28
@@ -95,6 +98,8 @@ def _unknown(value: float | None) -> bool:
 
 @functools.cache
 def _environment(package: str) -> jinja2.Environment:
+    import jinja2  # Here, for most who want a number formatted draw no page.
+
     packages = dict.fromkeys((package, "tfrecords.reporting"))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),

@@ -7,15 +7,18 @@ the best epoch, if any.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from tfrecords.reporting import figures
 from trainer.metrics.metrics import GROUPS
 from trainer.report.figures import GROUP_COLOURS
 from trainer.runs.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # More epochs than this and their dots merge.
 _DOTTED_EPOCHS = 40
@@ -126,6 +129,8 @@ def _groups(axes: Axes, history: History, best: int | None) -> None:
 
 
 def _learning_rate(axes: Axes, history: History, best: int | None) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     _trace(axes, history, "learning_rate", figures.BLUE, "at the epoch's end")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from tfrecords.reporting import figures
 from tfrecords.reporting.html import shorten
 from trainer.metrics import metrics
 from trainer.metrics.metrics import ClassResult, Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GROUP_COLOURS = {"head": figures.BLUE, "medium": figures.GREEN, "tail": figures.VERMILLION}
 GROUP_SIZES = {
@@ -247,6 +249,8 @@ def _scatter_group(
 
 
 def _count_ticks(axes: Axes, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+
     steps = (1, 3) if high / low > 60 else (1, 2, 5)
     ticks = [step * 10**power for power in range(8) for step in steps]
     ticks = [tick for tick in ticks if low <= tick <= high]

@@ -12,9 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from tfrecords import manifest as manifests
 from tfrecords.locations import Folder
@@ -28,6 +26,9 @@ from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import curves, figures, model_card
 from trainer.runs import history
 from trainer.runs.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE = Path("report", "index.html")
 

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-from matplotlib.figure import Figure
 
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures as plots
@@ -21,6 +20,9 @@ from trainer.sweep.config import SweepConfig
 from trainer.sweep.leaderboard_rows import Row
 from trainer.sweep.trials import Entry
 from trainer.train.progress import duration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CSV = "leaderboard.csv"
 PAGE = Path("report", "index.html")

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tfrecords.reporting import figures, html
 from trainer.config import NOT_PART_OF_THE_RESULT
 from trainer.sweep import grid
 from trainer.sweep.leaderboard_rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Of the best trials; those behind them share the last.
 COLOURS = dict(
