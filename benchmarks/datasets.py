@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness.compare import BENCH, ROOT
+from benchmarks.harness.paths import BENCH, ROOT
 from tfrecords import manifest
 from tfrecords.sharding import stable_hash
 

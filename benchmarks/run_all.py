@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import peers
-from benchmarks.harness.compare import ROOT
+from benchmarks.harness.paths import ROOT
 
 # From this scale on everything is measured in full.
 FULL = 5000
 
 
 def commands(scale: int, folder: Path | None) -> dict[str, list[str]]:
-    """Returns name → arguments of `python` for each benchmark."""
+    """Returns name → module and flags of each benchmark."""
     full = scale >= FULL
     pictures = [f"--limit={scale}", *([f"--input={folder}"] if folder else [])]
     rounds = ["--rounds=3" if full else "--rounds=1"]
@@ -33,14 +33,14 @@ def commands(scale: int, folder: Path | None) -> dict[str, list[str]]:
     step = ["--side=64"] if full else ["--side=32", "--epochs=2"]
     codecs = [str(folder)] if folder else []
     return {
-        "codecs": ["benchmarks/bake/codecs.py", *codecs, *([] if full else ["--count=10"])],
-        "bake": ["-m", "benchmarks.bake", *pictures, *rounds],
-        "scaling": ["-m", "benchmarks.bake.scaling", *pictures, *rounds],
-        "memory": ["-m", "benchmarks.bake.memory", f"--counts={counts}"],
-        "input": ["-m", "benchmarks.train.input", *pictures, *rounds, *forms],
-        "kernels": ["-m", "benchmarks.train.kernels"],
-        "step": ["-m", "benchmarks.train.step", *pictures, *rounds, *step],
-        "gpu": ["-m", "benchmarks.train.gpu"],
+        "codecs": ["benchmarks.bake.codecs", *codecs, *([] if full else ["--count=10"])],
+        "bake": ["benchmarks.bake", *pictures, *rounds],
+        "scaling": ["benchmarks.bake.scaling", *pictures, *rounds],
+        "growth": ["benchmarks.bake.growth", f"--counts={counts}"],
+        "input": ["benchmarks.train.input", *pictures, *rounds, *forms],
+        "kernels": ["benchmarks.train.kernels"],
+        "step": ["benchmarks.train.step", *pictures, *rounds, *step],
+        "gpu": ["benchmarks.train.gpu"],
     }
 
 
@@ -61,11 +61,11 @@ def main() -> int:
         parser.error(f"--only: no benchmark {unknown[0]!r}; there are {', '.join(chosen)}")
     failed = []
     for name in names:
-        print(f"\n# {name}: python {' '.join(chosen[name])}", flush=True)
+        print(f"\n# {name}: python -m {' '.join(chosen[name])}", flush=True)
         began = time.monotonic()
         python = peers.interpreter("codecs") if name == "codecs" else None
         code = subprocess.run(
-            [str(python or sys.executable), *chosen[name]],
+            [str(python or sys.executable), "-m", *chosen[name]],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             check=False,

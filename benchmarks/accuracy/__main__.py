@@ -27,8 +27,8 @@ from pathlib import Path
 from benchmarks.accuracy import table
 from benchmarks.accuracy.table import Row
 from benchmarks.harness.machine import describe_machine
+from benchmarks.harness.paths import BENCH, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SPLITS = "train:0.7,validation:0.1,test:0.2"  # A fifth to judge on: less noise than a tenth.
 OVERSAMPLE_TO = 300
 BALANCE_TO = 100
@@ -216,7 +216,7 @@ def fitting_epochs(bench: Bench, data_dir: Path, common: tuple[str, ...], output
 def torch(bench: Bench, problem: Problem, seed: int, epochs: int) -> Row:
     output = bench.run_dir(problem, "torch", seed)
     call(
-        str(ROOT / "benchmarks" / "torch_recipe.py"), str(bench.arrays(problem, "natural")),
+        "-m", "benchmarks.accuracy.torch_recipe", str(bench.arrays(problem, "natural")),
         str(output), f"--epochs={epochs}", f"--seed={seed}", python=bench.torch_python,
     )  # fmt: skip
     return table.judge_logits(output, bench.arrays(problem, "natural"), problem.name, "torch", seed)
@@ -269,7 +269,7 @@ def parse() -> argparse.Namespace:
     )
     default = os.environ.get("EVENSHARD_TEST_DATA")
     parser.add_argument("--data", type=Path, default=default, required=default is None)
-    parser.add_argument("--work", type=Path, default=ROOT / ".bench" / "accuracy")
+    parser.add_argument("--work", type=Path, default=BENCH / "accuracy")
     parser.add_argument("--seconds", type=float, default=300, help="budget of a training")
     parser.add_argument("--pictures", type=int, default=0, help="a budget in pictures instead")
     parser.add_argument("--seeds", type=int, default=2)

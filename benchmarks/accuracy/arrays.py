@@ -5,7 +5,7 @@ python -m benchmarks.accuracy.arrays DATA_DIR ARRAYS.npz
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -48,5 +48,13 @@ def _train(manifest: Manifest, data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(labels)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data_dir", type=Path, help="a bake")
+    parser.add_argument("arrays", type=Path, help="the .npz file to write")
+    flags = parser.parse_args()
+    write(flags.data_dir, flags.arrays)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

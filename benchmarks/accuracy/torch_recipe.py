@@ -4,7 +4,7 @@ timm's own transforms, optimizer grouping, schedule, label smoothing and weight 
 the network of `trainer.models.build.springfield_cnn`, for a given number of pictures. It runs in an
 environment of its own (torch, timm) and imports nothing of this project.
 
-    python benchmarks/accuracy/torch_recipe.py ARRAYS.npz OUTPUT_DIR --epochs=20 --seed=0
+    python -m benchmarks.accuracy.torch_recipe ARRAYS.npz OUTPUT_DIR --epochs=20 --seed=0
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 Ours is the command as its user runs it: list, hashes, duplicates, split, plan, shards, ledger
 and manifest, without balancing (no copies). Its report on the data set is written after the
 manifest; the "manifest" column is the time until then, what the claims are about, and "wall"
-the time with the report. The floor (`baselines/floor.py`) decodes, resizes and encodes the same
-files by the same functions and writes them to plain files: nothing else.
+the time with the report. The floor (`benchmarks.baselines.floor`) decodes, resizes and encodes
+the same files by the same functions and writes them to plain files: nothing else.
 """
 
 from __future__ import annotations
@@ -16,42 +16,10 @@ import sys
 from pathlib import Path
 
 from benchmarks import datasets
+from benchmarks.bake.competitors import OUT, baseline, ours, ready
 from benchmarks.harness import compare
-from benchmarks.harness.compare import BENCH, Claim, Column, Competitor
-from benchmarks.harness.processes import Milestone, Usage
-from tfrecords import manifest
-
-MANIFEST = "manifest"
-OUT = BENCH / "out" / "bake"
-
-
-def ready(usage: Usage) -> float | None:
-    """Seconds until the data set is complete: the manifest of ours, the end of the others."""
-    return usage.milestones.get(MANIFEST, usage.wall)
-
-
-def ours(root: Path, side: int, workers: int) -> Competitor:
-    """Returns our bake on `workers` processes."""
-    output = OUT / f"ours-{workers}"
-    return Competitor(
-        f"ours, {workers}",
-        compare.python(
-            "beam_pipelines.prepare", f"--input_dir={root}", f"--output_dir={output}",
-            f"--image_size={side}", f"--workers={workers}",
-        ),
-        clears=(output,),
-        milestones=(Milestone(MANIFEST, output, manifest.MANIFEST),),
-    )  # fmt: skip
-
-
-def rival(name: str, module: str, root: Path, side: int, *flags: str) -> Competitor:
-    """Returns a program of `benchmarks/baselines`."""
-    output = OUT / compare.slug(name)
-    argv = compare.python(
-        f"benchmarks.baselines.{module}", str(root), str(output), f"--side={side}", *flags
-    )
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    return Competitor(name, argv, clears=(output,), environment=quiet)
+from benchmarks.harness.compare import Claim, Column, Competitor
+from benchmarks.harness.processes import Usage
 
 
 def floor_table(root: Path, side: int, rounds: int, workers: list[int]) -> bool:
@@ -60,8 +28,8 @@ def floor_table(root: Path, side: int, rounds: int, workers: list[int]) -> bool:
     for count in workers:
         flag = f"--workers={count}"
         competitors += [
-            rival(f"floor, {count}", "floor", root, side, flag),
-            rival(f"floor with hashes, {count}", "floor", root, side, flag, "--hashes"),
+            baseline(f"floor, {count}", "floor", root, side, flag),
+            baseline(f"floor with hashes, {count}", "floor", root, side, flag, "--hashes"),
             ours(root, side, count),
         ]
     claims = []
@@ -86,7 +54,7 @@ def floor_table(root: Path, side: int, rounds: int, workers: list[int]) -> bool:
     )
 
 
-def rivals_table(root: Path, side: int, rounds: int, workers: int) -> bool:
+def alternatives_table(root: Path, side: int, rounds: int, workers: int) -> bool:
     """Ours against what people would write."""
     processes = f"--direct_num_workers={workers}"
     default, several = "plain Beam", f"plain Beam, {workers} processes"
@@ -94,11 +62,11 @@ def rivals_table(root: Path, side: int, rounds: int, workers: int) -> bool:
     mine = ours(root, side, workers)
     competitors = [
         mine,
-        rival(default, "beam_plain", root, side),
-        rival(several, "beam_plain", root, side,
+        baseline(default, "beam_plain", root, side),
+        baseline(several, "beam_plain", root, side,
               "--direct_running_mode=multi_processing", processes),
-        rival(script, "tfdata_bake", root, side),
-        rival(builder, "tfds_bake", root, side),
+        baseline(script, "tfdata_bake", root, side),
+        baseline(builder, "tfds_bake", root, side),
     ]  # fmt: skip
     claims = [_claim(f"{default} / ours", default, mine.name, at_least=1.9)]
     claims += [
@@ -143,16 +111,16 @@ def main() -> int:
     parser = compare.parser(__doc__, rounds=5)
     datasets.add_flags(parser, limit=5000)
     parser.add_argument("--side", type=int, default=224, help="pixels of the result")
-    parser.add_argument("--only", choices=("floor", "rivals"), help="one of the two tables")
+    parser.add_argument("--only", choices=("floor", "alternatives"), help="one of the two tables")
     flags = parser.parse_args()
     compare.warn_if_busy()
     root = datasets.pictures(flags)
     cores = len(os.sched_getaffinity(0))
     kept = True
-    if flags.only != "rivals":
+    if flags.only != "alternatives":
         kept &= floor_table(root, flags.side, flags.rounds, sorted({1, min(2, cores), cores}))
     if flags.only != "floor":
-        kept &= rivals_table(root, flags.side, flags.rounds, max(2, cores))
+        kept &= alternatives_table(root, flags.side, flags.rounds, max(2, cores))
     compare.remove(OUT)
     return int(flags.strict and not kept)
 

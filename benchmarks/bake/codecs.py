@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.metadata
 import io
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -30,10 +28,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.harness.machine import describe_machine
 from tfrecords.images import canonicalise
 from tfrecords.schema import Encoding, ImageSpec
 
 QUALITY = 95
+PACKAGES = ("pillow", "numpy", "simplejpeg", "opencv-python-headless", "pyvips")
 _BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -290,23 +290,6 @@ def show(results: list[Result]) -> None:
         )
 
 
-def machine() -> dict[str, Any]:
-    packages = ("pillow", "numpy", "simplejpeg", "opencv-python-headless", "pyvips")
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in packages},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     return int(width), int(height)
@@ -327,8 +310,8 @@ def main() -> None:
     show(results)
     if flags.json:
         rows = [dataclasses.asdict(row) for row in results]
-        text = json.dumps(machine() | {"side": flags.side, "results": rows}, indent=2)
-        flags.json.write_text(text + "\n", encoding="utf-8")
+        content = {"machine": describe_machine(PACKAGES), "side": flags.side, "results": rows}
+        flags.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Bakes a folder with 1 worker, with 2, and under random kills, and compares every byte.
 
-    python benchmarks/bake/kills.py FOLDER [--kills=10] [prepare's flags…]
+    python -m benchmarks.bake.kills FOLDER [--kills=10] [prepare's flags…]
 
 The killed bake is started again after each SIGKILL, as its user would; the kills are spread over
 the time that the first bake took. Prints the digests and exits 1 if any file differs.

@@ -1,6 +1,6 @@
 """Shows what a split of kin claims and what is true, by the bake itself.
 
-    python benchmarks/bake/leaks.py FOLDER
+    python -m benchmarks.bake.leaks FOLDER
 
 Makes tracks of 25 frames, as a shaking camera would film them, from single pictures of FOLDER
 (class folders); bakes them split at random, by appearance and by the track's name; and asks

@@ -1,9 +1,9 @@
 """Measures near-duplicate search; numbers of docs/duplicates.md.
 
-    python benchmarks/bake/near_duplicates.py recall FOLDER     changed copies found again
-    python benchmarks/bake/near_duplicates.py groups FOLDER     groups at each distance
-    python benchmarks/bake/near_duplicates.py pairs FOLDER OUT  pairs side by side, a PNG
-    python benchmarks/bake/near_duplicates.py speed N           N synthetic fingerprints
+    python -m benchmarks.bake.near_duplicates recall FOLDER     changed copies found again
+    python -m benchmarks.bake.near_duplicates groups FOLDER     groups at each distance
+    python -m benchmarks.bake.near_duplicates pairs FOLDER OUT  pairs side by side, a PNG
+    python -m benchmarks.bake.near_duplicates speed N           N synthetic fingerprints
 
 FOLDER holds class folders.
 """

@@ -18,9 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import datasets
-from benchmarks.bake import __main__ as bake
+from benchmarks.bake.competitors import OUT, baseline, ours, ready
 from benchmarks.harness import compare
 from benchmarks.harness.compare import Claim, Column, Competitor
+from benchmarks.harness.paths import ROOT
 from benchmarks.harness.processes import Usage
 
 SLOW = Path(__file__).resolve().parent / "slow_storage"
@@ -44,7 +45,7 @@ def pinned(one: Competitor, cores: int) -> Competitor:
 def slowed(one: Competitor, name: str, root: Path) -> Competitor:
     """Returns the command reading from storage of a kind."""
     milliseconds, streams = STORAGES[name]
-    paths = os.pathsep.join((str(SLOW), str(compare.ROOT)))
+    paths = os.pathsep.join((str(SLOW), str(ROOT)))
     environment = {
         **one.environment,
         "PYTHONPATH": paths,
@@ -58,11 +59,11 @@ def columns(root: Path) -> list[Column]:
     count = len(datasets.listed(root))
 
     def rate(usage: Usage) -> float | None:
-        seconds = bake.ready(usage)
+        seconds = ready(usage)
         return count / seconds if seconds else None
 
     return [
-        Column("ready s", bake.ready, spread=True),
+        Column("ready s", ready, spread=True),
         Column("pictures/s", rate, 0),
         Column("CPU s", compare.cpu),
         Column("peak MiB", compare.peak_mib, 0),
@@ -73,9 +74,9 @@ def cores_table(root: Path, side: int, rounds: int) -> bool:
     """Cores and workers."""
     cores = len(os.sched_getaffinity(0))
     competitors = [
-        pinned(bake.ours(root, side, 1), 1),
-        pinned(bake.ours(root, side, 2), 1),
-        *(bake.ours(root, side, workers) for workers in (1, cores, 2 * cores)),
+        pinned(ours(root, side, 1), 1),
+        pinned(ours(root, side, 2), 1),
+        *(ours(root, side, workers) for workers in (1, cores, 2 * cores)),
     ]
     one, several, more = (competitors[i].name for i in (2, 3, 4))
     claims = [
@@ -89,8 +90,8 @@ def cores_table(root: Path, side: int, rounds: int) -> bool:
 def storage_table(root: Path, side: int, rounds: int) -> bool:
     """Slow storage: our bake fetches ahead, the floor's workers read one file at a time."""
     workers = len(os.sched_getaffinity(0))
-    mine = bake.ours(root, side, workers)
-    floor = bake.rival(f"floor, {workers}", "floor", root, side, f"--workers={workers}", "--hashes")
+    mine = ours(root, side, workers)
+    floor = baseline(f"floor, {workers}", "floor", root, side, f"--workers={workers}", "--hashes")
     competitors, claims = [mine, floor], []
     for name in STORAGES:
         slow, slow_floor = slowed(mine, name, root), slowed(floor, name, root)
@@ -111,7 +112,7 @@ def driver_table(few: Path, many: Path, side: int, rounds: int) -> bool:
     driven = [driver(root, side, workers, f"{n:,} pictures")
               for root, n in zip((few, many), counts, strict=True)]  # fmt: skip
     shown = [
-        Column("ready s", bake.ready, spread=True),
+        Column("ready s", ready, spread=True),
         Column("CPU s", compare.cpu),
         Column("driver CPU s", DRIVER_CPU),
     ]
@@ -134,13 +135,13 @@ def driver_table(few: Path, many: Path, side: int, rounds: int) -> bool:
 
 def driver(root: Path, side: int, workers: int, name: str) -> Competitor:
     """Returns our bake, its driving process measured."""
-    mine = bake.ours(root, side, workers)
+    mine = ours(root, side, workers)
     flags = mine.argv[3:]  # Behind python -m beam_pipelines.prepare.
     return replace(mine, name=name, argv=compare.python("benchmarks.baselines.driver", *flags))
 
 
 def _claim(text: str, top: str, bottom: str) -> Claim:
-    return Claim(text, top, bottom, bake.ready, bake.ready)
+    return Claim(text, top, bottom, ready, ready)
 
 
 def _show(
@@ -148,7 +149,7 @@ def _show(
 ) -> bool:
     runs = compare.compete(competitors, rounds, compare.slug(title))
     about = {"pictures": len(datasets.listed(root)), "storages": STORAGES}
-    return compare.show(title, runs, columns(root), claims, bake.ready, about)
+    return compare.show(title, runs, columns(root), claims, ready, about)
 
 
 def main() -> int:
@@ -163,7 +164,7 @@ def main() -> int:
     kept = cores_table(root, flags.side, flags.rounds)
     kept &= driver_table(few, root, flags.side, flags.rounds)
     kept &= storage_table(few, flags.side, flags.rounds)
-    compare.remove(bake.OUT)
+    compare.remove(OUT)
     return int(flags.strict and not kept)
 
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,19 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import processes
+from benchmarks.harness.machine import describe_machine
+from benchmarks.harness.paths import BENCH, ROOT
 from benchmarks.harness.processes import Milestone, Usage
-
-ROOT = Path(__file__).resolve().parents[2]
-BENCH = ROOT / ".bench"
 
 # Of a run directory. `trainer.runs.directory` has it too, and TensorFlow, which we do without.
 METRICS = "metrics.csv"
-
-# Installed versions that decide speed; peers in environments of their own report theirs.
-_PACKAGES = (
-    "apache-beam", "array_record", "keras", "numpy", "pillow", "protobuf", "pyarrow",
-    "tensorflow", "tensorflow-datasets",
-)  # fmt: skip
 
 # Busier than this when it starts, and a machine's times are not worth publishing.
 _QUIET_LOAD = 0.5
@@ -272,7 +262,7 @@ def write_json(
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "title": title,
-        "machine": machine(),
+        "machine": describe_machine(),
         "about": dict(about),
         "claims": [
             dataclasses.asdict(verdict) | {"ratio": verdict.ratio, "met": verdict.met}
@@ -290,28 +280,6 @@ def slug(title: str) -> str:
     """Returns a title as a file name."""
     kept = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
     return "-".join(part for part in kept.split("-") if part)
-
-
-def machine() -> dict[str, Any]:
-    """Returns what a reader needs to judge the numbers."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "commit": _commit(),
-        "load": os.getloadavg()[0],
-    }
-
-
-def version(package: str) -> str | None:
-    """Returns the version of an installed package, or None."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def warn_if_busy() -> None:
@@ -358,21 +326,3 @@ def remove(path: Path) -> None:
 def report(**numbers: Any) -> None:
     """Prints a child's numbers for the harness; the last call counts."""
     print(processes.REPORT + json.dumps(numbers), flush=True)
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.machine()
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"

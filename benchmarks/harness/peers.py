@@ -9,13 +9,13 @@ import time
 import venv
 from pathlib import Path
 
-from benchmarks.harness.compare import BENCH
+from benchmarks.harness.paths import BENCH
 
 # Longer than this and a peer counts as one that does not install here.
 INSTALL_SECONDS = 600
 
 PACKAGES = {
-    # For codecs.py, with what our own decoder needs.
+    # For `benchmarks.bake.codecs`, with what our own decoder needs.
     "codecs": (
         "simplejpeg", "opencv-python-headless", "pyvips[binary]", "numpy", "pillow>=12.1.1,<13",
         "google-crc32c", "protobuf>=6.31,<7",

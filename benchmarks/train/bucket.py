@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness.compare import BENCH
+from benchmarks.harness.paths import BENCH
 from benchmarks.train import fake_gcs
 from tfrecords import example, framing, manifest
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from benchmarks import datasets
 from benchmarks.harness import compare
-from benchmarks.harness.compare import BENCH, METRICS, Claim, Column, Competitor
+from benchmarks.harness.compare import METRICS, Claim, Column, Competitor
+from benchmarks.harness.paths import BENCH
 
 OUT = BENCH / "out" / "gpu"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from benchmarks import datasets
 from benchmarks.harness import compare, peers
-from benchmarks.harness.compare import BENCH, Claim, Column, Competitor
+from benchmarks.harness.compare import Claim, Column, Competitor
+from benchmarks.harness.paths import BENCH
 from tfrecords import example, framing, manifest
 
 FORMS = ("224-jpeg", "224-raw", "64-jpeg", "64-raw")
@@ -66,7 +67,7 @@ def _add(file: tarfile.TarFile, name: str, data: bytes) -> None:
 def stream(name: str, kind: str, folder: Path, flags: argparse.Namespace, *more: str) -> Competitor:
     """Returns a stream with TensorFlow."""
     argv = compare.python(
-        "benchmarks.baselines.stream", kind, str(folder), f"--batch={flags.batch}",
+        "benchmarks.baselines.tensorflow_stream", kind, str(folder), f"--batch={flags.batch}",
         f"--seconds={flags.seconds}", *more,
     )  # fmt: skip
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}

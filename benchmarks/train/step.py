@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks import datasets
 from benchmarks.harness import compare
-from benchmarks.harness.compare import BENCH, METRICS, Claim, Column, Competitor
+from benchmarks.harness.compare import METRICS, Claim, Column, Competitor
+from benchmarks.harness.paths import BENCH
 from benchmarks.harness.processes import Milestone, Usage
 from tfrecords import example, framing, manifest
 from tfrecords.images import canonicalise

@@ -1,6 +1,6 @@
 """What the plan of millions takes: seconds and bytes of each stage, on synthetic facts.
 
-    python -m benchmarks.bake.plan_scale [--sizes=1000000,2000000,4000000] [--memory_gb=8]
+    python -m benchmarks.bake.planning [--sizes=1000000,2000000,4000000] [--memory_gb=8]
 
 Facts are made up (`benchmarks.bake.synthetic_facts`): no picture is read. Each size runs in a
 process of its own, which calls what the pipeline calls, one stage after the other, on one core.
@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 from benchmarks.harness import compare, processes
 from benchmarks.harness.machine import describe_machine
-from benchmarks.harness.stages import Stage
+from benchmarks.harness.paths import ROOT
+from benchmarks.harness.stage_meter import Stage
 
 # Sizes that the table speaks of, measured or not.
 ASKED = (1_000_000, 10_000_000, 50_000_000, 100_000_000)
@@ -154,9 +155,9 @@ def run(sizes: list[int], memory_gb: float, masks: int) -> dict[int, list[Stage]
 
 def _child(size: int, masks: int) -> list[Stage]:
     done = subprocess.run(
-        compare.python("benchmarks.bake.plan_scale", f"--measure={size}", f"--masks={masks}"),
-        cwd=compare.ROOT,
-        env={**os.environ, "PYTHONPATH": str(compare.ROOT)},
+        compare.python("benchmarks.bake.planning", f"--measure={size}", f"--masks={masks}"),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -173,9 +174,9 @@ def _report(size: int, masks: int) -> None:
 
     # As in a bake: before anything imports Arrow.
     release_early()
-    from benchmarks.bake import plan_stages
+    from benchmarks.bake import planning_stages
 
-    stages = plan_stages.measure(size, masks)
+    stages = planning_stages.measure(size, masks)
     compare.report(stages=[dataclasses.asdict(stage) for stage in stages])
 
 

@@ -1,6 +1,6 @@
 """Streams of training batches with TensorFlow: ours, a hand-tuned one, TFDS, and folders.
 
-    python -m benchmarks.baselines.stream KIND FOLDER [--batch=64] [--seconds=10] …
+    python -m benchmarks.baselines.tensorflow_stream KIND FOLDER [--batch=64] [--seconds=10] …
 
 FOLDER is a data set of ours, or class folders for `folders`. Every stream shuffles, decodes
 and gives uint8 or float batches of one size; only ours augments.

@@ -1,8 +1,8 @@
 """What fits a small GPU: the memory of a training step, from its traced graph.
 
-    python -m benchmarks.train.memory                     the table of docs/memory.md
-    python -m benchmarks.train.memory --gigabytes=8 --models resnet50 --sizes 224
-    python -m benchmarks.train.memory --check             prediction against a real process's memory
+    python -m benchmarks.train.largest_batch             the table of docs/memory.md
+    python -m benchmarks.train.largest_batch --gigabytes=8 --models resnet50 --sizes 224
+    python -m benchmarks.train.largest_batch --check     prediction against a real process
 
 A step's forward and backward pass is traced for a batch of static size, and its operations are
 gone through in order: each output takes memory when it is made and gives it back after its
@@ -24,10 +24,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.harness.paths import ROOT
+
 CLASSES = 42
 MODELS = (
     "springfield_cnn", "mobilenetv2", "efficientnetv2-b0", "resnet50", "convnext_tiny",
@@ -168,7 +168,10 @@ def check(name: str, side: int, batch: int) -> str:
 def _resident(name: str, side: int, batch: int) -> int:
     """Returns the peak resident bytes of a process that runs two steps."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.train.memory", "--step", name, str(side), str(batch)],
+        [
+            sys.executable, "-m", "benchmarks.train.largest_batch",
+            "--step", name, str(side), str(batch),
+        ],
         capture_output=True, text=True, check=True, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip

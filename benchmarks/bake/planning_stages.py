@@ -1,4 +1,4 @@
-"""The stages of `benchmarks.bake.plan_scale`, run and measured in one process."""
+"""The stages of `benchmarks.bake.planning`, run and measured in one process."""
 
 from __future__ import annotations
 

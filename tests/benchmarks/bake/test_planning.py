@@ -6,11 +6,8 @@ import pytest
 pytest.importorskip("apache_beam")
 
 from beam_pipelines.cache import facts_table
-from benchmarks.bake import (
-    plan_scale,
-    synthetic_facts,
-)
-from benchmarks.harness.stages import Stage
+from benchmarks.bake import planning, synthetic_facts
+from benchmarks.harness.stage_meter import Stage
 
 TOY = synthetic_facts.Shape(3_000)
 
@@ -41,26 +38,26 @@ def test_they_are_the_same_every_time_and_others_for_another_seed() -> None:
 
 
 def test_every_stage_is_measured_at_toy_size() -> None:
-    runs = plan_scale.run([2_000, 4_000], memory_gb=4, masks=3)
+    runs = planning.run([2_000, 4_000], memory_gb=4, masks=3)
     assert sorted(runs) == [2_000, 4_000]
-    found = {line.name: line for line in plan_scale.lines(runs)}
+    found = {line.name: line for line in planning.lines(runs)}
     assert all(max(line.seconds) > 0 for line in found.values())
     assert found["find pairs"].workers
     assert not found["plan"].workers
-    text = "\n".join(plan_scale.show(list(found.values())))
-    assert text.count("extrapolated") == len(plan_scale.ASKED)
+    text = "\n".join(planning.show(list(found.values())))
+    assert text.count("extrapolated") == len(planning.ASKED)
 
 
 def test_what_does_not_fit_is_told_and_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        plan_scale, "_child", lambda size, masks: [Stage("plan", False, 1e-6 * size, 1_000 * size)]
+        planning, "_child", lambda size, masks: [Stage("plan", False, 1e-6 * size, 1_000 * size)]
     )
-    runs = plan_scale.run([1_000_000, 2_000_000, 50_000_000], memory_gb=8, masks=3)
+    runs = planning.run([1_000_000, 2_000_000, 50_000_000], memory_gb=8, masks=3)
     assert sorted(runs) == [1_000_000, 2_000_000]
     assert "50,000,000 facts would take 50.0 GB: not run" in capsys.readouterr().err
-    (line,) = plan_scale.lines(runs)
+    (line,) = planning.lines(runs)
     assert line.microseconds() == pytest.approx(1)
     assert line.bytes_a_fact() == pytest.approx(1_000)
     assert line.at(10_000_000) == (pytest.approx(10), pytest.approx(1e10))

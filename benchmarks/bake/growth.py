@@ -1,6 +1,6 @@
 """Peak memory of our bake as the data set grows, and how soon it decodes its first picture.
 
-    python -m benchmarks.bake.memory [--counts=10000,40000,100000] [--rounds=1]
+    python -m benchmarks.bake.growth [--counts=10000,40000,100000] [--rounds=1]
 
 Pictures are synthetic 96x96 JPEGs of its own, no two alike, baked to 64 px: what grows is
 their number, not their size. Facts (a row a file, which the planner holds) are the part that
@@ -15,7 +15,8 @@ import sys
 
 from benchmarks import datasets
 from benchmarks.harness import compare
-from benchmarks.harness.compare import BENCH, Claim, Column, Competitor
+from benchmarks.harness.compare import Claim, Column, Competitor
+from benchmarks.harness.paths import BENCH
 from benchmarks.harness.processes import Milestone
 
 FIRST = "first picture"

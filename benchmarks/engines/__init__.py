@@ -1,0 +1,1 @@
+"""One bake on every Beam engine at hand, compared byte by byte."""
