@@ -1,3 +1,5 @@
 """Balanced TFRecord shards from imbalanced image folders, and classifiers trained on them."""
 
-__version__ = "0.1.0"
+from tfrecords import __version__
+
+__all__ = ["__version__"]

@@ -47,7 +47,7 @@ def test_the_readmes_links_lead_to_files() -> None:
 def test_the_version_is_written_down_once() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.fullmatch(r"\d+\.\d+\.\d+", evenshard.__version__)
-    assert 'attr = "evenshard.__version__"' in text
+    assert 'attr = "tfrecords.__version__"' in text
     assert evenshard.__version__ not in text
 
 

@@ -20,7 +20,7 @@ from beam_pipelines.similarity import banding, duplicates, partitioned
 from beam_pipelines.similarity.partitioned import Joined
 from benchmarks.bake import synthetic_facts
 from benchmarks.bake.synthetic_facts import Shape
-from benchmarks.harness.stages import Meter, Stage
+from benchmarks.harness.stage_meter import Meter, Stage
 from tfrecords.inputs.rows import SourceFile
 
 _LENGTH_BYTES = 8

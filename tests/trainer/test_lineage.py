@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> page.RunFiles:
 
 
 def _ask(capsys: pytest.CaptureFixture[str], *argv: str) -> list[dict]:
-    assert lineage.cli([*argv, "--json"]) == 0
+    assert lineage.COMMAND.run([*argv, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -72,7 +72,7 @@ def test_names_near_duplicates_with_their_splits(
 ) -> None:
     mates = {ORIGINAL: {"group": 77}, "lisa/validation000.png": {"group": 77}}
     ledgers.write(run.data_dir, manifest.load(run.data_dir), mates)
-    assert lineage.cli([f"--data_dir={run.data_dir}", f"--id={ORIGINAL}"]) == 0
+    assert lineage.COMMAND.run([f"--data_dir={run.data_dir}", f"--id={ORIGINAL}"]) == 0
     text = capsys.readouterr().out
     assert "near-duplicates: lisa/validation000.png (validation)" in text
     assert "640×480 JPEG RGB, 12.3 kB" in text
@@ -84,7 +84,7 @@ def test_a_rejected_file_is_in_no_shard(
     none = dict.fromkeys(("shard", "position", "split", "rank", "group", "width", "phash"))
     gone = none | {"status": "rejected", "reason": "truncated", "detail": "ends at byte 7"}
     ledgers.write(run.data_dir, manifest.load(run.data_dir), {ORIGINAL: gone})
-    assert lineage.cli([f"--data_dir={run.data_dir}", f"--id={ORIGINAL}"]) == 0
+    assert lineage.COMMAND.run([f"--data_dir={run.data_dir}", f"--id={ORIGINAL}"]) == 0
     text = capsys.readouterr().out
     assert "rejected truncated ends at byte 7" in text
     assert "in none" in text
@@ -111,11 +111,7 @@ def test_says_what_is_wrong(
     message: str,
 ) -> None:
     places = {"data": run.data_dir, "run": run.run_dir}
-    try:
-        found = lineage.cli([argument.format(**places) for argument in argv])
-    except SystemExit as stop:
-        found = int(stop.code or 0)
-    assert found == code
+    assert lineage.COMMAND.run([argument.format(**places) for argument in argv]) == code
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -140,12 +140,12 @@ def test_refuses_what_the_run_has_trained_on(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_page: None
 ) -> None:
     argv = [f"--run_dir={run_dir}", "--split=train", f"--output_dir={tmp_path / 'out'}"]
-    assert evaluate.cli(argv) == 1
+    assert evaluate.COMMAND.run(argv) == 1
     error = capsys.readouterr().err
     assert "25 pictures of split 'train' are near-duplicates of pictures that the run" in error
     assert "--allow_leaks" in error
     assert not (tmp_path / "out").exists()
-    assert evaluate.cli([*argv, "--allow_leaks"]) == 0
+    assert evaluate.COMMAND.run([*argv, "--allow_leaks"]) == 0
     assert "beware: 25 of them" in capsys.readouterr().out
 
 
@@ -199,11 +199,7 @@ def test_another_data_set_with_its_classes_in_another_place(
 def test_says_what_is_wrong(
     run_dir: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, message: str
 ) -> None:
-    try:
-        found = evaluate.cli([f"--run_dir={run_dir}", *argv])
-    except SystemExit as stop:
-        found = int(stop.code or 0)
-    assert found == code
+    assert evaluate.COMMAND.run([f"--run_dir={run_dir}", *argv]) == code
     assert message in capsys.readouterr().err
 
 
@@ -214,7 +210,7 @@ def test_cannot_judge_without_a_ledger(
     fakes.write_dataset(other, tiny_run.COUNTS)
     (other / manifests.SOURCES).unlink(missing_ok=True)
     argv = [f"--run_dir={run_dir}", f"--data_dir={other}", f"--output_dir={tmp_path / 'out'}"]
-    assert evaluate.cli(argv) == 1
+    assert evaluate.COMMAND.run(argv) == 1
     error = capsys.readouterr().err
     assert "sources.parquet" in error and "is missing" in error
 

@@ -338,7 +338,5 @@ def test_the_command(run_dir: Path, folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_misuse(capsys: pytest.CaptureFixture[str], flags: list[str], code: int, said: str) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        predict.cli(flags)
-    assert stopped.value.code == code
+    assert predict.COMMAND.run(flags) == code
     assert said in capsys.readouterr().err

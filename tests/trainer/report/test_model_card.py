@@ -110,7 +110,7 @@ def test_names_what_an_unfinished_run_lacks(
 ) -> None:
     run_dir = _run(tmp_path)
     (run_dir / missing).unlink()
-    assert model_card.cli([f"--run_dir={run_dir}"]) == 1
+    assert model_card.COMMAND.run([f"--run_dir={run_dir}"]) == 1
     error = capsys.readouterr().err
     assert missing in error
     assert error.count("\n") == 1
