@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass
 from typing import Any
 
-from beam_pipelines.planning.balance import BalancePolicy
+from beam_pipelines.balance_policy import BalancePolicy
 from tfrecords import manifest
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag

@@ -19,6 +19,9 @@ COPY = "copy"
 
 TRAIN = "train"
 
+# Splits are numbered in the order of the manifest, and train is the first of every data set.
+TRAIN_INDEX = 0
+
 # libjpeg refuses longer sides; the other encodings are held to the same bound.
 MAX_IMAGE_SIDE = 65_500
 
