@@ -1,7 +1,7 @@
-"""What canonicalising a source found: the rows that a bake plans with.
+"""The facts of a source: the rows that a bake plans with.
 
-Only these small rows ever cross a Beam shuffle; pixels stay in files. Worker processes
-import this module, so it needs little more than the standard library.
+Only these small rows cross a Beam shuffle; pixels stay in files. Worker processes import this
+module, so it imports little.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What canonicalising one source found.
+    """The facts of one source, from canonicalising it.
 
     Attributes:
       key, class_name, bytes, version, split: of the `SourceFile`.
       reason: why it is rejected, or None for a picture.
-      detail: the rejection in words.
+      detail: explains the rejection.
       sha256: of the file, hex; None if it could not be read.
       phash: 64-bit perceptual hash; None without a picture, like all that follow.
       fingerprint: 256 bits for finding near-duplicates, hex.

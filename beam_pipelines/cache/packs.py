@@ -1,7 +1,7 @@
-"""A pack: many images in one file, each framed with its CRC, and an index of their offsets.
+"""Packs: many images in one file, each framed with its CRC, and an index of their offsets.
 
-Canonical files and files of augmented copies are packs. Shards are copied out of them by
-record number, so images are encoded once and never travel through Beam.
+Canonical images and augmented copies are in packs. Shards are copied out of them by record
+number, so images are encoded once and never pass through Beam.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INDEX = ".index"
 
 
 class PackWriter:
-    """Appends images to an open file and remembers where they begin."""
+    """Appends images to an open file and records their offsets."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -68,6 +68,6 @@ def read(path: str, indices: Sequence[int]) -> Iterator[bytes]:
             except (framing.DamagedRecordError, StopIteration) as error:
                 raise BakeError(
                     f"the cached file {path + PACK} is damaged at record {index}: remove the "
-                    ".cache folder of the output directory and run the same command again"
+                    ".cache folder of the output directory and rerun the command"
                 ) from error
             yield image

@@ -1,7 +1,7 @@
-"""Reading and publishing files, on a local disk or through Beam's FileSystems.
+"""Reads and publishes files, on a local disk or through Beam's FileSystems.
 
-Local paths never import Beam: the worker processes of a local bake start in a tenth of a
-second because of that. A file appears under its final name complete or not at all.
+Local paths never import Beam, so that the worker processes of a local bake start in a tenth of
+a second. A file appears under its final name complete or not at all.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def read_bytes(path: str) -> bytes:
 
 @contextlib.contextmanager
 def fetched(directory: str, *names: str) -> Iterator[str]:
-    """Yields a local directory with these files: `directory` itself, or copies of a remote one's.
+    """Yields a local directory with these files: `directory` itself, or copies if it is remote.
 
-    Readers of `tfrecords` know nothing of Beam and take paths.
+    The readers of `tfrecords` know nothing of Beam and take local paths.
     """
     if not is_remote(directory):
         yield directory
@@ -68,7 +68,7 @@ def fetched(directory: str, *names: str) -> Iterator[str]:
 
 
 def make_directory(path: str) -> None:
-    """Creates a directory and its parents; object stores have none to create."""
+    """Creates a directory and its parents; an object store has none to create."""
     if is_remote(path):
         with contextlib.suppress(OSError):
             _filesystems().mkdirs(path)
@@ -82,10 +82,10 @@ def exists(path: str) -> bool:
 
 
 def list_names(directory: str) -> list[str]:
-    """Returns the sorted names of the files in a directory, [] where there is none."""
+    """Returns the sorted names of the files in a directory, [] if there is none."""
     if is_remote(directory):
         matched = _filesystems().match([join(directory, "*")])[0].metadata_list
-        return sorted(os.path.basename(found.path) for found in matched)
+        return sorted(os.path.basename(file.path) for file in matched)
     try:
         return sorted(entry.name for entry in os.scandir(directory) if entry.is_file())
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def _version(found: Any) -> int:
 
 
 def remove(path: str) -> None:
-    """Removes a file or a whole directory, if it is there."""
+    """Removes a file or a whole directory, if it exists."""
     if is_remote(path):
         _remove_remote(path)
         return
@@ -143,18 +143,18 @@ def remove(path: str) -> None:
 
 
 def _remove_remote(path: str) -> None:
-    """Removes all names that begin with `path`/, for an object store has no directories."""
+    """Removes all names that begin with `path`/, since an object store has no directories."""
     filesystems = _filesystems()
     with contextlib.suppress(Exception):
         below = filesystems.match([join(path, "**")])[0].metadata_list
         if below:
-            filesystems.delete([found.path for found in below])
+            filesystems.delete([file.path for file in below])
     with contextlib.suppress(Exception):
         filesystems.delete([path])
 
 
 def rename(source: str, target: str) -> None:
-    """Moves a finished file to its final name, replacing what is there."""
+    """Moves a finished file to its final name, replacing any file there."""
     if not is_remote(source):
         os.replace(source, target)
         return
@@ -176,7 +176,7 @@ def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
 
     Args:
       path: the final name.
-      durable: whether it must survive a power cut from then on; costs a disk sync.
+      durable: whether it must then survive a power cut; costs a disk sync.
 
     Raises:
       BakeError: the disk is full, read-only or refuses access.
@@ -188,7 +188,7 @@ def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
             raise BakeError(
                 f"cannot write {path}: {error.strerror}. Make room or choose another "
-                "--output_dir, then run the same command again: it carries on"
+                "--output_dir, then rerun the command to resume"
             ) from error
         raise
 
@@ -213,7 +213,7 @@ def _publish_local(path: str, durable: bool) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _publish_remote(path: str) -> Iterator[BinaryIO]:
-    """Builds the file locally: an object store may publish a stream that broke off."""
+    """Builds the file locally, since an object store may publish an interrupted stream."""
     with tempfile.TemporaryFile() as local:
         yield local
         local.seek(0)
@@ -223,14 +223,14 @@ def _publish_remote(path: str) -> Iterator[BinaryIO]:
 
 
 def is_temporary(name: str) -> bool:
-    """Returns whether `name` is what a killed `publish` leaves behind."""
+    """Returns whether `name` is a file that a killed `publish` left behind."""
     return name.startswith(_TEMPORARY)
 
 
 def configure(beam_arguments: Sequence[str]) -> None:
     """Gives Beam's file systems their options, in this process and in those it starts.
 
-    S3 refuses to work without any, and an endpoint or a profile is known by them alone.
+    S3 refuses to work without any, and endpoints and profiles are given only by them.
     """
     os.environ[_BEAM_ARGUMENTS] = json.dumps(list(beam_arguments))
 
@@ -238,7 +238,7 @@ def configure(beam_arguments: Sequence[str]) -> None:
 def _filesystems() -> Any:
     from apache_beam.io.filesystems import FileSystems
 
-    # An engine's worker and a pipeline set them, and Beam has no public way to ask.
+    # Pipelines and an engine's workers set them, and Beam has no public way to check.
     if getattr(FileSystems, "_pipeline_options", None) is None:
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -248,7 +248,7 @@ def _filesystems() -> Any:
 
 
 def _uncompressed() -> str:
-    """Beam would otherwise guess a compression from the name and decompress pictures."""
+    """Without it, Beam would guess a compression from the name and decompress pictures."""
     from apache_beam.io.filesystem import CompressionTypes
 
     return CompressionTypes.UNCOMPRESSED

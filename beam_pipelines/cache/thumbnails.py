@@ -1,4 +1,4 @@
-"""Thumbnails beside the packs: 768 bytes a picture, for what must judge how pictures look.
+"""Thumbnails beside the packs, 768 bytes a picture, to compare how pictures look.
 
 Like pixels, and unlike facts, they stay in files: a split by appearance and the leak meter
 read those that they need.
@@ -44,7 +44,7 @@ def read(path: str) -> np.ndarray:
     except ValueError as error:
         raise BakeError(
             f"the cached file {path + THUMBNAILS} is damaged: remove the .cache folder of the "
-            "output directory and run the same command again"
+            "output directory and rerun the command"
         ) from error
 
 
@@ -53,28 +53,28 @@ def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
 
     Args:
       cache_dir: where the packs are.
-      facts: of `tables.FACTS`.
+      facts: of `facts_table.FACTS`.
       rows: int64[k], of `facts`, each of a picture.
     """
-    chosen = facts.select(["pack", "index"]).take(rows)
-    # Encoded once more: the dictionary of a part of the rows names packs of the others too.
-    packs = chosen["pack"].cast("string").combine_chunks().dictionary_encode()
+    some = facts.select(["pack", "index"]).take(rows)
+    # Encoded again: the dictionary of some rows also names the packs of others.
+    packs = some["pack"].cast("string").combine_chunks().dictionary_encode()
     paths = [storage.join(cache_dir, name) for name in packs.dictionary.to_pylist()]
-    return gather(paths, packs.indices.to_numpy(), chosen["index"].to_numpy())
+    return gather(paths, packs.indices.to_numpy(), some["index"].to_numpy())
 
 
 def gather(paths: Sequence[str], pack: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3]; reads each pack's once.
+    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3]; reads each file once.
 
     Args:
       paths: of packs, without suffix.
-      pack, index: int32[k], of each picture: its pack's place in `paths`, its record there.
+      pack, index: int32[k], of each picture: its pack's index in `paths`, its record there.
     """
     result = np.empty((len(pack), *_SHAPE), np.uint8)
     by_pack = np.argsort(pack, kind="stable")
     bounds = [0, *np.cumsum(np.bincount(pack, minlength=len(paths))).tolist()]
     for path, (start, end) in zip(paths, itertools.pairwise(bounds), strict=True):
         if start < end:
-            places = by_pack[start:end]
-            result[places] = read(path)[index[places]]
+            of_pack = by_pack[start:end]
+            result[of_pack] = read(path)[index[of_pack]]
     return result
