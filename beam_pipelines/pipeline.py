@@ -1,15 +1,15 @@
-"""The whole bake as a Beam pipeline, on one screen.
+"""The whole bake as a Beam pipeline.
 
-Steps run pure functions of other modules. Only facts and file names travel between them;
-pixels go from file to file, so no shuffle ever holds an image.
+Steps run pure functions of other modules. Only facts and file names pass between them; pixels
+go from file to file, so no shuffle ever holds an image.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -19,24 +19,40 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines import progress
 from beam_pipelines.cache import facts_table, storage, thumbnails
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import ConflictPolicy, NearDuplicates, PrepareConfig
 from beam_pipelines.planning import make_tasks
-from beam_pipelines.planning.make_tasks import Layout
-from beam_pipelines.planning.plan import Plan, make_plan, near_distance
+from beam_pipelines.planning.plan import Plan, make_plan
+from beam_pipelines.planning.stages import near_distance
+from beam_pipelines.progress import PlannedWork
 from beam_pipelines.similarity import beam_join, partitioned
-from beam_pipelines.similarity.leakage import LeakPart, LeakTask, measure_leaks
-from beam_pipelines.similarity.partitioned import Joined
-from beam_pipelines.steps.canonicalise import BundleResult, BundleTask, canonicalise_bundle
-from beam_pipelines.steps.copies import CopyResult, CopyTask, make_copies
-from beam_pipelines.steps.publish import Outcome, PlanSummary, publish_dataset
-from beam_pipelines.steps.shards import ShardResult, ShardTask, write_shard
-from beam_pipelines.workers.pool import Task, TaskQueue, Watch, Work, WorkerPool
+from beam_pipelines.similarity.leak_meter import LeakMeter
+from beam_pipelines.similarity.partitioned import JoinedDuplicates
+from beam_pipelines.steps.canonicalise import canonicalise_bundle
+from beam_pipelines.steps.copies import make_copies
+from beam_pipelines.steps.measure_leaks import measure_leaks
+from beam_pipelines.steps.publish import Outcome, publish_dataset
+from beam_pipelines.steps.shards import write_shard
+from beam_pipelines.tasks import (
+    BundleResult,
+    BundleTask,
+    CopyResult,
+    CopyTask,
+    LeakTask,
+    PlanSummary,
+    ShardResult,
+    ShardTask,
+)
+from beam_pipelines.workers.pool import TaskQueue, Watch, WorkerPool
 
 COPIES, SHARDS, LEAKS, SUMMARY = "copies", "shards", "leaks", "summary"
 
 # Counters of a bake, in the namespace of the same name.
 COUNTERS = "bake"
 DECODED, REJECTED, COPIES_MADE, SHARDS_WRITTEN = "decoded", "rejected", "copies_made", "shards"
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass
@@ -45,8 +61,8 @@ class BakeDataset(beam.PTransform):
 
     Args:
       config: of the bake.
-      num_bundles: that the sources were dealt into.
-      pool: gives the worker processes; its own where the caller has none.
+      num_bundles: number of bundles that the sources are in.
+      pool: shares the worker processes between steps.
     """
 
     config: PrepareConfig
@@ -62,19 +78,18 @@ class BakeDataset(beam.PTransform):
         plan = facts | MakePlan(self.config, layout, self.num_bundles)
         copies = plan[COPIES] | MakeCopies(self.config, pool)  # pack name
         shards = plan[SHARDS] | WriteShards(self.config, pool, copies)  # ShardResult
-        leaks = plan[LEAKS] | MeasureLeaks(self.config, pool)  # LeakPart
+        leaks = plan[LEAKS] | MeasureLeaks(self.config, pool)  # LeakMeter
         return plan[SUMMARY] | "Publish" >> beam.Map(
             publish_dataset,
             beam.pvalue.AsList(shards),
             beam.pvalue.AsList(leaks),
-            output_dir=self.config.output_dir,
-            cache_dir=layout.cache_dir,
+            layout,
         ).with_output_types(Outcome)
 
 
 @dataclass
 class Canonicalise(beam.PTransform):
-    """Decodes bundles into canonical files; emits their facts, `tables.facts_block`."""
+    """Decodes bundles into canonical packs; emits their facts, `facts_table.facts_block`."""
 
     config: PrepareConfig
     pool: Shared
@@ -96,9 +111,9 @@ class Canonicalise(beam.PTransform):
 
 @dataclass
 class MakePlan(beam.PTransform):
-    """Plans in one place; outputs `COPIES`, `SHARDS`, `LEAKS` and `SUMMARY`.
+    """Plans in one worker; outputs `COPIES`, `SHARDS`, `LEAKS` and `SUMMARY`.
 
-    Of many facts, near duplicates are found by all workers first, and these are what costs.
+    Of many facts, all workers find the near duplicates first: that is the expensive part.
     """
 
     config: PrepareConfig
@@ -115,21 +130,23 @@ class MakePlan(beam.PTransform):
             | "GroupFacts" >> beam.GroupByKey()
             # (None, [Arrow stream])
             | "Plan"
-            >> beam.ParDo(planner, *self._joined(facts)).with_outputs(
+            >> beam.ParDo(planner, *self._near_duplicates(facts)).with_outputs(
                 COPIES, SHARDS, LEAKS, SUMMARY
             )
         )
 
-    def _joined(
+    def _near_duplicates(
         self, facts: beam.PCollection[tuple[None, bytes]]
     ) -> tuple[beam.pvalue.AsList, ...]:
-        """Returns side inputs for the planner: near duplicates, where others should find them."""
+        """Returns side inputs of the planner: near duplicates, if all workers should find them."""
         parts = partitioned.count_parts(self.num_bundles, self.config.workers)
         if not parts or self.config.near_duplicates is NearDuplicates.OFF:
             return ()
         labelled = self.config.label_conflicts is ConflictPolicy.DROP_ALL
-        found = facts | beam_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
-        return tuple(beam.pvalue.AsList(found[name]) for name in (beam_join.TWINS, beam_join.PAIRS))
+        join = beam_join.JoinNearDuplicates(near_distance(self.config), parts, labelled)
+        outputs = facts | join
+        names = (beam_join.TWINS, beam_join.PAIRS)
+        return tuple(beam.pvalue.AsList(outputs[name]) for name in names)
 
 
 @dataclass
@@ -184,8 +201,8 @@ class WriteShards(beam.PTransform):
 class MeasureLeaks(beam.PTransform):
     """Compares the held-out pictures of classes with their train pictures, by thumbnails.
 
-    Not spread first: a pool takes the tasks as the planner gives them, and elsewhere the second of
-    work is not worth one more shuffle, for which a small Flink cluster lacks network buffers.
+    Without a shuffle first: a pool takes the tasks as the planner emits them, and on an engine a
+    second of work is not worth a shuffle, for which a small Flink cluster lacks network buffers.
     """
 
     config: PrepareConfig
@@ -194,28 +211,28 @@ class MeasureLeaks(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, classes: beam.PCollection[LeakTask]) -> beam.PCollection[LeakPart]:
+    def expand(self, classes: beam.PCollection[LeakTask]) -> beam.PCollection[LeakMeter]:
         return (
             classes
             # LeakTask
             | "CompareThumbnails"
             >> beam.ParDo(
                 RunTasks(measure_leaks, self.config.workers, self.pool)
-            ).with_output_types(tuple[LeakPart, ...])
-            | "EachSplit" >> beam.FlatMap(tuple).with_output_types(LeakPart)
+            ).with_output_types(tuple[LeakMeter, ...])
+            | "EachSplit" >> beam.FlatMap(tuple).with_output_types(LeakMeter)
         )
 
 
-class RunTasks(beam.DoFn):
-    """Runs `work` on each task, in a pool of processes or, with 0 workers, right here.
+class RunTasks(beam.DoFn, Generic[TaskT, ResultT]):
+    """Runs `work` on each task, in a pool of processes or, with 0 workers, in this one.
 
     Args:
       work: pure function of a task and a `Watch`.
-      workers: processes; engines that start workers themselves want 0.
+      workers: number of processes; 0 for engines that start workers themselves.
       pool: shared by all steps, so that processes start once.
     """
 
-    def __init__(self, work: Work, workers: int, pool: Shared) -> None:
+    def __init__(self, work: Callable[[TaskT, Watch], ResultT], workers: int, pool: Shared) -> None:
         self._work = work
         self._workers = workers
         self._pool = pool
@@ -225,7 +242,7 @@ class RunTasks(beam.DoFn):
         if self._workers:
             self._queue = TaskQueue(self._pool.acquire(lambda: WorkerPool(self._workers)))
 
-    def process(self, task: Task) -> Iterator[Any]:
+    def process(self, task: TaskT) -> Iterator[ResultT]:
         if self._queue is None:
             yield self._work(task, Watch())
         else:
@@ -255,7 +272,9 @@ class PlanDataset(beam.DoFn):
         pairs: Sequence[bytes] | None = None,
     ) -> Iterator[beam.pvalue.TaggedOutput]:
         _, blocks = grouped
-        joined = None if twins is None or pairs is None else Joined.of(twins, pairs)
+        joined = None
+        if twins is not None and pairs is not None:
+            joined = JoinedDuplicates.of(twins, pairs)
         facts = facts_table.facts_table(blocks, without=["fingerprint"] if joined else [])
         load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
         plan = make_plan(facts, self._config, load, joined)
@@ -265,13 +284,7 @@ class PlanDataset(beam.DoFn):
         packs: list[str] = []
         order = make_tasks.CopyOrder.of(plan, self._num_bundles)
         if plan.failure is None:
-            progress.leave_plan(
-                self._layout,
-                packs=order.packs,
-                copies=sum(int((records.copy > 0).sum()) for records in plan.records.values()),
-                shards=sum(records.num_shards for records in plan.records.values()),
-                records=sum(len(records.row) for records in plan.records.values()),
-            )
+            progress.write_planned_work(self._layout, _planned_work(plan, order.packs))
             for copy_task in make_tasks.copy_tasks(plan, order, self._layout):
                 packs.append(copy_task.pack)
                 yield beam.pvalue.TaggedOutput(COPIES, copy_task)
@@ -279,25 +292,16 @@ class PlanDataset(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
             for leak_task in make_tasks.leak_tasks(plan, self._layout):
                 yield beam.pvalue.TaggedOutput(LEAKS, leak_task)
-        yield beam.pvalue.TaggedOutput(SUMMARY, _summary(plan, sources, packs))
+        yield beam.pvalue.TaggedOutput(SUMMARY, make_tasks.summary_of(plan, sources, packs))
 
 
-def _summary(plan: Plan, sources: str, packs: Sequence[str]) -> PlanSummary:
-    return PlanSummary(
-        name=plan.config.name,
-        classes=plan.classes,
-        image=plan.config.image,
-        config=plan.config.for_manifest(),
-        splits={
-            name: (plan.counts(name, copies=False), plan.counts(name, copies=True))
-            for name in plan.records
-        },
-        statuses=plan.statuses(),
-        sources_digest=plan.sources_digest(),
-        sources=sources,
-        copy_packs=tuple(packs),
-        notes=plan.notes,
-        failure=plan.failure,
+def _planned_work(plan: Plan, packs: int) -> PlannedWork:
+    splits = plan.records.values()
+    return PlannedWork(
+        packs=packs,
+        copies=sum(int((records.copy > 0).sum()) for records in splits),
+        shards=sum(records.num_shards for records in splits),
+        records=sum(len(records.row) for records in splits),
     )
 
 

@@ -1,7 +1,7 @@
-"""`--plan_only`: what a bake would give and take, from the listing and a sample of pictures.
+"""`--plan_only`: what a bake would make and cost, from the listing and a sample of pictures.
 
-Duplicates and rejects are known only after decoding, so the plan takes every file for a
-picture of its own and says what share of the sample was not.
+Duplicates and rejects are known only after decoding, so the plan counts every file as a distinct
+picture and says how many of the sample are not pictures.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SAMPLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What decoding some of the sources showed.
+    """Measurements from decoding some of the sources.
 
     Attributes:
-      pictures: how many were decoded.
-      rejected: how many could not be.
+      pictures: number of sources decoded.
+      rejected: number of sources that could not be decoded.
       encoded_bytes: mean size of a record's image.
-      seconds: mean time of one picture on one core.
-      copy_seconds: mean time of one augmented copy, decoding apart.
+      seconds: mean time per picture on one core.
+      copy_seconds: mean time per augmented copy, without decoding.
     """
 
     pictures: int
@@ -57,7 +57,7 @@ def run(config: PrepareConfig) -> int:
     """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
 
     Raises:
-      UsageError: the input is not as it should be, or no sampled file is a picture.
+      UsageError: the input is not as expected, or no sampled file is a picture.
     """
     rows = sources.list_sources(config.input_dir, config.input_csv)
     sources.check_classes(rows, config.input_dir)
@@ -77,7 +77,7 @@ def run(config: PrepareConfig) -> int:
         print(line)
     print()
     print(_cost(plan, sample, config))
-    # Plotting takes a second to import.
+    # matplotlib takes a second to import.
     from beam_pipelines.report import page
 
     storage.make_directory(config.output_dir)
@@ -86,15 +86,15 @@ def run(config: PrepareConfig) -> int:
 
 
 def take_sample(rows: Sequence[SourceFile], config: PrepareConfig) -> Sample:
-    """Decodes up to `SAMPLE` sources, chosen by a hash of their keys.
+    """Decodes up to `SAMPLE` sources, picked by a hash of their keys.
 
     Raises:
       UsageError: none of them is a picture.
     """
     usable = [row for row in rows if row.problem is None]
-    chosen = sorted(usable, key=lambda row: stable_hash("sample", row.key))[:SAMPLE]
+    sampled = sorted(usable, key=lambda row: stable_hash("sample", row.key))[:SAMPLE]
     sizes, decoding, copying = [], 0.0, 0.0
-    for row in chosen:
+    for row in sampled:
         started = time.perf_counter()
         try:
             data = sources.read(row)
@@ -111,17 +111,17 @@ def take_sample(rows: Sequence[SourceFile], config: PrepareConfig) -> Sample:
         copying += time.perf_counter() - began
     if not sizes:
         raise UsageError(
-            f"none of {len(chosen)} sampled files of {config.input_dir} is a picture; "
-            "see --help for the input that is expected"
+            f"none of {len(sampled)} sampled files of {config.input_dir} is a picture; "
+            "see --help for the expected input"
         )
     count = len(sizes)
     return Sample(
-        count, len(chosen) - count, float(np.mean(sizes)), decoding / count, copying / count
+        count, len(sampled) - count, float(np.mean(sizes)), decoding / count, copying / count
     )
 
 
 def planned_manifest(plan: Plan) -> Manifest:
-    """Returns the manifest that the plan would end in, with empty digests."""
+    """Returns the manifest that the bake would write, with empty digests."""
     splits = []
     for name, records in plan.records.items():
         sizes = plan.facts["encoded_bytes"].to_numpy()[records.row]
@@ -148,7 +148,7 @@ def planned_manifest(plan: Plan) -> Manifest:
 
 
 def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
-    """Returns the facts of a source that was not decoded, as far as they matter to a plan."""
+    """Returns facts of a source that was not decoded, as far as a plan needs them."""
     if row.problem is not None:
         return ImageFacts(
             row.key, row.class_name, row.bytes, row.version, row.split, row.problem.value, ""
@@ -167,7 +167,7 @@ def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
 
 
 def _without_likeness(config: PrepareConfig) -> PrepareConfig:
-    """Returns the configuration without what only decoded pictures can answer."""
+    """Returns the configuration without the options that need decoded pictures."""
     return dataclasses.replace(
         config,
         near_duplicates=NearDuplicates.OFF,
@@ -177,15 +177,16 @@ def _without_likeness(config: PrepareConfig) -> PrepareConfig:
 
 
 def _cost(plan: Plan, sample: Sample, config: PrepareConfig) -> str:
-    originals, copies, sources_again = len(plan.facts), 0, 0
-    for job in plan.copy_jobs():
-        copies += len(job.copies)
-        sources_again += 1
-    work = (
-        originals * sample.seconds + sources_again * sample.seconds + copies * sample.copy_seconds
-    )
+    jobs = [len(job.copies) for job in plan.copy_jobs()]
+    # A source with copies is decoded a second time for them.
+    decoded, copies = len(plan.facts) + len(jobs), sum(jobs)
+    work = decoded * sample.seconds + copies * sample.copy_seconds
     workers = max(config.workers, 1)
-    rejects = f"; {sample.rejected} of the sample are no pictures" if sample.rejected else ""
+    rejects = ""
+    if sample.rejected:
+        files = sample.pictures + sample.rejected
+        verb = "is not a picture" if sample.rejected == 1 else "are not pictures"
+        rejects = f"; {sample.rejected} of {files} sampled files {verb}"
     return (
         f"about {_duration(work / workers)} with {workers} workers: {sample.seconds * 1e3:.1f} ms "
         f"a picture, {sample.copy_seconds * 1e3:.1f} ms a copy (sample of {sample.pictures}, "

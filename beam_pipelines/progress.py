@@ -1,11 +1,12 @@
-"""Progress of a bake, read off the files that its workers finish.
+"""Shows the progress of a bake by counting the files that its workers have finished.
 
-It works the same for threads, processes and another machine's workers, since all of them
+It works the same for threads, processes and workers on other machines, since all of them
 publish finished bundles, packs and shards below one output directory.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
@@ -14,10 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from beam_pipelines.cache import storage
-from beam_pipelines.planning.make_tasks import Layout
-from beam_pipelines.steps.canonicalise import FACTS
-from beam_pipelines.steps.copies import CONTENTS
-from beam_pipelines.steps.shards import DONE
+from beam_pipelines.cache.layout import COPIES, FACTS, SHARD_DONE, Layout
 from tfrecords.cli.progress import Progress
 
 _POLL_SECONDS = 0.5
@@ -31,8 +29,8 @@ class Stage:
     Attributes:
       name: shown in front of the bar.
       directory: where the files appear.
-      suffix: how the name of a finished one ends.
-      tasks: how many there are.
+      suffix: how the name of a finished file ends.
+      tasks: number of tasks.
       units: pictures, copies or records in all tasks together.
       unit: what `units` counts.
     """
@@ -45,20 +43,37 @@ class Stage:
     unit: str
 
     def done(self) -> int:
-        """Returns the units in finished tasks, taking tasks for equally large."""
+        """Returns the units in finished tasks, as if all tasks had the same size."""
         names = storage.list_names(self.directory)
         finished = min(self.tasks, sum(name.endswith(self.suffix) for name in names))
         return self.units * finished // max(self.tasks, 1)
 
 
-def leave_plan(layout: Layout, packs: int, copies: int, shards: int, records: int) -> None:
-    """Tells the command that watches how much the plan has to do."""
-    counts = {"packs": packs, "copies": copies, "shards": shards, "records": records}
-    storage.write_bytes(storage.join(layout.cache_dir, _PLAN), json.dumps(counts).encode())
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """How much work a plan gives the workers.
+
+    Attributes:
+      packs: number of packs of copies.
+      copies: number of copies in them.
+      shards: number of shards.
+      records: number of records in them.
+    """
+
+    packs: int
+    copies: int
+    shards: int
+    records: int
+
+
+def write_planned_work(layout: Layout, work: PlannedWork) -> None:
+    """Tells the process that shows the progress how much work is planned."""
+    data = json.dumps(dataclasses.asdict(work)).encode()
+    storage.write_bytes(storage.join(layout.cache_dir, _PLAN), data)
 
 
 class BakeProgress:
-    """Shows the stages of a bake one after the other while the block runs.
+    """Shows the stages of a bake one after another while the block runs.
 
     Args:
       layout: of the bake.
@@ -107,13 +122,11 @@ class BakeProgress:
             if self._stop.wait(_POLL_SECONDS):
                 return
         self.seconds["plan"] = time.monotonic() - started
-        plan = json.loads(storage.read_bytes(self._plan))
+        work = PlannedWork(**json.loads(storage.read_bytes(self._plan)))
         layout = self._layout
-        if plan["packs"]:
-            yield Stage(
-                "copy", layout.copies_dir, CONTENTS, plan["packs"], plan["copies"], " copies"
-            )
-        yield Stage("write", layout.staging_dir, DONE, plan["shards"], plan["records"], " records")
+        if work.packs:
+            yield Stage("copy", layout.copies_dir, COPIES, work.packs, work.copies, " copies")
+        yield Stage("write", layout.staging_dir, SHARD_DONE, work.shards, work.records, " records")
 
     def _follow(self, stage: Stage) -> None:
         shown = 0

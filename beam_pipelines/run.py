@@ -1,4 +1,4 @@
-"""One bake from start to end: lock, list, run the pipeline, report, clean up."""
+"""Runs one bake from start to end: lock, list, run the pipeline, report, clean up."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
 from beam_pipelines.cache import storage
+from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
 from beam_pipelines.cache.thumbnails import THUMBNAILS
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import sources
 from beam_pipelines.planning import make_tasks
-from beam_pipelines.planning.make_tasks import Layout, ReadSource
 from beam_pipelines.progress import BakeProgress
-from beam_pipelines.steps import canonicalise
-from beam_pipelines.steps.canonicalise import BundleTask, canonicalise_bundle
-from beam_pipelines.steps.copies import CONTENTS
+from beam_pipelines.report.source_reader import ReadSource, source_reader
+from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
+from beam_pipelines.tasks import BundleTask
 from beam_pipelines.workers.pool import WorkerPool
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
@@ -29,8 +29,9 @@ from tfrecords.manifest import Manifest
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
 
-# Bundles that each worker, and all together, may begin before Beam is there: of small pictures
-# two seconds of decoding, of large ones more. Their facts wait in memory, 0.2 MB a bundle.
+# Bundles that each worker, and all together, may begin while Beam is still being imported: two
+# seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
+# bundle.
 _HEAD_START, _MOST_HEAD_START = 32, 256
 
 
@@ -41,13 +42,13 @@ def run(
 
     Args:
       config: of the bake.
-      beam_arguments: options of Beam, the runner among them.
-      pool: of worker processes that the steps can use, since they run in this process: they
-        decode while Beam is imported and the graph is built. The steps start their own if None.
+      beam_arguments: options of Beam, including the runner.
+      pool: of worker processes, for steps that run in this process: they decode while Beam is
+        imported and the graph is built. None if the steps are to start their own.
 
     Raises:
-      UsageError: the input or output is not as it should be.
-      BakeError: the bake cannot go on; run again, it carries on where it was.
+      UsageError: the input or output is not as expected.
+      BakeError: the bake cannot go on; running it again resumes it.
     """
     storage.configure(beam_arguments)
     layout = Layout.of(config)
@@ -64,7 +65,7 @@ def _run_locked(
     beam_arguments: Sequence[str],
     pool: WorkerPool | None,
 ) -> int:
-    _sweep(layout)
+    _remove_temporary_files(layout)
     bundles, files = _list(config, layout, pool)
     with BakeProgress(layout, len(bundles), files) as progress:
         outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
@@ -75,22 +76,22 @@ def _run_locked(
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
-        _report(config, progress.seconds, make_tasks.source_reader(layout, files), outcome, pool)
+        _report(config, progress.seconds, source_reader(layout, files), outcome, pool)
     finally:
         _clean(config, layout, bundles, outcome)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
-        found = manifest.load(local)
-    done = _work_done(found, counters, files)
+        dataset = manifest.load(local)
+    done = _work_done(dataset, counters, files)
     if done is not None:
         _say(done)
-    _say(_finished(config, found))
+    _say(_finished(config, dataset))
     return 0
 
 
 def _list(
     config: PrepareConfig, layout: Layout, pool: WorkerPool | None
 ) -> tuple[list[BundleTask], int]:
-    """Lists the sources; returns their bundles and number, for the rows themselves are on disk.
+    """Lists the sources; returns their bundles and their number. The rows themselves are on disk.
 
     The pool begins the first bundles as soon as they are listed.
     """
@@ -101,7 +102,7 @@ def _list(
     bundles: list[BundleTask] = []
     done = 0
     for bundle in make_tasks.bundle_tasks(rows, config, layout):
-        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + canonicalise.FACTS))
+        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + FACTS))
         if pool is not None and len(bundles) < most:
             pool.begin(canonicalise_bundle, bundle)
         bundles.append(bundle)
@@ -119,7 +120,7 @@ def _run_pipeline(
     files: int,
     pool: WorkerPool | None,
 ) -> tuple[Outcome, dict[str, int]]:
-    """Runs the pipeline and returns what it left and its counters, {} where a runner has none."""
+    """Runs the pipeline; returns its outcome and its counters, {} if the runner has none."""
     beam_options = flags.beam_options(beam_arguments)
     import apache_beam as beam
     from apache_beam.utils.shared import Shared
@@ -128,7 +129,7 @@ def _run_pipeline(
 
     shared = Shared()
     if pool is not None:
-        # Kept as long as `pool` is: every step of this process then acquires it.
+        # Kept as long as `pool` is, so that every step of this process acquires it.
         shared.acquire(lambda: pool)
 
     # Beam logs each stage of each worker; warnings still reach the terminal.
@@ -144,11 +145,11 @@ def _run_pipeline(
         result = root.run()
         result.wait_until_finish()
     except Exception as error:
-        # Runners wrap what a worker raised in errors of their own, one and all.
-        found = BakeError.find(error)
-        if found is None:
+        # Every runner wraps what a worker raised in errors of its own.
+        bake_error = BakeError.find(error)
+        if bake_error is None:
             raise
-        raise found from error
+        raise bake_error from error
     return Outcome.load(layout.cache_dir), _counters(result)
 
 
@@ -158,29 +159,29 @@ def _counters(result: PipelineResult) -> dict[str, int]:
     from beam_pipelines.pipeline import COUNTERS
 
     try:
-        found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
+        counters = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
     except (NotImplementedError, ValueError):
-        # Runners without metrics say so in either way; the data set is as good without them.
+        # Runners without metrics raise one or the other; the data set is no worse for it.
         return {}
-    return {counter.key.metric.name: int(counter.result) for counter in found}
+    return {counter.key.metric.name: int(counter.result) for counter in counters}
 
 
-def _work_done(found: Manifest, counters: dict[str, int], files: int) -> str | None:
-    """Returns what this run did and what it took over from earlier ones; None if not counted."""
+def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str | None:
+    """Returns what this run did and what it reused from earlier ones; None if not counted."""
     from beam_pipelines.pipeline import COPIES_MADE, DECODED, SHARDS_WRITTEN
 
     if not counters:
         return None
-    copies = sum(sum(split.copies) for split in found.splits)
-    shards = sum(len(split.shards) for split in found.splits)
+    copies = sum(sum(split.copies) for split in dataset.splits)
+    shards = sum(len(split.shards) for split in dataset.splits)
     work = (
         ("decoded", counters.get(DECODED, 0), files, "files"),
         ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
         ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
     )
-    said = ", ".join(f"{what} {done:,} of {total:,} {unit}" for what, done, total, unit in work)
+    text = ", ".join(f"{verb} {done:,} of {total:,} {unit}" for verb, done, total, unit in work)
     reused = any(done < total for _, done, total, _ in work)
-    return said + ("; the others are of earlier runs" if reused else "")
+    return text + ("; the rest was reused from earlier runs" if reused else "")
 
 
 def _refuse_complete(config: PrepareConfig) -> None:
@@ -195,9 +196,9 @@ def _refuse_complete(config: PrepareConfig) -> None:
 
 @contextlib.contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
-    """Holds the output directory against a second bake on this machine.
+    """Keeps a second bake on this machine out of the output directory.
 
-    The lock is the kernel's, so a killed bake leaves none behind. Object stores have no locks.
+    The kernel holds the lock, so a killed bake leaves none behind. Object stores have no locks.
     """
     if storage.is_remote(layout.cache_dir):
         yield
@@ -209,14 +210,14 @@ def _locked(layout: Layout) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BakeError(
-                f"another bake is writing to {layout.output_dir}: wait for it, or choose "
+                f"another bake is writing to {layout.output_dir}: wait for it to end, or choose "
                 "another --output_dir"
             ) from error
         yield
 
 
-def _sweep(layout: Layout) -> None:
-    """Removes what a killed bake left half written."""
+def _remove_temporary_files(layout: Layout) -> None:
+    """Removes files that a killed bake left half written."""
     for directory in layout.directories:
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
@@ -226,17 +227,14 @@ def _sweep(layout: Layout) -> None:
 def _clean(
     config: PrepareConfig, layout: Layout, bundles: Sequence[BundleTask], outcome: Outcome
 ) -> None:
-    """Removes the cache, or what the finished bake did not use of it."""
+    """Removes the cache, or the part of it that the finished bake did not use."""
     if not config.keep_cache:
         storage.remove(layout.cache_dir)
         return
     kept = {task.pack for task in bundles} | set(outcome.copy_packs)
-    for directory, last in (
-        (layout.canonical_dir, canonicalise.FACTS),
-        (layout.copies_dir, CONTENTS),
-    ):
+    for directory, last in ((layout.canonical_dir, FACTS), (layout.copies_dir, COPIES)):
         for name in storage.list_names(directory):
-            # The suffix that says "complete" goes first, so no half pack is ever found.
+            # The suffix that says "complete" goes first, so no half pack is ever used.
             stem = name.removesuffix(last)
             if name.endswith(last) and stem not in kept:
                 for suffix in (last, THUMBNAILS, INDEX, PACK):
@@ -250,19 +248,19 @@ def _report(
     outcome: Outcome,
     pool: WorkerPool | None,
 ) -> None:
-    # Plotting takes a second to import: only a bake that comes this far pays it.
+    # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
     page.write_for(config, seconds, read_source, outcome.notes, outcome.leaks, pool)
 
 
-def _finished(config: PrepareConfig, found: Manifest) -> str:
-    splits = ", ".join(f"{split.name} {split.records:,}" for split in found.splits)
-    statuses = ", ".join(f"{count:,} {status}" for status, count in found.statuses.items())
+def _finished(config: PrepareConfig, dataset: Manifest) -> str:
+    splits = ", ".join(f"{split.name} {split.records:,}" for split in dataset.splits)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in dataset.statuses.items())
     return (
         f"{config.output_dir}: {splits} records in "
-        f"{sum(len(split.shards) for split in found.splits)} shards; sources: {statuses}\n"
-        f"digest {found.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
+        f"{sum(len(split.shards) for split in dataset.splits)} shards; sources: {statuses}\n"
+        f"digest {dataset.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
     )
 
 

@@ -22,9 +22,10 @@ DRAWING = ("jinja2", "matplotlib")
 WORKER_MODULES = (
     "steps.canonicalise",
     "steps.copies",
+    "steps.draw_strip",
+    "steps.measure_leaks",
     "steps.shards",
-    "similarity.leakage",
-    "report.strips",
+    "tasks",
     "workers.pool",
     "prepare",
 )

@@ -1,4 +1,4 @@
-"""From a listing and a plan to the tasks that workers run: bundles, copies, shards, leaks."""
+"""Makes the tasks of a bake from its listing and its plan: bundles, copies, shards, leaks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_pipelines.cache import storage
+from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import to_lines
+from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import sources
 from beam_pipelines.planning.decisions import STATUS
-from beam_pipelines.planning.plan import Plan, Records
-from beam_pipelines.similarity.leakage import LeakTask
-from beam_pipelines.steps import canonicalise, copies
-from beam_pipelines.steps.canonicalise import BundleTask
-from beam_pipelines.steps.copies import CopyTask
-from beam_pipelines.steps.shards import Assignment, ShardTask
-from tfrecords import manifest
+from beam_pipelines.planning.plan import Plan
+from beam_pipelines.planning.records import Records
+from beam_pipelines.tasks import (
+    Assignment,
+    BundleTask,
+    CopyJob,
+    CopyTask,
+    LeakTask,
+    PlanSummary,
+    ShardTask,
+)
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, record_id
 from tfrecords.sharding import shard_name, stable_hash, stable_hashes
-
-# The bytes of a source by its key.
-ReadSource = Callable[[str], bytes]
 
 # A bundle takes a worker about a second: enough to hide the cost of a task, short enough
 # to keep all workers busy to the end and to lose little when one dies.
@@ -39,110 +40,52 @@ BUNDLE_FILES = 192
 _LEAST_FILES = 16
 _LEAST_BUNDLES = 8
 
-# The leak meter looks at so many pictures at most: their thumbnails are 77 MB.
+# The leak meter compares at most this many pictures: their thumbnails are 77 MB.
 MAX_LEAK_PICTURES = 100_000
 
-# Pictures of a task of the leak meter: enough for all workers, few enough for one's memory.
-# Each task reads the thumbnails of all packs, since packs hold pictures of all classes.
+# Pictures of a task of the leak meter: few enough that all workers have one and its memory holds
+# them, and no fewer, since each task reads the thumbnails of all packs: these hold all classes.
 _LEAK_TASKS = 8
 _LEAST_LEAK_PICTURES, _MOST_LEAK_PICTURES = 1_024, 8_192
 
 _PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a bake keeps its files.
-
-    Attributes:
-      output_dir: the data set.
-      pixels_digest: of what canonical images depend on.
-      copies_digest: of what copies depend on.
-    """
-
-    output_dir: str
-    pixels_digest: str
-    copies_digest: str
-
-    @classmethod
-    def of(cls, config: PrepareConfig) -> Layout:
-        pixels = config.pixels_digest()
-        copying = manifest.digest_of_config(
-            {
-                "pixels": pixels,
-                "seed": config.seed,
-                "augment": [operation.value for operation in config.augment],
-            }
-        )[:12]
-        return cls(config.output_dir, pixels, copying)
-
-    @property
-    def cache_dir(self) -> str:
-        """What is removed after a bake, unless the cache is kept."""
-        return storage.join(self.output_dir, ".cache")
-
-    @property
-    def canonical_dir(self) -> str:
-        """Canonical files."""
-        return storage.join(self.cache_dir, f"canonical-{self.pixels_digest}")
-
-    @property
-    def copies_dir(self) -> str:
-        """Packs of copies."""
-        return storage.join(self.cache_dir, f"copies-{self.copies_digest}")
-
-    @property
-    def listing_dir(self) -> str:
-        """Rows of the sources of each bundle."""
-        return storage.join(self.cache_dir, "listing")
-
-    @property
-    def staging_dir(self) -> str:
-        """Shards before they are published."""
-        return storage.join(self.cache_dir, "shards")
-
-    @property
-    def directories(self) -> tuple[str, ...]:
-        """All that a bake writes to."""
-        return (
-            self.output_dir,
-            self.canonical_dir,
-            self.copies_dir,
-            self.listing_dir,
-            self.staging_dir,
-        )
-
-
 def count_bundles(files: int) -> int:
     """Returns a power of two, so that the bundles of a grown input are halves of earlier ones."""
     few = min(_LEAST_BUNDLES, files // _LEAST_FILES)
-    wanted = max(1, few, -(-files // BUNDLE_FILES))
-    return 1 << (wanted - 1).bit_length()
+    least = max(1, few, -(-files // BUNDLE_FILES))
+    return 1 << (least - 1).bit_length()
+
+
+def bundle_of(key: str, bundles: int) -> int:
+    """Returns which of `bundles` bundles a source belongs to."""
+    return stable_hash("bundle", key) % bundles
 
 
 def bundle_tasks(
     rows: Sequence[SourceFile], config: PrepareConfig, layout: Layout
 ) -> Iterator[BundleTask]:
-    """Deals sources into bundles, writes each bundle's listing and yields its task.
+    """Puts sources into bundles, writes each bundle's listing and yields its task.
 
-    A bundle is a random sample of all classes: the deal is by a hash of the key.
+    A bundle is a random sample of all classes, by a hash of the key (`bundle_of`, for many keys).
     """
     count = count_bundles(len(rows))
     bundles: dict[int, list[SourceFile]] = defaultdict(list)
     hashes = stable_hashes(("bundle",), (row.key for row in rows))
     for row, hashed in zip(rows, hashes, strict=True):
         bundles[hashed % count].append(row)
-    relatives = _Relatives(_packs(layout.canonical_dir, canonicalise.FACTS), count)
+    earlier = _EarlierPacks(_finished_packs(layout.canonical_dir, FACTS), count)
     for index in sorted(bundles):
         lines = to_lines(bundles.pop(index))
         digest = hashlib.sha256(lines).hexdigest()[:12]
-        listing = _listing_path(layout, index)
+        listing = layout.listing(index)
         storage.write_bytes(listing, lines)
         yield BundleTask(
             pack=f"{index:05d}-of-{count:05d}-{digest}",
             listing=listing,
             cache_dir=layout.canonical_dir,
-            earlier=relatives.of(index),
+            earlier=earlier.of(index),
             spec=config.image,
             limits=config.limits,
         )
@@ -154,9 +97,9 @@ class CopyOrder:
 
     Attributes:
       bundles: number of bundles.
-      record: int64[m], places in the train records.
+      record: int64[m], indices of the train records.
       bundle: int32[m].
-      start: int64[m], where the bundle of each copy begins.
+      start: int64[m], index of the first copy of the same bundle.
     """
 
     bundles: int
@@ -167,14 +110,15 @@ class CopyOrder:
     @classmethod
     def of(cls, plan: Plan, bundles: int) -> CopyOrder:
         train = plan.records[TRAIN]
-        chosen = np.flatnonzero(train.copy > 0)
-        rows, member = np.unique(train.row[chosen], return_inverse=True)
-        bundle = (plan.hashes(("bundle",), rows) % np.uint64(bundles)).astype(np.int32)[member]
-        line = np.lexsort((train.copy[chosen], train.row[chosen], bundle))
-        bundle = bundle[line]
+        copies = np.flatnonzero(train.copy > 0)
+        rows, member = np.unique(train.row[copies], return_inverse=True)
+        hashes = facts_table.key_hashes(("bundle",), plan.facts, rows)
+        bundle = (hashes % np.uint64(bundles)).astype(np.int32)[member]
+        order = np.lexsort((train.copy[copies], train.row[copies], bundle))
+        bundle = bundle[order]
         is_first = np.diff(bundle, prepend=-1) > 0
-        start = np.maximum.accumulate(np.where(is_first, np.arange(len(line)), 0))
-        return cls(bundles, chosen[line], bundle, start)
+        start = np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))
+        return cls(bundles, copies[order], bundle, start)
 
     @property
     def packs(self) -> int:
@@ -182,14 +126,14 @@ class CopyOrder:
         return len(np.unique(self.start))
 
     def of_bundles(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yields each bundle that has copies and the places of their records."""
+        """Yields each bundle that has copies and the indices of their records."""
         starts = np.unique(self.start)
         for records in np.split(np.arange(len(self.record)), starts[1:]):
             if len(records):
                 yield int(self.bundle[records[0]]), self.record[records]
 
-    def places(self, records: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns, of each train record, its pack's place in order and its index in the pack."""
+    def locations(self, records: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the number of each train record's pack, in order, and its index there."""
         pack, index = np.full((2, records), -1, np.int32)
         pack[self.record] = np.unique(self.start, return_inverse=True)[1]
         index[self.record] = np.arange(len(self.record)) - self.start
@@ -199,19 +143,19 @@ class CopyOrder:
 def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTask]:
     """Yields the packs of copies to make: one per bundle that has a source with copies.
 
-    One at a time, for the copies of millions are never all objects.
+    One at a time, so that the copies of millions are never all in memory as objects.
     """
     config = plan.config
-    relatives = _Relatives(_packs(layout.copies_dir, copies.CONTENTS), order.bundles)
+    earlier = _EarlierPacks(_finished_packs(layout.copies_dir, COPIES), order.bundles)
     train = plan.records[TRAIN]
     for index, records in order.of_bundles():
         jobs = tuple(plan.jobs_of(train.row[records], train.copy[records]))
         yield CopyTask(
-            pack=f"{index:05d}-of-{order.bundles:05d}-{copies.jobs_digest(jobs)}",
+            pack=f"{index:05d}-of-{order.bundles:05d}-{_digest_of_jobs(jobs)}",
             jobs=jobs,
-            listing=_listing_path(layout, index),
+            listing=layout.listing(index),
             cache_dir=layout.copies_dir,
-            earlier=relatives.of(index),
+            earlier=earlier.of(index),
             seed=config.seed,
             spec=config.image,
             limits=config.limits,
@@ -222,18 +166,18 @@ def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTas
 def shard_tasks(
     plan: Plan, order: CopyOrder, packs: Sequence[str], layout: Layout
 ) -> Iterator[ShardTask]:
-    """Yields the shards to write, one at a time: a plan of millions is never all objects.
+    """Yields the shards to write, one at a time, as `copy_tasks` yields packs.
 
     Args:
       packs: of the copies, in the order of `copy_tasks`.
     """
-    # One string for all records of a pack: a pickled task then holds it once.
-    originals = functools.cache(functools.partial(storage.join, layout.canonical_dir))
-    paths = [storage.join(layout.copies_dir, pack) for pack in packs]
+    # One string object for all records of a pack: a pickled task then holds it once.
+    path_of_pack = functools.cache(functools.partial(storage.join, layout.canonical_dir))
+    copy_paths = [storage.join(layout.copies_dir, pack) for pack in packs]
     for name, records in plan.records.items():
         count = len(records.row)
-        pack, index = order.places(count) if name == TRAIN else np.zeros((2, count), np.int32)
-        images = _Images(originals, paths, pack, index)
+        pack, index = order.locations(count) if name == TRAIN else np.zeros((2, count), np.int32)
+        images = _Images(path_of_pack, copy_paths, pack, index)
         for shard in range(records.num_shards):
             yield ShardTask(
                 split=name,
@@ -245,79 +189,81 @@ def shard_tasks(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Images:
-    """Where images are: paths of packs, and which copies are where in them.
+    """Where the images of a split's records are.
 
     Attributes:
-      originals: name of a canonical file → its path.
-      copies: paths of packs of copies.
-      pack, index: int32[m], of each record of a split: if it is a copy, the place of its pack in
-        `copies`, and its index there.
+      path_of_pack: name of a canonical pack → its path.
+      copy_paths: paths of packs of copies.
+      pack, index: int32[m], of each record: if it is a copy, the index of its pack in
+        `copy_paths`, and its own index there.
     """
 
-    originals: Callable[[str], str]
-    copies: Sequence[str]
+    path_of_pack: Callable[[str], str]
+    copy_paths: Sequence[str]
     pack: np.ndarray
     index: np.ndarray
 
 
 def _assignments(
-    plan: Plan, records: Records, chosen: slice, images: _Images
+    plan: Plan, records: Records, of_shard: slice, images: _Images
 ) -> Iterator[Assignment]:
-    rows = records.row[chosen]
+    rows = records.row[of_shard]
     columns = ("key", "pack", "index", "encoded_bytes")
     facts = plan.facts.select(columns).take(pa.array(rows))
     values = (
         plan.labels[rows],
-        records.rank[chosen],
-        records.copy[chosen],
-        images.pack[chosen],
-        images.index[chosen],
+        records.rank[of_shard],
+        records.copy[of_shard],
+        images.pack[of_shard],
+        images.index[of_shard],
     )
-    for key, name, place, size, label, rank, copy, pack, index in zip(
+    for key, name, number, size, label, rank, copy, copy_pack, copy_number in zip(
         *(facts[column].to_pylist() for column in columns),
         *(value.tolist() for value in values),
         strict=True,
     ):
         if copy:
-            path, place = images.copies[pack], index
+            path, number = images.copy_paths[copy_pack], copy_number
         else:
-            path = images.originals(name)
-        yield Assignment(record_id(key, copy), label, rank, copy, path, place, size)
+            path = images.path_of_pack(name)
+        yield Assignment(record_id(key, copy), label, rank, copy, path, number, size)
 
 
 def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
-    """Yields the classes that the leak meter is to look at, on the originals that are in shards.
+    """Yields the classes that the leak meter is to compare, of the originals that are in shards.
 
-    Of more than `MAX_LEAK_PICTURES` pictures, some bundles are measured, each of which is a
-    random sample of all classes: kin in other bundles is then not seen.
+    Of more than `MAX_LEAK_PICTURES` pictures, only some bundles are measured, each of which is a
+    random sample of all classes: near pictures in other bundles are then missed.
     """
-    splits = len(plan.config.split_names)
-    kept = np.flatnonzero(plan.verdicts.status == STATUS[KEPT])
+    split, splits = plan.decisions.split, plan.config.split_names
+    kept = np.flatnonzero(plan.decisions.status == STATUS[KEPT])
     rows = _whole_packs(plan, kept)
     rows = rows[np.argsort(plan.labels[rows], kind="stable")]
-    totals = np.bincount(plan.verdicts.split[rows], minlength=splits).tolist()
-    if splits < 2 or not len(rows):
+    if len(splits) < 2 or not len(rows):
         return
-    wanted = -(-len(rows) // _LEAK_TASKS)
-    size = min(max(wanted, _LEAST_LEAK_PICTURES), _MOST_LEAK_PICTURES)
+    totals = np.bincount(split[rows], minlength=len(splits)).tolist()
+    share = -(-len(rows) // _LEAK_TASKS)
+    size = min(max(share, _LEAST_LEAK_PICTURES), _MOST_LEAK_PICTURES)
     for part in _whole_classes(plan.labels[rows], size):
         some = rows[part]
         facts = plan.facts.select(["key", "pack", "index"]).take(pa.array(some))
         packs = facts["pack"].cast("string").combine_chunks().dictionary_encode()
+        paths = (storage.join(layout.canonical_dir, pack) for pack in packs.dictionary.to_pylist())
         yield LeakTask(
-            tuple(storage.join(layout.canonical_dir, p) for p in packs.dictionary.to_pylist()),
-            tuple(packs.indices.to_pylist()),
-            tuple(facts["index"].to_pylist()),
-            tuple(plan.labels[some].tolist()),
-            tuple(plan.verdicts.split[some].tolist()),
-            tuple(facts["key"].to_pylist()),
+            packs=tuple(paths),
+            pack=tuple(packs.indices.to_pylist()),
+            index=tuple(facts["index"].to_pylist()),
+            label=tuple(plan.labels[some].tolist()),
+            split=tuple(split[some].tolist()),
+            keys=tuple(facts["key"].to_pylist()),
+            splits=splits,
             totals=tuple(totals),
             sampled=len(rows) < len(kept),
         )
 
 
 def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
-    """Yields runs of whole classes of sorted labels, of at least `size` but for the last."""
+    """Yields slices of sorted labels: whole classes, at least `size` except for the last."""
     ends = np.flatnonzero(np.diff(labels, append=labels[-1] + 1)) + 1
     start = 0
     for end in ends.tolist():
@@ -332,7 +278,7 @@ def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
         return rows
     packs = plan.facts["pack"].combine_chunks()
     # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
-    # packs of other rows, which count nothing, and where it was joined, a pack twice.
+    # packs of other rows, which count 0, and, where blocks were joined, a pack twice.
     _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
     of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
     sizes = np.bincount(of_row)
@@ -341,54 +287,64 @@ def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
     return rows[of_row <= last]
 
 
-def source_reader(layout: Layout, files: int) -> ReadSource:
-    """Returns a function that reads a source by its key, from the listings on disk.
-
-    It raises KeyError for an unknown key and OSError where the file cannot be read.
+def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSummary:
+    """Returns the part of a plan that publishing needs.
 
     Args:
-      files: number of sources, which says how many bundles there are.
+      plan: the plan.
+      sources: path of its ledger.
+      copy_packs: names of its packs of copies.
     """
-    count = count_bundles(files)
+    return PlanSummary(
+        name=plan.config.name,
+        classes=plan.classes,
+        image=plan.config.image,
+        config=plan.config.for_manifest(),
+        splits={
+            name: (plan.counts(name, copies=False), plan.counts(name, copies=True))
+            for name in plan.records
+        },
+        statuses=plan.statuses(),
+        sources_digest=plan.sources_digest(),
+        sources=sources,
+        copy_packs=tuple(copy_packs),
+        notes=plan.notes,
+        failure=plan.failure,
+    )
 
-    @functools.lru_cache(maxsize=4)
-    def bundle(index: int) -> dict[str, SourceFile]:
-        lines = storage.read_bytes(_listing_path(layout, index)).splitlines()
-        return {row.key: row for row in map(SourceFile.from_json, lines)}
 
-    return lambda key: sources.read(bundle(stable_hash("bundle", key) % count)[key])
-
-
-def _listing_path(layout: Layout, index: int) -> str:
-    return storage.join(layout.listing_dir, f"{index:05d}.jsonl")
+def _digest_of_jobs(jobs: Sequence[CopyJob]) -> str:
+    """Returns 12 hex digits that identify what a pack of these copies holds."""
+    text = "".join(f"{job.key}\0{job.sha256}\0{job.copies}\n" for job in jobs)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:
-    """Returns name → (bundle, bundles) of the packs that are complete."""
-    found = {}
+def _finished_packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:
+    """Returns name → (bundle, number of bundles) of the packs that are complete."""
+    packs = {}
     for filename in storage.list_names(directory):
         match = _PACK_NAME.fullmatch(filename.removesuffix(last_suffix))
         if match is not None and filename.endswith(last_suffix):
-            found[match.string] = (int(match["index"]), int(match["count"]))
-    return found
+            packs[match.string] = (int(match["index"]), int(match["count"]))
+    return packs
 
 
-class _Relatives:
-    """Which packs may hold files of a bundle: counts are powers of two.
+class _EarlierPacks:
+    """Finds the packs that may hold files of a bundle; numbers of bundles are powers of two.
 
     Args:
-      known: name of a pack → its bundle and the number of bundles there were.
-      count: bundles that there are now.
+      packs: name of a pack → its bundle and the number of bundles there were.
+      count: number of bundles now.
     """
 
-    def __init__(self, known: dict[str, tuple[int, int]], count: int) -> None:
+    def __init__(self, packs: dict[str, tuple[int, int]], count: int) -> None:
         self._names: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, (other, others) in known.items():
+        for name, (other, others) in packs.items():
             shared = min(count, others)
             self._names[shared, other % shared].append(name)
         self._shared = sorted({shared for shared, _ in self._names})
 
     def of(self, index: int) -> tuple[str, ...]:
         """Returns the packs for a bundle, sorted."""
-        found = (self._names.get((shared, index % shared), []) for shared in self._shared)
-        return tuple(sorted(itertools.chain.from_iterable(found)))
+        names = (self._names.get((shared, index % shared), []) for shared in self._shared)
+        return tuple(sorted(itertools.chain.from_iterable(names)))

@@ -1,6 +1,6 @@
 """How many shards a split has, and which record goes where.
 
-Records are laid in the order of a seeded hash and the line is cut into equal lengths, so that
+Records are put in the order of a seeded hash, and that order is cut into equal lengths, so that
 any shard is a random sample of its split: a reader that sees one shard sees every class in
 proportion, and a shuffle buffer only has to mix within a shard.
 """
@@ -16,7 +16,7 @@ TARGET_SHARD_BYTES = 64 * 2**20
 # Enough for an interleaved read on the 2 to 8 cores that feed one GPU.
 MIN_SHARDS = 8
 
-# Below this a further shard costs an open file and buys no parallelism.
+# Below this, another shard costs an open file and gains no parallelism.
 MIN_SHARD_RECORDS = 64
 
 
@@ -58,16 +58,16 @@ def shard_sizes(records: int, num_shards: int) -> np.ndarray:
     return sizes
 
 
-def deal(position_hash: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Deals the records of one split to its shards, in the global order of a hash.
+def assign(position_hash: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Assigns the records of one split to its shards, in the order of a hash.
 
     Args:
       position_hash: uint64[m], a seeded hash of each record's id.
       num_shards: 1 or more.
 
     Returns:
-      int64[m], the records in order of shard and position; and, of each in that order, int32[m]
-      shard and int32[m] position inside the shard. Shard sizes differ by at most 1.
+      int64[m], the records in the order of shard and position; and, of each in that order,
+      int32[m] shard and int32[m] position in the shard. Shard sizes differ by at most 1.
 
     Raises:
       ValueError: fewer than one shard.

@@ -1,14 +1,15 @@
-"""Which split each picture belongs to: exact per class, never through a group, and stable.
+"""Assigns pictures to splits: exact sizes per class, no group divided, stable as data grow.
 
-The rule, for every class on its own:
+For each class on its own:
 
-1. Quotas by largest remainder (`quotas`).
-2. Groups of several pictures lie on a line in the order of a seeded hash, and the line is cut
-   where the hash alone says (0.8, 0.9), or as near to it as keeps within the quotas. A group
-   keeps its place on the line when files are added, so only groups next to a cut can move.
-3. Single pictures lie on a second line and fill what the groups left, exactly.
+1. The size of each split is rounded by largest remainder (`quotas`).
+2. Groups of several pictures are put in the order of a seeded hash, and that order is cut into
+   one run for each split: where the hash alone says (at 0.8 and 0.9, say), or as near to it as
+   the quotas allow. A group keeps its hash when files are added, so only groups next to a cut
+   can move.
+3. Single pictures, in the order of their own hash, fill what the groups left, exactly.
 
-A group that spans classes lies on the line of the class it has most pictures of; the single
+A group that spans classes is ordered with the class that most of its pictures have; the single
 pictures of its other classes make up for it.
 """
 
@@ -21,29 +22,28 @@ from fractions import Fraction
 
 import numpy as np
 
-# The first of the splits; every class has a picture there.
-TRAIN_INDEX = 0
+from tfrecords.schema import TRAIN_INDEX
 
-# 2^(splits - 1) cuts of the line of groups are compared for every class.
+# 2^(splits - 1) ways to cut the order of groups are compared for every class.
 MAX_SPLITS = 12
 
 
 def quotas(count: int, fractions: Sequence[float]) -> tuple[int, ...]:
-    """Returns how many of `count` pictures of a class go to each split; train is the first.
+    """Returns how many of `count` pictures of a class go to each split, train first.
 
-    Largest remainder, ties to the earlier split, except that train gets 1 of any class that
-    has 1. So with 0.8, 0.1, 0.1 the classes of 1, 2 and 3 pictures go to train whole; 4 give
-    3, 1, 0; 5 give 4, 1, 0; 6 give 5, 1, 0; 7 are the first in every split, with 5, 1, 1.
+    Rounded by largest remainder; ties go to the earlier split, and train gets 1 of any class
+    that has 1. So with 0.8, 0.1, 0.1 the classes of 1, 2 and 3 pictures go to train whole; 4
+    give 3, 1, 0; 5 give 4, 1, 0; 6 give 5, 1, 0; 7, the first in every split, give 5, 1, 1.
 
     Args:
       count: 0 or more.
-      fractions: each 0 or more, 1 in sum. Taken as the decimals they print as: 0.1 is 1/10.
+      fractions: each 0 or more, adding up to 1. Taken as the decimals they print as: 0.1 is 1/10.
 
     Raises:
-      ValueError: a negative count, or fractions that do not make a whole.
+      ValueError: a negative count, or fractions that do not add up to 1.
     """
     if count < 0:
-        raise ValueError(f"a class has 0 pictures or more, not {count}")
+        raise ValueError(f"a class must have 0 or more pictures, not {count}")
     exact = [count * share for share in _exact_shares(fractions)]
     result = [int(part) for part in exact]
     by_remainder = sorted(
@@ -75,40 +75,40 @@ def assign(
       class_ids: int32[n], 0 or more.
       order: uint64[n], a seeded hash of the key.
       fractions: of the splits, as for `quotas`.
-      fixed: int8[n], splits decided elsewhere (a given benchmark's folders, say), -1 where
-        not. Fixed rows never move and count towards the quotas. The rest of their group
-        follows them: the majority, or the earlier split in a tie. So only a given split that
-        divides a group itself leaves one divided (`divided_groups`), and only a class whose
-        rows are all bound to other splits is missing in train.
+      fixed: int8[n], splits decided elsewhere (by a benchmark's folders, say), -1 where none
+        is. Fixed rows never move and count towards the quotas. The rest of their group
+        follows them: the majority, or the earlier split in a tie. So a group is divided only
+        if the given split divides it (`divided_groups`), and a class is missing in train
+        only if all of its rows are bound to other splits.
 
     Raises:
-      ValueError: fractions that do not make a whole, or a fixed split beyond them.
+      ValueError: fractions that do not add up to 1, or a fixed split beyond them.
     """
     _exact_shares(fractions)
     if len(group) == 0:
         return np.zeros(0, np.int8)
     result = _follow_fixed(group, fixed, len(fractions))
-    wanted = _quota_table(np.bincount(class_ids), fractions)
+    quota = _quota_table(np.bincount(class_ids), fractions)
     is_free = result < 0
     is_single = np.bincount(group, minlength=len(group))[group] == 1
-    groups = _free_groups(group, class_ids, order, is_free & ~is_single, len(wanted))
-    dealt = _count_table(result, class_ids, wanted.shape)
-    singles = np.bincount(class_ids[is_free & is_single], minlength=len(wanted))
-    exact = wanted.sum(axis=1, keepdims=True) * np.array(fractions, np.float64)
-    group_split = _deal_groups(groups, wanted - dealt, exact - dealt)
-    _put_every_class_in_train(groups, group_split, dealt, singles)
+    groups = _free_groups(group, class_ids, order, is_free & ~is_single, len(quota))
+    taken = _count_table(result, class_ids, quota.shape)
+    singles = np.bincount(class_ids[is_free & is_single], minlength=len(quota))
+    exact = quota.sum(axis=1, keepdims=True) * np.array(fractions, np.float64)
+    group_split = _assign_groups(groups, quota - taken, exact - taken)
+    _put_every_class_in_train(groups, group_split, taken, singles)
     split_of_group = np.full(len(group), -1, np.int8)
     split_of_group[groups.ids] = group_split
     result = np.where(is_free, split_of_group[group], result)
-    dealt = _count_table(result, class_ids, wanted.shape)
-    parts = _share_singles(singles, wanted, dealt)
-    _fill_singles(result, np.flatnonzero(is_free & is_single), class_ids, order, parts)
+    taken = _count_table(result, class_ids, quota.shape)
+    parts = _share_singles(singles, quota, taken)
+    _assign_singles(result, np.flatnonzero(is_free & is_single), class_ids, order, parts)
     return result
 
 
 def divided_groups(group: np.ndarray, split: np.ndarray) -> np.ndarray:
-    """Returns int64[k], the groups (smallest rows) that lie in more than one split."""
-    # The split of the last row of each group stands for all of its rows, if it is not divided.
+    """Returns int64[k], the groups (smallest rows) that have rows in more than one split."""
+    # The split of the last row of each group is that of all its rows, unless it is divided.
     one = np.zeros(int(group.max(initial=-1)) + 1, np.int8)
     one[group] = split
     return np.unique(group[one[group] != split])
@@ -149,22 +149,22 @@ def _follow_fixed(group: np.ndarray, fixed: np.ndarray | None, splits: int) -> n
     known = np.flatnonzero(fixed >= 0)
     cells, votes = np.unique(group[known] * splits + fixed[known], return_counts=True)
     # The last write to a group wins: most votes, then the earlier split.
-    line = np.lexsort((-cells, votes))
+    ascending = np.lexsort((-cells, votes))
     followed = np.full(len(group), -1, np.int8)
-    followed[cells[line] // splits] = cells[line] % splits
+    followed[cells[ascending] // splits] = cells[ascending] % splits
     return np.where(fixed >= 0, fixed, followed[group]).astype(np.int8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Groups:
-    """Groups of several rows that are free to go anywhere, by (home class, hash).
+    """Groups of several rows that may go to any split, in the order of (home class, hash).
 
     Attributes:
       ids: int64[k], smallest row.
-      home: int64[k], the class most of its rows have.
+      home: int64[k], the class that most of its rows have.
       home_count: int64[k], its rows of that class.
-      hashes: uint64[k], the place on the line of the home class, ascending in each.
-      part_group, part_class, part_count: int64[p], rows of each (place in `ids`, class).
+      hashes: uint64[k], ascending in each home class.
+      part_group, part_class, part_count: int64[p], rows of each (index in `ids`, class).
     """
 
     ids: np.ndarray
@@ -188,29 +188,29 @@ def _free_groups(
     cells, part_count = np.unique(member_of * classes + class_ids[rows], return_counts=True)
     part_group, part_class = cells // classes, cells % classes
     # The last write to a group wins: most rows, then the smaller class.
-    line = np.lexsort((-part_class, part_count))
+    ascending = np.lexsort((-part_class, part_count))
     home, home_count = np.empty((2, len(ids)), np.int64)
-    home[part_group[line]] = part_class[line]
-    home_count[part_group[line]] = part_count[line]
+    home[part_group[ascending]] = part_class[ascending]
+    home_count[part_group[ascending]] = part_count[ascending]
     by_home = np.lexsort((hashes, home))
-    place = np.empty(len(ids), np.int64)
-    place[by_home] = np.arange(len(ids))
+    index = np.empty(len(ids), np.int64)
+    index[by_home] = np.arange(len(ids))
     return _Groups(
         ids[by_home],
         home[by_home],
         home_count[by_home],
         hashes[by_home],
-        place[part_group],
+        index[part_group],
         part_class,
         part_count,
     )
 
 
-def _deal_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Returns int8[k], the split of each group, from the line of each class.
+def _assign_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns int8[k], the split of each group.
 
     Args:
-      room: int64[classes, splits], quota less rows dealt.
+      room: int64[classes, splits], quota less the rows assigned so far.
       share: float64[classes, splits], the same before quotas are rounded.
     """
     result = np.empty(len(groups.ids), np.int8)
@@ -218,66 +218,64 @@ def _deal_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.nda
     homes, starts = np.unique(groups.home, return_index=True)
     ends = np.append(starts, len(groups.ids))[1:]
     for home, start, end in zip(homes, starts, ends, strict=True):
-        result[start:end] = _cut_line(
+        result[start:end] = _cut(
             groups.home_count[start:end], groups.hashes[start:end], room[home], share[home]
         )
     return result
 
 
-def _cut_line(
-    sizes: np.ndarray, hashes: np.ndarray, room: np.ndarray, share: np.ndarray
-) -> np.ndarray:
-    """Cuts a line of groups into one stretch for each split.
+def _cut(sizes: np.ndarray, hashes: np.ndarray, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Cuts the groups of a class into one run for each split.
 
     Args:
-      sizes: int64[k], rows of the groups in the order of the line.
-      hashes: uint64[k], their places on the line, ascending.
+      sizes: int64[k], rows of the groups in the order of their hashes.
+      hashes: uint64[k], ascending.
       room: int64[splits], rows that each split can take before it is overfull.
       share: float64[splits], the same before quotas are rounded.
 
     Returns:
-      int8[k], split of each group: of the cuts just before and just behind the wanted places,
-      those that overfill the splits least, then those nearest to the wanted places.
+      int8[k], split of each group. Of the cuts just before and just after the ideal ones,
+      those that overfill the splits least, then those nearest to the ideal ones.
     """
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    wanted = _wanted_cuts(ends, hashes, share)
-    before = np.searchsorted(ends, wanted + 1e-9, side="right") - 1
-    behind = np.minimum(before + 1, len(sizes))
+    ideal = _ideal_cuts(ends, hashes, share)
+    before = np.searchsorted(ends, ideal + 1e-9, side="right") - 1
+    after = np.minimum(before + 1, len(sizes))
     # Later cuts come first, so that a tie goes to the earlier split.
-    options = itertools.product(*zip(behind, before, strict=True))
+    options = itertools.product(*zip(after, before, strict=True))
     cuts = np.array([(0, *option, len(sizes)) for option in options], np.int64)
     cuts = cuts[(np.diff(cuts, axis=1) >= 0).all(axis=1)]
     filled = np.diff(ends[cuts], axis=1)
     overfull = np.maximum(filled - room, 0).sum(axis=1)
-    ideal = np.diff(np.concatenate([[0], wanted, ends[-1:]]))
-    distance = np.square(filled - ideal).sum(axis=1).round(6)
+    ideal_sizes = np.diff(np.concatenate([[0], ideal, ends[-1:]]))
+    distance = np.square(filled - ideal_sizes).sum(axis=1).round(6)
     best = cuts[np.lexsort((distance, overfull))[0]]
     return np.repeat(np.arange(len(room), dtype=np.int8), np.diff(best))
 
 
-def _wanted_cuts(ends: np.ndarray, hashes: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Returns float64[splits - 1], rows of the line before each cut.
+def _ideal_cuts(ends: np.ndarray, hashes: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns float64[splits - 1], the number of rows before each cut.
 
-    A cut lies where the hash alone puts it, which no other file can move, as long as the
-    single pictures can make up for what that leaves uneven; else at the nearest place where
-    they can. Without single pictures there is only one such place: the end of the share.
+    A cut is where the hash alone puts it, which no other file can move, as long as the
+    single pictures can make up for what that leaves uneven; else it is at the nearest point
+    where they can. Without single pictures there is only one such point: the end of the share.
     """
     part = np.cumsum(share)[:-1] / max(share.sum(), 1e-9)
-    natural = ends[np.searchsorted(hashes, part * 2.0**64)]
+    by_hash = ends[np.searchsorted(hashes, part * 2.0**64)]
     rest = share.sum() - np.cumsum(share)
     cuts = [0.0]
-    for split, place in enumerate(natural):
+    for split, cut in enumerate(by_hash):
         lowest, highest = ends[-1] - rest[split], cuts[-1] + share[split]
-        cuts.append(float(min(max(place, lowest, cuts[-1]), highest, ends[-1])))
+        cuts.append(float(min(max(cut, lowest, cuts[-1]), highest, ends[-1])))
     return np.array(cuts[1:])
 
 
 def _put_every_class_in_train(
-    groups: _Groups, group_split: np.ndarray, dealt: np.ndarray, singles: np.ndarray
+    groups: _Groups, group_split: np.ndarray, taken: np.ndarray, singles: np.ndarray
 ) -> None:
     """Moves the smallest group of each class that would be missing in train there, in place."""
     is_train = group_split[groups.part_group] == TRAIN_INDEX
-    has_train = (dealt[:, TRAIN_INDEX] > 0) | (singles > 0)
+    has_train = (taken[:, TRAIN_INDEX] > 0) | (singles > 0)
     has_train[groups.part_class[is_train]] = True
     has_group = np.zeros(len(has_train), bool)
     has_group[groups.part_class] = True
@@ -288,32 +286,33 @@ def _put_every_class_in_train(
             group_split[of_class[np.argmin(total[of_class])]] = TRAIN_INDEX
 
 
-def _share_singles(singles: np.ndarray, wanted: np.ndarray, dealt: np.ndarray) -> np.ndarray:
+def _share_singles(singles: np.ndarray, quota: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """Returns int64[classes, splits], how many single pictures of a class go to each split.
 
-    What is missing in each, if no split is overfull; else the missing parts share the single
-    pictures by largest remainder. Train gets 1 of them if it has nothing of the class yet.
+    Each split gets what it lacks, if no split is overfull; else they share the single pictures
+    in proportion to what they lack, by largest remainder. Train gets 1 if it has nothing of
+    the class yet.
     """
-    missing = np.maximum(wanted - dealt, 0)
+    missing = np.maximum(quota - taken, 0)
     whole = np.maximum(missing.sum(axis=1, keepdims=True), 1)
     parts, remainder = np.divmod(singles[:, None] * missing, whole)
     by_remainder = np.argsort(-remainder, axis=1, kind="stable")
-    place = np.argsort(by_remainder, axis=1, kind="stable")
-    parts += place < (singles - parts.sum(axis=1))[:, None]
-    short = np.flatnonzero((singles > 0) & (dealt[:, TRAIN_INDEX] + parts[:, TRAIN_INDEX] == 0))
+    position = np.argsort(by_remainder, axis=1, kind="stable")
+    parts += position < (singles - parts.sum(axis=1))[:, None]
+    short = np.flatnonzero((singles > 0) & (taken[:, TRAIN_INDEX] + parts[:, TRAIN_INDEX] == 0))
     parts[short, parts[short].argmax(axis=1)] -= 1
     parts[short, TRAIN_INDEX] += 1
     return parts
 
 
-def _fill_singles(
+def _assign_singles(
     result: np.ndarray,
     rows: np.ndarray,
     class_ids: np.ndarray,
     order: np.ndarray,
     parts: np.ndarray,
 ) -> None:
-    """Deals the single pictures `rows` in the order of their hash, in place."""
-    line = rows[np.lexsort((order[rows], class_ids[rows]))]
+    """Assigns the single pictures `rows` in the order of their hash, in place."""
+    ordered = rows[np.lexsort((order[rows], class_ids[rows]))]
     splits = np.tile(np.arange(parts.shape[1], dtype=np.int8), len(parts))
-    result[line] = np.repeat(splits, parts.ravel())
+    result[ordered] = np.repeat(splits, parts.ravel())

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines.similarity import leakage
-from beam_pipelines.similarity.leakage import LeakMeter
+from beam_pipelines.similarity.leak_meter import EDGES, NEAR, LeakMeter
 from tfrecords.reporting import figures
 from tfrecords.schema import ImageSpec
 
@@ -17,13 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# More points than this melt into one another, and weigh on the page.
+# More points than this merge into one another and make the page heavy.
 _MAX_POINTS = 400
 _TICKS = np.array([1, 2, 5])
 
+# Sources more than 64 times larger or smaller are counted at the ends. Divisible by 1, 2 and 3,
+# so that the tick at 1× is always there.
+_MAX_DOUBLINGS = 6
+
 
 def size_figure(widths: np.ndarray, heights: np.ndarray, spec: ImageSpec) -> Figure:
-    """Returns the figure of source sizes, width against height, both on a log scale.
+    """Plots the sizes of sources, width against height, both on a log scale.
 
     Args:
       widths, heights: int[n] pixels, n at least 1.
@@ -78,7 +81,7 @@ def _pixel_ticks(axis: Axis, low: float, high: float) -> None:
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = (decades[:, None] * _TICKS).ravel()
     if high / low > 200:
-        # Beyond four decades the labels of neighbours run into one another.
+        # Over more than four decades neighbouring labels would overlap.
         ticks = decades[decades >= low][:: 2 if high / low > 20_000 else 1]
     axis.set_major_locator(FixedLocator(ticks[(ticks >= low) & (ticks <= high)]))
     axis.set_minor_locator(NullLocator())
@@ -86,7 +89,7 @@ def _pixel_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def scale_figure(scales: np.ndarray) -> Figure:
-    """Returns the histogram of how much larger sources are than records.
+    """Plots how much larger sources are than records, as a histogram.
 
     Args:
       scales: float[n] above 0; side of the source by side of the record, n at least 1.
@@ -114,15 +117,15 @@ def scale_figure(scales: np.ndarray) -> Figure:
 
 
 def leak_figure(meters: Sequence[LeakMeter]) -> Figure:
-    """Returns the distances to the nearest train picture, of held-out splits and inside train.
+    """Plots the distances to the nearest train picture, of held-out splits and of train itself.
 
     Args:
       meters: at least one, each with a picture.
     """
-    edges = np.array(leakage.EDGES)
+    edges = np.array(EDGES)
     with figures.style():
         figure, (axes,) = figures.figure(height=3.1)
-        axes.axvspan(0, leakage.NEAR, color=figures.VERMILLION, alpha=0.08, linewidth=0)
+        axes.axvspan(0, NEAR, color=figures.VERMILLION, alpha=0.08, linewidth=0)
         axes.stairs(
             _shares(meters[0].train_histogram), edges, fill=True, color=figures.GRID,
             label="train, to another train picture",
@@ -135,7 +138,7 @@ def leak_figure(meters: Sequence[LeakMeter]) -> Figure:
             xlim=(0, edges[-1]), xlabel="distance to the nearest, in median distances of the class",
             ylabel="share of pictures",
         )  # fmt: skip
-        axes.set_xticks([0, leakage.NEAR, 0.5, 1, 1.5], ["0", "near", "0.5", "1", "1.5+"])
+        axes.set_xticks([0, NEAR, 0.5, 1, 1.5], ["0", "near", "0.5", "1", "1.5+"])
         figures.percent_axis(axes)
         figures.legend(axes)
     return figure
@@ -144,11 +147,6 @@ def leak_figure(meters: Sequence[LeakMeter]) -> Figure:
 def _shares(histogram: Sequence[int]) -> np.ndarray:
     counts = np.array(histogram, np.float64)
     return counts / max(counts.sum(), 1)
-
-
-# Outliers beyond 64 times larger or smaller are counted at the ends. Divisible by 1, 2 and 3,
-# so that the tick at 1× is always there.
-_MAX_DOUBLINGS = 6
 
 
 def _times(doublings: int) -> str:

@@ -1,6 +1,6 @@
-"""The report of a bake: one self-contained page and a picture of the class balance.
+"""The report of a bake: one self-contained page and a figure of the class balance.
 
-Written by the process that started the bake, after it: workers import none of this.
+The process that started the bake writes it at the end; workers import none of this.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from markupsafe import Markup
 
 from beam_pipelines.cache import storage
 from beam_pipelines.config import PrepareConfig, SplitBy
-from beam_pipelines.planning.make_tasks import ReadSource
 from beam_pipelines.report import samples, tables
-from beam_pipelines.report import thumbnails as report_pictures
 from beam_pipelines.report.samples import Gallery
+from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
-from beam_pipelines.report.thumbnails import Thumbnails
-from beam_pipelines.similarity.leakage import NEAR, LeakMeter
+from beam_pipelines.report.thumbnails import Thumbnails, alternate_reasons
+from beam_pipelines.similarity.leak_meter import NEAR, LeakMeter
 from beam_pipelines.workers.pool import WorkerPool
 from tfrecords import inspect, ledger, manifest
 from tfrecords.manifest import Manifest
 from tfrecords.reader import OpenShard
 from tfrecords.reporting import html
-from tfrecords.schema import TRAIN
+from tfrecords.schema import TRAIN, ImageSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +38,7 @@ BALANCE_PNG = "class_balance.png"
 PLAN_PNG = "plan.png"
 DIRECTORY = "report"
 
-# Nobody looks at the hundredth reject.
+# Nobody looks at the hundredth rejected file.
 MAX_REJECTS = 24
 MAX_SETS = 12
 MAX_GROUPS = 12
@@ -65,13 +64,13 @@ class ReportInputs:
 
     Attributes:
       output_dir: of the data set; a local path or a URL that Beam reads.
-      manifest: of the data set, or what it will be.
+      manifest: of the data set, or the planned one.
       sources: the ledger, columns of `tfrecords.ledger.SCHEMA`, in key order.
-      read_source: returns the bytes of a source by its key, raising OSError or KeyError; None
-        if sources cannot be read any more, and then only kept pictures are shown.
-      leaks: what the leak meter says of each held-out split.
-      timings: stage → seconds, in order; never part of anything digested.
-      notes: what the bake had to say.
+      read_source: returns the bytes of a source by its key, or raises OSError or KeyError; None
+        if sources cannot be read any more: then only kept pictures are shown.
+      leaks: the leak meter of each held-out split.
+      timings: stage → seconds, in order; never part of a digest.
+      notes: of the bake, one line each.
       plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
     """
 
@@ -91,14 +90,14 @@ class ReportInputs:
 
 
 def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
-    """Writes a page and a picture into `report/` and returns the page's path.
+    """Writes a page and a figure into `report/` and returns the page's path.
 
     They are `index.html` and `class_balance.png`, or `plan.html` and `plan.png` of a plan, so
-    that a plan never replaces what a bake has left.
+    that a plan never replaces the report of a bake.
 
     Args:
-      inputs: what to write about.
-      pool: of workers that draw samples while figures are made; None to do all here.
+      inputs: what the report is made from.
+      pool: of workers that draw samples while figures are made; None to draw in this process.
 
     Raises:
       DamagedRecordError: a shard with a picture to show is damaged.
@@ -111,10 +110,10 @@ def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
         opener = _opener(inputs.output_dir)
         gallery = samples.begin(inputs.manifest, inputs.sources, opener, _by_size(rows), pool)
     # matplotlib costs half a second and 60 MB.
-    from tfrecords.reporting import balance as balance_figure
     from tfrecords.reporting import figures
+    from tfrecords.reporting.balance import balance_figure
 
-    balance = balance_figure.balance_figure(inputs.manifest, _left_out(rows))
+    balance = balance_figure(inputs.manifest, _left_out(rows))
     directory = storage.join(inputs.output_dir, DIRECTORY)
     storage.make_directory(directory)
     page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
@@ -125,12 +124,12 @@ def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
 
 
 def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str:
-    """Writes the page of a plan, of which nothing has been baked, and returns its path.
+    """Writes the page of a plan that has not been baked and returns its path.
 
     Args:
       config: of the bake.
-      planned: what the manifest would be.
-      table: what the ledger would be.
+      planned: the planned manifest.
+      table: the planned ledger.
     """
     return write(ReportInputs(config.output_dir, planned, table, plan_only=True))
 
@@ -148,14 +147,12 @@ def write_for(
     Args:
       config: of the bake.
       seconds: stage → how long it took.
-      read_source: as for `ReportInputs`.
-      notes: what the bake had to say.
-      leaks: what the leak meter says of each held-out split.
+      read_source, notes, leaks: as for `ReportInputs`.
       pool: as for `write`.
     """
     with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
-        found, table = manifest.load(local), ledger.read(local)
-    inputs = ReportInputs(config.output_dir, found, table, read_source, leaks, seconds, notes)
+        dataset, table = manifest.load(local), ledger.read(local)
+    inputs = ReportInputs(config.output_dir, dataset, table, read_source, leaks, seconds, notes)
     return write(inputs, pool)
 
 
@@ -165,33 +162,33 @@ def page(
     """Returns the text of the page; a plan has no gallery."""
     from tfrecords.reporting import figures
 
-    found, table = inputs.manifest, inputs.sources
+    dataset, table = inputs.manifest, inputs.sources
     open_shard = None if inputs.plan_only else _opener(inputs.output_dir)
-    thumbnails = Thumbnails(found, table, open_shard, inputs.read_source)
+    thumbnails = Thumbnails(dataset, table, open_shard, inputs.read_source)
     context = {
         "inputs": inputs,
-        "manifest": found,
-        "train": found.split(TRAIN),
-        "image": inspect.describe_image(found.image),
+        "manifest": dataset,
+        "train": dataset.split(TRAIN),
+        "image": inspect.describe_image(dataset.image),
         "order": [rows[label] for label in _by_size(rows)[:_MAX_NAMED_ROWS]],
         "rows_cut": len(rows) > _MAX_NAMED_ROWS,
         "mode_names": _MODE_NAMES,
-        "by_name": bool(found.config.get("group_by")),
-        "by_appearance": found.config.get("split_by") == SplitBy.APPEARANCE.value,
+        "by_name": bool(dataset.config.get("group_by")),
+        "by_appearance": dataset.config.get("split_by") == SplitBy.APPEARANCE.value,
         **_extremes(rows),
-        "warnings": tables.warnings_of(found, rows),
+        "warnings": tables.warnings_of(dataset, rows),
         "balance": figures.to_svg(
             balance, "balance", "Sources found and records to train on, for each class"
         ),
-        "sizes": _size_figures(found, table),
+        "sizes": _size_figures(dataset.image, table),
         "formats": tables.format_rows(table),
         "timings": _timings(inputs),
-        "facts": _facts(found),
+        "facts": _facts(dataset),
     }
     context |= _reject_section(table, thumbnails)
     context |= _duplicate_section(table, thumbnails)
     context |= _leak_section(inputs.leaks, thumbnails)
-    # Last, since workers may still be drawing.
+    # Last, since workers may still be drawing the strips.
     context |= _sample_section(rows, gallery)
     return html.render("beam_pipelines.report", "report.html.j2", context)
 
@@ -209,46 +206,46 @@ def _left_out(rows: Sequence[ClassRow]) -> dict[str, list[int]]:
 
 
 def _by_size(rows: Sequence[ClassRow]) -> list[int]:
-    return sorted(range(len(rows)), key=lambda label: (-rows[label].found, label))
+    return sorted(range(len(rows)), key=lambda label: (-rows[label].files, label))
 
 
 def _extremes(rows: Sequence[ClassRow]) -> dict[str, int]:
-    """Returns the largest class and the smallest that is not empty, before and after."""
-    found = [row.found for row in rows if row.found] or [1]
+    """Returns the sizes of the largest class and of the smallest that is not empty."""
+    files = [row.files for row in rows if row.files] or [1]
     train = [row.train for row in rows if row.train] or [1]
     return {
-        "largest_found": max(found),
-        "smallest_found": min(found),
+        "largest_files": max(files),
+        "smallest_files": min(files),
         "largest_train": max(train),
         "smallest_train": min(train),
     }
 
 
-def _size_figures(found: Manifest, table: pa.Table) -> list[tuple[str, Markup, str]]:
-    from beam_pipelines.report import figures as report_figures
+def _size_figures(spec: ImageSpec, table: pa.Table) -> list[tuple[str, Markup, str]]:
+    """Returns (title, figure, caption) of each figure of source sizes."""
+    from beam_pipelines.report.figures import scale_figure, size_figure
     from tfrecords.reporting import figures
 
     known = table.filter((pc.field("width") > 0) & (pc.field("height") > 0))
     if not len(known):
         return []
     widths, heights = (known[name].to_numpy() for name in ("width", "height"))
-    spec = found.image
     scales = np.sqrt(widths.astype(float) * heights / (spec.width * spec.height))
     enlarged = float(np.mean(scales < 1))
-    shape = report_figures.size_figure(widths, heights, spec)
-    scale = report_figures.scale_figure(scales)
     return [
         (
             "Width and height",
-            figures.to_svg(shape, "sizes", "Sources by width and height"),
-            f"Half of them are wider than {np.median(widths):,.0f} and half higher than "
-            f"{np.median(heights):,.0f} pixels.",
+            figures.to_svg(
+                size_figure(widths, heights, spec), "sizes", "Sources by width and height"
+            ),
+            f"Half of them are wider than {np.median(widths):,.0f} pixels and half are higher than "
+            f"{np.median(heights):,.0f}.",
         ),
         (
             "Larger or smaller than the records",
-            figures.to_svg(scale, "scales", "Sources by size relative to records"),
+            figures.to_svg(scale_figure(scales), "scales", "Sources by size relative to records"),
             f"{html.percent(enlarged)} of the pictures were enlarged: "
-            "a smaller --image_size loses nothing of these.",
+            "they lose nothing at a smaller --image_size.",
         ),
     ]
 
@@ -260,10 +257,10 @@ def _timings(inputs: ReportInputs) -> list[tuple[str, float, float]]:
     return [(stage, value, value / longest) for stage, value in seconds.items()]
 
 
-def _facts(found: Manifest) -> dict[str, list[tuple[str, str]]]:
+def _facts(dataset: Manifest) -> dict[str, list[tuple[str, str]]]:
     return {
-        "config": [(name, inspect.show_value(value)) for name, value in found.config.items()],
-        "digests": list(found.digests.items()),
+        "config": [(name, inspect.show_value(value)) for name, value in dataset.config.items()],
+        "digests": list(dataset.digests.items()),
     }
 
 
@@ -281,7 +278,7 @@ def _sample_section(rows: Sequence[ClassRow], gallery: Gallery | None) -> dict[s
 def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
     rejected = tables.rejects(table)
     keys, reasons = (rejected[name].to_pylist() for name in ("key", "reason"))
-    indices = report_pictures.choose(keys, [reason or "" for reason in reasons], MAX_REJECTS)
+    indices = alternate_reasons(keys, [reason or "" for reason in reasons], MAX_REJECTS)
     shown = rejected.take(pa.array(indices, pa.int64())).to_pylist()
     uris = thumbnails.of(row["key"] for row in shown)
     return {
@@ -295,12 +292,12 @@ def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object
 def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
     sets = tables.equal_sets(table)
     conflicts = [equal for equal in sets if equal.conflict]
-    plain = [equal for equal in sets if not equal.conflict]
+    same_class = [equal for equal in sets if not equal.conflict]
     groups = tables.groups(table, MAX_GROUPS)
-    shown = [*conflicts[:MAX_SETS], *plain[:MAX_SETS]]
+    shown = [*conflicts[:MAX_SETS], *same_class[:MAX_SETS]]
     return {
         "conflicts": conflicts,
-        "equal_sets": plain,
+        "equal_sets": same_class,
         "max_sets": MAX_SETS,
         "groups": groups,
         "max_members": MAX_GROUP_MEMBERS,
@@ -309,7 +306,7 @@ def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, obj
 
 
 def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[str, object]:
-    from beam_pipelines.report import figures as report_figures
+    from beam_pipelines.report.figures import leak_figure
     from tfrecords.reporting import figures
 
     pairs = sorted(
@@ -320,7 +317,7 @@ def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[st
     figure = None
     if measured:
         figure = figures.to_svg(
-            report_figures.leak_figure(measured),
+            leak_figure(measured),
             "leak-distances",
             "Distance of pictures to the nearest train picture of their class",
         )

@@ -15,39 +15,38 @@ from tfrecords.images.rejects import RejectReason
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN
 
-# A class whose every original has more copies than this is hardly learnt from: its copies
-# differ in crop and colour only.
+# With more copies of each original than this, copies add little: they differ in crop and colour
+# alone.
 MANY_COPIES = 20
 
-_Reason = RejectReason
 _MEANINGS = {
-    _Reason.EMPTY: "the file has no bytes",
-    _Reason.NOT_AN_IMAGE: "its first bytes are those of no picture format",
-    _Reason.UNSUPPORTED_FORMAT: "a picture, in a format or of samples that are not read",
-    _Reason.TRUNCATED: "the file ends before its picture does",
-    _Reason.CORRUPT: "the decoder met bytes that make no sense",
-    _Reason.TOO_SMALL: "fewer pixels than --min_source_pixels",
-    _Reason.TOO_LARGE: "more pixels than --max_source_pixels",
-    _Reason.BOMB: "so many pixels that decoding it could exhaust the memory",
-    _Reason.UNREADABLE: "the file could not be opened or read",
-    _Reason.NAME_NOT_UTF8: "its name is not valid UTF-8",
-    _Reason.NAME_COLLISION: "its name equals another's once normalised",
-    _Reason.NO_CLASS: "it is in no class folder",
-    _Reason.HIDDEN: "a hidden file, as systems leave beside pictures",
-    _Reason.LABEL_CONFLICT: "an equal file has another class, and --label_conflicts=drop_all",
-    _Reason.DECODER_CRASHED: "it killed the decoder's process",
-    _Reason.DECODER_HUNG: "the decoder did not finish in time",
+    RejectReason.EMPTY: "the file has no bytes",
+    RejectReason.NOT_AN_IMAGE: "its first bytes belong to no picture format",
+    RejectReason.UNSUPPORTED_FORMAT: "a picture, in a format or with samples that cannot be read",
+    RejectReason.TRUNCATED: "the file ends before the picture is complete",
+    RejectReason.CORRUPT: "the decoder found invalid bytes",
+    RejectReason.TOO_SMALL: "fewer pixels than --min_source_pixels",
+    RejectReason.TOO_LARGE: "more pixels than --max_source_pixels",
+    RejectReason.BOMB: "so many pixels that decoding it could exhaust the memory",
+    RejectReason.UNREADABLE: "the file could not be opened or read",
+    RejectReason.NAME_NOT_UTF8: "its name is not valid UTF-8",
+    RejectReason.NAME_COLLISION: "another file has the same name after Unicode normalisation",
+    RejectReason.NO_CLASS: "it is in no class folder",
+    RejectReason.HIDDEN: "a hidden file, as operating systems leave beside pictures",
+    RejectReason.LABEL_CONFLICT: "an equal file has another class, and --label_conflicts=drop_all",
+    RejectReason.DECODER_CRASHED: "it crashed the decoder's process",
+    RejectReason.DECODER_HUNG: "the decoder did not finish in time",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """What became of the files of one class.
+    """What happened to the files of one class.
 
     Attributes:
       label: its index.
       name: of the class.
-      found: number of files.
+      files: number of files found.
       originals: kept, in each split.
       copies: augmented copies in train.
       capped, duplicates, rejected: files that are in no shard.
@@ -55,7 +54,7 @@ class ClassRow:
 
     label: int
     name: str
-    found: int
+    files: int
     originals: tuple[int, ...]
     copies: int
     capped: int
@@ -108,13 +107,13 @@ class EqualSet:
 
     @property
     def shown(self) -> str:
-        """The key whose picture stands for all: one that is in a shard, if any."""
+        """The key whose picture represents all: one that is in a shard, if any."""
         kept = (k for k, s in zip(self.keys, self.statuses, strict=True) if s == ledger.KEPT)
         return next(kept, self.keys[0])
 
     @property
     def conflict(self) -> bool:
-        """Whether the same picture is filed under different classes."""
+        """Whether the same picture is in different classes."""
         return len(set(self.classes)) > 1
 
 
@@ -134,7 +133,7 @@ class Group:
 
     @property
     def conflict(self) -> bool:
-        """Whether like pictures are filed under different classes."""
+        """Whether similar pictures are in different classes."""
         return len(set(self.classes)) > 1
 
 
@@ -143,11 +142,11 @@ class GroupSummary:
     """All groups of two pictures or more.
 
     Attributes:
-      groups: how many.
-      pictures: how many pictures are in them.
-      largest: pictures of the largest.
-      across_classes: how many span classes.
-      shown: those worth showing: across classes first, then the largest.
+      groups: number of groups.
+      pictures: number of pictures in them.
+      largest: number of pictures in the largest.
+      across_classes: number of groups that span classes.
+      shown: those to show: groups that span classes first, then the largest.
     """
 
     groups: int
@@ -157,22 +156,22 @@ class GroupSummary:
     shown: tuple[Group, ...]
 
 
-def class_rows(found: Manifest, sources: pa.Table) -> list[ClassRow]:
+def class_rows(dataset: Manifest, sources: pa.Table) -> list[ClassRow]:
     """Returns a row for each class, in label order."""
     counts = _status_counts(sources)
-    train = next(split for split in found.splits if split.name == TRAIN)
+    train = next(split for split in dataset.splits if split.name == TRAIN)
     return [
         ClassRow(
             label=label,
             name=name,
-            found=sum(counts[name].values()),
-            originals=tuple(split.originals[label] for split in found.splits),
+            files=sum(counts[name].values()),
+            originals=tuple(split.originals[label] for split in dataset.splits),
             copies=train.copies[label],
             capped=counts[name][ledger.CAPPED],
             duplicates=counts[name][ledger.DUPLICATE],
             rejected=counts[name][ledger.REJECTED] + counts[name][ledger.CHANGED],
         )
-        for label, name in enumerate(found.classes)
+        for label, name in enumerate(dataset.classes)
     ]
 
 
@@ -185,7 +184,7 @@ def _status_counts(sources: pa.Table) -> dict[str | None, Counter[str]]:
 
 
 def format_rows(sources: pa.Table) -> list[FormatRow]:
-    """Returns the formats and modes of the files whose header was read, most files first."""
+    """Returns the formats and modes of the files whose header was read, most frequent first."""
     known = sources.filter(pc.field("format").is_valid())
     grouped = known.group_by(["format", "mode"]).aggregate([("key", "count"), ("bytes", "sum")])
     rows = [
@@ -201,7 +200,7 @@ def rejects(sources: pa.Table) -> pa.Table:
 
 
 def reason_rows(rejected: pa.Table) -> list[ReasonRow]:
-    """Returns the reasons of `rejects`, most files first."""
+    """Returns the reasons of `rejects`, most frequent first."""
     counts = Counter(rejected["reason"].to_pylist())
     return [
         ReasonRow(reason or "unknown", _meaning(reason), count)
@@ -219,12 +218,12 @@ def _meaning(reason: str | None) -> str:
 
 def equal_sets(sources: pa.Table) -> list[EqualSet]:
     """Returns the sets of files with equal bytes: conflicts first, then the largest."""
-    counted = sources.filter(pc.field("sha256").is_valid() & pc.field("width").is_valid())
-    totals = counted.group_by("sha256").aggregate([("key", "count")])
+    hashed = sources.filter(pc.field("sha256").is_valid() & pc.field("width").is_valid())
+    totals = hashed.group_by("sha256").aggregate([("key", "count")])
     repeated = totals.filter(pc.field("key_count") > 1)["sha256"]
     members: dict[str, list[dict[str, str]]] = defaultdict(list)
     columns = ["sha256", "key", "class", "status"]
-    rows = counted.select(columns).filter(pc.is_in(counted["sha256"], repeated.combine_chunks()))
+    rows = hashed.select(columns).filter(pc.is_in(hashed["sha256"], repeated.combine_chunks()))
     for row in rows.to_pylist():
         members[row["sha256"]].append(row)
     sets = [
@@ -239,30 +238,30 @@ def equal_sets(sources: pa.Table) -> list[EqualSet]:
 
 
 def groups(sources: pa.Table, limit: int) -> GroupSummary:
-    """Returns a summary of the groups, with at most `limit` of them in full."""
-    # A dropped duplicate has no split; it is shown among the equal files.
+    """Returns a summary of the groups, at most `limit` of them with all their pictures."""
+    # A dropped duplicate has no split; it is shown with the equal files.
     grouped = sources.filter(pc.field("group").is_valid() & pc.field("split").is_valid())
     totals = grouped.group_by("group").aggregate([("key", "count"), ("class", "count_distinct")])
     several = totals.filter(pc.field("key_count") > 1)
     sizes = several["key_count"].to_numpy()
     across = several["class_count_distinct"].to_numpy() > 1
-    # By number of pictures, those across classes first; equals by the group's number.
+    # Groups that span classes first, then the largest; ties go by the group's number.
     order = np.lexsort((several["group"].to_numpy(), -sizes, ~across))[:limit]
-    chosen = several["group"].to_numpy()[order]
+    numbers = several["group"].to_numpy()[order]
     return GroupSummary(
         groups=len(sizes),
         pictures=int(sizes.sum()),
         largest=int(sizes.max(initial=0)),
         across_classes=int(across.sum()),
-        shown=_members(grouped, chosen.tolist()),
+        shown=_members(grouped, numbers.tolist()),
     )
 
 
-def _members(grouped: pa.Table, chosen: Sequence[int]) -> tuple[Group, ...]:
+def _members(grouped: pa.Table, numbers: Sequence[int]) -> tuple[Group, ...]:
     rows = grouped.select(["group", "key", "class", "split"]).filter(
-        pc.field("group").isin(pa.array(chosen, pa.int64()))
+        pc.field("group").isin(pa.array(numbers, pa.int64()))
     )
-    members: dict[int, list[dict[str, str]]] = {number: [] for number in chosen}
+    members: dict[int, list[dict[str, str]]] = {number: [] for number in numbers}
     for row in rows.to_pylist():
         members[row["group"]].append(row)
     return tuple(
@@ -275,22 +274,22 @@ def _members(grouped: pa.Table, chosen: Sequence[int]) -> tuple[Group, ...]:
     )
 
 
-def warnings_of(found: Manifest, rows: Sequence[ClassRow]) -> list[str]:
+def warnings_of(dataset: Manifest, rows: Sequence[ClassRow]) -> list[str]:
     """Returns what a reader must know before training, most important first."""
     result = []
     if empty := [row.name for row in rows if not row.originals[0]]:
         result.append(f"No picture to train on: {_names(empty)}.")
-    for index, split in enumerate(found.splits):
+    for index, split in enumerate(dataset.splits):
         lacking = [row.name for row in rows if row.originals[0] and not row.originals[index]]
         if index and lacking:
             result.append(
-                f"No {split.name} picture, so nothing will be known of how well they are "
-                f"recognised: {_names(lacking)}."
+                f"No {split.name} picture, so how well they are recognised cannot be measured: "
+                f"{_names(lacking)}."
             )
     if many := [row.name for row in rows if row.copies_each > MANY_COPIES]:
         result.append(
-            f"More than {MANY_COPIES} copies of each original, which are no substitute for "
-            f"pictures: {_names(many)}."
+            f"More than {MANY_COPIES} copies of each original, which cannot replace real pictures: "
+            f"{_names(many)}."
         )
     return result
 

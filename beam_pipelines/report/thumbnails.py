@@ -1,4 +1,4 @@
-"""The pictures of a bake's report that show the sources it talks about."""
+"""Thumbnails of the sources that a bake's report mentions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageFile
 
-from beam_pipelines.planning.make_tasks import ReadSource
+from beam_pipelines.report.source_reader import ReadSource
 from tfrecords import ledger, reader
 from tfrecords.images import canonicalise
 from tfrecords.images.rejects import ImageError, RejectReason
@@ -21,7 +21,7 @@ from tfrecords.schema import ImageSpec, Resize
 
 THUMBNAIL_SIDE = 128
 
-# A source is opened again for its thumbnail only if that costs little and killed nobody.
+# A source is opened again for its thumbnail only if that costs little and crashed no process.
 _MAX_SOURCE_BYTES = 32 * 2**20
 _MAX_SOURCE_PIXELS = 40_000_000
 _SHOWABLE = frozenset(
@@ -38,10 +38,10 @@ _SHOWABLE = frozenset(
 
 
 class Thumbnails:
-    """Thumbnails of sources by key: from the shards where they are kept, else from the source.
+    """Makes thumbnails of sources by key: from the shards if they are kept, else from the source.
 
     Args:
-      found: the manifest.
+      dataset: the manifest.
       sources: the ledger.
       open_shard: opens a shard by file name; None if there are no shards yet.
       read_source: returns the bytes of a source by key; None if sources cannot be read.
@@ -49,18 +49,18 @@ class Thumbnails:
 
     def __init__(
         self,
-        found: Manifest,
+        dataset: Manifest,
         sources: pa.Table,
         open_shard: OpenShard | None,
         read_source: ReadSource | None,
     ) -> None:
-        self._spec = found.image
+        self._spec = dataset.image
         self._sources = sources
         self._open_shard = open_shard
         self._read_source = read_source
 
     def of(self, keys: Iterable[str]) -> dict[str, str]:
-        """Returns key → `src` of those of `keys` that can be shown."""
+        """Returns key → `src` of an image, for those of `keys` that can be shown."""
         rows = self._sources.filter(
             pc.field("key").isin(pa.array(sorted(set(keys)), pa.string()))
         ).to_pylist()
@@ -76,14 +76,14 @@ class Thumbnails:
     def _from_shards(self, kept: dict[tuple[str, int], str]) -> dict[str, str]:
         if self._open_shard is None:
             return {}
-        places: dict[str, list[int]] = defaultdict(list)
+        positions: dict[str, list[int]] = defaultdict(list)
         for shard, position in kept:
-            places[shard].append(position)
+            positions[shard].append(position)
         return {
             kept[shard, position]: _thumbnail(
                 Image.fromarray(canonicalise.decode_record(record.image, self._spec))
             )
-            for shard, position, record in reader.read_places(places, self._open_shard)
+            for shard, position, record in reader.read_places(positions, self._open_shard)
         }
 
     def _from_source(self, row: dict) -> Image.Image | None:
@@ -107,10 +107,10 @@ def _worth_opening(row: dict) -> bool:
 
 
 def lenient_decode(data: bytes) -> Image.Image:
-    """Returns what can be seen of a source, the rest grey: for people, never for training.
+    """Returns what can be decoded of a source, the rest grey: for people, never for training.
 
     Raises:
-      ImageError: nothing can be seen.
+      ImageError: nothing can be decoded.
     """
     spec = ImageSpec(THUMBNAIL_SIDE, THUMBNAIL_SIDE, Resize.PAD)
     before = ImageFile.LOAD_TRUNCATED_IMAGES
@@ -127,14 +127,14 @@ def lenient_decode(data: bytes) -> Image.Image:
 _LIMITS = canonicalise.PixelLimits(1, _MAX_SOURCE_PIXELS, _MAX_SOURCE_PIXELS)
 
 
-def choose(keys: Sequence[str], reasons: Sequence[str], limit: int) -> list[int]:
-    """Returns at most `limit` indices that take turns over the reasons, in key order."""
+def alternate_reasons(keys: Sequence[str], reasons: Sequence[str], limit: int) -> list[int]:
+    """Returns at most `limit` indices, alternating between the reasons, in key order."""
     by_reason: dict[str, list[int]] = defaultdict(list)
     for index, reason in enumerate(reasons):
         by_reason[reason].append(index)
-    turns = sorted(
+    in_rounds = sorted(
         (turn, reason, index)
         for reason, indices in by_reason.items()
         for turn, index in enumerate(sorted(indices, key=lambda i: keys[i]))
     )
-    return [index for _, _, index in turns[:limit]]
+    return [index for _, _, index in in_rounds[:limit]]

@@ -1,8 +1,8 @@
-"""Clusters of pictures that look alike, for a split that deals them whole.
+"""Clusters of pictures that look alike, for a split that divides none of them.
 
-Frames of one video, or photographs of one object on one day, are kin that neither names nor
-hashes may show. Dealt one by one they lie on both sides of a split, which then measures
-memory. Clusters of each class by layout and colour keep most kin together.
+Frames of one video, or photographs of one object on one day, belong together although neither
+names nor hashes may show it. Assigned one by one they end up in several splits, and accuracy
+then measures memory. Clusters of each class by layout and colour keep most of them together.
 
 Every distance here is a sum of products of small whole numbers, exact in floating point in
 any order: the clusters do not depend on the BLAS or the machine.
@@ -19,25 +19,25 @@ from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.similarity import duplicates
 from tfrecords.images import fingerprints
 
-# A split of 0.1 needs about this many pieces of a class to be near its quota.
+# A split of 0.1 needs about this many clusters of a class to come near its quota.
 MIN_CLUSTERS = 10
 
 # Ward needs all distances of a part: 2,000 pictures are 32 MB in float64.
 MAX_WARD = 2_000
 
-# Pixels count in units of 1/32 of a picture's own deviation, up to 4 deviations.
+# Pixels are in units of 1/32 of a picture's own deviation, up to 4 deviations.
 _UNIT, _CLIP = 32, 127
 
-# Contrast below this many grey levels is grain, and is not blown up to full contrast.
+# Contrast below this many grey levels is grain, and is not stretched to full contrast.
 _MIN_DEVIATION = 4
 
 # Two histograms without a common colour are as far apart as two unrelated layouts. Frames of
-# one track then land on both sides of a split in 20% of cases, against 30% at 600 and 57%
+# one track are then divided by a split in 20% of cases, against 30% at 600 and 57%
 # without colour, where the camera shakes by a thirtieth of the picture. See docs/duplicates.md.
 _HISTOGRAM_UNIT = 900
 _LEVELS = 4
 
-# Numbers of a picture: its layout and its colours.
+# Features of a picture: its layout and its colours.
 _COLUMNS = fingerprints.THUMBNAIL_SIDE**2 * 3 + _LEVELS**3
 
 _BISECTING_ROUNDS = 8
@@ -45,14 +45,14 @@ _BISECTING_ROUNDS = 8
 # Pictures whose thumbnails are held at a time: 6 MB. A larger class is held whole.
 _LOAD = 8_192
 
-# Pictures whose features are computed at a time: 64-bit numbers on the way take 30 kB each.
+# Pictures whose features are computed at a time: intermediate 64-bit numbers take 30 kB each.
 _FEATURES = 128
 
 
 def features(thumbnails: np.ndarray) -> np.ndarray:
-    """Returns int16[n, 832] whose squared distances say how unlike two pictures look.
+    """Returns int16[n, 832], whose squared distances say how unlike two pictures look.
 
-    768 numbers are the 16×16 pixels less the picture's mean, over its deviation: light and
+    768 numbers are the 16×16 pixels less the picture's mean, divided by its deviation: light and
     contrast do not count. 64 are the square roots of a 4×4×4 colour histogram.
 
     Args:
@@ -91,7 +91,7 @@ def by_class(
     """Yields the rows of each class and their thumbnails, uint8[k, 16, 16, 3].
 
     Loads several classes at a time, up to `_LOAD` pictures: packs hold pictures of all classes,
-    so that each load reads through all of them, and all at once would be 768 bytes a picture.
+    so each load reads all packs, and loading everything at once would take 768 bytes a picture.
     """
     order = np.argsort(class_ids, kind="stable")
     ends = np.unique(np.cumsum(np.bincount(class_ids))).tolist()
@@ -107,9 +107,9 @@ def by_class(
 
 
 def cluster(thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int = 50) -> np.ndarray:
-    """Returns int64[n], the smallest row of each row's cluster; clusters lie inside a class.
+    """Returns int64[n], the smallest row of each row's cluster; no cluster spans classes.
 
-    Ward's clusters of about `target_size`, smaller in classes that would have fewer than 10.
+    Ward's clusters of about `target_size`; smaller ones in classes that would have fewer than 10.
     Classes of more than 2,000 are halved by 2-means first until their parts are not.
     Clusters depend on all pictures of a class: an added one may move others to another
     cluster, so this split is not as stable as the one by groups.
@@ -127,20 +127,20 @@ def cluster(thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int 
     result = np.arange(len(class_ids))
     for rows, small in by_class(thumbnails, class_ids):
         table = features(small)
-        wanted = max(-(-len(rows) // target_size), min(len(rows), MIN_CLUSTERS))
+        clusters = max(-(-len(rows) // target_size), min(len(rows), MIN_CLUSTERS))
         for part in _parts(np.arange(len(rows)), table):
             # Each part gets its share of the clusters, so all have about the same size.
-            share = max(1, round(wanted * len(part) / len(rows)))
+            share = max(1, round(clusters * len(part) / len(rows)))
             squared = squared_distances(table[part], table[part])
             result[rows[part]] = rows[part[ward(squared, share)]]
     return result
 
 
 def keep_whole(clusters: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Returns int64[n], clusters to which each group has moved as a whole.
+    """Returns int64[n], clusters after each group has moved to one of them as a whole.
 
-    A group goes where its smallest row is. Joining clusters that share a group instead would
-    chain them: one false link of two near duplicates makes one cluster of two.
+    A group goes where its smallest row is. Joining clusters that share a group would instead
+    chain them: one false match of near duplicates would make one cluster of two.
 
     Args:
       clusters: int64[n], as `cluster` returns it.
@@ -156,7 +156,7 @@ def keep_whole(clusters: np.ndarray, group: np.ndarray) -> np.ndarray:
 def ward(squared: np.ndarray, clusters: int) -> np.ndarray:
     """Returns int64[n], the smallest member of each item's cluster, by Ward's method.
 
-    The chain of nearest neighbours finds the same tree as the greedy search in n² steps.
+    A chain of nearest neighbours finds the same tree as the greedy search, in n² steps.
     Source: Müllner, "Modern hierarchical, agglomerative clustering algorithms" (2011).
 
     Args:
@@ -179,14 +179,14 @@ def ward(squared: np.ndarray, clusters: int) -> np.ndarray:
 
 
 def _nearest_pair(distance: np.ndarray, sizes: np.ndarray, chain: list[int]) -> tuple[int, int]:
-    """Follows nearest neighbours until two clusters are each other's; returns and drops them."""
+    """Follows nearest neighbours until two clusters are each other's; removes and returns them."""
     if not chain:
         chain.append(int(np.argmax(sizes > 0)))
     while True:
         last = chain[-1]
         row = distance[last]
         nearest = int(row.argmin())
-        # On a tie the way back comes first, or the chain could run in a circle.
+        # On a tie the previous one wins, or the chain could run in a circle.
         if len(chain) > 1 and row[chain[-2]] == row[nearest]:
             nearest = chain[-2]
             del chain[-2:]
@@ -195,7 +195,7 @@ def _nearest_pair(distance: np.ndarray, sizes: np.ndarray, chain: list[int]) -> 
 
 
 def _join(distance: np.ndarray, sizes: np.ndarray, left: int, right: int) -> None:
-    """Puts the union of two clusters in the place of the left one: Lance and Williams' update."""
+    """Replaces the left of two clusters by their union: Lance and Williams' update."""
     union = sizes[left] + sizes[right]
     merged = (
         (sizes[left] + sizes) * distance[left]
@@ -209,7 +209,7 @@ def _join(distance: np.ndarray, sizes: np.ndarray, left: int, right: int) -> Non
 
 
 def _parts(rows: np.ndarray, table: np.ndarray) -> list[np.ndarray]:
-    """Returns rows in parts of at most 2,000, by halving."""
+    """Returns the rows in parts of at most 2,000, by repeated halving."""
     if len(rows) <= MAX_WARD:
         return [rows] if len(rows) else []
     is_left = _halve(table)
@@ -220,23 +220,23 @@ def _halve(table: np.ndarray) -> np.ndarray:
     """Returns bool[n], which rows go to the first of two parts by 2-means.
 
     The first centres are far apart: the row farthest from the mean and the one farthest from
-    that. A part of no more than a tenth is filled up to it, so that the depth stays small.
+    that. Each part gets at least a tenth of the rows, so that the recursion stays shallow.
     """
-    far = int(_from(table, table.mean(axis=0)).argmax())
-    ends = _from(table, table[far])
-    centres = np.stack([table[far], table[int(ends.argmax())]]).astype(np.float64)
+    farthest = int(_squared_from(table, table.mean(axis=0)).argmax())
+    opposite = int(_squared_from(table, table[farthest]).argmax())
+    centres = np.stack([table[farthest], table[opposite]]).astype(np.float64)
     for _ in range(_BISECTING_ROUNDS):
-        lead = _from(table, centres[0]) - _from(table, centres[1])
-        is_left = lead < 0
+        difference = _squared_from(table, centres[0]) - _squared_from(table, centres[1])
+        is_left = difference < 0
         if is_left.all() or not is_left.any():
             break
         centres = np.stack([table[is_left].mean(axis=0), table[~is_left].mean(axis=0)])
     smallest = len(table) // 10
-    place = np.argsort(np.argsort(lead, kind="stable"), kind="stable")
-    return (is_left | (place < smallest)) & (place < len(table) - smallest)
+    position = np.argsort(np.argsort(difference, kind="stable"), kind="stable")
+    return (is_left | (position < smallest)) & (position < len(table) - smallest)
 
 
-def _from(table: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def _squared_from(table: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Returns float32[n], squared distances from a centre, rounded to whole numbers first."""
     return squared_distances(table, np.rint(centre)[None])[:, 0]
 

@@ -1,8 +1,8 @@
-"""All pairs of near hashes among millions, without comparing all pairs.
+"""Finds all pairs of near hashes among millions without comparing every pair.
 
 If two 64-bit words differ in at most d bits and the word is cut into d + k blocks, at least k
 blocks are equal. So one sort for every choice of k blocks brings every near pair into one
-bucket, and only pairs inside a bucket are compared. Source: Manku, Jain and Das Sarma,
+bucket, and only pairs in the same bucket are compared. Source: Manku, Jain and Das Sarma,
 "Detecting near-duplicates for web crawling" (2007).
 """
 
@@ -18,11 +18,11 @@ import numpy as np
 WORD_BITS = 64
 
 # Longer fingerprints are looked up by their first word, which holds the lowest frequencies.
-# At 6 bits it misses 1% of pictures re-encoded at JPEG quality 50 and 2% of plankton at half
+# At 6 bits this misses 1% of pictures re-encoded at JPEG quality 50 and 2% of plankton at half
 # size, and yields 25 candidates for each of 30,336 plankton pictures.
 LOOKUP_DISTANCE = 6
 
-# In a bucket with more members, each is compared with this many that follow it only, in the
+# In a bucket with more members, each is compared only with this many that follow it in the
 # order of the fingerprints. That keeps 100,000 nearly blank pictures from costing 5·10^9
 # comparisons; in a cloud that dense the short links chain everything together anyway.
 MAX_STEPS = 256
@@ -33,8 +33,8 @@ def near_pairs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the pairs within a distance: left, right and their `distances`, int64[m] each.
 
-    Complete for pairs whose first words differ in at most `lookup_distance`, but for buckets
-    of more than 256 fingerprints. A pair may come several times.
+    Complete for pairs whose first words differ in at most `lookup_distance`, except in buckets
+    of more than 256 fingerprints. A pair may occur several times.
 
     Args:
       fingerprints: uint64[n, words], distinct and sorted.
@@ -50,24 +50,24 @@ def pairs_under(
     masks: Sequence[np.uint64], fingerprints: np.ndarray, max_distance: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the `near_pairs` whose first words agree on every bit of one of the masks."""
-    found = [np.zeros((3, 0), np.int64)]
+    pairs = [np.zeros((3, 0), np.int64)]
     first = np.ascontiguousarray(fingerprints[:, 0])
     lookup = lookup_distance(max_distance, fingerprints.shape[1])
     for mask in masks:
         for left, right in _pairs_in_buckets(first, mask, lookup):
             bits = distances(fingerprints[left], fingerprints[right])
             near = bits <= max_distance
-            found.append(np.stack([left[near], right[near], bits[near]]))
-    left, right, bits = np.concatenate(found, axis=1)
+            pairs.append(np.stack([left[near], right[near], bits[near]]))
+    left, right, bits = np.concatenate(pairs, axis=1)
     return left, right, bits
 
 
 def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Returns int64[m], how many bits differ, counted up where the pictures have few.
+    """Returns int64[m], how many bits differ, scaled up where few bits are set.
 
-    A rich picture sets about half of its bits; a faint line on plain paper, some ten. Two
-    such lines differ in 20 bits at most and are yet not the same picture. So where fewer than
-    half of the bits are set in either of a pair, the difference counts as if half were.
+    A picture rich in detail sets about half of its bits; a faint line on plain paper, about ten.
+    Two such lines differ in 20 bits at most and are still not the same picture. So where fewer
+    than half of the bits are set in either of a pair, the difference is scaled as if half were.
 
     Args:
       left, right: uint64[m, words].
@@ -87,17 +87,16 @@ def lookup_distance(max_distance: int, words: int) -> int:
 def choose_masks(first: np.ndarray, max_distance: int, words: int) -> Sequence[np.uint64]:
     """Returns masks such that first words near enough agree on every bit of at least one.
 
-    Of the sets that do, the one with the least work on the data at hand: counting its pairs
-    beats assuming uniform bits, for pictures of dark objects on white share half of their bits.
+    Of such sets, the one that is the least work on these data: pairs are counted rather than
+    estimated from uniform bits, since pictures of dark objects on white share half their bits.
 
     Args:
       first: uint64[n], first words of the distinct fingerprints.
       max_distance: between fingerprints of `words` words.
     """
     choices = mask_choices(lookup_distance(max_distance, words))
-    return cheapest(
-        choices, len(first), [[count_pairs(first & m) for m in c.shown] for c in choices]
-    )
+    pairs = [[count_pairs(first & mask) for mask in choice.samples] for choice in choices]
+    return cheapest(choices, len(first), pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ class Masks:
     masks: tuple[np.uint64, ...]
 
     @property
-    def shown(self) -> tuple[np.uint64, ...]:
-        """Three of the masks, which stand for all when pairs are counted."""
+    def samples(self) -> tuple[np.uint64, ...]:
+        """Three of the masks, which represent all when pairs are counted."""
         return self.masks[0], self.masks[len(self.masks) // 2], self.masks[-1]
 
 
@@ -127,16 +126,16 @@ def _masks_of(blocks: int, distance: int) -> tuple[np.uint64, ...]:
 def cheapest(
     choices: Sequence[Masks], words: int, pairs: Sequence[Sequence[float]]
 ) -> tuple[np.uint64, ...]:
-    """Returns the masks that are the least work: sorting, and comparing pairs.
+    """Returns the masks that are the least work, sorting and comparing pairs together.
 
     Args:
       words: number of distinct fingerprints.
-      pairs: of each choice, `count_pairs` under each of its shown masks.
+      pairs: of each choice, `count_pairs` under each of its sampled masks.
     """
     sorting = words * math.log2(words + 2)
     costs = [
-        len(choice.masks) * (sorting + 4 * (sum(counted) / len(counted)))
-        for choice, counted in zip(choices, pairs, strict=True)
+        len(choice.masks) * (sorting + 4 * (sum(of_samples) / len(of_samples)))
+        for choice, of_samples in zip(choices, pairs, strict=True)
     ]
     return choices[costs.index(min(costs))].masks
 
@@ -151,14 +150,14 @@ def _pairs_in_buckets(
     first: np.ndarray, mask: np.uint64, lookup: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields pairs that agree under the mask and differ in few bits, as int64[m] columns."""
-    line = np.argsort(first & mask, kind="stable")
-    words = first[line]
+    order = np.argsort(first & mask, kind="stable")
+    words = first[order]
     keys = words & mask
-    at = np.flatnonzero(keys[1:] == keys[:-1])
+    left = np.flatnonzero(keys[1:] == keys[:-1])
     for step in range(1, MAX_STEPS + 1):
-        if not len(at):
+        if not len(left):
             return
-        close = at[np.bitwise_count(words[at] ^ words[at + step]) <= lookup]
-        yield line[close], line[close + step]
-        at = at[at + step + 1 < len(keys)]
-        at = at[keys[at] == keys[at + step + 1]]
+        near = left[np.bitwise_count(words[left] ^ words[left + step]) <= lookup]
+        yield order[near], order[near + step]
+        left = left[left + step + 1 < len(keys)]
+        left = left[keys[left] == keys[left + step + 1]]

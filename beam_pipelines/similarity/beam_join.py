@@ -1,4 +1,4 @@
-"""The join of `joins` as Beam steps. Its shuffles carry fingerprints and numbers."""
+"""The join of `partitioned` as Beam steps. Its shuffles carry fingerprints and numbers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_pipelines.cache import facts_table
 from beam_pipelines.similarity import banding, partitioned
 
-# Marks that a worker holds back, 20 MB, so that they go to 100 parts in blocks of 200 kB.
+# Marks that a worker collects, 20 MB, so that they go to 100 parts in blocks of 200 kB.
 _WAITING_ROWS = 1 << 19
 
-# What the join leaves for the plan: blocks of `joins.TWIN` and of `joins.PAIR`.
+# Outputs of the join: blocks of `partitioned.TWIN` and of `partitioned.PAIR`.
 TWINS, PAIRS = "twins", "pairs"
 
 _KEPT = "kept"
@@ -29,8 +29,8 @@ class JoinNearDuplicates(beam.PTransform):
 
     Args:
       max_distance: as for `duplicates.near_groups`.
-      parts: that each round is cut into.
-      labelled: whether files that occur under two classes are left out.
+      parts: number of parts that each round is cut into.
+      labelled: whether files that occur in two classes are left out.
     """
 
     max_distance: int
@@ -53,54 +53,54 @@ class JoinNearDuplicates(beam.PTransform):
             # (part, [marks])
             | "DropTwins" >> beam.ParDo(DropTwins(self.labelled)).with_outputs(_KEPT, TWINS)
         )
-        counted = (
+        counts = (
             distinct[_KEPT]
-            | "ShowMasks"
-            >> beam.FlatMap(_shown_words, self.max_distance, self.parts).with_output_types(
+            | "SampleMasks"
+            >> beam.FlatMap(_masked_words, self.max_distance, self.parts).with_output_types(
                 tuple[tuple[int, int, int], bytes]
             )
-            | "MeetUnderShownMasks" >> beam.GroupByKey()
-            # ((choice, shown, part), [words])
-            | "CountPairs" >> beam.MapTuple(_counted).with_output_types(partitioned.Counted)
+            | "MeetUnderSampledMasks" >> beam.GroupByKey()
+            # ((choice, sample, part), [words])
+            | "CountPairs" >> beam.MapTuple(_count_pairs).with_output_types(partitioned.MaskCount)
         )
         pairs = (
             distinct[_KEPT]
             | "SpreadBands"
             >> beam.FlatMap(
-                _bands, beam.pvalue.AsList(counted), self.max_distance, self.parts
+                _bands, beam.pvalue.AsList(counts), self.max_distance, self.parts
             ).with_output_types(tuple[tuple[int, int], bytes])
             | "MeetUnderMasks" >> beam.GroupByKey()
-            # ((mask's number, part), [marks])
+            # ((number of the mask, part), [marks])
             | "FindPairs"
             >> beam.FlatMap(
-                _pairs, beam.pvalue.AsList(counted), self.max_distance, self.parts
+                _pairs, beam.pvalue.AsList(counts), self.max_distance, self.parts
             ).with_output_types(tuple[int, bytes])
             | "MeetAgain" >> beam.GroupByKey()
             # (part, [pairs])
-            | "UnitePairs" >> beam.MapTuple(_united).with_output_types(bytes)
+            | "UnitePairs" >> beam.MapTuple(_unique_pairs).with_output_types(bytes)
         )
         return {TWINS: distinct[TWINS], PAIRS: pairs}
 
 
 class _Blocks:
-    """Rows that wait until those of a part make a block."""
+    """Collects rows until those of a part make a block."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._rows_of_part: dict[int, list[np.ndarray]] = defaultdict(list)
         self._rows = 0
 
     def add(self, part: int, rows: np.ndarray) -> None:
-        self._waiting[part].append(rows)
+        self._rows_of_part[part].append(rows)
         self._rows += len(rows)
 
     def full(self) -> bool:
         return self._rows >= _WAITING_ROWS
 
     def take(self) -> Iterator[tuple[int, bytes]]:
-        """Yields what waits, a block for each part."""
-        waiting, self._waiting, self._rows = self._waiting, defaultdict(list), 0
-        for part in sorted(waiting):
-            yield part, np.concatenate(waiting[part]).tobytes()
+        """Yields the collected rows, a block for each part, and forgets them."""
+        rows_of_part, self._rows_of_part, self._rows = self._rows_of_part, defaultdict(list), 0
+        for part in sorted(rows_of_part):
+            yield part, np.concatenate(rows_of_part[part]).tobytes()
 
 
 class SpreadMarks(beam.DoFn):
@@ -127,55 +127,57 @@ class SpreadMarks(beam.DoFn):
 
 
 class DropTwins(beam.DoFn):
-    """Keeps a mark of each fingerprint; the others go to `TWINS`."""
+    """Keeps one mark of each fingerprint; the others go to `TWINS`."""
 
     def __init__(self, labelled: bool) -> None:
         self._kind = partitioned.LABELLED_MARK if labelled else partitioned.MARK
 
     def process(self, part: tuple[int, Iterable[bytes]]) -> Iterator[beam.pvalue.TaggedOutput]:
-        kept, twins = partitioned.distinct(partitioned.joined(list(part[1]), self._kind))
+        kept, twins = partitioned.distinct(partitioned.concatenated(list(part[1]), self._kind))
         yield beam.pvalue.TaggedOutput(_KEPT, kept.tobytes())
         yield beam.pvalue.TaggedOutput(TWINS, twins.tobytes())
 
 
-def _shown_words(
+def _masked_words(
     kept: bytes, max_distance: int, parts: int
 ) -> Iterator[tuple[tuple[int, int, int], bytes]]:
-    for key, words in partitioned.shown_words(
+    for key, words in partitioned.masked_words(
         np.frombuffer(kept, partitioned.MARK), max_distance, parts
     ):
         yield key, words.tobytes()
 
 
-def _counted(key: tuple[int, int, int], blocks: Iterable[bytes]) -> partitioned.Counted:
-    choice, shown, _ = key
+def _count_pairs(key: tuple[int, int, int], blocks: Iterable[bytes]) -> partitioned.MaskCount:
+    choice, sample, _ = key
     words = np.frombuffer(b"".join(blocks), np.uint64)
-    return partitioned.Counted(choice, shown, banding.count_pairs(words), len(words))
+    return partitioned.MaskCount(choice, sample, banding.count_pairs(words), len(words))
 
 
 def _bands(
-    kept: bytes, counted: Sequence[partitioned.Counted], max_distance: int, parts: int
+    kept: bytes, counts: Sequence[partitioned.MaskCount], max_distance: int, parts: int
 ) -> Iterator[tuple[tuple[int, int], bytes]]:
-    masks = partitioned.chosen_masks(counted, max_distance)
+    masks = partitioned.best_masks(counts, max_distance)
     for key, band in partitioned.bands(np.frombuffer(kept, partitioned.MARK), masks, parts):
         yield key, band.tobytes()
 
 
 def _pairs(
     band: tuple[tuple[int, int], Iterable[bytes]],
-    counted: Sequence[partitioned.Counted],
+    counts: Sequence[partitioned.MaskCount],
     max_distance: int,
     parts: int,
 ) -> Iterator[tuple[int, bytes]]:
     (number, _), blocks = band
-    mask = partitioned.chosen_masks(counted, max_distance)[number]
+    mask = partitioned.best_masks(counts, max_distance)[number]
     pairs = partitioned.pairs_of(
-        partitioned.joined(list(blocks), partitioned.MARK), mask, max_distance
+        partitioned.concatenated(list(blocks), partitioned.MARK), mask, max_distance
     )
-    # By where the same pair, found under other masks, meets it.
+    # The same pair, found under other masks, goes to the same part.
     for part, rows in partitioned.parts(pairs["left"].astype(np.uint64), parts):
         yield part, pairs[rows].tobytes()
 
 
-def _united(_: int, blocks: Iterable[bytes]) -> bytes:
-    return partitioned.united(partitioned.joined(list(blocks), partitioned.PAIR)).tobytes()
+def _unique_pairs(_: int, blocks: Iterable[bytes]) -> bytes:
+    return partitioned.unique_pairs(
+        partitioned.concatenated(list(blocks), partitioned.PAIR)
+    ).tobytes()

@@ -1,4 +1,4 @@
-"""Which pictures are the same picture, or nearly so."""
+"""Finds pictures that are equal, or nearly so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ExactDuplicates:
 
     Attributes:
       keeper: int64[n], the row kept in place of each row; itself if kept, -1 if none is.
-      conflict: bool[n], whether the row's bytes also occur under another class.
+      conflict: bool[n], whether the row's bytes also occur in another class.
     """
 
     keeper: np.ndarray
@@ -26,12 +26,12 @@ class ExactDuplicates:
 def exact(
     sha256: np.ndarray, class_ids: np.ndarray, policy: ConflictPolicy = ConflictPolicy.KEEP_FIRST
 ) -> ExactDuplicates:
-    """Finds pictures with the same bytes; of each, the row that comes first is kept.
+    """Finds pictures with the same bytes; the first row of each set is kept.
 
     Args:
       sha256: 'S32'[n], digests, rows in the order of their keys.
       class_ids: int32[n].
-      policy: for bytes under several classes. keep_first keeps the first row whatever its
+      policy: for bytes in several classes. keep_first keeps the first row whatever its
         class; drop_all keeps none, since one of the labels is wrong and nobody knows which.
     """
     first = _first_equal(sha256)
@@ -43,7 +43,7 @@ def exact(
 
 
 def merge(*groupings: np.ndarray) -> np.ndarray:
-    """Joins groupings of the same rows: rows together in one of them are together in the result.
+    """Joins groupings of the same rows: rows that share a group in one share it in the result.
 
     Args:
       groupings: int64[n] each, equal labels for rows of one group; -1 for a row on its own.
@@ -92,13 +92,11 @@ class Tightened:
 
     Attributes:
       class_id: the class.
-      max_distance: the distance at which its links stand now; -1 if none does.
-      largest_share: of its pictures in the largest group before.
+      max_distance: the largest distance of a link that still counts; -1 if none does.
     """
 
     class_id: int
     max_distance: int
-    largest_share: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +112,7 @@ class NearGroups:
     tightened: tuple[Tightened, ...]
 
 
-# A group below this is no sign of chaining, whatever its share of a small class.
+# A smaller group is no sign of chaining, however large its share of a small class.
 MIN_GUARDED_GROUP = 10
 
 # The largest share of a class that one group may have.
@@ -127,7 +125,7 @@ def near_groups(
     max_distance: int = MAX_DISTANCE,
     max_group_fraction: float = MAX_GROUP_FRACTION,
 ) -> NearGroups:
-    """Groups pictures whose fingerprints differ in few bits, over any chain of such links.
+    """Groups pictures whose fingerprints differ in few bits, through any chain of such links.
 
     Args:
       fingerprints: uint64[n, words], `tfrecords.images.fingerprints.words`; or uint64[n], hashes of
@@ -136,10 +134,10 @@ def near_groups(
       max_distance: as `banding.distances` counts, 0 to a quarter of the bits. Unrelated
         pictures differ in half of them.
       max_group_fraction: the largest share of its class that a group of 10 or more may have.
-        Where it has more, unlike pictures are chained over links in between: the distance is
-        cut for the class, an eighth at a time, until it has not. A link between classes
-        needs the distance of both. A class whose very fingerprints are equal that often
-        loses all its links: there they say nothing.
+        Where it has more, links in between chain unlike pictures: the distance is reduced for
+        the class, an eighth at a time, until none has. A link between classes must be within
+        the distance of both. A class that has too many equal fingerprints loses all its
+        links: there they mean nothing.
 
     Raises:
       ValueError: a distance out of range.
@@ -161,7 +159,7 @@ def groups_of_links(
     max_distance: int,
     max_group_fraction: float = MAX_GROUP_FRACTION,
 ) -> NearGroups:
-    """Returns the groups of `near_groups` from the links that it looks for.
+    """Returns the groups of `near_groups` from links that have been found.
 
     Args:
       links: of `banding.near_pairs`, between distinct fingerprints.
@@ -171,14 +169,12 @@ def groups_of_links(
     """
     counts = np.bincount(class_ids)
     limits = np.full(len(counts), max_distance)
-    worst = np.zeros(len(counts))
     while True:
         group = _groups_within(links, node, limits[class_ids], nodes)
         share = _largest_shares(group, class_ids, counts)
         chained = (share > max_group_fraction) & (limits >= 0)
         if not chained.any():
-            return NearGroups(group, _tightened(limits, worst, max_distance))
-        worst = np.maximum(worst, np.where(chained, share, 0))
+            return NearGroups(group, _tightened(limits, max_distance))
         step = max(1, max_distance // 8)
         limits[chained] = np.where(limits > 0, np.maximum(limits - step, 0), -1)[chained]
 
@@ -188,10 +184,10 @@ def _first_equal(digests: np.ndarray) -> np.ndarray:
     table = np.ascontiguousarray(digests, "S32").view(np.uint64).reshape(-1, 4)
     if not len(table):
         return np.zeros(0, np.int64)
-    line, is_new = sorted_rows(table)
-    firsts = np.minimum.reduceat(line, np.flatnonzero(is_new))
-    result = np.empty(len(line), np.int64)
-    result[line] = firsts[np.cumsum(is_new) - 1]
+    order, is_new = sorted_rows(table)
+    firsts = np.minimum.reduceat(order, np.flatnonzero(is_new))
+    result = np.empty(len(order), np.int64)
+    result[order] = firsts[np.cumsum(is_new) - 1]
     return result
 
 
@@ -205,7 +201,7 @@ def _links_of(grouping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Returns float64[classes], the share of each class in its largest group of 10 or more."""
-    # A group that is smaller has no class 10 times: most rows are done with here.
+    # A smaller group has no class 10 times: that settles most rows.
     rows = np.flatnonzero((np.bincount(group) >= MIN_GUARDED_GROUP)[group])
     cells, sizes = np.unique(
         group[rows].astype(np.int64) * len(counts) + class_ids[rows], return_counts=True
@@ -216,35 +212,35 @@ def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray
 
 
 def distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the distinct rows, sorted, and int64[n], where each row is among them.
+    """Returns the distinct rows, sorted, and int64[n], the index of each row among them.
 
-    A million equal fingerprints of blank pictures are one from here on.
+    A million equal fingerprints of blank pictures count as one from here on.
     """
-    line, is_new = sorted_rows(table)
-    node = np.empty(len(line), np.int64)
-    node[line] = np.cumsum(is_new) - 1
-    return table[line[is_new]], node
+    order, is_new = sorted_rows(table)
+    node = np.empty(len(order), np.int64)
+    node[order] = np.cumsum(is_new) - 1
+    return table[order[is_new]], node
 
 
 def sorted_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns int64[n], an order by all columns, and bool[n], where in it a new row begins.
 
-    Sorts by the first column, and by the others only where that leaves it open.
+    Sorts by the first column, and by the others only the rows that it leaves tied.
     """
-    line = np.argsort(table[:, 0])
-    first = table[line, 0]
+    order = np.argsort(table[:, 0])
+    first = table[order, 0]
     differs = first[1:] != first[:-1]
-    alone = np.ones(len(line), bool)
-    alone[1:] &= differs
-    alone[:-1] &= differs
-    places = np.flatnonzero(~alone)
-    rows = line[places]
-    line[places] = rows[np.lexsort(table[rows].T[::-1])]
-    is_new = np.ones(len(line), bool)
+    is_unique = np.ones(len(order), bool)
+    is_unique[1:] &= differs
+    is_unique[:-1] &= differs
+    tied = np.flatnonzero(~is_unique)
+    rows = order[tied]
+    order[tied] = rows[np.lexsort(table[rows].T[::-1])]
+    is_new = np.ones(len(order), bool)
     is_new[1:] = differs
     same = np.flatnonzero(~is_new)
-    is_new[same] = (table[line[same]] != table[line[same - 1]]).any(axis=1)
-    return line, is_new
+    is_new[same] = (table[order[same]] != table[order[same - 1]]).any(axis=1)
+    return order, is_new
 
 
 def _groups_within(
@@ -261,22 +257,22 @@ def _groups_within(
       limit: int64[n], the distance that each row allows; -1 for a row on its own.
       nodes: number of distinct fingerprints.
     """
-    # Equal fingerprints are one group, so a link stands if any row of either end allows it.
-    reach = np.full(nodes, -1)
-    np.maximum.at(reach, node, limit)
+    # Equal fingerprints are one group, so a link counts if any row of each end allows it.
+    limit_of_node = np.full(nodes, -1)
+    np.maximum.at(limit_of_node, node, limit)
     left, right, distance = links
-    stands = distance <= np.minimum(reach[left], reach[right])
-    left, right = left[stands], right[stands]
+    is_near = distance <= np.minimum(limit_of_node[left], limit_of_node[right])
+    left, right = left[is_near], right[is_near]
     # Most rows have a fingerprint of their own that is linked to none.
-    in_company = np.bincount(node, minlength=nodes) > 1
-    in_company[left] = in_company[right] = True
-    rows = np.flatnonzero(in_company[node] & (limit >= 0))
+    is_grouped = np.bincount(node, minlength=nodes) > 1
+    is_grouped[left] = is_grouped[right] = True
+    rows = np.flatnonzero(is_grouped[node] & (limit >= 0))
     joined = components(nodes, left, right)[node[rows]]
     result = np.arange(len(node))
     result[rows] = rows[merge(joined)]
     return result
 
 
-def _tightened(limits: np.ndarray, worst: np.ndarray, max_distance: int) -> tuple[Tightened, ...]:
-    cut = np.flatnonzero(limits < max_distance).tolist()
-    return tuple(Tightened(label, int(limits[label]), float(worst[label])) for label in cut)
+def _tightened(limits: np.ndarray, max_distance: int) -> tuple[Tightened, ...]:
+    reduced = np.flatnonzero(limits < max_distance).tolist()
+    return tuple(Tightened(label, int(limits[label])) for label in reduced)

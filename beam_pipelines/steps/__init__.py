@@ -1,1 +1,1 @@
-"""The steps that workers run: canonicalise, copies, shards, publish."""
+"""The steps of a bake that run in workers: each takes a task and returns its result."""

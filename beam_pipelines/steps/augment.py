@@ -1,4 +1,4 @@
-"""Augmented copies, made from source pixels and seeded by (seed, key, copy number)."""
+"""Augments a picture; each copy is seeded by (seed, key, copy number)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfrecords.images import canonicalise
 from tfrecords.schema import ImageSpec
 from tfrecords.sharding import stable_hash
 
-# Milder than the 0.08 of Inception-style crops: a copy stands for its class in an offline
-# data set, so the subject must stay in the frame.
+# Milder than the 0.08 of Inception-style crops: a copy in an offline data set is seen in every
+# epoch, so the subject must stay in the frame.
 CROP_AREA = (0.6, 1.0)
 CROP_ASPECT = (3 / 4, 4 / 3)
 BRIGHTNESS = CONTRAST = SATURATION = (0.75, 1.25)
@@ -37,8 +37,8 @@ def augmented_copy(
 ) -> Image.Image:
     """Returns one copy of an upright RGB source, fitted to `spec`.
 
-    Operations apply in the order of `Operation`, whatever the order given. Random numbers
-    are drawn for each of them, named or not, so that adding one changes nothing but its own.
+    Operations apply in the order of `Operation`, whatever the order given. Random numbers are
+    drawn for all of them, given or not, so that adding one leaves the others as they were.
     """
     area, aspect, across, down = generator.random(4)
     flip, angle = generator.random(2)
@@ -61,7 +61,7 @@ def augmented_copy(
 def _crop_box(
     size: tuple[int, int], area: float, aspect: float, across: float, down: float
 ) -> tuple[int, int, int, int]:
-    """Returns a box of random area, aspect ratio and place, never larger than the source."""
+    """Returns a box of random area, aspect ratio and position, never larger than the source."""
     width, height = size
     share = _between(CROP_AREA, area)
     ratio = math.exp(_between((math.log(CROP_ASPECT[0]), math.log(CROP_ASPECT[1])), aspect))
@@ -73,7 +73,7 @@ def _crop_box(
 
 
 def _rotated(image: Image.Image, spec: ImageSpec, angle: float) -> Image.Image:
-    """Fits the image with a margin, turns it and cuts the margin off: no empty corners."""
+    """Fits the image with a margin, turns it and cuts off the margin: no empty corners."""
     aspect = max(spec.height, spec.width) / min(spec.height, spec.width)
     limit = math.radians(ROTATION_DEGREES)
     margin = math.cos(limit) + aspect * math.sin(limit)
@@ -99,7 +99,7 @@ def _recoloured(image: Image.Image, numbers: np.ndarray) -> Image.Image:
 
 
 def _cut_out(image: Image.Image, numbers: np.ndarray) -> Image.Image:
-    """Covers a grey square, as in DeVries and Taylor, "Cutout" (2017)."""
+    """Covers a square with grey, as in DeVries and Taylor, "Cutout" (2017)."""
     side = max(1, round(min(image.size) * _between(CUTOUT_SIDE, numbers[0])))
     left = round((image.width - side) * numbers[1])
     top = round((image.height - side) * numbers[2])

@@ -1,8 +1,8 @@
-"""One bundle of sources to one canonical file and its facts. Runs in worker processes.
+"""Turns a bundle of sources into one pack of canonical images and their facts. Runs in workers.
 
-The canonical file is a pack of encoded images, with their thumbnails beside it; the facts,
-written last, say that it is complete. A bundle whose listing has not changed is not touched
-again, and of a changed one only the new or changed files are decoded.
+Thumbnails lie beside the pack; the facts, written last, say that it is complete. A bundle whose
+listing has not changed is not touched again, and of a changed one only the new or changed files
+are decoded.
 """
 
 from __future__ import annotations
@@ -18,93 +18,61 @@ import numpy as np
 
 from beam_pipelines.cache import packs, storage, thumbnails
 from beam_pipelines.cache.facts import ImageFacts, to_lines
+from beam_pipelines.cache.layout import FACTS
 from beam_pipelines.inputs import prefetch
 from beam_pipelines.inputs.prefetch import Content
+from beam_pipelines.tasks import BundleResult, BundleTask
 from beam_pipelines.workers.pool import DECODE_SECONDS, Watch
 from tfrecords.images import canonicalise
-from tfrecords.images.canonicalise import ImageError, ImageHeader, PixelLimits, RejectReason
+from tfrecords.images.canonicalise import ImageError, ImageHeader, RejectReason
 from tfrecords.inputs.rows import SourceFile
-from tfrecords.schema import ImageSpec
 from tfrecords.sharding import stable_hash
 
-FACTS = ".facts"
-
-# The reason of a file that was written to while the bake read it; its status in the ledger too.
+# The reason of a file that was written to while the bake read it, as in `tfrecords.ledger`, which
+# workers do not import: it needs pyarrow.
 CHANGED = "changed"
 
 _DETAIL = {
     RejectReason.NAME_NOT_UTF8: "the name is not UTF-8: rename the file",
     RejectReason.NAME_COLLISION: "another file has this name after Unicode normalisation",
-    RejectReason.HIDDEN: "hidden files and what operating systems leave behind are not read",
-    RejectReason.NO_CLASS: "the file lies outside every class folder",
+    RejectReason.HIDDEN: "hidden files and files of the operating system are not read",
+    RejectReason.NO_CLASS: "the file is in no class folder",
     RejectReason.UNREADABLE: "the file could not be listed",
-    RejectReason.DECODER_CRASHED: "decoding it kills the process",
+    RejectReason.DECODER_CRASHED: "decoding it crashes the process",
     RejectReason.DECODER_HUNG: f"decoding it took more than {DECODE_SECONDS} s",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class BundleTask:
-    """A bundle to canonicalise.
-
-    Attributes:
-      pack: name of the canonical file, without directory and suffix; it contains a digest of
-        the listing, so another listing is another file.
-      listing: path of the bundle's `SourceFile` rows, JSON lines.
-      cache_dir: where canonical files live.
-      earlier: canonical files that may hold some of these sources already.
-      spec, limits: of the images.
-    """
-
-    pack: str
-    listing: str
-    cache_dir: str
-    earlier: tuple[str, ...]
-    spec: ImageSpec
-    limits: PixelLimits
-
-
-@dataclass(frozen=True, slots=True)
-class BundleResult:
-    """A canonicalised bundle.
-
-    Attributes:
-      facts: one row per source of the bundle.
-      decoded: how many were decoded now; the others were reused.
-    """
-
-    facts: tuple[ImageFacts, ...]
-    decoded: int
-
-
 def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
-    """Canonicalises a bundle, or finds that it has been.
+    """Canonicalises a bundle, unless that has been done.
 
     Args:
       task: the bundle.
-      watch: told which picture is being decoded, and knows which ones broke a process before.
+      watch: told which picture is being decoded; knows which ones crashed a process before.
     """
     path = storage.join(task.cache_dir, task.pack)
     if storage.exists(path + FACTS):
         return BundleResult(tuple(_read_facts(path)), decoded=0)
-    listed = [SourceFile.from_json(line) for line in storage.read_bytes(task.listing).splitlines()]
-    # Shards are cut from the order of this hash, so each reads one run of the pack.
-    listed.sort(key=lambda source: stable_hash("position", source.key))
+    sources = [SourceFile.from_json(line) for line in storage.read_bytes(task.listing).splitlines()]
+    # Records are in the order of this hash, so each shard reads one stretch of the pack.
+    sources.sort(key=lambda source: stable_hash("position", source.key))
     earlier = _Earlier.load(task)
-    fresh = [source for source in listed if not earlier.has(source)]
-    wanted = [source for source in fresh if _refused(source, watch) is None]
+    fresh = [source for source in sources if not earlier.has(source)]
+    readable = [source for source in fresh if _rejected(source, watch) is None]
     rows = []
     with (
         packs.write(path) as pack,
-        contextlib.closing(prefetch.in_order(wanted)) as contents,
+        contextlib.closing(prefetch.in_order(readable)) as contents,
     ):
         bundle = _Bundle(task, pack)
-        for source in listed:
+        for source in sources:
             if earlier.has(source):
                 row = earlier.reuse(source, bundle)
-            elif (reason := _refused(source, watch)) is not None:
+            elif (reason := _rejected(source, watch)) is not None:
                 row = ImageFacts(
-                    **_listed(source), reason=reason.value, detail=source.detail or _DETAIL[reason]
+                    **_source_fields(source),
+                    reason=reason.value,
+                    detail=source.detail or _DETAIL[reason],
                 )
             else:
                 row = _canonicalise(source, next(contents), bundle, watch)
@@ -128,14 +96,14 @@ class _Bundle:
         return self.pack.append(image)
 
 
-def _refused(source: SourceFile, watch: Watch) -> RejectReason | None:
+def _rejected(source: SourceFile, watch: Watch) -> RejectReason | None:
     """Returns why a source is rejected without being read, or None."""
     return source.problem or watch.blamed(source.key)
 
 
 def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Watch) -> ImageFacts:
     """Hashes and decodes one source, and appends its image to the bundle."""
-    task, base = bundle.task, _listed(source)
+    task, base = bundle.task, _source_fields(source)
     if isinstance(data, OSError):
         return ImageFacts(
             **base, reason=RejectReason.UNREADABLE.value, detail=data.strerror or str(data)
@@ -143,7 +111,9 @@ def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Wat
     sha256 = hashlib.sha256(data).hexdigest()
     if len(data) != source.bytes:
         return ImageFacts(
-            **base, reason=CHANGED, detail=f"listed with {source.bytes} bytes, read {len(data)}"
+            **base,
+            reason=CHANGED,
+            detail=f"listed with {source.bytes} bytes, read {len(data)}",
         )
     try:
         with watch.decoding(source.key):
@@ -168,8 +138,8 @@ def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Wat
     )
 
 
-def _listed(source: SourceFile) -> dict[str, Any]:
-    """Returns the fields that the listing knows."""
+def _source_fields(source: SourceFile) -> dict[str, Any]:
+    """Returns the fields of `ImageFacts` that the listing gives."""
     return {
         "key": source.key,
         "class_name": source.class_name,
@@ -193,32 +163,32 @@ def _header_fields(header: ImageHeader | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """Facts, images and thumbnails that earlier bakes found for files of this bundle."""
+    """Facts, images and thumbnails of this bundle's files from earlier bakes."""
 
-    rows: dict[str, ImageFacts]
+    facts: dict[str, ImageFacts]
     thumbnails: dict[str, np.ndarray]
     cache_dir: str
 
     @classmethod
     def load(cls, task: BundleTask) -> _Earlier:
-        rows: dict[str, ImageFacts] = {}
-        small: dict[str, np.ndarray] = {}
+        facts: dict[str, ImageFacts] = {}
+        of_pack: dict[str, np.ndarray] = {}
         for name in task.earlier:
             path = storage.join(task.cache_dir, name)
-            rows.update((row.key, row) for row in _read_facts(path))
-            small[name] = thumbnails.read(path)
-        return cls(rows, small, task.cache_dir)
+            facts.update((row.key, row) for row in _read_facts(path))
+            of_pack[name] = thumbnails.read(path)
+        return cls(facts, of_pack, task.cache_dir)
 
     def has(self, source: SourceFile) -> bool:
-        """Returns whether a source is known already and has not changed since."""
-        row = self.rows.get(source.key)
+        """Returns whether there are facts of a source, which has not changed since."""
+        row = self.facts.get(source.key)
         if row is None or source.problem is not None or row.reason in _NOT_REUSED:
             return False
         return (row.bytes, row.version) == (source.bytes, source.version)
 
     def reuse(self, source: SourceFile, bundle: _Bundle) -> ImageFacts:
         """Copies the image of a source that `has` knows."""
-        row = self.rows[source.key]
+        row = self.facts[source.key]
         index = None
         if row.pack is not None and row.index is not None:
             image = next(packs.read(storage.join(self.cache_dir, row.pack), [row.index]))
@@ -232,7 +202,7 @@ class _Earlier:
         )
 
 
-# These may turn out otherwise when tried again.
+# These may have another result when tried again.
 _NOT_REUSED = (
     CHANGED,
     RejectReason.UNREADABLE.value,

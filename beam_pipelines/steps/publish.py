@@ -1,53 +1,23 @@
-"""The last step of a bake: shards to their final names, tables beside them, manifest last."""
+"""Publishes a data set: shards under their final names, tables beside them, the manifest last."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from beam_pipelines.cache import storage
-from beam_pipelines.similarity import leakage as leaks
-from beam_pipelines.similarity.leakage import LeakMeter, LeakPart
-from beam_pipelines.steps.shards import DONE, ShardResult
+from beam_pipelines.cache.layout import SHARD_DONE, Layout
+from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
+from beam_pipelines.tasks import PlanSummary, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
-from tfrecords.schema import ImageSpec
 from tfrecords.sharding import is_shard_name
 
 OUTCOME = "outcome.json"
 FAILED_SOURCES = "sources.failed.parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class PlanSummary:
-    """What publishing needs of a plan.
-
-    Attributes:
-      name, classes, image, config: of the manifest.
-      splits: name → originals and copies of each class, train first.
-      statuses: number of sources of each status.
-      sources_digest: of what went in.
-      sources: path of the ledger where the planner left it.
-      copy_packs: names of the packs of copies that the plan uses.
-      notes: what a person should know.
-      failure: why no data set may be published, or None.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    image: ImageSpec
-    config: Mapping[str, Any]
-    splits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    statuses: Mapping[str, int]
-    sources_digest: str
-    sources: str
-    copy_packs: tuple[str, ...]
-    notes: tuple[str, ...]
-    failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +28,8 @@ class Outcome:
       failure: why there is no data set, or None.
       ledger: path of the table of sources.
       notes: of the plan.
-      leaks: what the leak meter says of each held-out split.
-      copy_packs: of the plan.
+      leaks: the leak meter of each held-out split.
+      copy_packs: names of the packs of copies that the plan uses.
     """
 
     failure: str | None
@@ -84,27 +54,33 @@ class Outcome:
 def publish_dataset(
     summary: PlanSummary,
     shards: Iterable[ShardResult],
-    leak_parts: Iterable[LeakPart],
-    output_dir: str,
-    cache_dir: str,
+    leaks: Iterable[LeakMeter],
+    layout: Layout,
 ) -> Outcome:
-    """Makes the data set visible, or the ledger alone if the plan failed.
+    """Publishes the data set, or only the ledger if the plan failed.
 
-    The steps may be repeated after a kill: what has been moved already is left alone.
+    May be repeated after a kill: what has been moved already is left alone.
+
+    Args:
+      summary: of the plan.
+      shards: all of them, in any order.
+      leaks: meters of some classes each, in any order.
+      layout: of the bake.
     """
-    measured: tuple[LeakMeter, ...] = ()
+    output_dir = layout.output_dir
+    of_splits: tuple[LeakMeter, ...] = ()
     if summary.failure is None:
-        measured = leaks.meters(leak_parts, list(summary.splits))
+        of_splits = total_of_splits(list(leaks), list(summary.splits))
         ledger = storage.join(output_dir, manifest.SOURCES)
-        _publish(_manifest(summary, shards), summary, output_dir, cache_dir)
+        _publish(_manifest(summary, shards), summary, layout)
     else:
         complete = storage.exists(storage.join(output_dir, manifest.MANIFEST))
         name = FAILED_SOURCES if complete else manifest.SOURCES
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
-    outcome = Outcome(summary.failure, ledger, summary.notes, measured, summary.copy_packs)
+    outcome = Outcome(summary.failure, ledger, summary.notes, of_splits, summary.copy_packs)
     storage.write_bytes(
-        storage.join(cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
+        storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )
     return outcome
 
@@ -137,19 +113,20 @@ def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
     )
 
 
-def _publish(complete: Manifest, summary: PlanSummary, output_dir: str, cache_dir: str) -> None:
+def _publish(complete: Manifest, summary: PlanSummary, layout: Layout) -> None:
+    output_dir = layout.output_dir
     final = storage.join(output_dir, manifest.MANIFEST)
-    # From here to the last line there is no data set: a reader never sees half of each.
+    # From here to the last line there is no data set: a reader never sees a mix of two.
     storage.remove(final)
     kept = {shard.filename for split in complete.splits for shard in split.shards}
     for name in storage.list_names(output_dir):
         if is_shard_name(name) and name not in kept:
             storage.remove(storage.join(output_dir, name))
     for name in sorted(kept):
-        staged = storage.join(cache_dir, "shards", name)
+        staged = storage.join(layout.staging_dir, name)
         if storage.exists(staged):
             storage.rename(staged, storage.join(output_dir, name))
-            storage.remove(staged + DONE)
+            storage.remove(staged + SHARD_DONE)
     for name, text in tfds.metadata_files(complete).items():
         storage.write_bytes(storage.join(output_dir, name), text.encode())
     storage.remove(storage.join(output_dir, FAILED_SOURCES))

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity import banding, duplicates, partitioned
-from beam_pipelines.similarity.partitioned import Joined
+from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from benchmarks.bake import synthetic_facts
 from benchmarks.bake.synthetic_facts import Shape
 from benchmarks.harness.stage_meter import Meter, Stage
@@ -55,7 +56,7 @@ def measure(pictures: int, masks: int) -> list[Stage]:
 
 def _list(shape: Shape, folder: Path, meter: Meter) -> None:
     """What the command holds: a row for each file, from which it deals bundles."""
-    layout = make_tasks.Layout.of(PrepareConfig(input_dir="in", output_dir=folder))
+    layout = Layout.of(PrepareConfig(input_dir="in", output_dir=folder))
     Path(layout.listing_dir).mkdir(parents=True)
     config = PrepareConfig(input_dir="in", output_dir=folder)
 
@@ -108,8 +109,8 @@ class _Parts:
         self._folder.rmdir()
 
 
-def _join(folder: Path, shape: Shape, masks: int, meter: Meter) -> Joined:
-    """The rounds of `joins`, as the steps of `near_join` run them."""
+def _join(folder: Path, shape: Shape, masks: int, meter: Meter) -> JoinedDuplicates:
+    """The rounds of `partitioned`, as the steps of `beam_join` run them."""
     count = -(-shape.pictures // partitioned.PART_ROWS)
     limit = duplicates.MAX_DISTANCE
     spread = _Parts(folder / "marks")
@@ -134,12 +135,12 @@ def _join(folder: Path, shape: Shape, masks: int, meter: Meter) -> Joined:
             again = partitioned.parts(found["left"].astype(np.uint64), count)
             pairs.add((part, found[rows]) for part, rows in again)
     united = [
-        meter.part("unite pairs", partitioned.united, rows).tobytes()
+        meter.part("unite pairs", partitioned.unique_pairs, rows).tobytes()
         for _, rows in pairs.take(partitioned.PAIR)
     ]
     for name in ("spread bands", "find pairs", "unite pairs"):
         meter.scale(name, len(chosen) / len(some))
-    return Joined.of(twins, united)
+    return JoinedDuplicates.of(twins, united)
 
 
 def _marks(block: bytes, count: int) -> list[tuple[int, np.ndarray]]:
@@ -154,21 +155,23 @@ def _chosen_masks(
     limit = duplicates.MAX_DISTANCE
     shown = _Parts(folder / "shown")
     for rows in parts:
-        shown.add(meter.part("show masks", list, partitioned.shown_words(rows, limit, count)))
+        shown.add(meter.part("show masks", list, partitioned.masked_words(rows, limit, count)))
     counted = [
-        partitioned.Counted(
+        partitioned.MaskCount(
             *key[:2],
             meter.part("count pairs", banding.count_pairs, words),
             len(words),
         )
         for key, words in shown.take(np.uint64)
     ]
-    return partitioned.chosen_masks(counted, limit)
+    return partitioned.best_masks(counted, limit)
 
 
-def _plan(facts: pa.Table, joined: Joined, shape: Shape, folder: Path, meter: Meter) -> None:
+def _plan(
+    facts: pa.Table, joined: JoinedDuplicates, shape: Shape, folder: Path, meter: Meter
+) -> None:
     config = PrepareConfig(input_dir="in", output_dir=folder, per_class=400)
-    layout = make_tasks.Layout.of(config)
+    layout = Layout.of(config)
     plan = meter.whole("plan", lambda: make_plan(facts, config, joined=joined))
     meter.whole("ledger", lambda: _write_ledger(folder / "ledger", plan))
     meter.whole("digest", plan.sources_digest)

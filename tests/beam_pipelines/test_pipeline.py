@@ -14,14 +14,13 @@ beam = pytest.importorskip("apache_beam")
 from apache_beam.internal import pickler
 
 from beam_pipelines.cache import facts_table
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.pipeline import BakeDataset
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.similarity import partitioned
 from beam_pipelines.steps import canonicalise
-from beam_pipelines.steps.canonicalise import BundleTask
-from beam_pipelines.steps.copies import CopyTask
-from beam_pipelines.steps.shards import ShardTask
+from beam_pipelines.tasks import BundleTask, CopyTask, ShardTask
 from beam_pipelines.workers.pool import Watch
 from tests.support import fakes
 from tests.support.prepare_configs import config_of
@@ -105,7 +104,7 @@ def test_the_portable_graph_has_no_other_shuffles(root: beam.Pipeline) -> None:
 # What the search for near duplicates sends → the bytes of a picture in it.
 JOIN_STEPS = {
     "MeetEqual": partitioned.LABELLED_MARK.itemsize,
-    "MeetUnderShownMasks": 8,
+    "MeetUnderSampledMasks": 8,
     "MeetUnderMasks": partitioned.MARK.itemsize,
     "MeetAgain": partitioned.PAIR.itemsize,
 }
@@ -153,7 +152,7 @@ def test_facts_are_small_whatever_the_size_of_the_pictures(tmp_path: Path, size:
     baked = dataclasses.replace(
         baked, input_dir=str(tmp_path / "in"), output_dir=str(tmp_path / "out")
     )
-    layout = make_tasks.Layout.of(baked)
+    layout = Layout.of(baked)
     for directory in layout.directories:
         Path(directory).mkdir(parents=True, exist_ok=True)
     rows = sources.list_sources(baked.input_dir, None)

@@ -49,7 +49,7 @@ def test_rejects_in_the_sample_are_told(
 ) -> None:
     (Path(config.input_dir) / "apu" / "bad.jpg").write_bytes(b"no")
     preview.run(config)
-    assert "1 of the sample are no pictures" in capsys.readouterr().out
+    assert "1 of 41 sampled files is not a picture" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:

@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.cache import storage
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning import make_tasks
-from beam_pipelines.planning.make_tasks import Layout
-from tests.support import fakes
 from tfrecords.inputs.rows import SourceFile
 
 
@@ -63,21 +61,9 @@ def test_a_new_file_changes_its_own_bundle_only(tmp_path: Path) -> None:
     ("index", "count", "expected"),
     [(1, 4, {"1of2", "1of4", "1of8", "5of8"}), (3, 8, {"1of2", "3of4", "3of8"}), (0, 1, None)],
 )
-def test_relatives_share_files(index: int, count: int, expected: set[str] | None) -> None:
+def test_earlier_packs_share_files_with_a_bundle(
+    index: int, count: int, expected: set[str] | None
+) -> None:
     known = {f"{i}of{n}": (i, n) for n in (2, 4, 8) for i in range(n)}
-    found = set(make_tasks._Relatives(known, count).of(index))
+    found = set(make_tasks._EarlierPacks(known, count).of(index))
     assert found == (expected if expected is not None else set(known))
-
-
-def test_a_source_is_found_again_by_its_key(tmp_path: Path) -> None:
-    root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 20})
-    rows = list_sources(str(root))
-    config = PrepareConfig(input_dir=root, output_dir=tmp_path / "out")
-    layout = Layout.of(config)
-    storage.make_directory(layout.listing_dir)
-    list(make_tasks.bundle_tasks(rows, config, layout))
-    read = make_tasks.source_reader(layout, len(rows))
-    for row in rows:
-        assert read(row.key) == (root / row.key).read_bytes()
-    with pytest.raises(KeyError):
-        read("bart/9999.jpg")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
 from beam_pipelines.planning import make_tasks
-from beam_pipelines.planning.make_tasks import Layout
 from beam_pipelines.planning.plan import Plan, make_plan
 from tests.support.image_facts import CONFIG, picture
 from tfrecords import ledger
@@ -57,9 +57,9 @@ def check_plan(result: Plan) -> None:
     rows = result.sources.to_pylist()
     assert [row["key"] for row in rows] == sorted(row["key"] for row in rows)
     assert sum(result.statuses().values()) == len(rows)
-    places = Counter()
+    positions = Counter()
     for name, records in result.records.items():
-        places.update((name, s, p) for s, p in zip(records.shard, records.position, strict=True))
+        positions.update((name, s, p) for s, p in zip(records.shard, records.position, strict=True))
         sizes = np.bincount(records.shard, minlength=records.num_shards)
         assert sizes.max() - sizes.min() <= 1
         if name != TRAIN:
@@ -68,7 +68,7 @@ def check_plan(result: Plan) -> None:
         for label in np.unique(labels):
             ranks = np.sort(records.rank[labels == label])
             assert (ranks == np.arange(len(ranks))).all()
-    assert set(places.values()) <= {1}
+    assert set(positions.values()) <= {1}
     in_train = set(result.labels[result.records[TRAIN].row].tolist())
     assert in_train == set(range(len(result.classes)))
     for row in rows:
@@ -190,7 +190,7 @@ def test_group_by_keeps_a_track_in_one_split() -> None:
     assert len(set.union(*splits.values())) == 3
 
 
-def test_a_given_split_is_kept_and_only_the_missing_one_is_dealt() -> None:
+def test_a_given_split_is_kept_and_only_the_missing_one_is_assigned() -> None:
     rows = [
         dataclasses.replace(row, split="test" if row.key.endswith("7") else "train")
         for row in pictures(apu=100, bart=50)
@@ -226,7 +226,7 @@ def test_hidden_files_never_fail_a_bake() -> None:
 def test_nothing_but_rejects() -> None:
     bad = ImageFacts("apu/bad", "apu", 3, 0, None, reason="corrupt", detail="")
     result = plan([bad], max_reject_fraction=1.0)
-    assert result.failure == "none of 1 files is a picture that can be used"
+    assert result.failure == "none of the 1 files is a usable picture"
     assert rows_by_key(result)["apu/bad"]["status"] == "rejected"
 
 

@@ -14,16 +14,16 @@ def hashes(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)
 
 
-def dealt(hashed: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray]:
+def assigned(hashed: np.ndarray, num_shards: int) -> tuple[np.ndarray, np.ndarray]:
     """Shard and position of each record, in the order of `hashed`."""
-    line, *places = sharding.deal(hashed, num_shards)
-    shard, position = (place[np.argsort(line)] for place in places)
+    order, *shard_and_position = sharding.assign(hashed, num_shards)
+    shard, position = (column[np.argsort(order)] for column in shard_and_position)
     return shard, position
 
 
 @given(records=st.integers(0, 500), num_shards=st.integers(1, 40), seed=st.integers(0, 9))
-def test_deal_fills_every_place_once(records: int, num_shards: int, seed: int) -> None:
-    shard, position = dealt(hashes(records, seed), num_shards)
+def test_every_position_is_filled_once(records: int, num_shards: int, seed: int) -> None:
+    shard, position = assigned(hashes(records, seed), num_shards)
     assert shard.dtype == position.dtype == np.int32
     sizes = np.bincount(shard, minlength=num_shards)
     assert sizes.tolist() == sharding.shard_sizes(records, num_shards).tolist()
@@ -33,11 +33,11 @@ def test_deal_fills_every_place_once(records: int, num_shards: int, seed: int) -
 
 
 @given(seed=st.integers(0, 9))
-def test_deal_does_not_depend_on_the_order_of_rows(seed: int) -> None:
+def test_shards_do_not_depend_on_the_order_of_rows(seed: int) -> None:
     hashed = hashes(101, seed)
     shuffled = np.random.default_rng(seed).permutation(101)
-    shard, position = dealt(hashed, 7)
-    again = dealt(hashed[shuffled], 7)
+    shard, position = assigned(hashed, 7)
+    again = assigned(hashed[shuffled], 7)
     assert np.array_equal(again[0], shard[shuffled])
     assert np.array_equal(again[1], position[shuffled])
 
@@ -45,7 +45,7 @@ def test_deal_does_not_depend_on_the_order_of_rows(seed: int) -> None:
 def test_any_shard_is_a_fair_sample_of_all_classes() -> None:
     counts = np.array([4_000, 2_000, 1_000, 500, 250, 250])
     class_ids = np.repeat(np.arange(6), counts)
-    shard, _ = dealt(hashes(len(class_ids), 1), 8)
+    shard, _ = assigned(hashes(len(class_ids), 1), 8)
     table = np.zeros((8, 6))
     np.add.at(table, (shard, class_ids), 1)
     expected = counts / 8
@@ -89,6 +89,6 @@ def test_count_shards_refuses_nonsense(arguments: tuple[int, ...]) -> None:
         sharding.count_shards(*arguments)
 
 
-def test_deal_refuses_no_shards() -> None:
+def test_no_shards_are_refused() -> None:
     with pytest.raises(ValueError, match="1 shard or more"):
-        sharding.deal(hashes(3, 0), 0)
+        sharding.assign(hashes(3, 0), 0)

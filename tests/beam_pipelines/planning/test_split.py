@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines.planning import split
+from tfrecords.schema import TRAIN_INDEX
 from tfrecords.sharding import stable_hash
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -157,7 +158,7 @@ def test_a_group_that_holds_a_class_goes_to_train() -> None:
     class_ids[8] = class_ids[9] = 1
     for seed in range(20):
         result = split.assign(group, class_ids, random_order(200, seed), FRACTIONS)
-        assert result[8] == result[9] == split.TRAIN_INDEX
+        assert result[8] == result[9] == TRAIN_INDEX
 
 
 def test_a_split_given_by_hand_stays_and_its_groups_follow() -> None:

@@ -13,11 +13,10 @@ import pytest
 from PIL import Image
 
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.report import page as report
-from beam_pipelines.report import samples, tables, thumbnails
+from beam_pipelines.report import page, samples, tables, thumbnails
 from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
-from beam_pipelines.similarity.leakage import EDGES, LeakMeter, LeakPair
+from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter, LeakPair
 from beam_pipelines.workers.pool import WorkerPool
 from tests.support import fakes
 from tfrecords import ledger, manifest
@@ -74,7 +73,7 @@ def inputs(data_dir: Path) -> ReportInputs:
 
 @pytest.fixture(scope="module")
 def text(inputs: ReportInputs) -> str:
-    return Path(report.write(inputs)).read_text()
+    return Path(page.write(inputs)).read_text()
 
 
 class Page(HTMLParser):
@@ -111,12 +110,12 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_loads_nothing(text: str) -> None:
-    page = Page(text)
-    assert page.open == []
-    assert page.loads and all(source.startswith("data:") for source in page.loads)
+    parsed = Page(text)
+    assert parsed.open == []
+    assert parsed.loads and all(source.startswith("data:") for source in parsed.loads)
     urls = re.findall(r"url\((?!data:|#)[^)]*\)", text)
     assert urls == []
-    assert page.sections == [
+    assert parsed.sections == [
         "overview", "balance", "samples", "sizes", "rejects", "duplicates", "timing", "recipe",
     ]  # fmt: skip
 
@@ -126,7 +125,7 @@ def test_every_class_and_its_counts_are_in_the_table(text: str, inputs: ReportIn
         line = next(t for t in text.split("<tr>") if f'<td class="name" title="{row.name}">' in t)
         numbers = [int(n) for n in re.findall(r'<td class="number[^"]*" data-value="(\d+)"', line)]
         left = [row.copies, row.capped, row.duplicates, row.rejected, row.train]
-        assert numbers == [row.found, *row.originals, *left]
+        assert numbers == [row.files, *row.originals, *left]
 
 
 def test_names_are_escaped(text: str) -> None:
@@ -149,7 +148,7 @@ def test_a_source_that_may_kill_a_decoder_is_not_opened_again(inputs: ReportInpu
         asked.append(key)
         raise OSError("gone")
 
-    report.write(dataclasses.replace(inputs, read_source=read))
+    page.write(dataclasses.replace(inputs, read_source=read))
     assert "bart/boom.png" not in asked and "apu/empty.jpg" not in asked
     assert "apu/a<b>&.jpg" in asked
 
@@ -163,7 +162,7 @@ def test_conflicts_and_groups_are_shown(text: str) -> None:
 
 
 def test_warnings_name_the_classes(text: str) -> None:
-    assert "No validation picture, so nothing will be known" in text
+    assert "No validation picture, so how well they are recognised" in text
     assert "More than 20 copies of each original" in text
     assert "Two files are odd" in text
 
@@ -174,43 +173,43 @@ def test_the_balance_png_is_a_picture(text: str, data_dir: Path) -> None:
 
 
 def test_equal_inputs_give_an_equal_page(text: str, inputs: ReportInputs) -> None:
-    assert Path(report.write(inputs)).read_text() == text
+    assert Path(page.write(inputs)).read_text() == text
     # Drawn by other processes as well.
-    assert Path(report.write(inputs, WorkerPool(2))).read_text() == text
+    assert Path(page.write(inputs, WorkerPool(2))).read_text() == text
 
 
 def test_without_sources_kept_pictures_are_still_shown(inputs: ReportInputs) -> None:
-    page = Page(Path(report.write(dataclasses.replace(inputs, read_source=None))).read_text())
-    assert {"apu/test000.png", "bart/train000.png"} <= set(page.images)
-    assert "lisa/more.jpg" not in page.images
+    parsed = Page(Path(page.write(dataclasses.replace(inputs, read_source=None))).read_text())
+    assert {"apu/test000.png", "bart/train000.png"} <= set(parsed.images)
+    assert "lisa/more.jpg" not in parsed.images
 
 
 def test_a_plan_has_its_own_page_and_reads_no_shard(tmp_path: Path, inputs: ReportInputs) -> None:
     plan = dataclasses.replace(inputs, output_dir=str(tmp_path), plan_only=True, timings=None)
-    path = report.write(plan)
+    path = page.write(plan)
     assert path == f"{tmp_path}/report/plan.html"
-    page = Page(Path(path).read_text())
+    parsed = Page(Path(path).read_text())
     # What only decoding can tell has no section: "none" would be a claim.
-    assert not set(page.sections) & {"samples", "timing", "rejects", "duplicates"}
-    assert "balance" in page.sections
+    assert not set(parsed.sections) & {"samples", "timing", "rejects", "duplicates"}
+    assert "balance" in parsed.sections
 
 
 def meter(**changes: object) -> LeakMeter:
     pair = LeakPair("apu/validation000.png", "apu/train000.png", 0.25)
     bins = len(EDGES) - 1
-    found = LeakMeter("validation", 3, 1, 2, 0.5, (0, 1, 2) + (0,) * 27, (1,) * bins, (pair,))
+    found = LeakMeter("validation", 3, 1, 2.0, 4, 2, (0, 1, 2) + (0,) * 27, (1,) * bins, (pair,))
     return dataclasses.replace(found, **changes)
 
 
 def test_the_leak_meter(inputs: ReportInputs) -> None:
-    page = Path(report.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
-    assert "leaks" in Page(page).sections
-    assert "33.3%" in page and "66.7%" in page and "distance 0.25" in page
-    assert {"apu/validation000.png", "apu/train000.png"} <= set(Page(page).images)
-    assert "leak-distances" in page and "by construction" not in page
+    text = Path(page.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
+    assert "leaks" in Page(text).sections
+    assert "33.3%" in text and "66.7%" in text and "distance 0.25" in text
+    assert {"apu/validation000.png", "apu/train000.png"} <= set(Page(text).images)
+    assert "leak-distances" in text and "by construction" not in text
     empty = meter(pictures=0, near=0, random_near=0, pairs=(), histogram=(0,) * 30)
-    page = Path(report.write(dataclasses.replace(inputs, leaks=(empty,)))).read_text()
-    assert "random split" not in page and "leak-distances" not in page
+    text = Path(page.write(dataclasses.replace(inputs, leaks=(empty,)))).read_text()
+    assert "random split" not in text and "leak-distances" not in text
 
 
 def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:
@@ -218,30 +217,30 @@ def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportIn
     by_appearance = dataclasses.replace(
         inputs, leaks=(meter(),), manifest=dataclasses.replace(inputs.manifest, config=config)
     )
-    assert "low by construction" in Path(report.write(by_appearance)).read_text()
+    assert "low by construction" in Path(page.write(by_appearance)).read_text()
 
 
 def test_a_sound_bake_says_so(tmp_path: Path) -> None:
     found = fakes.write_dataset(tmp_path)
-    page = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
-    assert "None: every file is a picture that can be read." in page
-    assert "Before you train" not in page
-    assert 'id="timing"' not in page
+    text = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
+    assert "None: every file is a readable picture." in text
+    assert "Before you train" not in text
+    assert 'id="timing"' not in text
 
 
 @pytest.mark.parametrize("encoding, resize", [("raw", "squash"), ("jpeg", "short_side")])
 def test_other_images(tmp_path: Path, encoding: str, resize: str) -> None:
     spec = fakes.ImageSpec(12, 12, encoding=encoding, resize=resize)  # type: ignore[arg-type]
     found = fakes.write_dataset(tmp_path, spec=spec, copies=3)
-    page = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
-    assert page.count('class="tiles"') == 3
+    text = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
+    assert text.count('class="tiles"') == 3
 
 
 def test_many_classes_stay_small(tmp_path: Path) -> None:
     counts = {"train": (1,) * 300, "validation": (0,) * 300}
     spec = fakes.ImageSpec(64, 64)
     found = fakes.write_dataset(tmp_path, counts, spec, copies=1, shards=1)
-    path = Path(report.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path))))
+    path = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path))))
     assert path.stat().st_size < 3 * MEGABYTE
     assert path.read_text().count('class="tiles"') == samples.MAX_CLASSES
 
@@ -253,8 +252,8 @@ def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
 
 def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
     config = PrepareConfig(input_dir=str(tmp_path), output_dir=str(data_dir))
-    page = Path(report.write_for(config, {"decode": 1.0}, notes=["a thing to know"])).read_text()
-    assert "Files per second" in page and "A thing to know" in page
+    text = Path(page.write_for(config, {"decode": 1.0}, notes=["a thing to know"])).read_text()
+    assert "Files per second" in text and "A thing to know" in text
 
 
 def test_workers_never_pay_for_the_report() -> None:
@@ -270,10 +269,10 @@ def test_workers_never_pay_for_the_report() -> None:
 
 def test_counts_add_up_to_the_files(inputs: ReportInputs) -> None:
     rows = tables.class_rows(inputs.manifest, inputs.sources)
-    assert sum(row.found for row in rows) == len(inputs.sources)
+    assert sum(row.files for row in rows) == len(inputs.sources)
     for row in rows:
         parts = sum(row.originals) + row.capped + row.duplicates + row.rejected
-        assert row.found == parts
+        assert row.files == parts
 
 
 def test_every_reason_has_a_meaning(inputs: ReportInputs) -> None:
@@ -316,11 +315,11 @@ def test_groups_across_classes_come_first(limit: int) -> None:
     assert [len(group.keys) for group in found.shown] == [2, 4, 2][:limit]
 
 
-def test_choose_takes_turns_over_reasons() -> None:
+def test_reasons_alternate() -> None:
     reasons = ["empty"] * 5 + ["bomb"]
     keys = [f"k{i}" for i in range(6)]
-    assert thumbnails.choose(keys, reasons, 3) == [5, 0, 1]
-    assert len(thumbnails.choose(keys, reasons, 99)) == 6
+    assert thumbnails.alternate_reasons(keys, reasons, 3) == [5, 0, 1]
+    assert len(thumbnails.alternate_reasons(keys, reasons, 99)) == 6
 
 
 @pytest.mark.parametrize("classes, side", [(1, 112), (42, 109), (121, 64), (500, 56)])

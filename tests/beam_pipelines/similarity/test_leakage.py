@@ -1,28 +1,20 @@
 from __future__ import annotations
 
-import dataclasses
-import itertools
-import json
-import os
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines.cache import facts_table, storage, thumbnails
-from beam_pipelines.planning import make_tasks, split
-from beam_pipelines.planning.make_tasks import Layout
-from beam_pipelines.planning.plan import Plan, make_plan
+from beam_pipelines.planning import split
 from beam_pipelines.similarity import appearance, leakage
-from beam_pipelines.similarity.leakage import LeakMeter, LeakReport
-from beam_pipelines.workers.pool import Watch
-from tests.support import fakes, image_facts
+from beam_pipelines.similarity.leak_meter import EDGES, NEAR, LeakMeter
+from tests.support import fakes
 from tests.support.thumbnails import random_thumbnails, variants
 from tfrecords.images import fingerprints
 from tfrecords.sharding import stable_hash
 
-FRACTIONS = (0.8, 0.1, 0.1)
+SPLITS, FRACTIONS = ("train", "validation", "test"), (0.8, 0.1, 0.1)
 CLASSES, OBJECTS, FRAMES = 3, 16, 25
 
 
@@ -56,21 +48,24 @@ def measure(
     thumbnails: np.ndarray,
     class_ids: np.ndarray,
     split_index: np.ndarray,
-    held_out: int = 1,
-    max_pairs: int = 24,
-) -> LeakReport:
-    """Measures one held-out split of pictures that are all in memory."""
-    (report,) = leakage.measure(
-        thumbnails.__getitem__, class_ids, split_index, [held_out], max_pairs
-    )
-    return report
+    held_out: str = "validation",
+) -> LeakMeter:
+    """Measures one held-out split of pictures that are all in memory; keys are row numbers."""
+    keys = [str(row) for row in range(len(class_ids))]
+    meters = leakage.measure(thumbnails.__getitem__, keys, class_ids, split_index, SPLITS)
+    return {meter.split: meter for meter in meters}[held_out]
+
+
+def median_of(histogram: Sequence[int]) -> float:
+    """The median distance, to the width of a bin."""
+    return float(np.median(np.repeat(EDGES[:-1], histogram)))
 
 
 def seeded_order(count: int) -> np.ndarray:
     return np.random.default_rng(4).integers(0, 2**64, count, np.uint64)
 
 
-def share_with_a_mate_in_train(true_track: np.ndarray, split_index: np.ndarray) -> float:
+def share_with_their_track_in_train(true_track: np.ndarray, split_index: np.ndarray) -> float:
     return float(np.isin(true_track[split_index == 1], true_track[split_index == 0]).mean())
 
 
@@ -84,51 +79,50 @@ def test_the_meter_shows_what_a_random_split_of_tracks_hides(
         "appearance": appearance.cluster(thumbnails.__getitem__, class_ids),
         "track": true_track,
     }
-    reports: dict[str, LeakReport] = {}
-    mates: dict[str, float] = {}
+    meters: dict[str, LeakMeter] = {}
+    divided: dict[str, float] = {}
     for name, group in groupings.items():
         split_index = split.assign(group, class_ids, seeded_order(len(group)), FRACTIONS)
-        reports[name] = measure(thumbnails, class_ids, split_index)
-        mates[name] = share_with_a_mate_in_train(true_track, split_index)
-    assert mates["random"] > 0.95
-    assert mates["appearance"] < 0.2
-    assert mates["track"] == 0
-    assert reports["random"].share > 0.9
-    assert reports["appearance"].share < 0.2
-    assert reports["track"].share < 0.1
-    # Whatever the split, the report says what a random one would have given.
-    for report in reports.values():
-        assert abs(report.random_share - reports["random"].share) < 0.1
-        assert report.train_share > 0.9
-    assert reports["track"].median_distance > 2 * reports["track"].train_median_distance
+        meters[name] = measure(thumbnails, class_ids, split_index)
+        divided[name] = share_with_their_track_in_train(true_track, split_index)
+    assert divided["random"] > 0.95
+    assert divided["appearance"] < 0.2
+    assert divided["track"] == 0
+    assert meters["random"].share > 0.9
+    assert meters["appearance"].share < 0.2
+    assert meters["track"].share < 0.1
+    # Whatever the split, the meter says what a random one would have given.
+    for meter in meters.values():
+        assert abs(meter.random_share - meters["random"].share) < 0.1
+        assert meter.train_share > 0.9
+    of_tracks = meters["track"]
+    assert median_of(of_tracks.histogram) > 2 * median_of(of_tracks.train_histogram)
 
 
 def test_independent_pictures_do_not_leak() -> None:
     thumbnails = random_thumbnails(900)
     class_ids = (np.arange(900) % 3).astype(np.int32)
     split_index = split.assign(np.arange(900), class_ids, seeded_order(900), FRACTIONS)
-    report = measure(thumbnails, class_ids, split_index, held_out=2)
-    assert report.pictures == 90
-    assert report.near == report.train_near == 0
-    assert report.train_pictures == 90
-    assert report.random_near == 0
-    assert report.median_distance == pytest.approx(report.train_median_distance, abs=0.05)
+    meter = measure(thumbnails, class_ids, split_index, held_out="test")
+    assert meter.pictures == meter.train_pictures == 90
+    assert meter.near == meter.train_near == meter.random_near == 0
+    assert median_of(meter.histogram) == pytest.approx(median_of(meter.train_histogram), abs=0.051)
 
 
-def test_the_worst_pairs_lead_to_the_pictures() -> None:
+def test_the_nearest_pairs_lead_to_the_pictures() -> None:
     thumbnails = random_thumbnails(60)
     split_index = np.repeat([0, 1], [50, 10]).astype(np.int8)
     thumbnails[53] = thumbnails[7]
     thumbnails[55] = thumbnails[7]
     thumbnails[58] = variants(thumbnails[20:21], 1)[0]
-    report = measure(thumbnails, np.zeros(60, np.int32), split_index, max_pairs=4)
-    pairs = list(zip(report.query.tolist(), report.match.tolist(), strict=True))
-    assert pairs[:2] == [(53, 7), (58, 20)]
-    assert len(pairs) == len({match for _, match in pairs}) == 4
-    assert report.distance[0] == 0 < report.distance[1] < leakage.NEAR < report.distance[2]
-    assert (report.pictures, report.near) == (10, 3)
+    meter = measure(thumbnails, np.zeros(60, np.int32), split_index)
+    pairs = meter.pairs
+    assert [(pair.held_out, pair.train) for pair in pairs[:2]] == [("53", "7"), ("58", "20")]
+    assert len(pairs) == len({pair.train for pair in pairs}) > 4
+    assert pairs[0].distance == 0 < pairs[1].distance < NEAR < pairs[2].distance
+    assert (meter.pictures, meter.near) == (10, 3)
     # 53, 55 and 7 have two near others each, 58 has one; train's share is 5/6.
-    assert report.random_near == pytest.approx(2 * (1 - (1 / 6) ** 2) + 5 / 6)
+    assert meter.random_near == pytest.approx(2 * (1 - (1 / 6) ** 2) + 5 / 6)
 
 
 def test_other_classes_do_not_count() -> None:
@@ -148,110 +142,32 @@ def test_large_sets_are_sampled_the_same_way_every_time(monkeypatch: pytest.Monk
     split_index = (np.arange(600) // 2 % 3).astype(np.int8)
     first, second = (measure(thumbnails, class_ids, split_index) for _ in range(2))
     assert 20 <= first.pictures <= 40
-    assert first.query.tolist() == second.query.tolist()
-    assert first.distance.tolist() == second.distance.tolist()
-    assert np.all(split_index[first.query] == 1)
-    assert np.all(split_index[first.match] == 0)
+    assert first == second
+    assert first.pairs
+    assert all(split_index[int(pair.held_out)] == 1 for pair in first.pairs)
+    assert all(split_index[int(pair.train)] == 0 for pair in first.pairs)
+
+
+def test_a_sample_of_a_huge_class_may_have_no_train_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leakage, "MAX_REFERENCES", 10)
+    sampled = leakage._sample(np.arange(200), 10)
+    split_index = np.ones(200, np.int8)
+    split_index[np.setdiff1d(np.arange(200), sampled)[0]] = 0
+    meter = measure(random_thumbnails(200), np.zeros(200, np.int32), split_index)
+    assert meter.pictures == 0
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_nothing_to_compare(rows: int) -> None:
     columns = random_thumbnails(rows), np.zeros(rows, np.int32), np.zeros(rows, np.int8)
-    report = measure(*columns)
-    assert (report.pictures, report.near, report.share, report.random_share) == (0, 0, 0, 0)
-    assert len(report.query) == len(report.match) == len(report.distance) == 0
+    meter = measure(*columns)
+    assert (meter.pictures, meter.near, meter.share, meter.random_share) == (0, 0, 0, 0)
+    assert meter.pairs == ()
 
 
 def test_one_train_picture_is_enough() -> None:
     thumbnails = random_thumbnails(2)
-    report = measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8))
-    assert (report.pictures, report.near, report.train_near) == (1, 0, 0)
-
-
-def test_train_is_not_held_out() -> None:
-    with pytest.raises(ValueError, match="another than train"):
-        measure(random_thumbnails(1), np.zeros(1, np.int32), np.zeros(1, np.int8), held_out=0)
-
-
-@pytest.fixture
-def track_plan(tmp_path: Path) -> tuple[Plan, Layout]:
-    """A plan of 3 classes of 60 pictures, each in six tracks of ten equal frames."""
-    rows = [
-        dataclasses.replace(
-            image_facts.picture(f"{name}/{i:03d}"), pack=f"{i % 4}-of-4", index=label * 15 + i // 4
-        )
-        for label, name in enumerate(("apu", "bart", "carl"))
-        for i in range(60)
-    ]
-    facts = facts_table.facts_table([facts_table.facts_block(rows)])
-    config = dataclasses.replace(image_facts.CONFIG, output_dir=str(tmp_path))
-    layout = Layout.of(config)
-    storage.make_directory(layout.canonical_dir)
-    scenes = random_thumbnails(18)[np.arange(180) // 10]
-    for pack in range(4):
-        small = [scenes[i].tobytes() for i, row in enumerate(rows) if row.pack == f"{pack}-of-4"]
-        thumbnails.write(storage.join(layout.canonical_dir, f"{pack}-of-4"), small)
-    return make_plan(facts, config), layout
-
-
-def meters(plan: Plan, layout: Layout) -> tuple[LeakMeter, ...]:
-    """Measures as workers do, in an order that no runner promises."""
-    parts = [leakage.measure_leaks(task, Watch()) for task in make_tasks.leak_tasks(plan, layout)]
-    return leakage.meters(itertools.chain(*reversed(parts)), plan.config.split_names)
-
-
-def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, Layout]) -> None:
-    found = meters(*track_plan)
-    assert [meter.split for meter in found] == ["validation", "test"]
-    rows = {row["key"]: row for row in track_plan[0].sources.to_pylist()}
-    for meter in found:
-        assert meter.pictures == meter.near == meter.histogram[0] == 18
-        assert meter.random_near == 18 and meter.train_near == 1 and not meter.sampled
-        assert sum(meter.train_histogram) == 18
-        assert meter.pairs
-        for pair in meter.pairs:
-            assert rows[pair.held_out]["split"] == meter.split
-            assert rows[pair.train]["split"] == "train"
-            assert pair.held_out[:-1] == pair.train[:-1] and pair.distance == 0
-    assert "100.0% of 18 validation pictures are suspiciously near" in found[0].note
-
-
-def test_parts_of_a_set_say_what_the_whole_does(
-    track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan, layout = track_plan
-    (whole,) = make_tasks.leak_tasks(plan, layout)
-    assert len(whole.keys) == 180
-    expected = meters(plan, layout)
-    monkeypatch.setattr(make_tasks, "_LEAST_LEAK_PICTURES", 1)
-    several = list(make_tasks.leak_tasks(plan, layout))
-    assert [sorted({key[0] for key in task.keys}) for task in several] == [["a"], ["b"], ["c"]]
-    assert {task.totals for task in several} == {whole.totals}
-    assert meters(plan, layout) == expected
-
-
-def test_a_meter_survives_json(track_plan: tuple[Plan, Layout]) -> None:
-    for meter in meters(*track_plan):
-        fields = json.loads(json.dumps(dataclasses.asdict(meter)))
-        assert LeakMeter.from_fields(fields) == meter
-
-
-def test_of_a_large_set_whole_packs_are_measured(
-    track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(make_tasks, "MAX_LEAK_PICTURES", 100)
-    (task,) = make_tasks.leak_tasks(*track_plan)
-    assert [os.path.basename(pack) for pack in task.packs] == ["0-of-4", "1-of-4"]
-    assert {int(key[-3:]) % 4 for key in task.keys} == {0, 1}
-    assert len(task.keys) == 90 and task.sampled
-    assert all(meter.sampled for meter in meters(*track_plan))
-
-
-def test_without_a_held_out_split_there_is_nothing_to_measure(
-    track_plan: tuple[Plan, Layout],
-) -> None:
-    plan, layout = track_plan
-    config = dataclasses.replace(plan.config, splits=(("train", 1.0),))
-    alone = make_plan(plan.facts, config)
-    assert list(make_tasks.leak_tasks(alone, layout)) == []
-    assert leakage.meters([], config.split_names) == ()
+    meter = measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8))
+    assert (meter.pictures, meter.near, meter.train_near) == (1, 0, 0)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
+from beam_pipelines.config import ConflictPolicy
 from beam_pipelines.similarity import banding, duplicates, partitioned
-from beam_pipelines.similarity.duplicates import ConflictPolicy
 from benchmarks.bake import synthetic_facts
 
 
@@ -28,7 +28,9 @@ def met(sent: Iterable[tuple[Hashable, np.ndarray]], seed: int = 0) -> dict[Hash
     return {key: np.concatenate(blocks) for key, blocks in found.items()}
 
 
-def join(blocks: Sequence[np.ndarray], max_distance: int, count: int) -> partitioned.Joined:
+def join(
+    blocks: Sequence[np.ndarray], max_distance: int, count: int
+) -> partitioned.JoinedDuplicates:
     """All rounds, in memory."""
     sent = [
         (part, block[rows])
@@ -38,14 +40,14 @@ def join(blocks: Sequence[np.ndarray], max_distance: int, count: int) -> partiti
     distinct = [partitioned.distinct(marked) for marked in met(sent).values()]
     twins = [part.tobytes() for _, part in distinct]
     kept = [part for part, _ in distinct]
-    shown = met(
-        sent for part in kept for sent in partitioned.shown_words(part, max_distance, count)
+    masked = met(
+        sent for part in kept for sent in partitioned.masked_words(part, max_distance, count)
     )
-    counted = [
-        partitioned.Counted(*key[:2], banding.count_pairs(words), len(words))
-        for key, words in shown.items()
+    counts = [
+        partitioned.MaskCount(*key[:2], banding.count_pairs(words), len(words))
+        for key, words in masked.items()
     ]
-    masks = partitioned.chosen_masks(counted, max_distance)
+    masks = partitioned.best_masks(counts, max_distance)
     if kept:
         first = np.sort(np.concatenate([part["words"][:, 0] for part in kept]))
         assert masks == banding.choose_masks(first, max_distance, 4)
@@ -56,8 +58,8 @@ def join(blocks: Sequence[np.ndarray], max_distance: int, count: int) -> partiti
         for found in pairs
         for part, rows in partitioned.parts(found["left"].astype(np.uint64), count)
     )
-    return partitioned.Joined.of(
-        twins, [partitioned.united(found).tobytes() for found in again.values()]
+    return partitioned.JoinedDuplicates.of(
+        twins, [partitioned.unique_pairs(found).tobytes() for found in again.values()]
     )
 
 
@@ -102,7 +104,7 @@ def test_parts_find_the_groups_that_one_place_finds(
     assert found.tightened == whole.tightened
 
 
-def test_only_pictures_in_company_are_left_for_one_place() -> None:
+def test_only_pictures_with_near_duplicates_are_left_for_one_process() -> None:
     """Of 20,000 pictures, 3% with a near copy, links are all that comes out."""
     shape = synthetic_facts.Shape(20_000)
     batches = [

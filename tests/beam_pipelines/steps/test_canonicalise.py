@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from pathlib import Path
@@ -8,10 +9,12 @@ import pytest
 
 from beam_pipelines.cache import packs, storage, thumbnails
 from beam_pipelines.cache.facts import ImageFacts
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs.sources import list_sources
-from beam_pipelines.planning.make_tasks import Layout, bundle_tasks
-from beam_pipelines.steps.canonicalise import BundleResult, canonicalise_bundle
+from beam_pipelines.planning.make_tasks import bundle_tasks
+from beam_pipelines.steps.canonicalise import canonicalise_bundle
+from beam_pipelines.tasks import BundleResult
 from beam_pipelines.workers.pool import Watch
 from tests.support import fakes
 from tfrecords.images import canonicalise
@@ -144,8 +147,6 @@ def test_growth_that_doubles_the_bundles_reuses_all_there_is(bake: Bake) -> None
 def test_a_file_that_moves_to_another_class_by_csv_is_not_decoded_again(bake: Bake) -> None:
     bake.run()
     rows = list_sources(bake.config.input_dir)
-    import dataclasses
-
     moved = [dataclasses.replace(row, class_name="carl") for row in rows]
     tasks = list(bundle_tasks(moved, bake.config, bake.layout))
     results = [canonicalise_bundle(task, Watch()) for task in tasks]

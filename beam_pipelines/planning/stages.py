@@ -1,0 +1,355 @@
+"""The four stages of a plan: deduplicate, group, assign splits, balance.
+
+Each takes what the stage before returned and returns a value of its own. Pure functions of the
+facts: no Beam, no pixels. Rows are in key order throughout, so "the smallest row" of several
+is the one whose key sorts first.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from beam_pipelines.balance_policy import BalancePolicy
+from beam_pipelines.cache import facts_table
+from beam_pipelines.cache.thumbnails import LoadThumbnails
+from beam_pipelines.config import (
+    DROP_DISTANCE,
+    MAX_DISTANCE,
+    NearDuplicates,
+    PrepareConfig,
+    SplitBy,
+)
+from beam_pipelines.planning import balance, split
+from beam_pipelines.planning.balance import CopyPlan
+from beam_pipelines.similarity import appearance, duplicates, partitioned
+from beam_pipelines.similarity.duplicates import ExactDuplicates, NearGroups
+from beam_pipelines.similarity.partitioned import JoinedDuplicates
+from tfrecords.images import fingerprints
+from tfrecords.schema import TRAIN_INDEX
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """The pictures among the sources, as arrays of one length.
+
+    Attributes:
+      row: int32[k], row of each in the facts.
+      label: int32[k].
+      order: uint64[k], a seeded hash of the key.
+      fixed: int8[k], index of the split that the input gives it, or -1.
+    """
+
+    row: np.ndarray
+    label: np.ndarray
+    order: np.ndarray
+    fixed: np.ndarray
+
+    @classmethod
+    def of(cls, facts: pa.Table, config: PrepareConfig) -> tuple[tuple[str, ...], Pictures]:
+        """Returns the names of the classes that have a picture, sorted, and the pictures."""
+        row = np.flatnonzero(facts["reason"].is_null().to_numpy())
+        classes, label = _labels(facts_table.column(facts, "class_name").take(pa.array(row)))
+        return classes, cls(
+            row=row.astype(np.int32),
+            label=label,
+            order=facts_table.key_hashes(("order", config.seed), facts, row),
+            fixed=_index_of_names(facts_table.column(facts, "split"), config.split_names)[row],
+        )
+
+    def take(self, indices: np.ndarray) -> Pictures:
+        """Returns some of the pictures."""
+        columns = (self.row, self.label, self.order, self.fixed)
+        return Pictures(*(values[indices] for values in columns))
+
+
+# 1. Deduplicate.
+
+
+class Exclusion(enum.IntEnum):
+    """Why the plan excludes a picture; NONE where it does not."""
+
+    NONE = 0
+    LABEL_CONFLICT = 1
+    EXACT_DUPLICATE = 2
+    EXACT_DUPLICATE_OF_ANOTHER_CLASS = 3
+    NEAR_DUPLICATE = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Excluded:
+    """Pictures that go to no split.
+
+    Attributes:
+      row: int32[m], row of each in the facts.
+      reason: uint8[m], `Exclusion`.
+      original: int32[m], the row kept in its place, -1 where none is.
+    """
+
+    row: np.ndarray
+    reason: np.ndarray
+    original: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deduplicated:
+    """What `deduplicate` returns.
+
+    Attributes:
+      pictures: those that stay.
+      excluded: the others.
+      conflicts: number of files that are equal to a file of another class.
+      tightened: number of classes whose near duplicates needed a smaller distance.
+    """
+
+    pictures: Pictures
+    excluded: Excluded
+    conflicts: int
+    tightened: int = 0
+
+
+def deduplicate(
+    pictures: Pictures,
+    facts: pa.Table,
+    config: PrepareConfig,
+    joined: JoinedDuplicates | None = None,
+) -> Deduplicated:
+    """Excludes exact duplicates, and near duplicates if the configuration drops them.
+
+    Args:
+      pictures: of `facts`.
+      facts: of `facts_table.FACTS`, in key order.
+      config: of the bake.
+      joined: near duplicates, if workers have found them already.
+    """
+    digests = facts_table.binary(facts_table.column(facts, "sha256"))[pictures.row]
+    exact = duplicates.exact(digests, pictures.label, config.label_conflicts)
+    excluded = _exact_duplicates(pictures, exact)
+    conflicts = int(exact.conflict.sum())
+    pictures = pictures.take(_first_of_each(exact.keeper))
+    if config.near_duplicates is not NearDuplicates.DROP:
+        return Deduplicated(pictures, excluded, conflicts)
+    near = _near_groups(pictures, facts, config, joined)
+    excluded = _concatenated(excluded, _near_duplicates(pictures, near.group))
+    kept = pictures.take(_first_of_each(near.group))
+    return Deduplicated(kept, excluded, conflicts, len(near.tightened))
+
+
+def near_distance(config: PrepareConfig) -> int:
+    """Returns the number of bits that near duplicates may differ in.
+
+    When grouping, a false match is harmless; when dropping, it loses a picture.
+    """
+    if config.near_distance is not None:
+        return config.near_distance
+    drop = config.near_duplicates is NearDuplicates.DROP
+    return DROP_DISTANCE if drop else MAX_DISTANCE
+
+
+def _first_of_each(keeper: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(keeper == np.arange(len(keeper)))
+
+
+def _exact_duplicates(pictures: Pictures, exact: ExactDuplicates) -> Excluded:
+    index = np.flatnonzero(exact.keeper != np.arange(len(pictures.row)))
+    keeper = exact.keeper[index]
+    same_class = pictures.label[index] == pictures.label[keeper]
+    reason = np.where(
+        same_class, Exclusion.EXACT_DUPLICATE, Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS
+    )
+    reason[keeper < 0] = Exclusion.LABEL_CONFLICT
+    original = np.where(keeper < 0, -1, pictures.row[keeper])
+    return Excluded(pictures.row[index], reason.astype(np.uint8), original)
+
+
+def _near_duplicates(pictures: Pictures, group: np.ndarray) -> Excluded:
+    index = np.flatnonzero(group != np.arange(len(group)))
+    reason = np.full(len(index), Exclusion.NEAR_DUPLICATE, np.uint8)
+    return Excluded(pictures.row[index], reason, pictures.row[group[index]])
+
+
+def _concatenated(one: Excluded, other: Excluded) -> Excluded:
+    pairs = ((one.row, other.row), (one.reason, other.reason), (one.original, other.original))
+    return Excluded(*map(np.concatenate, pairs))
+
+
+def _near_groups(
+    pictures: Pictures, facts: pa.Table, config: PrepareConfig, joined: JoinedDuplicates | None
+) -> NearGroups:
+    max_distance = near_distance(config)
+    if joined is None:
+        fingerprint = facts_table.binary(facts_table.column(facts, "fingerprint"))[pictures.row]
+        words = fingerprints.columns(fingerprint)
+        return duplicates.near_groups(words, pictures.label, max_distance)
+    rows = pa.array(pictures.row)
+    ids = partitioned.picture_ids(
+        facts_table.column(facts, "pack").take(rows),
+        facts_table.column(facts, "index").take(rows).to_numpy(),
+    )
+    return joined.near_groups(ids, pictures.label, max_distance)
+
+
+# 2. Group.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Which pictures must stay in one split.
+
+    Attributes:
+      group: int64[k], the smallest picture of each one's group of near duplicates or names.
+      unit: int64[k], the smallest picture of what is assigned to a split as one: the group,
+        or the cluster of a split by appearance.
+      tightened: number of classes whose near duplicates needed a smaller distance.
+    """
+
+    group: np.ndarray
+    unit: np.ndarray
+    tightened: int
+
+
+def group_pictures(
+    pictures: Pictures,
+    facts: pa.Table,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None = None,
+    joined: JoinedDuplicates | None = None,
+) -> Grouping:
+    """Groups near duplicates, names that match and, if asked for, pictures that look alike.
+
+    Args:
+      pictures: to group.
+      facts: of `facts_table.FACTS`, in key order.
+      config: of the bake.
+      thumbnails: loads those of some rows of `facts`; a split by appearance needs it.
+      joined: near duplicates, if workers have found them already.
+
+    Raises:
+      ValueError: a split by appearance without thumbnails.
+    """
+    groupings, tightened = [], 0
+    if config.near_duplicates is NearDuplicates.GROUP:
+        near = _near_groups(pictures, facts, config, joined)
+        groupings.append(near.group)
+        tightened = len(near.tightened)
+    if config.group_by is not None:
+        groupings.append(_groups_of_names(facts, pictures.row, config.group_by))
+    # A single grouping is labelled by its smallest members already.
+    group = (
+        groupings[0]
+        if len(groupings) == 1
+        else duplicates.merge(*groupings, np.full(len(pictures.row), -1))
+    )
+    return Grouping(group, _units(pictures, group, config, thumbnails), tightened)
+
+
+def _groups_of_names(facts: pa.Table, row: np.ndarray, pattern: str) -> np.ndarray:
+    """Groups keys by the first capture of `pattern`, or by the whole match."""
+    compiled = re.compile(pattern)
+    first: dict[str, int] = {}
+    group = np.arange(len(row))
+    for index, key in enumerate(facts_table.keys(facts, row)):
+        match = compiled.search(key)
+        if match is not None:
+            name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
+            group[index] = first.setdefault(name, index)
+    return group
+
+
+def _units(
+    pictures: Pictures,
+    group: np.ndarray,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None,
+) -> np.ndarray:
+    if config.split_by is SplitBy.RANDOM:
+        return group
+    if thumbnails is None:
+        raise ValueError("a split by appearance needs thumbnails")
+    clusters = appearance.cluster(lambda index: thumbnails(pictures.row[index]), pictures.label)
+    return appearance.keep_whole(clusters, group)
+
+
+# 3. Assign splits.
+
+
+def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -> np.ndarray:
+    """Returns int8[k], the split index of each picture; no unit is divided.
+
+    If the input gives some splits and not others (a test folder and no validation folder,
+    say), the missing ones are taken from the given train split.
+    """
+    fractions = np.array([fraction for _, fraction in config.splits])
+    given = np.isin(np.arange(len(fractions)), pictures.fixed)
+    open_splits = np.flatnonzero(~given | (np.arange(len(fractions)) == TRAIN_INDEX))
+    if not given.any() or len(open_splits) == 1:
+        return split.assign(
+            unit, pictures.label, pictures.order, fractions.tolist(), pictures.fixed
+        )
+    free = np.flatnonzero(np.isin(pictures.fixed, (-1, TRAIN_INDEX)))
+    _, first, member = np.unique(unit[free], return_index=True, return_inverse=True)
+    shares = fractions[open_splits] / fractions[open_splits].sum()
+    assigned = split.assign(
+        first[member], pictures.label[free], pictures.order[free], shares.tolist()
+    )
+    result = pictures.fixed.copy()
+    result[free] = open_splits[assigned]
+    return result
+
+
+# 4. Balance.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balanced:
+    """The records of each class.
+
+    Attributes:
+      rank: int64[k], rank of each picture among those of its split and class.
+      copies: how the train split differs from its originals.
+    """
+
+    rank: np.ndarray
+    copies: CopyPlan
+
+
+def balance_train(
+    pictures: Pictures, split_index: np.ndarray, classes: int, policy: BalancePolicy
+) -> Balanced:
+    """Ranks the pictures and plans the copies and the cap of each class of the train split.
+
+    Args:
+      pictures: of all splits.
+      split_index: int8[k].
+      classes: how many there are.
+      policy: gives each class its number of records.
+    """
+    rank = balance.ranks(pictures.label, pictures.order, split_index)
+    counts = np.bincount(pictures.label[split_index == TRAIN_INDEX], minlength=classes)
+    targets = policy.targets(counts)
+    return Balanced(rank, balance.plan_copies(pictures.label, split_index, rank, targets))
+
+
+def _labels(names: pa.DictionaryArray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Returns the distinct names in order and int32[n], the index of each row's among them."""
+    indices = names.indices.to_numpy()
+    used = np.flatnonzero(np.bincount(indices, minlength=len(names.dictionary)))
+    used_names = names.dictionary.take(pa.array(used)).to_pylist()
+    classes = tuple(sorted(set(used_names)))
+    label_of_name = {name: label for label, name in enumerate(classes)}
+    labels = np.zeros(len(names.dictionary), np.int32)
+    labels[used] = [label_of_name[name] for name in used_names]
+    return classes, labels[indices]
+
+
+def _index_of_names(names: pa.DictionaryArray, order: Sequence[str]) -> np.ndarray:
+    """Returns int8[n], the index of each name in `order`, -1 for null and for any other."""
+    known = {name: index for index, name in enumerate(order)}
+    # The last element is that of null, whose index is -1.
+    numbers = [*(known.get(name, -1) for name in names.dictionary.to_pylist()), -1]
+    return np.array(numbers, np.int8)[names.indices.fill_null(-1).to_numpy()]
