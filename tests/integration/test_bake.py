@@ -205,13 +205,12 @@ def test_a_second_bake_on_one_output_is_refused(folders: Path, tmp_path: Path) -
 def test_help_is_grouped_and_misspelt_flags_name_the_right_one() -> None:
     told = commands.run(PREPARE, "--help")
     assert told.returncode == 0
-    for group in ("input and output:", "pictures:", "balance of the train split:", "running:"):
+    for group in ("Input and output:", "Pictures:", "Balance of the train split:", "Running:"):
         assert group in told.stdout
     for wrong, right in {
         "--per_clas=3": "--per_class",
         "--input_dri=x": "--input_dir",
         "--job_nam=x": "--job_name",
-        "-input_dir=x": "--input_dir",
     }.items():
         done = commands.run(PREPARE, "--input_dir=i", "--output_dir=o", wrong)
         assert done.returncode == 2, wrong
@@ -222,15 +221,15 @@ def test_help_is_grouped_and_misspelt_flags_name_the_right_one() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--image_size=0",), "image side must be 1 to"),
-        (("--image_size=big",), "--image_size must be N or HxW"),
+        (("--image_size=0",), "N or HxW in pixels is expected"),
+        (("--image_size=big",), "--image_size=big: N or HxW"),
         (("--splits=train:0.5,test:0.4",), "add up to 0.9"),
-        (("--per_class=5", "--min_per_class=2"), "give one"),
-        (("--augment=flip,spin",), "--augment knows crop, flip"),
-        (("--group_by=(",), "is no regular expression"),
+        (("--per_class=5", "--min_per_class=2"), "give it or them"),
+        (("--augment=flip,spin",), "crop, flip, rotate, color, cutout, or none, is expected"),
+        (("--group_by=(",), "is not a regular expression"),
         (("--name=Not-Good",), "--name must be lower-case"),
         (("--resize=short_side", "--encoding=raw"), "needs images of one size"),
-        (("--resize=tile",), "invalid choice: 'tile'"),
+        (("--resize=tile",), "one of squash, pad, crop, short_side is expected"),
     ],
 )
 def test_usage_errors_are_one_line(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
