@@ -41,11 +41,6 @@ def data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def png_data_uri(data: bytes) -> str:
-    """Returns a PNG file's bytes as the `src` of an image."""
-    return data_uri(data, "image/png")
-
-
 def thumbnail_uri(image: Image.Image, side: int = 160) -> str:
     """Returns a picture, made to fit `side` × `side` pixels, as the `src` of an image.
 
