@@ -1,7 +1,7 @@
-"""Data sets that are no path of this machine: gs://bucket/shards and what else TensorFlow opens.
+"""Data sets in buckets: gs://bucket/shards, and other file systems that TensorFlow opens.
 
-A far folder opens files as `pathlib.Path` does, through TensorFlow's file systems, which are
-imported when the first one is opened. Nothing is kept on the disk.
+A `FarPath` opens files as `pathlib.Path` does, through TensorFlow, which is imported when the
+first one is opened. Nothing is stored on this machine's disk.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from tfrecords import manifest as manifests
+from tfrecords import manifest
 from tfrecords.errors import UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer import tensorflow_import
 
-# A question to a bucket takes 20 to 100 ms, whatever is asked: ask of this many shards at once.
-QUESTIONS_AT_ONCE = 32
+# A request to a bucket takes 20 to 100 ms, however small it is: send this many at once.
+REQUESTS_AT_ONCE = 32
 
 _BUFFER_BYTES = 1 << 20
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -52,7 +52,7 @@ class FarPath:
         """Returns the file, open and seekable.
 
         Raises:
-          OSError: it is absent (FileNotFoundError) or cannot be read.
+          OSError: it does not exist (FileNotFoundError) or cannot be read.
         """
         return io.BufferedReader(_FarFile(self.url, self.size()), _BUFFER_BYTES)
 
@@ -90,25 +90,25 @@ def load(data_dir: str | Folder) -> Manifest:
     Raises:
       UsageError, ManifestError: as `folder` and `manifest.load`.
     """
-    return manifests.load(folder(data_dir))
+    return manifest.load(folder(data_dir))
 
 
-def is_far(place: Folder) -> bool:
-    """Returns whether reading a place means asking another machine."""
-    return isinstance(place, FarPath)
+def is_far(path: Folder) -> bool:
+    """Returns whether a path is on another machine."""
+    return isinstance(path, FarPath)
 
 
-def sizes(places: Sequence[Folder]) -> Iterator[int | OSError]:
-    """Yields the size of each file in bytes, or what keeps it from being read; far ones at once."""
-    if not any(map(is_far, places)):
-        yield from map(_size, places)
+def sizes(paths: Sequence[Folder]) -> Iterator[int | OSError]:
+    """Yields the size of each file in bytes, or the error of reading it."""
+    if not any(map(is_far, paths)):
+        yield from map(_size, paths)
         return
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
-        yield from pool.map(_size, places)
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        yield from pool.map(_size, paths)
 
 
 def check_local(name: str, value: str) -> None:
-    """Refuses a URL for what is written by renaming and locking files.
+    """Refuses a URL for output, which is written by renaming and locking files.
 
     Raises:
       ValueError: the flag `name` is a URL.
@@ -120,9 +120,9 @@ def check_local(name: str, value: str) -> None:
         )
 
 
-def _size(place: Folder) -> int | OSError:
+def _size(path: Folder) -> int | OSError:
     try:
-        return place.size() if isinstance(place, FarPath) else Path(str(place)).stat().st_size
+        return path.size() if isinstance(path, FarPath) else Path(str(path)).stat().st_size
     except OSError as error:
         return error
 
@@ -140,7 +140,7 @@ def _not_read(data_dir: str, scheme: str) -> str:
 
 
 def _tensorflow() -> Any:
-    """Returns TensorFlow, imported without its log where nobody has imported it yet."""
+    """Returns TensorFlow; if it is not imported yet, imports it without its log."""
     if "tensorflow" not in sys.modules:
         tensorflow_import.set_read_ahead()
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -172,19 +172,19 @@ class _FarFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self._size - self._position)
-        if wanted <= 0:
+        count = min(len(buffer), self._size - self._position)
+        if count <= 0:
             return 0
         tf = _tensorflow()
         try:
             if self._file.tell() != self._position:
                 self._file.seek(self._position)
-            found = self._file.read(wanted)
+            data = self._file.read(count)
         except tf.errors.OpError as error:
             raise _os_error(error, self._url) from error
-        buffer[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
     def close(self) -> None:
         if not self.closed:
@@ -193,11 +193,11 @@ class _FarFile(io.RawIOBase):
 
 
 def _os_error(error: Any, url: str) -> OSError:
-    """Returns what the operating system would have raised for a local file."""
+    """Returns the error that the operating system raises for a local file."""
     errors = _tensorflow().errors
     if isinstance(error, errors.NotFoundError):
         return FileNotFoundError(errno.ENOENT, "no such file", url)
-    what = (error.message or type(error).__name__).strip().splitlines()[0]
+    reason = (error.message or type(error).__name__).strip().splitlines()[0]
     if isinstance(error, (errors.PermissionDeniedError, errors.UnauthenticatedError)):
-        return PermissionError(errno.EACCES, what, url)
-    return OSError(errno.EIO, what, url)
+        return PermissionError(errno.EACCES, reason, url)
+    return OSError(errno.EIO, reason, url)

@@ -1,12 +1,12 @@
-"""Augmentation of whole batches of pixels, seeded by (seed, epoch, position).
+"""Augments whole batches of pixels, seeded by (seed, epoch, position).
 
-Every geometric change of a picture is one affine map, every change of colour one 4×3 matrix:
-a picture is resampled once and multiplied once, however many augmentations are on.
+All geometric changes of a picture are one affine map, all changes of colour one 4×3 matrix: a
+picture is resampled once and multiplied once, however many augmentations are on.
 
 Measured at 224 pixels, ms of a core a picture (decoding a JPEG: 0.3): flip 0.1; flip and crop
 0.3, with colour 0.5; cutout, mixup and cutmix 0.2 each; any rotation 2.2 and RandAugment 2.7,
 since a general affine map is resampled at a tenth of the speed of an upright one. At 64 pixels
-all is a tenth of that. docs/performance.md has the command.
+all of them take a tenth of that. docs/performance.md has the command.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Augmenter:
     def __call__(
         self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns images, the labels of what was mixed in, and the share of the first label.
+        """Returns images, the labels of the mixed-in pictures, and the share of the first label.
 
         Args:
           images: uint8[B, H, W, 3].
@@ -77,7 +77,7 @@ class Augmenter:
     def _move(
         self, images: tf.Tensor, draw: Draw, policy: Policy | None, colors: tf.Tensor | None
     ) -> tf.Tensor:
-        """Flip, crop, rotate and RandAugment's geometry, as one resampling; then the colours."""
+        """Flips, crops and rotates in one resampling, and then changes the colours."""
         height, width = images.shape[1:3]
         flipped = draw.coin("flip") if "flip" in self.names else None
         crops, rotates = "crop" in self.names, "rotate" in self.names
@@ -97,7 +97,7 @@ class Augmenter:
         return transforms.upright(transforms.resample(images, maps), None, None, colors)
 
     def _colors(self, draw: Draw, policy: Policy | None) -> tf.Tensor | None:
-        """Returns float32[B, 4, 3], or None: jitter, then RandAugment's colours, as one matrix."""
+        """Returns float32[B, 4, 3], jitter and RandAugment's colours as one matrix, or None."""
         jitter = _color_jitter(draw) if "color" in self.names else None
         if policy is None:
             return jitter
@@ -106,7 +106,7 @@ class Augmenter:
     def _mix(
         self, images: tf.Tensor, labels: tf.Tensor, draw: Draw
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """MixUp (Zhang 2017), CutMix (Yun 2019), or a coin between them for each picture.
+        """Applies MixUp (Zhang 2017), CutMix (Yun 2019), or one of them by chance to each picture.
 
         The partner is the neighbour in the batch, which the shuffle made random.
         """
@@ -123,13 +123,13 @@ class Augmenter:
             choose = draw.coin("mix")
             mixed, mix_share = _mixup(images, others, draw, self.mixup_alpha)
             cut, cut_share = _cutmix(images, others, draw, self.cutmix_alpha)
-            images = transforms.chosen(choose, mixed, cut)
+            images = transforms.select_pictures(choose, mixed, cut)
             share = tf.where(choose, mix_share, cut_share)
         return images, partners, share
 
 
 def build(config: TrainConfig) -> Augmenter | None:
-    """Returns what --augment asks for; None for nothing."""
+    """Returns the augmentation that --augment asks for, or None."""
     if not config.augmentations:
         return None
     return Augmenter(
@@ -143,7 +143,7 @@ def build(config: TrainConfig) -> Augmenter | None:
 
 
 class Draw:
-    """Random numbers of a batch: one independent stream for each name, equal for equal seeds."""
+    """Random numbers of a batch: an independent stream for each name, equal for equal seeds."""
 
     _NAMES = (
         "flip", "area", "ratio", "top", "left", "rotate", "brightness", "contrast", "saturation",
@@ -171,7 +171,7 @@ class Draw:
     def beta(self, name: str, alpha: float) -> tf.Tensor:
         """Returns float32[B] from Beta(α, α), as a ratio of Gammas."""
         gammas = tf.random.stateless_gamma([self.batch, 2], self._of(name), alpha)
-        # Both Gammas underflow to 0 for small α: that is an end of the interval.
+        # For small α both Gammas may underflow to 0, which stands for an end of the interval.
         return (gammas[:, 0] + 1e-30) / (tf.reduce_sum(gammas, axis=1) + 1e-30)
 
     def _of(self, name: str) -> tf.Tensor:
@@ -210,12 +210,12 @@ class Policy:
         return transforms.color_matrix(*factors)
 
     def tones(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 images, some posterised to 4 bits or solarised above a threshold."""
+        """Returns uint8[B, H, W, 3], some posterised to 4 bits or solarised above a threshold."""
         lost_bits = tf.cast(tf.round(tf.abs(self.of("posterize")) * 4), tf.uint8)
         kept_bits = tf.bitwise.left_shift(
             tf.fill(lost_bits.shape, tf.constant(255, tf.uint8)), lost_bits
         )
-        # The highest level that is not above: 255 where nothing is solarised.
+        # The highest level that stays as it is: 255 where nothing is solarised.
         highest = tf.cast(tf.math.ceil(256 - 128 * tf.abs(self.of("solarize"))) - 1, tf.uint8)
         flat = tf.reshape(images, [images.shape[0], -1])
         flat = tf.bitwise.bitwise_and(flat, kept_bits[:, None])
@@ -223,8 +223,8 @@ class Policy:
         return tf.reshape(flat, images.shape)
 
 
-# RandAugment's list without equalize, autocontrast and sharpness, which are no affine maps
-# and would cost a pass each over every picture.
+# RandAugment's list without equalize, autocontrast and sharpness: they are not affine maps, and
+# each would cost a pass over every picture.
 _OPERATIONS = (
     "identity", "rotate", "shear_x", "shear_y", "shift_x", "shift_y", "brightness", "contrast",
     "saturation", "posterize", "solarize",
@@ -232,10 +232,10 @@ _OPERATIONS = (
 
 
 def _randaugment(draw: Draw, magnitude: float) -> Policy:
-    chosen = draw.integers("operation", RANDAUGMENT_OPERATIONS, len(_OPERATIONS))
+    operations = draw.integers("operation", RANDAUGMENT_OPERATIONS, len(_OPERATIONS))
     signs = draw.integers("sign", RANDAUGMENT_OPERATIONS, 2) * 2 - 1
     amounts = tf.cast(signs, tf.float32)[..., None] * magnitude / 10
-    one_hot = tf.one_hot(chosen, len(_OPERATIONS))
+    one_hot = tf.one_hot(operations, len(_OPERATIONS))
     return Policy(tf.clip_by_value(tf.reduce_sum(one_hot * amounts, axis=1), -1, 1))
 
 

@@ -1,9 +1,9 @@
-"""What is done to a batch of pictures, given the boxes, maps, colours and shares.
+"""Applies boxes, affine maps, colour matrices and mixing shares to a batch of pictures.
 
-Of 64 pictures at 224 pixels every step on floats moves 38 MB, and adding three numbers to each
-pixel uses no vector unit. So what needs floats goes picture by picture, in the cores' caches,
-and the innermost axis of what is computed is a row, not the three channels. `python -m
-benchmarks.train.kernels` has the ways beside each other.
+For 64 pictures of 224 pixels every step on floats moves 38 MB, and adding three numbers to each
+pixel uses no vector unit. So float work is done picture by picture, in the cores' caches, with a
+row as the innermost axis instead of the three channels. `python -m benchmarks.train.kernels`
+compares the alternatives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 
 import tensorflow as tf
 
-# Pixels that are recoloured at a time, at most.
+# Pixels that are recoloured together, at most.
 _BLOCK = 8
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -25,11 +25,11 @@ def upright(
     flipped: tf.Tensor | None,
     colors: tf.Tensor | None,
 ) -> tf.Tensor:
-    """Returns uint8[B, H, W, 3]: each box of each picture at full size, mirrored, recoloured.
+    """Returns uint8[B, H, W, 3]: a box of each picture at full size, mirrored, recoloured.
 
-    Picture by picture, since what is computed of one stays in the cores' caches; of a batch of
-    64 at 224 pixels each step is 38 MB. The picture is taken out of the batch itself: as an
-    argument of `tf.map_fn`, the whole batch would be copied first.
+    It works picture by picture, so that intermediate results stay in the cores' caches. Each
+    picture is sliced from the batch inside the loop: as an argument of `tf.map_fn`, the whole
+    batch would be copied first.
 
     Args:
       images: uint8[B, H, W, 3].
@@ -48,45 +48,46 @@ def upright(
             colors, math.gcd(_BLOCK, math.prod(shape[:2]))
         )
 
-    def one(given: dict[str, tf.Tensor]) -> tf.Tensor:
-        picture = tf.squeeze(tf.slice(images, given["begin"], given["size"]), axis=0)
+    def transform(of_picture: dict[str, tf.Tensor]) -> tf.Tensor:
+        corner, extent = of_picture["begin"], of_picture["size"]
+        picture = tf.squeeze(tf.slice(images, corner, extent), axis=0)
         if flipped is not None:
-            picture = _mirrored(picture, given["flip"])
+            picture = _mirrored(picture, of_picture["flip"])
         if boxes is None and colors is None:
             return tf.ensure_shape(picture, shape)
-        # The kernel of `tf.image.resize` is vectorised for floats alone.
+        # The kernel of `tf.image.resize` is vectorised for floats only.
         pixels = tf.cast(picture, tf.float32)
         if boxes is not None:
             pixels = tf.image.resize(pixels, shape[:2])
         if colors is not None:
-            pixels = recolored(pixels, given["matrix"], given["offset"])
+            pixels = recolored(pixels, of_picture["matrix"], of_picture["offset"])
         return tf.reshape(_to_bytes(pixels), shape)
 
-    return tf.map_fn(one, numbers, fn_output_signature=tf.TensorSpec(shape, images.dtype))
+    return tf.map_fn(transform, numbers, fn_output_signature=tf.TensorSpec(shape, images.dtype))
 
 
 def _slices(boxes: tf.Tensor | None, batch: int, shape: list[int]) -> dict[str, tf.Tensor]:
-    """Returns where each picture's box, None for all of it, begins in a batch, and its size."""
+    """Returns the corner and the size of each picture's box in a batch; None: whole pictures."""
     if boxes is None:
         boxes = tf.tile([[0, 0, *shape[:2]]], [batch, 1])
-    places, channels = tf.range(batch)[:, None], tf.fill([batch, 1], shape[-1])
-    begin = tf.concat([places, boxes[:, :2], tf.zeros_like(places)], axis=1)
+    index, channels = tf.range(batch)[:, None], tf.fill([batch, 1], shape[-1])
+    begin = tf.concat([index, boxes[:, :2], tf.zeros_like(index)], axis=1)
     return {
         "begin": begin,
-        "size": tf.concat([tf.ones_like(places), boxes[:, 2:], channels], axis=1),
+        "size": tf.concat([tf.ones_like(index), boxes[:, 2:], channels], axis=1),
     }
 
 
 def _mirrored(image: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """Mirrors uint8[h, w, 3] or leaves it: of this shape alone rows are reversed fast."""
+    """Returns uint8[h, w, 3], mirrored if `flip`; only this shape has a fast kernel for it."""
     return tf.cond(flip, lambda: tf.reverse(image, axis=[1]), lambda: image)
 
 
 def blocks(colors: tf.Tensor, pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns float32[B, 3n, 3n] and [B, 3n]: what `colors` does to n pixels in a row.
+    """Returns float32[B, 3n, 3n] and [B, 3n], which apply `colors` to n pixels in a row.
 
-    A product with 3 columns uses no vector unit, and adding 3 numbers to each pixel even less:
-    together they take three times as long as the same for 8 pixels at a time.
+    A product with 3 columns, or adding 3 numbers to each pixel, uses no vector unit: together they
+    take three times as long as the same operations on 8 pixels at a time.
     """
     batch, _, channels = colors.shape
     apart = tf.einsum("ij,bkl->bikjl", tf.eye(pixels), colors[:, :channels])
@@ -95,7 +96,7 @@ def blocks(colors: tf.Tensor, pixels: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def recolored(pixels: tf.Tensor, matrix: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Returns float32, 0 to 255: what `blocks` says of every row of pixels."""
+    """Returns float32, 0 to 255: pixels after the matrix and the offset of `blocks`."""
     rows = tf.reshape(pixels, [-1, offset.shape[0]])
     return tf.clip_by_value(tf.matmul(rows, matrix) + offset, 0.0, 255.0)
 
@@ -108,18 +109,18 @@ def mixed(images: tf.Tensor, others: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
       share: float32[B], the weight of `images`.
     """
 
-    def one(given: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        place, weight = given
-        first, second = (tf.cast(batch[place], tf.float32) for batch in (images, others))
+    def mix(of_picture: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        index, weight = of_picture
+        first, second = (tf.cast(batch[index], tf.float32) for batch in (images, others))
         return _to_bytes(weight * first + (1 - weight) * second)
 
-    places = tf.range(images.shape[0])
+    indices = tf.range(images.shape[0])
     spec = tf.TensorSpec(images.shape[1:], images.dtype)
-    return tf.map_fn(one, (places, share), fn_output_signature=spec)
+    return tf.map_fn(mix, (indices, share), fn_output_signature=spec)
 
 
 def pasted(images: tf.Tensor, others: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Returns uint8[B, H, W, 3]: `images`, with `others` where row and column are both marked.
+    """Returns uint8[B, H, W, 3]: `others` where row and column are both marked, else `images`.
 
     Args:
       images: uint8[B, H, W, 3].
@@ -134,11 +135,11 @@ def pasted(images: tf.Tensor, others: tf.Tensor, rows: tf.Tensor, columns: tf.Te
     return tf.reshape(tf.where(marked, other, tf.reshape(images, flat)), images.shape)
 
 
-def chosen(choice: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Returns uint8[B, H, W, 3]: of each pair of pictures the first where `choice`, bool[B]."""
+def select_pictures(choice: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Returns uint8[B, H, W, 3]: pictures of `first` where `choice`, bool[B], else of `second`."""
     flat = [first.shape[0], -1]
-    found = tf.where(choice[:, None], tf.reshape(first, flat), tf.reshape(second, flat))
-    return tf.reshape(found, first.shape)
+    selected = tf.where(choice[:, None], tf.reshape(first, flat), tf.reshape(second, flat))
+    return tf.reshape(selected, first.shape)
 
 
 def within(low: tf.Tensor, high: tf.Tensor, length: int) -> tf.Tensor:
@@ -171,7 +172,7 @@ def crop_map(box: tf.Tensor, flipped: tf.Tensor | None, height: int, width: int)
 
 
 def rotation(angle: tf.Tensor) -> tf.Tensor:
-    """Returns float32[B, 3, 3], turns about the first pixel by float32[B] radians."""
+    """Returns float32[B, 3, 3], rotations about the first pixel by float32[B] radians."""
     cos, sin = tf.cos(angle), tf.sin(angle)
     zero, one = tf.zeros_like(angle), tf.ones_like(angle)
     return matrix([cos, -sin, zero, sin, cos, zero, zero, zero, one])
@@ -191,7 +192,7 @@ def matrix(entries: list[tf.Tensor]) -> tf.Tensor:
 
 
 def resample(images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-    """Returns uint8[B, H, W, 3]; output pixel p shows input pixel maps·p, mirrored outside."""
+    """Returns uint8[B, H, W, 3]: output pixel p is input pixel maps·p, mirrored at the borders."""
     flat = tf.reshape(maps, [-1, 9])[:, :8]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -225,5 +226,5 @@ def followed(first: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
 
 
 def _to_bytes(pixels: tf.Tensor) -> tf.Tensor:
-    """Rounds float32 in 0 to 255 to uint8; the cast alone would floor."""
+    """Rounds float32, 0 to 255, to uint8; the cast alone would round down."""
     return tf.cast(pixels + 0.5, tf.uint8)

@@ -1,4 +1,4 @@
-"""The formats of an export: how each is written, and read back by its own runtime."""
+"""The formats of an export: how each is written, and how its own runtime reads it back."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from trainer.export.serving import Servable
 # uint8[n, height, width, 3] → float32[n, classes].
 Predictor = Callable[[np.ndarray], np.ndarray]
 
-# What a model holds under this name: a JSON object, docs/export.md.
+# Name of the metadata inside a model: a JSON object, which docs/export.md describes.
 METADATA = "evenshard.json"
 LABELS = "labels.txt"
 
 # onnxruntime 1.14 and later read it; tf2onnx writes up to 18.
 ONNX_OPSET = 18
 
-# Zip's own first day: equal exports have equal bytes.
+# The earliest date that zip has: equal exports have equal bytes.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a network.
+    """A file format of exported networks.
 
     Attributes:
-      name: as --format has it.
-      filename: of what it writes, below the output directory.
-      takes: what its default input is.
-      writers: modules it needs to be written.
-      readers: modules it needs to be read back for the check.
+      name: as in --format.
+      filename: of the file or directory, below the output directory.
+      takes: name of its default input: "image_bytes" or "pixels".
+      writers: modules that writing needs.
+      readers: modules that reading it back for the check needs.
       write: writes a network, with its metadata, to a path.
-      load: returns the function of what was written.
+      load: returns the predicting function of a written network.
     """
 
     name: str
@@ -59,7 +59,7 @@ def require_modules(format_: Format, *, check: bool) -> None:
     """Refuses a format whose libraries are not installed.
 
     Raises:
-      TrainerError: names the missing, and the command that installs them.
+      TrainerError: names the missing ones, and the command that installs them.
     """
     needed = format_.writers + (format_.readers if check else ())
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
@@ -74,7 +74,7 @@ def require_modules(format_: Format, *, check: bool) -> None:
 def _write_saved_model(servable: Servable, metadata: Mapping[str, Any], path: Path) -> None:
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(servable, str(path), signatures=servable.signatures(), options=options)
-    extra = path / "assets.extra"  # TensorFlow's place for what no op reads.
+    extra = path / "assets.extra"  # TensorFlow's folder for files that no op reads.
     extra.mkdir()
     (extra / METADATA).write_text(_json(metadata), encoding="utf-8")
 
@@ -105,7 +105,7 @@ def _write_onnx(servable: Servable, metadata: Mapping[str, Any], path: Path) -> 
 
 
 def _rename(graph: Any) -> None:
-    """Calls the only input of an onnx.GraphProto pixels, the only output probabilities."""
+    """Renames the only input of an onnx.GraphProto to pixels, the only output to probabilities."""
     names = {graph.input[0].name: "pixels", graph.output[0].name: "probabilities"}
     for node in graph.node:
         for field in (node.input, node.output):
@@ -123,9 +123,9 @@ def _load_onnx(path: Path) -> Predictor:
 def _frozen(servable: Servable) -> tf.types.experimental.ConcreteFunction:
     """Returns the network's function with its weights as constants.
 
-    Of variables, TensorFlow 2.21's LiteRT converter makes READ_VARIABLE ops of those of Keras 3,
-    which nothing initialises: every probability is NaN. And tf2onnx 1.17 leaves the constants
-    that EfficientNet's normalisation captures as inputs.
+    TensorFlow 2.21's LiteRT converter turns the variables of Keras 3 into READ_VARIABLE ops that
+    nothing initialises: every probability is NaN. And tf2onnx 1.17 leaves the constants that
+    EfficientNet's normalisation captures as inputs.
     """
     return convert_variables_to_constants_v2(servable.probabilities.get_concrete_function())
 
@@ -140,7 +140,7 @@ def _write_litert(servable: Servable, metadata: Mapping[str, Any], path: Path) -
     )
     with tempfile.TemporaryDirectory() as folder:
         signatures = {"serving_default": module.serve.get_concrete_function()}
-        # Swish has a gradient of its own, which captures what no file can hold.
+        # The custom gradient of Swish captures objects that no file can hold.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, folder, signatures=signatures, options=options)
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
@@ -156,14 +156,14 @@ def _load_litert(path: Path) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path))
-    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (pixels,), (probabilities,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def predict(images: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(given["index"], images.shape)
+        interpreter.resize_tensor_input(pixels["index"], images.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], images)
+        interpreter.set_tensor(pixels["index"], images)
         interpreter.invoke()
-        return interpreter.get_tensor(wanted["index"])
+        return interpreter.get_tensor(probabilities["index"])
 
     return predict
 

@@ -1,8 +1,8 @@
-"""What the headers of picture files say that TensorFlow's decoders do not heed, in its own ops.
+"""Reads from image headers, in TensorFlow ops, what TensorFlow's own decoders ignore.
 
-It decodes a JPEG as it is stored: a phone's portrait would lie on its side. It fills the alpha
-of a PNG with a palette and no transparency with garbage (TensorFlow 2.21), and refuses to read
-a WebP with alpha without it: alpha is to be asked for where there is some, and only there.
+They decode a JPEG as it is stored, so that a phone's portrait would lie on its side. They fill
+the alpha of a PNG that has a palette and no transparency with garbage (TensorFlow 2.21), and
+refuse to read a WebP with alpha as RGB. So alpha must be asked for exactly where there is some.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Both headers come first, or after a JFIF header, a profile or text.
+# Both headers are at the start, or behind a JFIF header, a profile or text.
 _SEARCHED_BYTES = 1 << 17
 
 # A segment marker, its length (any), and the signature.
@@ -21,7 +21,7 @@ _TRNS = tuple(b"tRNS")
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
 _ENTRY_BYTES, _MAX_ENTRIES = 12, 256
 
-# (first chunk, where its flags are, those that mean alpha). Sources: PNG (third edition),
+# (first chunk, byte of its flags, bits that mean alpha). Sources: PNG (third edition),
 # 11.2.1: bit 4 of the colour type; RFC 9649, 2.7 and 3.4: the flag of alpha, the
 # bit behind width and height.
 _ALPHA_FLAGS = ((b"IHDR", 25, 0x04), (b"VP8X", 20, 0x10), (b"VP8L", 24, 0x10))
@@ -34,15 +34,15 @@ _BMP_BITS_AT, _BMP_PALETTE_BITS = 28, 8
 def has_transparency(file: tf.Tensor) -> tf.Tensor:
     """Returns bool: whether the bytes of a PNG or WebP have alpha or a transparent colour."""
     data = _head(file)
-    found = _chunk_is(data, b"IHDR") & tf.reduce_any(_matches(data, _TRNS))
-    for name, place, bits in _ALPHA_FLAGS:
-        flags = tf.bitwise.bitwise_and(_at(data, tf.constant(place)), bits)
-        found |= _chunk_is(data, name) & (flags > 0)
-    return found
+    transparent = _chunk_is(data, b"IHDR") & tf.reduce_any(_matches(data, _TRNS))
+    for name, index, bits in _ALPHA_FLAGS:
+        flags = tf.bitwise.bitwise_and(_at(data, tf.constant(index)), bits)
+        transparent |= _chunk_is(data, name) & (flags > 0)
+    return transparent
 
 
 def has_palette(bmp: tf.Tensor) -> tf.Tensor:
-    """Returns bool: whether a BMP's pixels are indices, which TensorFlow takes for grey."""
+    """Returns bool: whether a BMP's pixels are indices, which TensorFlow reads as grey levels."""
     return _at(_head(bmp), tf.constant(_BMP_BITS_AT)) <= _BMP_PALETTE_BITS
 
 
@@ -54,11 +54,11 @@ def orientation(jpeg: tf.Tensor) -> tf.Tensor:
     data = _head(jpeg)
     starts = tf.where(_matches(data, _EXIF))[:, 0]
 
-    def found() -> tf.Tensor:
+    def stored() -> tf.Tensor:
         tiff = tf.cast(starts[0], tf.int32) + len(_EXIF)
         return _first_directory(data, tiff)
 
-    return tf.cond(tf.size(starts) > 0, found, lambda: tf.constant(1, tf.int32))
+    return tf.cond(tf.size(starts) > 0, stored, lambda: tf.constant(1, tf.int32))
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -74,19 +74,19 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _chunk_is(data: tf.Tensor, name: bytes) -> tf.Tensor:
-    place = tf.range(_CHUNK_AT, _CHUNK_AT + len(name))
-    return tf.reduce_all(_at(data, place) == tuple(name))
+    index = tf.range(_CHUNK_AT, _CHUNK_AT + len(name))
+    return tf.reduce_all(_at(data, index) == tuple(name))
 
 
 def _head(file: tf.Tensor) -> tf.Tensor:
     """Returns int32[n], the first bytes of a file."""
     head = tf.io.decode_raw(tf.strings.substr(file, 0, _SEARCHED_BYTES), tf.uint8)
-    # Zeros behind the end, where `_at` sends every index that leads beyond it.
+    # Zeros behind the end: `_at` sends every index beyond it there.
     return tf.concat([tf.cast(head, tf.int32), tf.zeros(16, tf.int32)], 0)
 
 
 def _matches(data: tf.Tensor, signature: Sequence[int | None]) -> tf.Tensor:
-    """Returns bool[n]: where the signature, whose None stands for any byte, starts."""
+    """Returns bool[n]: whether the signature starts at each byte; None stands for any byte."""
     length = tf.size(data) - len(signature)
     hit = tf.ones(length, tf.bool)
     for offset, byte in enumerate(signature):
@@ -101,9 +101,9 @@ def _first_directory(data: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
     directory = tiff + _number(data, tiff + 4, 4, little)
     entries = tf.minimum(_number(data, directory, 2, little), _MAX_ENTRIES)
     entry = directory + 2 + _ENTRY_BYTES * tf.range(entries)
-    wanted = _number(data, entry, 2, little) == _ORIENTATION_TAG
-    wanted &= _number(data, entry + 2, 2, little) == _SHORT
-    values = tf.boolean_mask(_number(data, entry + 8, 2, little), wanted)
+    matching = _number(data, entry, 2, little) == _ORIENTATION_TAG
+    matching &= _number(data, entry + 2, 2, little) == _SHORT
+    values = tf.boolean_mask(_number(data, entry + 8, 2, little), matching)
     value = tf.concat([values, [1]], 0)[0]
     return tf.where((value >= 1) & (value <= 8), value, 1)
 

@@ -1,1 +1,1 @@
-"""Predictions and what they are worth."""
+"""Predictions and their metrics."""

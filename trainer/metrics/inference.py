@@ -1,4 +1,4 @@
-"""Logits of a stream of pictures."""
+"""Runs a network on a stream of pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.metrics.metrics import Predictions
 def predictor(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     """Returns the model as a compiled function: uint8[n, height, width, 3] → logits.
 
-    Traced once for every n.
+    It is traced once, for every n.
     """
     pixels = tf.TensorSpec(model.input_shape, tf.uint8)
     return tf.function(lambda images: model(images, training=False), input_signature=[pixels])
@@ -21,11 +21,14 @@ def predictor(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
 def predict(
     model: keras.Model | tf.types.experimental.PolymorphicFunction, stream: tf.data.Dataset
 ) -> Predictions:
-    """Returns what a network says of a split.
+    """Returns a network's predictions on a split.
 
     Args:
-      model: a network, or its `predictor` where it is used again.
-      stream: from `data.evaluation_stream`.
+      model: a network, or its `predictor` where that is used again.
+      stream: from `trainer.data.stream.evaluation_stream`.
+
+    Raises:
+      ValueError: the stream is empty.
     """
     function = predictor(model) if isinstance(model, keras.Model) else model
     ids: list[str] = []

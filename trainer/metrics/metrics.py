@@ -1,6 +1,6 @@
-"""What a set of predictions is worth: accuracy by class and by class size, and calibration.
+"""Metrics of a set of predictions: accuracy, by class and by class size, and calibration.
 
-Numpy alone, so reports and tools that hold only logits need no TensorFlow. An evaluation of
+They need numpy only, so that reports and tools work without TensorFlow. An evaluation of
 10,000 × 121 logits takes about 0.05 s, so it runs after every epoch.
 """
 
@@ -22,19 +22,19 @@ GROUPS = ("head", "medium", "tail")
 # Guo et al. 2017, "On calibration of modern neural networks", section 5.
 ECE_BINS = 15
 
-# Where the fit of a temperature stops. A network that is right everywhere with margin has
-# its optimum at temperature 0; one that knows nothing has it at infinity.
+# Bounds of a fitted temperature. Its optimum is 0 for a network that is right everywhere with a
+# margin, and infinite for one that has learnt nothing.
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
 
 class DivergedError(EvenshardError, ValueError):
-    """Logits that are not finite: the network that gave them is past saving."""
+    """Logits are not finite: the network that gave them has diverged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network says of a split.
+    """A network's predictions on a split.
 
     Attributes:
       ids: of the records.
@@ -84,11 +84,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How one class fares.
+    """The results of one class.
 
     Attributes:
-      precision: right among those predicted as this class; None where there are none.
-      recall: right among those of this class; None where there are none.
+      precision: fraction right of the pictures predicted as this class; None without any.
+      recall: fraction right of the pictures of this class; None without any.
       f1: 2·right / (predicted + support); None where both are 0.
       support: number of pictures of this class.
     """
@@ -116,22 +116,22 @@ class CalibrationBin:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a set of predictions is worth. Fractions are 0 to 1.
+    """Metrics of a set of predictions. Fractions are 0 to 1.
 
     Attributes:
       loss: mean cross-entropy in nats, without label smoothing or weights.
       top1: fraction of pictures whose likeliest class is the true one.
       top5: fraction whose true class is among the five likeliest.
-      macro_f1: mean F1 of the classes that occur among the labels or the predictions, as
-        `sklearn.metrics.f1_score(average="macro")` has it. A class of which the split has
-        no picture therefore counts, with 0, as soon as something is mistaken for it.
+      macro_f1: mean F1 of the classes that occur among the labels or the predictions, as in
+        `sklearn.metrics.f1_score(average="macro")`. A class without a picture in the split
+        therefore counts, with 0, as soon as a picture is mistaken for it.
       balanced_accuracy: mean recall of the classes that occur among the labels.
-      head: mean recall of the classes with more than 100 training pictures; None where the
-        split has no picture of such a class. Classes weigh equally.
-      medium: likewise of those with 20 to 100.
-      tail: likewise of those with fewer than 20.
+      head: mean recall of the classes with more than 100 training pictures, each with the same
+        weight; None where the split has no picture of such a class.
+      medium: likewise of the classes with 20 to 100.
+      tail: likewise of the classes with fewer than 20.
       ece: expected calibration error of 15 equal-width bins.
-      temperature: that minimises the loss of logits / temperature, or the one given.
+      temperature: the one that minimises the loss of logits / temperature, or the one given.
       ece_calibrated: `ece` at that temperature.
       per_class: in label order.
       confusion: int64[true, predicted].
@@ -152,7 +152,7 @@ class Evaluation:
     confusion: np.ndarray
 
     def summary(self) -> dict[str, float | None]:
-        """Returns the single numbers by name: what a table, a log or a JSON file holds."""
+        """Returns the scalar metrics by name, for a table, a log or a JSON file."""
         names = (
             "loss top1 top5 macro_f1 balanced_accuracy head medium tail "
             "ece temperature ece_calibrated"
@@ -163,17 +163,17 @@ class Evaluation:
 def evaluate(
     predictions: Predictions, train_counts: Sequence[int], temperature: float | None = None
 ) -> Evaluation:
-    """Returns what `predictions` are worth.
+    """Returns the metrics of `predictions`.
 
     Args:
       predictions: of at least one picture.
-      train_counts: training pictures of each class, without copies; says what is tail.
-      temperature: fitted elsewhere, e.g. on validation for a report on test. Fitted on the
-        predictions themselves where None, which flatters `ece_calibrated` a little.
+      train_counts: training pictures of each class, without copies; decides its group.
+      temperature: fitted elsewhere, e.g. on validation for a report on test. If None it is
+        fitted on the predictions themselves, which makes `ece_calibrated` a little too good.
 
     Raises:
       DivergedError: a logit is NaN or infinite.
-      ValueError: no predictions, or `train_counts` of another number of classes.
+      ValueError: no predictions, or `train_counts` for another number of classes.
     """
     _check(predictions, train_counts)
     labels, classes = predictions.labels, predictions.classes
@@ -312,7 +312,7 @@ def _check(predictions: Predictions, train_counts: Sequence[int]) -> None:
     if bad:
         raise DivergedError(
             f"{bad} of {len(predictions.logits)} pictures have logits that are not finite: the "
-            "network has diverged; go back to the last good checkpoint with a lower learning rate"
+            "network has diverged; resume from the last good checkpoint with a lower learning rate"
         )
 
 

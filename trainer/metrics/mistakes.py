@@ -1,4 +1,4 @@
-"""Where a network goes wrong: the classes it mixes up most, and its worst single mistakes."""
+"""The mistakes of a network: the classes it confuses most, and its worst single mistakes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trainer.metrics.metrics import Predictions
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Pictures of one class that are taken for another.
+    """Pictures of one class that are predicted as another.
 
     Attributes:
       true: label of the pictures.
-      predicted: label they are given.
+      predicted: label that the network gives them.
       count: how many.
-      support: of how many pictures of the true class.
+      support: number of pictures of the true class.
       examples: ids of some of them, the most confident first.
-      true_examples: ids of pictures of the true class that are recognised, surest first.
-      predicted_examples: likewise of the class they are taken for.
+      true_examples: ids of correctly predicted pictures of the true class, likewise.
+      predicted_examples: likewise of the predicted class.
     """
 
     true: int
@@ -35,12 +35,12 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One picture that is taken for another class.
+    """One picture that is predicted as another class.
 
     Attributes:
       id: of the record.
       true: its label.
-      predicted: the label it is given.
+      predicted: label that the network gives it.
       probability: of the predicted class.
       true_probability: of the true class.
     """
@@ -55,13 +55,13 @@ class Mistake:
 def most_confused(
     predictions: Predictions, pairs: int, examples: int = 3, references: int = 1
 ) -> tuple[ConfusedPair, ...]:
-    """Returns the pairs of classes with most mistakes, most first; of equals the larger share.
+    """Returns the pairs of classes with most mistakes; ties by their share of the true class.
 
     Args:
       predictions: of a split.
       pairs: number of pairs, at most.
       examples: of each pair, at most.
-      references: recognised pictures of either class, at most.
+      references: correctly predicted pictures of either class, at most.
     """
     labels, predicted = predictions.labels, predictions.predicted
     confusion = metrics.confusion_matrix(labels, predicted, predictions.classes)
@@ -72,10 +72,10 @@ def most_confused(
         key=lambda pair: (-mistakes[pair], -mistakes[pair] / support[pair[0]], pair),
     )
     confidence = predictions.probabilities().max(axis=1)
-    surest = np.argsort(-confidence, kind="stable")
+    by_confidence = np.argsort(-confidence, kind="stable")
 
     def ids(true: int, guess: int, limit: int) -> tuple[str, ...]:
-        rows = surest[(labels[surest] == true) & (predicted[surest] == guess)]
+        rows = by_confidence[(labels[by_confidence] == true) & (predicted[by_confidence] == guess)]
         return tuple(predictions.ids[row] for row in rows[:limit])
 
     return tuple(

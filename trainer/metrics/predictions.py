@@ -1,9 +1,9 @@
-"""`predictions.parquet`: what a network said of each picture, so that a row leads back to it.
+"""`predictions.parquet`: a network's prediction for each picture, by the picture's id.
 
 Columns: `id` of the record, `label` and `predicted` (names of classes), `probability` of the
 predicted class, `loss` (negative log-likelihood of the true class, nats), `probabilities` (a
-list in label order). The class names in label order, and what else a writer wants to be
-remembered, are in the schema's metadata under `evenshard`, as JSON.
+list in label order). The schema's metadata holds, under `evenshard` and as JSON, the class names
+in label order and what else the writer adds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _METADATA = b"evenshard"
 
 
 class PredictionsError(EvenshardError, ValueError):
-    """A file that is not a predictions.parquet; the text says what it lacks."""
+    """A file is not a predictions.parquet; the text says what it lacks."""
 
 
 def write(
@@ -40,12 +40,12 @@ def write(
 
     Args:
       path: of the file.
-      predictions: rows in any order; they keep it.
+      predictions: rows in any order, which is kept.
       classes: names in label order.
-      about: JSON values that tell later what these are of: split, weights, digest….
+      about: JSON values that describe the predictions: split, weights, digest….
 
     Raises:
-      ValueError: `classes` of another number than the predictions have.
+      ValueError: another number of `classes` than the predictions have.
       OSError: the file cannot be written.
     """
     table = to_table(predictions, classes, about or {})
@@ -56,10 +56,10 @@ def write(
 
 
 def read(path: str | Path) -> tuple[Predictions, tuple[str, ...], dict[str, object]]:
-    """Returns (predictions, class names, what `write` was told about them).
+    """Returns (predictions, class names, the description given to `write`).
 
-    The logits are the logarithms of the stored probabilities: the same softmax, the same
-    order, another constant.
+    The logits are the logarithms of the stored probabilities: they differ from the network's by a
+    constant for each picture, which changes neither softmax nor order.
 
     Raises:
       PredictionsError: not a file that `write` wrote.
@@ -87,7 +87,7 @@ def to_table(
     """Returns the table that `write` writes.
 
     Raises:
-      ValueError: `classes` of another number than the predictions have.
+      ValueError: another number of `classes` than the predictions have.
     """
     if len(classes) != predictions.classes:
         raise ValueError(f"{len(classes)} class names for {predictions.classes} classes")

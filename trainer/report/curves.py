@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# More epochs than this and their dots merge.
+# With more epochs than this, their dots merge.
 _DOTTED_EPOCHS = 40
 
 
@@ -75,7 +75,7 @@ def input_wait(history: History) -> Figure:
 
 
 def curves(history: History, best: int | None) -> Figure:
-    """Returns everything that changes with the epoch, for `curves.png`."""
+    """Returns all curves in one figure, for `curves.png`."""
     with figures.style():
         figure, axes = figures.figure(2 * figures.WIDTH, 3 * figures.HEIGHT, rows=3, columns=2)
         _loss(axes[0], history, best)
@@ -86,7 +86,7 @@ def curves(history: History, best: int | None) -> Figure:
         _input_wait(axes[5], history)
         titles = ("Loss", "Accuracy", "Learning rate", "By class size", "Throughput", "Input wait")
         for each, title in zip(axes, titles, strict=True):
-            # Above the legend, which sits on the axes.
+            # Above the legend, which lies on top of the axes.
             each.set_title(title, pad=22)
     return figure
 
@@ -159,7 +159,7 @@ def _trace(
     name: str,
     colour: str,
     label: str,
-    line: str = "-",
+    style: str = "-",
     best: int | None = None,
 ) -> None:
     """Draws a column, and a ring around its value at the best epoch."""
@@ -167,7 +167,7 @@ def _trace(
         return
     epochs, values = history.epochs, history[name]
     dots = "o" if len(history) <= _DOTTED_EPOCHS else ""
-    axes.plot(epochs, values, line, color=colour, label=label, marker=dots, markersize=3.2)
+    axes.plot(epochs, values, style, color=colour, label=label, marker=dots, markersize=3.2)
     if best is not None:
         axes.plot(
             epochs[best],

@@ -28,18 +28,18 @@ GROUP_SIZES = {
     "tail": f"under {metrics.TAIL_BELOW}",
 }
 
-# Up to here a cell is large enough for its number.
+# Up to this number of classes a cell is large enough for its number.
 NUMBERED_CLASSES = 14
 
-# Points of the scatter that are named: those this far below the median of the classes nearest
-# to them in size, the furthest first, where their name covers no other point.
+# Points of the scatter that are named: at most so many of those that lie this far below the
+# median of the classes nearest in size, lowest first, if the name covers no other point.
 _NAMED_POINTS = 5
 _STANDS_OUT = 0.12
 _NEIGHBOURS = 9
-# Of a name of 20 characters, as a fraction of the axes.
+# Size of a name of 20 characters, as a fraction of the axes.
 _NAME_WIDTH, _NAME_HEIGHT = 0.32, 0.05
 
-# On a strong cell, in light and dark alike: not the page's own white, which turns dark.
+# Text on a strong cell, in light and dark mode alike: the page's own white turns dark.
 _ON_COLOUR = "#fffffe"
 
 # A bin with fewer pictures is noise, and is left out of the diagram (not of the error).
@@ -48,12 +48,12 @@ _MIN_BIN = 5
 
 @dataclass(frozen=True)
 class MatrixLook:
-    """Sizes of a confusion matrix of so many classes: readable, and no larger than needed.
+    """Sizes of a confusion matrix that keep its names readable.
 
     Attributes:
       cell: inches.
       font: points of the names.
-      name: characters that a name is cut to.
+      name: characters after which a name is cut.
     """
 
     cell: float
@@ -76,7 +76,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], train_counts: Sequence
     Args:
       matrix: int64[true, predicted], in label order.
       classes: names in label order.
-      train_counts: of each class; decides the order and the coloured edge.
+      train_counts: of each class; they set the order and the colours of the edge.
     """
     order = by_size(train_counts)
     look = MatrixLook.of(len(classes))
@@ -95,7 +95,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], train_counts: Sequence
 
 
 def matrix_pixels(classes: Sequence[str]) -> int:
-    """Returns how wide a page should show the confusion matrix, at most."""
+    """Returns the maximum width of the confusion matrix on a page, in pixels."""
     return round(_matrix_inches(classes) * (120 if len(classes) <= NUMBERED_CLASSES else 95))
 
 
@@ -154,9 +154,9 @@ def _matrix_inches(classes: Sequence[str]) -> float:
 
 
 def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
-    """Draws what is right in blue and what is wrong in vermillion, stronger the larger."""
+    """Draws correct predictions in blue and mistakes in vermillion, stronger where more."""
     fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    # A single mistake among 200 pictures must still be seen: the root lifts small values.
+    # The root lifts small values: a single mistake among 200 pictures stays visible.
     strength = np.where(matrix > 0, 0.1 + 0.9 * fractions**0.6, 0)
     diagonal = np.eye(len(matrix), dtype=bool)[..., None]
     pixels = np.where(
@@ -169,7 +169,7 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
     axes.grid(False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
-    for side in ("left", "bottom"):  # where the groups' edges go
+    for side in ("left", "bottom"):  # The edges of the groups take their place.
         axes.spines[side].set_visible(False)
     _cell_lines(axes, len(matrix), look)
     if len(matrix) <= NUMBERED_CLASSES:
@@ -187,22 +187,22 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
 
 
 def _cell_lines(axes: Axes, classes: int, look: MatrixLook) -> None:
-    """Draws a hairline between cells; every fifth a little stronger to guide the eye."""
+    """Draws a hairline between cells; every fifth is a little stronger."""
     if classes <= NUMBERED_CLASSES:
         return
     edges = np.arange(1, classes)
-    for places, width in ((edges, 0.25), (edges[edges % 5 == 0], 0.6)):
+    for lines, width in ((edges, 0.25), (edges[edges % 5 == 0], 0.6)):
         for draw in (axes.hlines, axes.vlines):
-            draw(places - 0.5, -0.5, classes - 0.5, color=figures.GRID, linewidth=width, zorder=0.5)
+            draw(lines - 0.5, -0.5, classes - 0.5, color=figures.GRID, linewidth=width, zorder=0.5)
 
 
 def _edges(axes: Axes, group_of: Sequence[str]) -> None:
-    """Draws a coloured edge along both axes: which classes are head, medium and tail."""
+    """Draws a coloured edge along both axes that shows head, medium and tail classes."""
     for group, colour in GROUP_COLOURS.items():
-        places = [i for i, each in enumerate(group_of) if each == group]
-        if not places:
+        members = [i for i, each in enumerate(group_of) if each == group]
+        if not members:
             continue
-        span = (places[0] - 0.5, places[-1] + 0.5)
+        span = (members[0] - 0.5, members[-1] + 0.5)
         across = axes.get_xaxis_transform()
         down = axes.get_yaxis_transform()
         for x, y, transform in ((span, (0, 0), across), ((0, 0), span, down)):
@@ -264,23 +264,23 @@ def _count_ticks(axes: Axes, low: float, high: float) -> None:
 def _name_outliers(
     axes: Axes, results: Sequence[ClassResult], classes: Sequence[str], sizes: np.ndarray
 ) -> None:
-    """Names the classes that do much worse than others of their size; if few, all that fit."""
+    """Names classes with a much lower F1 than others of their size; of few classes, all."""
     known = [i for i, result in enumerate(results) if result.support]
     scores = np.array([results[i].f1 or 0.0 for i in known], float)
     low, high = np.log(axes.get_xlim())
-    places = np.stack([(np.log(sizes[known]) - low) / (high - low), scores], axis=1)
-    taken = places.copy()
+    points = np.stack([(np.log(sizes[known]) - low) / (high - low), scores], axis=1)
+    taken = points.copy()
     named = 0
-    heights = _against_neighbours(places)
+    heights = _against_neighbours(points)
     few = len(known) <= NUMBERED_CLASSES
     for point in np.argsort(heights, kind="stable"):
         if not few and (named == _NAMED_POINTS or heights[point] > -_STANDS_OUT):
             return
-        side = _free_side(places[point], taken)
+        side = _free_side(points[point], taken)
         if not side:
             continue
         named += 1
-        reach = places[point] + [side * _NAME_WIDTH / 2, 0]
+        reach = points[point] + [side * _NAME_WIDTH / 2, 0]
         taken = np.concatenate([taken, [reach, reach + [side * _NAME_WIDTH / 2, 0]]])
         axes.annotate(
             shorten(classes[known[point]], 20),
@@ -295,33 +295,33 @@ def _name_outliers(
         )
 
 
-def _against_neighbours(places: np.ndarray) -> np.ndarray:
+def _against_neighbours(points: np.ndarray) -> np.ndarray:
     """Returns each point's height minus the median of the points nearest to it in size."""
-    distance = np.abs(places[:, None, 0] - places[None, :, 0])
+    distance = np.abs(points[:, None, 0] - points[None, :, 0])
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :_NEIGHBOURS]
-    return places[:, 1] - np.median(places[nearest, 1], axis=1)
+    return points[:, 1] - np.median(points[nearest, 1], axis=1)
 
 
-def _free_side(place: np.ndarray, taken: np.ndarray) -> int:
+def _free_side(point: np.ndarray, taken: np.ndarray) -> int:
     """Returns 1 or -1 if the right or the left of a point has room for a name, else 0."""
     for side in (1, -1):
-        reach = (taken[:, 0] - place[0]) * side
+        reach = (taken[:, 0] - point[0]) * side
         inside = (reach > 0) & (reach < _NAME_WIDTH)
-        level = np.abs(taken[:, 1] - place[1]) < _NAME_HEIGHT
-        if 0 < place[0] + side * _NAME_WIDTH < 1 and not (inside & level).any():
+        level = np.abs(taken[:, 1] - point[1]) < _NAME_HEIGHT
+        if 0 < point[0] + side * _NAME_WIDTH < 1 and not (inside & level).any():
             return side
     return 0
 
 
 def _reliability(
-    axes: Axes, bins: Sequence[metrics.CalibrationBin], colour: str, label: str, line: str
+    axes: Axes, bins: Sequence[metrics.CalibrationBin], colour: str, label: str, style: str
 ) -> None:
     error = metrics.calibration_error(bins)
     shown = [bin_ for bin_ in bins if bin_.count >= _MIN_BIN]
     axes.plot(
         np.array([bin_.confidence for bin_ in shown], float),
         np.array([bin_.accuracy for bin_ in shown], float),
-        line,
+        style,
         marker="o",
         color=colour,
         label=f"{label}: ECE {100 * error:.1f}%",

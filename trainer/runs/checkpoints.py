@@ -1,8 +1,8 @@
-"""Checkpoints: one file each, whole or absent, with everything a run needs to go on.
+"""Checkpoints: one file each, whole or absent, with everything a run needs to resume.
 
 A file is framed like a shard: a JSON text with the position in the stream, the history and
 the list of arrays, then the bytes of each array of model, optimizer, average and tally. Every
-frame has its CRC32C, so a damaged file is known as such and the one before it is taken.
+frame has its CRC32C, so that a damaged file is detected and the one before it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BEST = "best" + _SUFFIX
 
 
 class Variable(Protocol):
-    """What Keras' and TensorFlow's variables have in common."""
+    """The interface that variables of Keras and of TensorFlow share."""
 
     @property
     def shape(self) -> Any: ...
@@ -36,7 +36,7 @@ class Variable(Protocol):
 
 
 class DamagedCheckpointWarning(UserWarning):
-    """A checkpoint that cannot be read; an earlier one is taken."""
+    """A checkpoint cannot be read; an earlier one is used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,13 @@ class Checkpoint:
     """The state of a run between two steps.
 
     Attributes:
-      epoch: the epoch the next step belongs to.
-      step: of that epoch, from 0.
+      epoch: of the next step, from 0.
+      step: the next step of that epoch, from 0.
       global_step: optimizer steps done.
       arrays: name → values.
       history: one row for each finished epoch.
-      fingerprint: of the configuration; a run goes on only from its own.
+      fingerprint: of the configuration; a run resumes only from its own checkpoints.
+      extra: counters of the current epoch by name.
     """
 
     epoch: int
@@ -67,14 +68,14 @@ class Store:
 
     Attributes:
       directory: made on the first save.
-      keep: how many of the last are kept, besides the best.
+      keep: number of latest checkpoints kept, besides the best.
     """
 
     directory: Path
     keep: int = 2
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes a checkpoint, then deletes those too old.
+        """Writes a checkpoint, then deletes the oldest beyond `keep`.
 
         Raises:
           TrainerError: it cannot be written; the earlier ones are untouched.
@@ -94,23 +95,23 @@ class Store:
     def latest(self) -> Checkpoint | None:
         """Returns the last checkpoint that can be read, or None; warns of each that cannot."""
         for path in reversed(self._numbered()):
-            found = _read_or_warn(path)
-            if found is not None:
-                return found
+            checkpoint = _read_or_warn(path)
+            if checkpoint is not None:
+                return checkpoint
         return None
 
     def best(self) -> Checkpoint | None:
-        """Returns the checkpoint of the best epoch, or None where there is none to be read."""
+        """Returns the checkpoint of the best epoch, or None if there is none that can be read."""
         path = self.directory / _BEST
         return _read_or_warn(path) if path.exists() else None
 
     def tidy(self) -> None:
-        """Deletes what a killed save left half written."""
+        """Deletes files that a killed save left half written."""
         for path in self.directory.glob(f"*{_SUFFIX}.*.tmp"):
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Deletes every checkpoint and what a killed save left behind."""
+        """Deletes every checkpoint, half-written ones included."""
         for path in self.directory.glob(f"*{_SUFFIX}*"):
             path.unlink(missing_ok=True)
 
@@ -192,11 +193,11 @@ def assign(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> N
     """
     for name, variable in state.items():
         if name not in arrays:
-            raise TrainerError(f"the checkpoint has no {name}: it is of another network")
+            raise TrainerError(f"the checkpoint has no {name}: it belongs to another network")
         if tuple(variable.shape) != arrays[name].shape:
             raise TrainerError(
                 f"{name} is {list(arrays[name].shape)} in the checkpoint, "
-                f"{list(variable.shape)} in the network: it is of another network"
+                f"{list(variable.shape)} in the network: it belongs to another network"
             )
     for name, variable in state.items():
         variable.assign(arrays[name])

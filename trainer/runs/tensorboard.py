@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, without TensorBoard: an event file is a TFRecord file of Events.
+"""Writes scalars for TensorBoard without it: an event file is a TFRecord file of Events.
 
 Source: tensorflow/core/util/event.proto and events_writer.cc.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfrecords import framing
 
-# TensorBoard shows what has "tfevents" in its name, and takes the first record as a header.
+# TensorBoard reads files with "tfevents" in their name, and takes the first record as a header.
 FILENAME = "events.out.tfevents.0.evenshard"
 _HEADER = "brain.Event:2"
 
@@ -42,9 +42,9 @@ def append(directory: Path, scalars: Mapping[str, float], step: int, seconds: fl
 
 
 def restart(directory: Path, epochs: Sequence[tuple[Mapping[str, float], int, float]]) -> None:
-    """Begins the event file anew with the epochs known so far, each as `append` takes it.
+    """Writes the event file anew with the epochs so far, each as `append` takes it.
 
-    A resumed run may repeat an epoch that the killed one had written already.
+    A resumed run may repeat an epoch that the killed one had already written.
     """
     (directory / FILENAME).unlink(missing_ok=True)
     for scalars, step, seconds in epochs:

@@ -1,7 +1,7 @@
 """Losses for classes of unequal size.
 
-All take logits and soft targets, so that mixed pictures and smoothed labels need no case of
-their own, and give one float32 number a picture.
+All take logits and soft targets, so that mixed pictures and smoothed labels need no special
+case, and give one float32 number a picture.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learning rate by step, and the optimizer it drives."""
+"""The learning-rate schedule and the optimizer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainer.config import TrainConfig
 # Where the step schedule multiplies the rate by 0.1, as fractions of the run.
 STEP_BOUNDARIES = (0.6, 0.8, 0.9)
 
-# Warm-up never takes more of the run than this.
+# Warm-up takes at most this fraction of the run.
 MAX_WARMUP = 0.2
 
-# Biases and normalisation have their own scale to find; decaying them costs accuracy.
+# Weight decay of biases and normalisation parameters costs accuracy.
 # Source: Jia et al. 2018, section 3.3; He et al. 2018, "Bag of tricks", section 3.1.
 NOT_DECAYED = ("bias", "gamma", "beta", "scale")
 
@@ -51,7 +51,7 @@ class Schedule:
 
 
 class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """`Schedule` on tensors: computed in the graph, so a step needs nothing from Python."""
+    """`Schedule` computed in the graph, so that a step needs nothing from Python."""
 
     def __init__(self, schedule: Schedule) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return tf.where(step < schedule.warmup_steps, warm, schedule.peak * factor)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what rebuilds it; part of Keras' interface."""
+        """Returns the arguments that rebuild it; part of Keras' interface."""
         schedule = self.schedule
         return {
             "peak": schedule.peak,

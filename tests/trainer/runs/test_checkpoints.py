@@ -106,7 +106,7 @@ def test_variables_round_trip() -> None:
 
 @pytest.mark.parametrize("arrays", [{}, {"a": np.zeros(3)}])
 def test_another_network_is_refused(arrays: dict[str, np.ndarray]) -> None:
-    with pytest.raises(TrainerError, match="of another network"):
+    with pytest.raises(TrainerError, match="belongs to another network"):
         checkpoints.assign({"a": tf.Variable([1.0, 2.0])}, arrays)
 
 
