@@ -1,7 +1,7 @@
-"""Devices, memory, precision and determinism: all set before the first op touches a device.
+"""Sets up devices, memory, precision and determinism before the first op touches a device.
 
-TensorFlow fixes these when it initialises its devices, so `set_up` runs before anything else
-of a command and says so clearly where it comes too late.
+TensorFlow fixes them when it initialises its devices. `set_up_devices` therefore runs before
+anything else of a command, and raises a clear error where it comes too late.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig
 
-# NVIDIA's tensor cores do float16 from compute capability 7.0 (Volta) and bfloat16 from 8.0
-# (Ampere). Below that, and on CPUs without AMX (measured: ten times slower), float32 wins.
+# NVIDIA's tensor cores compute float16 from compute capability 7.0 (Volta) and bfloat16 from 8.0
+# (Ampere). Below that, and on CPUs without AMX (ten times slower, measured), float32 is fastest.
 FLOAT16_FROM = (7, 0)
 BFLOAT16_FROM = (8, 0)
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What a run computes on.
+    """The devices that a run computes on.
 
     Attributes:
       kind: "gpu" or "cpu".
-      names: of the devices, as people know them.
+      names: product names of the devices.
       precision: Keras dtype policy in force.
-      strategy: of distribution; its scope creates variables.
+      strategy: of distribution; variables are created in its scope.
       deterministic: whether ops are deterministic.
     """
 
@@ -47,23 +47,23 @@ class Devices:
 
     @property
     def memory_device(self) -> str | None:
-        """Device whose memory batches are copied to ahead of time; None on a CPU."""
+        """Device to whose memory batches are copied ahead of time; None on a CPU."""
         return "/GPU:0" if self.kind == "gpu" and self.replicas == 1 else None
 
 
-def set_up(config: TrainConfig) -> Devices:
-    """Applies a configuration's device flags and returns what they came to.
+def set_up_devices(config: TrainConfig) -> Devices:
+    """Applies a configuration's device flags, and returns the devices.
 
     Raises:
-      UsageError: a GPU or more than one was asked for and is not there; contradictory flags.
-      TrainerError: TensorFlow has already initialised its devices otherwise.
+      UsageError: the flags ask for GPUs that this machine lacks, or contradict each other.
+      TrainerError: TensorFlow has already initialised its devices in another way.
     """
     gpus = _visible_gpus(config)
     if gpus:
         limit_memory(gpus, growth=config.memory_growth, limit_mb=config.gpu_memory_limit_mb)
     elif config.gpu_memory_limit_mb:
         raise UsageError("--gpu_memory_limit_mb is given and TensorFlow sees no GPU")
-    # XLA has no deterministic gradient of max pooling: "auto" gives way to --jit_compile.
+    # XLA has no deterministic gradient of max pooling: --jit_compile overrides "auto".
     by_default = not gpus and not config.jit_compile
     deterministic = config.deterministic == "on" or (config.deterministic == "auto" and by_default)
     if deterministic:
@@ -116,9 +116,9 @@ def limit_memory(gpus: Sequence[tf.config.PhysicalDevice], *, growth: bool, limi
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds what still draws from global generators: Keras' initialisers and dropout.
+    """Seeds the global generators, from which Keras' initialisers and dropout draw.
 
-    Never 0 for TensorFlow, which takes the pair (0, 0) as "unseeded".
+    The seed is never 0, since TensorFlow takes the pair (0, 0) as "unseeded".
     """
     keras.utils.set_random_seed(stable_hash("weights", seed) % (2**31 - 2) + 1)
 
@@ -135,7 +135,7 @@ def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
             tf.config.set_visible_devices([], "GPU")
         return []
     if config.distribute == "none":
-        # One process, one GPU: the others stay free for other runs.
+        # A process uses one GPU: the others stay free for other runs.
         tf.config.set_visible_devices(gpus[:1], "GPU")
         return gpus[:1]
     return gpus
@@ -157,8 +157,8 @@ def _strategy(distribute: str, gpus: int) -> tf.distribute.Strategy:
 
 
 def _compute_capability(gpu: tf.config.PhysicalDevice) -> tuple[int, int] | None:
-    found = tf.config.experimental.get_device_details(gpu).get("compute_capability")
-    return tuple(found) if found else None
+    capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+    return tuple(capability) if capability else None
 
 
 def _name(gpu: tf.config.PhysicalDevice) -> str:

@@ -21,11 +21,13 @@ from tfrecords.reporting.html import size
 from trainer import remote
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
+from trainer.runs.config_file import RunConfig
+from trainer.runs.evaluation_file import EVALUATION, StoredEvaluation
 
 _WHAT, _WHERE, _RUN = "Which picture", "Where", "Run"
 
-# Near-duplicates named; a group of plain backgrounds may have thousands.
-_MATES = 8
+# Near-duplicates that are named; a group of plain backgrounds may have thousands.
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -62,34 +64,68 @@ class LineageConfig:
 
 
 @dataclass(frozen=True)
+class RecordPrediction:
+    """What a network predicted for one record.
+
+    Attributes:
+      row: of predictions.parquet.
+      label: name of the true class.
+      label_probability: of the true class.
+      predicted: name of the predicted class.
+      probability: of the predicted class.
+    """
+
+    row: int
+    label: str
+    label_probability: float
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class RecordPlace:
+    """Where a record is in the shards.
+
+    Attributes:
+      shard: file name.
+      position: index within the shard.
+      offset: byte of the shard where the record begins.
+    """
+
+    shard: str
+    position: int
+    offset: int
+
+
+@dataclass(frozen=True)
 class Origin:
-    """Where a record comes from and where it lies.
+    """The source file of a record, and the record's place in the shards.
 
     Attributes:
       id: of the record.
       copy: 0 for an original, else the number of the augmented copy.
       source: its row of sources.parquet.
-      mates: keys of the other files of its near-duplicate group, by split; at most a few.
-      mate_count: how many there are.
+      near_duplicates: (key, split) of other files of its near-duplicate group; at most a few.
+      near_duplicate_count: how many there are.
       shard: file name of the shard that holds the record; None if it is in none.
       position: index within the shard.
       offset: byte of the shard where the record begins.
-      prediction: true and predicted class with probabilities; None without a run.
+      prediction: true and predicted class with probabilities; None without predictions.
     """
 
     id: str
     copy: int
     source: dict[str, Any]
-    mates: tuple[tuple[str, str], ...]
-    mate_count: int
+    near_duplicates: tuple[tuple[str, str], ...]
+    near_duplicate_count: int
     shard: str | None
     position: int | None
     offset: int | None
-    prediction: dict[str, Any] | None
+    prediction: RecordPrediction | None
 
 
 def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
-    """Returns where the record called `id_` comes from.
+    """Returns the source file and the place of the record called `id_`.
 
     Raises:
       TrainerError: the data set has no file of that key.
@@ -99,17 +135,19 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
     root = remote.folder(data_dir)
     key, copy = _key_and_copy(root, id_)
     source = next(_rows(root, "key", key))
-    mates = [row for row in _mates(root, source) if row["key"] != key]
+    similar = [row for row in _group(root, source) if row["key"] != key]
     place = _place(root, manifest, source, id_, copy)
     return Origin(
         id=id_,
         copy=copy,
         source=source,
-        mates=tuple((row["key"], row["split"] or row["status"]) for row in mates[:_MATES]),
-        mate_count=len(mates),
-        shard=place[0] if place else None,
-        position=place[1] if place else None,
-        offset=place[2] if place else None,
+        near_duplicates=tuple(
+            (row["key"], row["split"] or row["status"]) for row in similar[:_NAMED]
+        ),
+        near_duplicate_count=len(similar),
+        shard=place.shard if place else None,
+        position=place.position if place else None,
+        offset=place.offset if place else None,
         prediction=None,
     )
 
@@ -131,16 +169,16 @@ def describe(origin: Origin) -> str:
         "class": source["class"] or "none",
         "status": " ".join(filter(None, (source["status"], source["reason"], source["detail"]))),
         "split, rank": f"{source['split'] or '–'}, {_dash(source['rank'])}",
-        "near-duplicates": _mates_text(origin),
+        "near-duplicates": _near_duplicates(origin),
         "shard": f"{origin.shard}, record {origin.position}, byte {origin.offset}"
         if origin.shard
         else "in none",
     }
     if origin.prediction:
+        predicted = origin.prediction
         lines["prediction"] = (
-            "{predicted} {probability:.1%}; true class {label} {label_probability:.1%}".format(
-                **origin.prediction
-            )
+            f"{predicted.predicted} {predicted.probability:.1%}; true class {predicted.label} "
+            f"{predicted.label_probability:.1%}"
         )
     return "\n".join(f"{name + ':' if name else '':17}{text}" for name, text in lines.items())
 
@@ -156,8 +194,10 @@ def run(config: LineageConfig) -> list[Origin]:
     Raises:
       TrainerError, ManifestError, LedgerError: with one readable line.
     """
-    stored = _stored(config.run_dir) if config.run_dir else {}
-    data_dir = config.data_dir or _data_dir_of(stored, config.run_dir)
+    trained_on = _data_dir_of(config.run_dir) if config.run_dir else ""
+    data_dir = config.data_dir or trained_on
+    if not data_dir:
+        raise UsageError(f"{config.run_dir} does not say which data set it is of: give --data_dir")
     manifest = remote.load(data_dir)
     asked = list(_asked(config))
     try:
@@ -169,47 +209,49 @@ def run(config: LineageConfig) -> list[Origin]:
         raise TrainerError(str(error)) from error
 
 
-def _asked(config: LineageConfig) -> Iterator[tuple[str, dict[str, Any] | None]]:
+def _asked(config: LineageConfig) -> Iterator[tuple[str, RecordPrediction | None]]:
     """Yields (id, prediction) of each picture that the flags name."""
     path = Path(config.run_dir, predictions.FILENAME)
     if not config.run_dir or (config.id and not path.exists()):
         yield config.id, None
         return
     try:
-        found, classes, _ = predictions.read(path)
+        predicted, classes, _ = predictions.read(path)
     except FileNotFoundError as error:
         raise TrainerError(f"no {path}: the run has not finished; train or evaluate it") from error
     except predictions.PredictionsError as error:
         raise TrainerError(str(error)) from error
-    for row in _rows_asked(config, found):
+    for row in _rows_asked(config, predicted):
         if row is None:
             yield config.id, None
         else:
-            yield found.ids[row], _prediction(found, classes, row)
+            yield predicted.ids[row], _prediction(predicted, classes, row)
 
 
-def _rows_asked(config: LineageConfig, found: Predictions) -> list[int | None]:
+def _rows_asked(config: LineageConfig, predicted: Predictions) -> list[int | None]:
+    """Returns the rows that the flags name; None for an --id without a prediction."""
     if config.row is not None:
-        if not 0 <= config.row < len(found.ids):
-            raise UsageError(f"--row must be 0 to {len(found.ids) - 1}, not {config.row}")
+        if not 0 <= config.row < len(predicted.ids):
+            raise UsageError(f"--row must be 0 to {len(predicted.ids) - 1}, not {config.row}")
         return [config.row]
-    index = {id_: row for row, id_ in enumerate(found.ids)}
+    index = {id_: row for row, id_ in enumerate(predicted.ids)}
     if config.id:
         return [index.get(config.id)]
-    return [index[mistake.id] for mistake in mistakes.worst(found, config.mistakes or 0)]
+    return [index[mistake.id] for mistake in mistakes.worst(predicted, config.mistakes or 0)]
 
 
-def _prediction(found: Predictions, classes: Sequence[str], row: int) -> dict[str, Any]:
-    one = Predictions(found.ids[row : row + 1], found.labels[row : row + 1], found.logits[[row]])
+def _prediction(predicted: Predictions, classes: Sequence[str], row: int) -> RecordPrediction:
+    only = slice(row, row + 1)
+    one = Predictions(predicted.ids[only], predicted.labels[only], predicted.logits[only])
     (probabilities,) = one.probabilities()
-    label, predicted = int(one.labels[0]), int(one.predicted[0])
-    return {
-        "row": row,
-        "label": classes[label],
-        "label_probability": float(probabilities[label]),
-        "predicted": classes[predicted],
-        "probability": float(probabilities[predicted]),
-    }
+    label, guess = int(one.labels[0]), int(one.predicted[0])
+    return RecordPrediction(
+        row=row,
+        label=classes[label],
+        label_probability=float(probabilities[label]),
+        predicted=classes[guess],
+        probability=float(probabilities[guess]),
+    )
 
 
 def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
@@ -234,12 +276,13 @@ def _rows(root: Folder, column: str, value: object) -> Iterator[dict[str, Any]]:
     """Yields the ledger's rows with a value in a column."""
     for batch in ledger.stream(root, ledger.SCHEMA.names):
         values = batch.column(ledger.SCHEMA.names.index(column)).to_pylist()
-        for row, found in enumerate(values):
-            if found == value:
+        for row, cell in enumerate(values):
+            if cell == value:
                 yield batch.slice(row, 1).to_pylist()[0]
 
 
-def _mates(root: Folder, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _group(root: Folder, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the ledger's rows of a source's near-duplicate group, its own included."""
     if source["group"] is None:
         return iter(())
     return _rows(root, "group", source["group"])
@@ -247,10 +290,10 @@ def _mates(root: Folder, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _place(
     root: Folder, manifest: Manifest, source: dict[str, Any], id_: str, copy: int
-) -> tuple[str, int, int] | None:
-    """Returns (shard, position, offset) of a record, having read it there.
+) -> RecordPlace | None:
+    """Returns the place of a record, where it was read; None for a source in no shard.
 
-    The ledger has the place of originals; copies are searched in the shards of their split.
+    The ledger knows the shard of an original. A copy is searched for in the shards of its split.
     """
     if not source["shard"]:
         return None
@@ -261,34 +304,26 @@ def _place(
         with (root / shard).open("rb") as file:
             for position, (offset, payload) in enumerate(framing.read_frames(file, shard)):
                 if example.decode(payload).id == id_:
-                    return shard, position, offset
+                    return RecordPlace(shard, position, offset)
     return None
 
 
-def _stored(run_dir: str) -> dict[str, Any]:
-    """Returns config.json of a run, or evaluation.json of an evaluation."""
-    for name in ("config.json", "evaluation.json"):
-        path = Path(run_dir, name)
-        if path.exists():
-            try:
-                return json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise TrainerError(f"{path} is damaged: {error}") from error
+def _data_dir_of(run_dir: str) -> str:
+    """Returns the data set of a run or of an evaluation; empty where it does not say."""
+    stored = RunConfig.read_if_present(run_dir)
+    if stored is not None:
+        return stored.flags.data_dir
+    evaluation = Path(run_dir, EVALUATION)
+    if evaluation.exists():
+        return StoredEvaluation.read(evaluation).data_dir
     raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
 
 
-def _data_dir_of(stored: dict[str, Any], run_dir: str) -> str:
-    found = stored.get("data_dir") or stored.get("flags", {}).get("data_dir")
-    if not found:
-        raise UsageError(f"{run_dir} does not say which data set it is of: give --data_dir")
-    return found
-
-
-def _mates_text(origin: Origin) -> str:
-    if not origin.mate_count:
+def _near_duplicates(origin: Origin) -> str:
+    if not origin.near_duplicate_count:
         return "none"
-    named = ", ".join(f"{key} ({split})" for key, split in origin.mates)
-    more = origin.mate_count - len(origin.mates)
+    named = ", ".join(f"{key} ({split})" for key, split in origin.near_duplicates)
+    more = origin.near_duplicate_count - len(origin.near_duplicates)
     return named + (f" and {more:,} more" if more else "")
 
 

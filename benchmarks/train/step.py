@@ -34,7 +34,7 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 OURS, OURS_CACHED = "trainer.train", "trainer.train --cache=decoded"
 FIT, FIT_AUTO = "Model.fit", "Model.fit, XLA as Keras chooses"
 OURS_FIRST, FIT_FIRST = "trainer.train, first step", "Model.fit, first step"
-OURS_IMPORT, KERAS_IMPORT = "import trainer.train.loop", "import keras"
+OURS_IMPORT, KERAS_IMPORT = "import trainer.train.run", "import keras"
 
 # So few that the steps do not matter to the time of the first.
 FEW = 4
@@ -142,7 +142,7 @@ def main() -> int:
         fit(FIT_AUTO, path, epochs, batch, "auto"),
         train(OURS_FIRST, data_dir, 1, batch, f"--per_class={FEW}", "--checkpoint_steps=1"),
         fit(FIT_FIRST, few, 1, batch),
-        imports(OURS_IMPORT, "import trainer.train.loop"),
+        imports(OURS_IMPORT, "import trainer.train.run"),
         imports(KERAS_IMPORT, "import keras, tensorflow"),
     ]
     title = f"training step, {datasets.title(root)}"

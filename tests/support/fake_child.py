@@ -6,13 +6,13 @@ resume, SIGTERM ends it with 0, an error is the last line and exit code 1.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
+from tests.support import run_configs
 from tfrecords import manifest as manifests
 from tfrecords.cli import flags
 from trainer.config import TrainConfig
@@ -38,9 +38,7 @@ def rows(config: TrainConfig, epochs: int) -> list[str]:
 def train(config: TrainConfig) -> None:
     """Adds epochs to metrics.csv up to --epochs or --stop_after_epoch."""
     folder = Path(config.run_dir)
-    digest = manifests.load(config.data_dir).digest
-    stored = {"flags": config.to_dict(), "dataset": {"digest": digest}}
-    (folder / "config.json").write_text(json.dumps(stored))
+    run_configs.write(folder, run_configs.describe(config, manifests.load(config.data_dir)))
     metrics = folder / "metrics.csv"
     done = len(metrics.read_text().splitlines()) - 1 if metrics.exists() else 0
     last = min(config.epochs, config.stop_after_epoch or config.epochs)

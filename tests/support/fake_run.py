@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tests.support import fakes
+from tests.support import fakes, run_configs
 from tfrecords.schema import ImageSpec, record_id
 from tfrecords.sharding import stable_hash
+from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
 from trainer.report import page
 
@@ -77,8 +77,7 @@ def files(
         ImageSpec(12, 12, encoding="png"),  # type: ignore[arg-type]
     )
     run_dir.mkdir(parents=True)
-    flags = {"model": "springfield_cnn", "monitor": "val_macro_f1", "epochs": epochs}
-    config = {"flags": flags, "manifest": json.loads(manifest.to_json()), "size": [12, 12]}
+    flags = TrainConfig(data_dir=str(data_dir), run_dir=str(run_dir), epochs=max(1, epochs))
     return page.RunFiles(
         run_dir=run_dir,
         data_dir=data_dir,
@@ -86,5 +85,6 @@ def files(
         train_counts=tuple(train_counts or [3 + 40 * i for i in range(classes)]),
         history=write_history(run_dir / "metrics.csv", epochs),
         predictions=predictions(validation),
-        config=config,
+        flags=flags,
+        settings=page.settings_of(run_configs.describe(flags, manifest)),
     )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import tensorflow as tf
 
 from trainer.config import TrainConfig
-from trainer.train import loop
+from trainer.train.run import run
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-loop.report.write = lambda run: Path()  # type: ignore[assignment]
 for variant, options in enumerate(
     (
         {"model": "springfield_cnn", "dropout": 0.0, "optimizer": "sgd", "learning_rate": 0.01},
@@ -20,7 +18,7 @@ for variant, options in enumerate(
     )
 ):
     for distribute in ("none", "mirrored"):
-        result = loop.run(
+        result = run(
             TrainConfig(
                 data_dir=sys.argv[1],
                 run_dir=f"{sys.argv[2]}/{variant}-{distribute}",
@@ -29,6 +27,7 @@ for variant, options in enumerate(
                 distribute=distribute,
                 progress="none",
                 **options,  # type: ignore[arg-type]
-            )
+            ),
+            report=False,
         )
         print("loss", result.best["val_loss"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support import fakes, ledgers
 from trainer.config import TrainConfig
-from trainer.train import loop
+from trainer.train.run import run
 
 COUNTS = {"train": (12, 8, 5), "validation": (4, 3, 2), "test": (3, 3, 3)}
 
@@ -19,7 +19,7 @@ def write_data(folder: Path, copies: int = 0) -> Path:
 
 def train(data_dir: Path, run_dir: Path) -> Path:
     """Trains for three epochs with an average of the weights; returns the run's folder."""
-    loop.run(
+    run(
         TrainConfig(
             data_dir=str(data_dir),
             run_dir=str(run_dir),

@@ -69,7 +69,7 @@ def test_too_late_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_not_there_is_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        devices.set_up(config(**changes))
+        devices.set_up_devices(config(**changes))
 
 
 def test_seeds_are_never_tensorflows_unseeded_pair() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_run, fakes, ledgers
+from tests.support import fake_run, fakes, ledgers, run_configs
 from tfrecords import example, framing, manifest
 from trainer import lineage
 from trainer.metrics import mistakes, predictions
@@ -21,8 +21,8 @@ def run(tmp_path: Path) -> page.RunFiles:
     files = fake_run.files(tmp_path, [4, 3, 2])
     ledgers.write(files.data_dir, manifest.load(files.data_dir))
     predictions.write(files.run_dir / predictions.FILENAME, files.predictions, files.classes)
-    stored = {"flags": {"data_dir": str(files.data_dir)}}
-    (files.run_dir / "config.json").write_text(json.dumps(stored))
+    described = run_configs.describe(files.flags, manifest.load(files.data_dir))
+    run_configs.write(files.run_dir, described)
     return files
 
 

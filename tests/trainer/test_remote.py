@@ -28,9 +28,9 @@ from trainer.evaluate import run
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.lineage import LineageConfig
 from trainer.remote import FarPath
-from trainer.train import loop
 from trainer.train.__main__ import COMMAND
 from trainer.train.loop import RunResult
+from trainer.train.run import run as train_run
 
 SHARDS = 5
 PARALLEL = 3  # Below the number of shards: it decides the order of records.
@@ -100,15 +100,15 @@ def assert_same_weights(run_dir: Path, other: Path) -> None:
 def finished(url: str, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A run from far shards, paused after its first epoch and taken up again."""
     run_dir = tmp_path_factory.mktemp("run") / "far"
-    assert loop.run(config(url, run_dir, stop_after_epoch=1)).status == "paused"
-    return loop.run(config(url, run_dir))
+    assert train_run(config(url, run_dir, stop_after_epoch=1)).status == "paused"
+    return train_run(config(url, run_dir))
 
 
 def test_a_far_run_ends_with_the_weights_of_a_local_one(
     finished: RunResult, near: Path, tmp_path: Path
 ) -> None:
     assert finished.status == "completed"
-    loop.run(config(str(near), tmp_path / "near"))
+    train_run(config(str(near), tmp_path / "near"))
     assert_same_weights(finished.run_dir, tmp_path / "near")
 
 
@@ -131,7 +131,7 @@ def test_a_run_moves_between_near_and_far(finished: RunResult, near: Path, tmp_p
     """The place of the data is no part of what a run is: one begun far is resumed near."""
     moved = tmp_path / "moved"
     shutil.copytree(finished.run_dir, moved)
-    assert loop.run(config(str(near), moved)).status == "completed"
+    assert train_run(config(str(near), moved)).status == "completed"
     assert_same_weights(finished.run_dir, moved)
 
 
@@ -157,14 +157,14 @@ def test_a_far_stream_restarts_anywhere(url: str, cache: str) -> None:
 
 def test_read_parallelism_is_part_of_what_a_run_is(url: str, finished: RunResult) -> None:
     other = config(url, finished.run_dir).to_dict() | {"read_parallelism": PARALLEL + 1}
-    with pytest.raises(UsageError, match="--read_parallelism=3 there, --read_parallelism=4 here"):
-        loop.run(TrainConfig.from_dict(other))
+    with pytest.raises(UsageError, match="--read_parallelism was 3, is now 4"):
+        train_run(TrainConfig.from_dict(other))
 
 
 def test_the_doctor_reads_far_shards(url: str, near: Path) -> None:
     source = open_train(url)
     assert measure.sample(source) == measure.sample(open_train(str(near)))
-    assert measure.disk_rate(source.places, 1.0) > 0
+    assert measure.disk_rate(source.shard_paths, 1.0) > 0
 
 
 def test_pictures_are_found_with_and_without_the_ledger(own_url: str) -> None:

@@ -1,1 +1,1 @@
-"""`python -m trainer.benchmark`: what holds training up on this machine."""
+"""`python -m trainer.benchmark`: finds the bottleneck of training on this machine."""

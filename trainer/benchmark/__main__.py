@@ -11,7 +11,7 @@ from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
 from trainer import tensorflow_import
-from trainer.benchmark import text as checkup_text
+from trainer.benchmark.text import render, to_dict
 from trainer.config import TrainConfig
 
 
@@ -36,12 +36,12 @@ def main(config: BenchmarkConfig) -> int:
     tensorflow_import.import_tensorflow(config.verbose)
     from trainer.benchmark import measure  # TensorFlow takes seconds to import: not for --help.
 
-    found = measure.measure(
+    checkup = measure.measure(
         config, config.seconds, lambda what: print(f"measuring {what} …", file=sys.stderr)
     )
-    print(checkup_text.render(found))
+    print(render(checkup))
     if config.json:
-        text = json.dumps(checkup_text.to_dict(found), indent=2)
+        text = json.dumps(to_dict(checkup), indent=2)
         Path(config.json).write_text(text + "\n", encoding="utf-8")
     return DONE
 

@@ -1,9 +1,9 @@
-"""What holds training up on a machine, and what to change: from measured rates alone.
+"""Finds the bottleneck of training on a machine, and what to change, from measured rates.
 
-The rate of training is modelled from what each stage costs alone. The input's stages share
-the host's cores; on a GPU the input runs beside the step and the slower one sets the rate; on
-a CPU both want the same cores and their times add up. A change is worth the model's rate with
-it against the model's rate without: what the model gets wrong is in both.
+The rate of training is modelled from the cost of each stage alone. The stages of the input share
+the host's cores. On a GPU the input runs beside the step, and the slower one sets the rate; on a
+CPU both use the same cores, and their times add up. The gain of a change is the model's rate
+with it over the model's rate without it, so that the model's own errors largely cancel.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Less than this is within what two runs of a benchmark differ by.
-WORTH = 0.05
+from trainer.train.progress import INPUT_BOUND
 
-# A run that waits longer than this for its input is told so; as `trainer.train` does.
-INPUT_BOUND = 0.1
+# Two runs of a benchmark differ by as much as this.
+WORTH = 0.05
 
 # The part of the free memory that a cache may take; training needs the rest.
 CACHE_SHARE = 0.5
 
-# Bytes a second that one core reads, checks and parses: what larger records add to the cost of
-# a record. 151 kB (raw, 224 px) took 181 µs more than 20 kB (JPEG), with TensorFlow 2.21.
+# Bytes a second that one core reads, checks and parses: the cost of larger records. 151 kB (raw,
+# 224 px) took 181 µs more than 20 kB (JPEG), with TensorFlow 2.21.
 READ_BYTES = 0.7e9
 
 
 @dataclass(frozen=True)
 class Load:
-    """What training reads and how.
+    """The records that training reads, and how it reads them.
 
     Attributes:
       records: selected.
@@ -61,12 +60,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Host:
-    """What it runs on.
+    """The machine.
 
     Attributes:
       cores: that this process may use.
       free_bytes: memory available.
-      device: name of what computes the step.
+      device: name of the device that computes the step.
       on_gpu: whether that is a GPU.
     """
 
@@ -91,7 +90,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured.
+    """The measured rates.
 
     Attributes:
       disk: bytes a second of a shard that is not in memory.
@@ -100,7 +99,7 @@ class Rates:
       whole: the input as configured, from shards to batches.
       steps: batch → pictures a second of the step alone.
       together: pictures a second of training as it is now.
-      waited: part of that time spent waiting for the input, 0 to 1.
+      waited: fraction of that time spent waiting for the input.
     """
 
     disk: float
@@ -118,9 +117,9 @@ class Checkup:
     """A measured machine.
 
     Attributes:
-      load: what training reads.
-      host: what it runs on.
-      rates: what was measured.
+      load: the records that training reads.
+      host: the machine.
+      rates: measured on it.
     """
 
     load: Load
@@ -130,13 +129,13 @@ class Checkup:
 
 @dataclass(frozen=True)
 class Advice:
-    """A change and what it should bring.
+    """A change, its expected gain and its cost.
 
     Attributes:
-      change: what to do.
-      gain: pictures a second more, as a fraction of now.
-      cost: what it takes.
-      possible: False where this machine has not the memory.
+      change: flag or action.
+      gain: additional pictures a second, as a fraction of the rate now.
+      cost: what it takes, as text.
+      possible: False where this machine lacks the memory.
     """
 
     change: str
@@ -147,7 +146,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class _Input:
-    """The input of a plan: seconds of one core a picture, bytes from disk, and cores."""
+    """The cost of the input: seconds of one core and bytes from disk a picture, and cores."""
 
     cpu: float
     disk_bytes: float
@@ -166,26 +165,26 @@ def expected_rate(checkup: Checkup) -> float:
 
 
 def verdict(checkup: Checkup) -> str:
-    """Returns one sentence: what training waits for."""
+    """Returns the bottleneck of training, in a sentence or two."""
     rates, step = checkup.rates, checkup.rates.steps[checkup.load.batch]
     if rates.waited > INPUT_BOUND:
         limit = _limit(checkup)
         return (
-            f"The input holds the step up for {rates.waited:.0%} of the time: {limit} The step "
-            f"alone would train {step:,.0f} pictures a second."
+            f"The step waits for input {rates.waited:.0%} of the time: {limit} The step alone "
+            f"would train {step:,.0f} pictures a second."
         )
     spare = rates.whole.rate / step
     if checkup.host.on_gpu:
-        return f"The GPU sets the pace; the input could feed {spare:.1f} of them."
+        return f"The GPU is the bottleneck; the input could feed {spare:.1f} of them."
     beside = rates.whole.cpu / checkup.host.cores
     return (
-        "The step sets the pace; the input, on the same cores, takes "
+        "The step is the bottleneck; the input, on the same cores, takes "
         f"{beside / (beside + 1 / step):.0%} of the time."
     )
 
 
 def cores_needed(checkup: Checkup) -> int:
-    """Returns how many cores such as these the input needs to keep up with the step."""
+    """Returns how many such cores the input needs to keep up with the step."""
     step = checkup.rates.steps[checkup.load.batch]
     return max(1, math.ceil(step * checkup.rates.whole.cpu / _efficiency(checkup)))
 
@@ -227,7 +226,7 @@ def _bakes(checkup: Checkup) -> Iterator[Advice]:
         )
         yield Advice(
             f"bake with --image_size={side}", _gain(checkup, baked),
-            "the size trained on now: nothing to shrink on the fly",
+            "the trained size, so that nothing is resized while training",
         )  # fmt: skip
     if load.encoding != "raw":
         size = math.prod(load.stored) * 3.0
@@ -252,7 +251,7 @@ def _batches(checkup: Checkup) -> Iterator[Advice]:
         yield Advice(
             f"--batch_size={other}", _gain(checkup, now, rates[other]),
             f"{load.records / other:,.0f} steps an epoch instead of "
-            f"{load.records / load.batch:,.0f}; the learning rate follows by itself",
+            f"{load.records / load.batch:,.0f}; the default learning rate is scaled with it",
         )  # fmt: skip
 
 
@@ -264,7 +263,7 @@ def _cores(checkup: Checkup) -> Iterator[Advice]:
         yield Advice(
             f"{needed} cores for the input",
             _gain(checkup, more),
-            f"{checkup.host.cores} here; all are used already, no flag adds any",
+            f"this machine has {checkup.host.cores}, all in use; no flag adds any",
         )
 
 
@@ -278,19 +277,19 @@ def _now(checkup: Checkup) -> _Input:
 
 
 def _in_memory(checkup: Checkup, record_bytes: float | None = None) -> bool:
-    """Whether the kernel keeps all records in memory after the first epoch."""
+    """Returns whether the kernel keeps all records in memory after the first epoch."""
     size = checkup.load.record_bytes if record_bytes is None else record_bytes
     return checkup.load.records * size <= CACHE_SHARE * checkup.host.free_bytes
 
 
 def _efficiency(checkup: Checkup) -> float:
-    """The part of the cores that the input gets to use: 1 if it scales to all of them."""
+    """Returns the fraction of the cores that the input uses: 1 if it scales to all of them."""
     whole = checkup.rates.whole
     return min(1.0, max(0.05, whole.rate * whole.cpu / checkup.host.cores))
 
 
 def _read_cpu(checkup: Checkup) -> float:
-    """Seconds of one core that reading, checking and parsing takes of a picture."""
+    """Returns the seconds of one core that reading, checking and parsing a picture takes."""
     rates = checkup.rates
     after = rates.decode.cpu + (rates.augment.cpu if rates.augment else 0.0)
     return max(0.0, rates.whole.cpu - after)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -16,67 +16,65 @@ from tfrecords.errors import TrainerError
 from tfrecords.locations import Folder
 from tfrecords.schema import Encoding, ImageSpec
 from tfrecords.system import cores, memory
-from trainer import devices, remote
+from trainer import remote
 from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.data import augment
-from trainer.data import selection as selections
-from trainer.data import stream as data
-from trainer.data.selection import Source
-from trainer.devices import Devices
-from trainer.models import build
+from trainer.data.selection import Selection, Source, open_configured
+from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
+from trainer.devices import Devices, set_up_devices
+from trainer.models.build import build
 from trainer.train import batch_size, losses, optim
-from trainer.train import step as steps
+from trainer.train.step import Stepper, Tally, to_host
 
-# Pictures to decode and augment over and over, and their encoded bytes at most.
+_T = TypeVar("_T")
+
+# Pictures to decode and augment again and again, and their encoded bytes at most.
 SAMPLE = 256
 SAMPLE_BYTES = 1 << 28
 
-# Bytes read from shards to tell the disk's rate.
+# Bytes read from shards to measure the disk's rate.
 DISK_BYTES = 1 << 30
 
 _BLOCK = 1 << 20
 
-# A stream's buffers fill and its threads settle for this part of the time given to a stage.
+# Warm-up of a stage, as a fraction of its time: buffers fill and threads settle.
 _WARM = 0.3
 
 
 def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> Checkup:
-    """Measures what training with a configuration does on this machine.
+    """Returns the rates of training with a configuration on this machine.
 
     Args:
       config: of the training; nothing is written to its run_dir.
-      seconds: for each stage; about ten of them, and a compilation for each batch size.
-      say: told what comes next.
+      seconds: for each of about ten stages; compiling for each batch size comes on top.
+      say: called with the name of each stage before it starts.
 
     Raises:
       As `selection.open_split`; TrainerError: the step does not fit into memory.
     """
     manifest = remote.load(config.data_dir)
-    selection = selections.select(
-        manifest, config.train_split, config.classes, config.num_classes, config.per_class,
-        config.originals_only,
-    )  # fmt: skip
-    source = selections.open_split(
-        manifest, config.data_dir, config.train_split, selection, config.size,
-        config.read_parallelism,
-    )  # fmt: skip
+    selection = Selection.of(config, manifest)
+    source = open_configured(config, manifest, config.train_split, selection)
     if not source.records:
         raise TrainerError(f"split {source.split.name!r} has no record of the selected classes")
-    found = devices.set_up(config)
+    devices = set_up_devices(config)
     if config.batch_size == AUTO_BATCH:
         say("batch size")
         classes = len(selection.classes)
-        on_gpu = found.kind == "gpu"
+        on_gpu = devices.kind == "gpu"
         batch = batch_size.find(config, source.size, classes, source.records, on_gpu)
         config = config.with_batch_size(batch)
-    return Checkup(_load(source, config), _host(found), _rates(source, config, found, seconds, say))
+    return Checkup(
+        _load(source, config), _host(devices), _rates(source, config, devices, seconds, say)
+    )
 
 
 def disk_rate(paths: Sequence[Folder], seconds: float) -> float:
-    """Returns bytes a second of reading files one by one, as far as the kernel lets go of them.
+    """Returns bytes a second of reading files one by one, from the disk where possible.
 
-    The kernel is asked to forget the files first; on Linux it does, unless they are mapped.
+    The kernel is asked to drop the files from its cache first; on Linux it does, unless they are
+    mapped into memory.
     """
     done, began = 0, time.perf_counter()
     for path in paths:
@@ -90,13 +88,13 @@ def disk_rate(paths: Sequence[Folder], seconds: float) -> float:
     return done / max(1e-9, time.perf_counter() - began)
 
 
-def stage(batches: Callable[[], Iterator[Any]], batch: int, seconds: float) -> Stage:
+def stage(batches: Callable[[], Iterator[object]], batch: int, seconds: float) -> Stage:
     """Returns the rate and cost of a stream.
 
     Args:
       batches: gives the stream; called again when one ends.
       batch: pictures of each item.
-      seconds: to measure, and a bit more to warm up.
+      seconds: to measure; the warm-up comes on top.
     """
     stream = _endless(batches)
     _spin(stream, _WARM * seconds)
@@ -109,13 +107,13 @@ def stage(batches: Callable[[], Iterator[Any]], batch: int, seconds: float) -> S
 def _rates(
     source: Source,
     config: TrainConfig,
-    found: Devices,
+    devices: Devices,
     seconds: float,
     say: Callable[[str], None],
 ) -> Rates:
     batch = config.fixed_batch_size
     say("disk")
-    disk = disk_rate(source.places, seconds)
+    disk = disk_rate(source.shard_paths, seconds)
     say("decoding")
     images = sample(source)
     decode = _decode_stage(source.spec, source.size, images, batch, seconds)
@@ -126,20 +124,20 @@ def _rates(
     say("the input as a whole")
     whole = stage(lambda: iter(_stream(source, config)), batch, seconds)
     say(f"the step, batch of {batch}")
-    stepper = _stepper(source, config, found)
+    stepper = _stepper(source, config, devices)
     rate = _step_rate(stepper, source, batch, seconds)
     if rate is None:
         raise TrainerError(
             f"out of memory at --batch_size={batch}: use a smaller one, or --batch_size=auto"
         )
     say("all together")
-    stream = _on_device(_stream(source, config), found)
+    stream = _on_device(_stream(source, config), devices)
     together, waited = _together(stepper, stream, batch, 2 * seconds)
-    # The step alone cannot be slower than the step with its input: other work disturbed it then.
+    # The step alone cannot be slower than with its input: if it is, other work disturbed it.
     rates = {batch: max(rate, together)}
     for size in _other_batches(batch, source.records, config.grad_accum):
         say(f"the step, batch of {size}")
-        stepper = _stepper(source, config.with_batch_size(size), found)
+        stepper = _stepper(source, config.with_batch_size(size), devices)
         other = _step_rate(stepper, source, size, seconds)
         if other is not None:
             rates[size] = other
@@ -148,15 +146,15 @@ def _rates(
 
 def sample(source: Source) -> list[bytes]:
     """Returns the encoded images of the first records of a split, whatever their class."""
-    found: list[bytes] = []
+    images: list[bytes] = []
     size = 0
-    for path in source.places:
+    for path in source.shard_paths:
         for record in framing.read_records(path):
-            found.append(example.decode(record).image)
-            size += len(found[-1])
-            if len(found) == SAMPLE or size > SAMPLE_BYTES:
-                return found
-    return found
+            images.append(example.decode(record).image)
+            size += len(images[-1])
+            if len(images) == SAMPLE or size > SAMPLE_BYTES:
+                return images
+    return images
 
 
 def _decode_stage(
@@ -165,7 +163,7 @@ def _decode_stage(
     stream = (
         tf.data.Dataset.from_tensor_slices(list(images))
         .repeat()
-        .map(data.decoder(spec, size), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(decoder(spec, size), num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -173,7 +171,7 @@ def _decode_stage(
 
 
 def _raw_stage(source: Source, images: Sequence[bytes], batch: int, seconds: float) -> Stage:
-    """Returns the decoding of the same pictures, were they stored raw at the same size."""
+    """Returns the rate of decoding the same pictures if they were stored raw."""
     spec = source.spec
     stored = (spec.height, spec.width) if spec.fixed_size else source.size
     raw = ImageSpec(*stored, encoding=Encoding.RAW)
@@ -182,7 +180,7 @@ def _raw_stage(source: Source, images: Sequence[bytes], batch: int, seconds: flo
 
 
 def _decoded(images: Sequence[bytes], spec: ImageSpec, size: tuple[int, int]) -> np.ndarray:
-    decode = data.decoder(spec, size)
+    decode = decoder(spec, size)
     return np.stack([decode(tf.constant(image)).numpy() for image in images])
 
 
@@ -204,8 +202,8 @@ def _augment_stage(
 
 
 def _stream(source: Source, config: TrainConfig) -> tf.data.Dataset:
-    # 64 epochs in one stream: its start-up is then not part of what is measured.
-    return data.training_stream(
+    # 64 epochs in one stream, so that its start-up is not measured.
+    return training_stream(
         source,
         config.fixed_batch_size,
         64,
@@ -216,32 +214,32 @@ def _stream(source: Source, config: TrainConfig) -> tf.data.Dataset:
     )
 
 
-def _on_device(stream: tf.data.Dataset, found: Devices) -> tf.data.Dataset:
-    if found.memory_device is None:
+def _on_device(stream: tf.data.Dataset, devices: Devices) -> tf.data.Dataset:
+    if devices.memory_device is None:
         return stream
-    return stream.apply(tf.data.experimental.prefetch_to_device(found.memory_device))
+    return stream.apply(tf.data.experimental.prefetch_to_device(devices.memory_device))
 
 
-def _stepper(source: Source, config: TrainConfig, found: Devices) -> steps.Stepper:
+def _stepper(source: Source, config: TrainConfig, devices: Devices) -> Stepper:
     classes = len(source.selection.classes)
-    schedule = optim.build(config, data.steps_per_epoch(source, config.fixed_batch_size))
-    with found.strategy.scope():
-        model = build.build(config, source.size, classes, synchronized=found.replicas > 1)
+    schedule = optim.build(config, steps_per_epoch(source, config.fixed_batch_size))
+    with devices.strategy.scope():
+        model = build(config, source.size, classes, synchronized=devices.replicas > 1)
         optimizer = optim.build_optimizer(config, schedule)
-        # Counts of one: a loss costs the same whatever the classes' sizes.
+        # Counts of one: a loss costs the same whatever the class sizes.
         loss = losses.build(config, [1] * classes, schedule.total_steps)
-        return steps.Stepper(model, optimizer, loss, config, found.strategy)
+        return Stepper(model, optimizer, loss, config, devices.strategy)
 
 
-def _step_rate(stepper: steps.Stepper, source: Source, batch: int, seconds: float) -> float | None:
+def _step_rate(stepper: Stepper, source: Source, batch: int, seconds: float) -> float | None:
     """Returns pictures a second of the step on one batch; None where it does not fit."""
     labels, ones = tf.zeros([batch], tf.int32), tf.ones([batch])
     images = tf.zeros([batch, *source.size, 3], tf.uint8)
-    one = data.Batch(images, labels, labels, ones, ones)
+    batch_of_zeros = Batch(images, labels, labels, ones, ones)
 
-    def run() -> Iterator[Any]:
+    def run() -> Iterator[list[Tally]]:
         while True:
-            yield steps.to_host(stepper.run(one))
+            yield to_host(stepper.run(batch_of_zeros))
 
     try:
         next(run())  # Compiles.
@@ -251,17 +249,17 @@ def _step_rate(stepper: steps.Stepper, source: Source, batch: int, seconds: floa
 
 
 def _together(
-    stepper: steps.Stepper, stream: tf.data.Dataset, batch: int, seconds: float
+    stepper: Stepper, stream: tf.data.Dataset, batch: int, seconds: float
 ) -> tuple[float, float]:
-    """Returns pictures a second of training, and the part of the time spent waiting for input."""
+    """Returns pictures a second of training, and the fraction of time spent waiting for input."""
     batches = _endless(lambda: iter(stream))
-    _spin((steps.to_host(stepper.run(one)) for one in batches), _WARM * seconds)
+    _spin((to_host(stepper.run(each)) for each in batches), _WARM * seconds)
     done, waited, began = 0, 0.0, time.perf_counter()
     while True:
         asked = time.perf_counter()
-        one = next(batches)
+        following = next(batches)
         waited += time.perf_counter() - asked
-        steps.to_host(stepper.run(one))
+        to_host(stepper.run(following))
         done += batch
         wall = time.perf_counter() - began
         if wall > seconds:
@@ -269,22 +267,22 @@ def _together(
 
 
 def _other_batches(batch: int, records: int, parts: int) -> list[int]:
-    """Returns the half of a batch size and twice it, where they divide and leave enough steps.
+    """Returns half and twice a batch size, where they divide and leave enough steps.
 
-    The larger comes last: after running out of memory some drivers leave a process unusable.
+    The larger comes last: some drivers leave a process unusable after running out of memory.
     """
     most = records // batch_size.MIN_STEPS
     half = [batch // 2] if batch % (2 * parts) == 0 else []
     return half + ([2 * batch] if 2 * batch <= most else [])
 
 
-def _endless(batches: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+def _endless(batches: Callable[[], Iterator[_T]]) -> Iterator[_T]:
     while True:
         yield from batches()
 
 
-def _spin(stream: Iterator[Any], seconds: float) -> int:
-    """Takes items for some time, three at least; returns how many."""
+def _spin(stream: Iterator[object], seconds: float) -> int:
+    """Takes items for some time, at least three; returns how many."""
     end = time.perf_counter() + seconds
     count = sum(1 for _ in islice(stream, 3))
     while time.perf_counter() < end:
@@ -305,8 +303,8 @@ def _load(source: Source, config: TrainConfig) -> Load:
     )
 
 
-def _host(found: Devices) -> Host:
+def _host(devices: Devices) -> Host:
     free = memory.available_bytes()
     if free is None:
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    return Host(cores.usable(), free, ", ".join(found.names), found.kind == "gpu")
+    return Host(cores.usable(), free, ", ".join(devices.names), devices.kind == "gpu")

@@ -6,24 +6,23 @@ import dataclasses
 import textwrap
 from typing import Any
 
-from trainer.benchmark import advise as checkups
-from trainer.benchmark.advise import WORTH, Advice, Checkup, Stage
+from trainer.benchmark.advise import WORTH, Advice, Checkup, Stage, advise, expected_rate, verdict
 
 _WIDTH = 96
 
 
 def render(checkup: Checkup) -> str:
-    """Returns the screen: what was measured, what holds training up, what to change."""
+    """Returns the screen: the measured rates, the bottleneck, the changes worth making."""
     return "\n".join([*_facts(checkup), "", *_table(checkup), "", *_advice(checkup)])
 
 
 def to_dict(checkup: Checkup) -> dict[str, Any]:
-    """Returns everything that the screen says, ready for JSON."""
+    """Returns everything that the screen shows, ready for JSON."""
     return {
         **dataclasses.asdict(checkup),
-        "expected": checkups.expected_rate(checkup),
-        "verdict": checkups.verdict(checkup),
-        "advice": [dataclasses.asdict(advice) for advice in checkups.advise(checkup)],
+        "expected": expected_rate(checkup),
+        "verdict": verdict(checkup),
+        "advice": [dataclasses.asdict(advice) for advice in advise(checkup)],
     }
 
 
@@ -66,18 +65,18 @@ def _stage(name: str, stage: Stage) -> str:
 
 
 def _advice(checkup: Checkup) -> list[str]:
-    advice = checkups.advise(checkup)
-    lines = textwrap.wrap(checkups.verdict(checkup), _WIDTH)
-    if any(one.possible for one in advice):
-        lines.append("What to change, and what it should bring:")
+    changes = advise(checkup)
+    lines = textwrap.wrap(verdict(checkup), _WIDTH)
+    if any(change.possible for change in changes):
+        lines.append("What to change, and the expected gain:")
     else:
         lines.append(
-            f"Of encoding, cache, batch size and cores, no change would bring {WORTH:.0%} here."
+            f"No change of encoding, cache, batch size or cores would gain {WORTH:.0%} here."
         )
-    return lines + [_line(one) for one in advice]
+    return lines + [_change(change) for change in changes]
 
 
-def _line(advice: Advice) -> str:
-    sign = f"{advice.gain:+6.0%}" if advice.possible else "  (no)"
-    wanted = "" if advice.possible else f"would bring {advice.gain:+.0%}, but takes "
-    return f"  {sign}  {advice.change:28}{wanted}{advice.cost}"
+def _change(advice: Advice) -> str:
+    gain = f"{advice.gain:+6.0%}" if advice.possible else "  (no)"
+    obstacle = "" if advice.possible else f"would gain {advice.gain:+.0%}, but takes "
+    return f"  {gain}  {advice.change:28}{obstacle}{advice.cost}"

@@ -1,1 +1,1 @@
-"""From a manifest to batches of pixels: select, stream, augment."""
+"""Selects, streams and augments the records of a data set."""

@@ -1,4 +1,4 @@
-"""Which records of a data set take part, and where they are; without TensorFlow."""
+"""Which records of a data set a run reads, and where their shards are; without TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.schema import ImageSpec
 from trainer import remote
-from trainer.config import READ_PARALLELISM
+from trainer.config import READ_PARALLELISM, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,32 @@ class Selection:
     labels: tuple[int, ...]
     max_rank: int | None = None
     originals_only: bool = False
+
+    @classmethod
+    def of(cls, config: TrainConfig, manifest: Manifest) -> Selection:
+        """Returns the selection of a run's training records.
+
+        Args:
+          config: --train_split, --classes, --num_classes, --per_class, --originals_only.
+          manifest: of the data set.
+
+        Raises:
+          UsageError: as `select`.
+        """
+        return select(
+            manifest,
+            config.train_split,
+            config.classes,
+            config.num_classes,
+            config.per_class,
+            config.originals_only,
+        )
+
+    @classmethod
+    def of_classes(cls, manifest: Manifest, names: Sequence[str]) -> Selection:
+        """Returns every record of the named classes, in the manifest's order of classes."""
+        labels = tuple(i for i, name in enumerate(manifest.classes) if name in set(names))
+        return cls(tuple(manifest.classes[label] for label in labels), labels)
 
     def natural(self) -> Selection:
         """Returns the selection for evaluation: the same classes, every original, no copy."""
@@ -54,10 +80,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Source:
-    """A selection of a split, on disk.
+    """The selected records of one split, on disk.
 
     Attributes:
-      data_dir: of the data set, local or far.
+      data_dir: of the data set, on this machine or in a bucket.
       split: of the manifest.
       spec: of the stored images.
       selection: which records.
@@ -73,14 +99,14 @@ class Source:
     read_parallelism: int = READ_PARALLELISM
 
     @property
-    def places(self) -> tuple[Folder, ...]:
+    def shard_paths(self) -> tuple[Folder, ...]:
         """The split's shards that hold records, in index order."""
         return tuple(self.data_dir / shard.filename for shard in self.split.shards if shard.records)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths or URLs of `places`."""
-        return tuple(map(str, self.places))
+        """`shard_paths` as the paths or URLs that TensorFlow opens."""
+        return tuple(map(str, self.shard_paths))
 
     @property
     def records(self) -> int:
@@ -109,7 +135,7 @@ def select(
     """Returns the selection that the flags of the same names ask for.
 
     Raises:
-      UsageError: a class that the data set has not, or more classes than it has.
+      UsageError: a class that the data set does not have, or more classes than it has.
     """
     unknown = [name for name in classes if name not in manifest.classes]
     if unknown:
@@ -133,6 +159,25 @@ def select(
     return Selection(names, tuple(kept), per_class, originals_only)
 
 
+def open_configured(
+    config: TrainConfig, manifest: Manifest, split: str, selection: Selection
+) -> Source:
+    """Returns a split ready to stream, read as the flags of a run say.
+
+    Args:
+      config: --data_dir, --image_size, --read_parallelism.
+      manifest: of --data_dir.
+      split: its name.
+      selection: which records.
+
+    Raises:
+      As `open_split`.
+    """
+    return open_split(
+        manifest, config.data_dir, split, selection, config.size, config.read_parallelism
+    )
+
+
 def open_split(
     manifest: Manifest,
     data_dir: str | Folder,
@@ -148,7 +193,7 @@ def open_split(
       data_dir: the data set.
       split: its name.
       selection: which records.
-      size: (height, width) of the pixels wanted; None for the stored size.
+      size: (height, width) of the pixels to deliver; None for the stored size.
       read_parallelism: shards read at a time.
 
     Raises:
@@ -156,10 +201,14 @@ def open_split(
       UsageError: a size that the stored images cannot give, a URL that TensorFlow cannot read.
       TrainerError: a shard is missing or of another size than the manifest says.
     """
-    info = manifest.split(split)
-    wanted = _checked_size(manifest.image, size)
-    place = remote.folder(data_dir)
-    source = Source(place, info, manifest.image, selection, wanted, read_parallelism)
+    source = Source(
+        data_dir=remote.folder(data_dir),
+        split=manifest.split(split),
+        spec=manifest.image,
+        selection=selection,
+        size=_checked_size(manifest.image, size),
+        read_parallelism=read_parallelism,
+    )
     _check_files(source)
     return source
 
@@ -182,14 +231,14 @@ def _checked_size(spec: ImageSpec, size: tuple[int, int] | None) -> tuple[int, i
 
 def _check_files(source: Source) -> None:
     paths = [source.data_dir / shard.filename for shard in source.split.shards]
-    for path, shard, found in zip(paths, source.split.shards, remote.sizes(paths), strict=True):
-        if isinstance(found, OSError):
+    for path, shard, size in zip(paths, source.split.shards, remote.sizes(paths), strict=True):
+        if isinstance(size, OSError):
             raise TrainerError(
-                f"cannot read shard {path}: {found.strerror}; the manifest lists it: bake again, "
+                f"cannot read shard {path}: {size.strerror}; the manifest lists it: bake again, "
                 "or restore the file"
-            ) from found
-        if found != shard.bytes:
+            ) from size
+        if size != shard.bytes:
             raise TrainerError(
-                f"shard {path} has {found:,} bytes, the manifest says {shard.bytes:,}: bake "
+                f"shard {path} has {size:,} bytes, the manifest says {shard.bytes:,}: bake "
                 "again, or restore the file"
             )

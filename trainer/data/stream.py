@@ -1,12 +1,11 @@
-"""From a manifest to batches of pixels: select, then stream.
+"""Streams the selected records of a split as batches of pixels.
 
     manifest ─► Selection ─► records of an epoch ─► batch ─► parse ─► decode ─► augment ─► prefetch
 
-What a selection drops is dropped by its label, rank and copy number, before it is decoded.
-Records stay serialised through the shuffle: one string each to move, not an image, a label
-and an id.
-The order of records is a function of (seed, epoch, position), so a stream can start at any
-(epoch, step) and gives exactly what an unbroken one would give from there.
+Records that are not selected are dropped by label, rank and copy number before they are
+decoded. Records stay serialised through the shuffle, so that it moves one string each and not
+an image, a label and an id. Their order is a function of (seed, epoch, position): a stream can
+start at any (epoch, step) and gives what an unbroken one gives from there on.
 
 Pixels are uint8 on the host; they become float on the device, inside the model.
 """
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -37,22 +36,22 @@ FILTER_BATCH = 256
 CACHE_BATCH = 256
 
 # Records taken from one shard before the next: enough that a reader does not switch shards at
-# each record, few enough that neighbours in a shard part.
+# each record, few enough that neighbours in a shard are separated.
 INTERLEAVE_BLOCK = 16
 
-# On gs:// it is filled from TensorFlow's own read-ahead, see `quiet.GCS_READ_AHEAD_BYTES`.
+# On gs:// it is filled from TensorFlow's own read-ahead: see `trainer.tensorflow_import`.
 _READ_BUFFER_BYTES = 1 << 20
 
-# Read ahead of each open far shard: what it gives, at 20 MB/s, in the 0.2 s that the next request
-# for 8 MB takes.
+# Read ahead of each open shard in a bucket: 0.2 s, the time of the next request for 8 MB, at
+# 20 MB/s.
 _FAR_AHEAD_BYTES = 4 << 20
 _FEATURES = {
     schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
     schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
     schema.ID: tf.io.FixedLenFeature([], tf.string),
 }
-# What decides whether a record is selected; the image is skipped over, not copied.
-_SELECTED_BY = {
+# The features that decide whether a record is selected; the image is skipped, not copied.
+_SELECTION_FEATURES = {
     schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
     schema.RANK: tf.io.FixedLenFeature([], tf.int64),
     schema.COPY: tf.io.FixedLenFeature([], tf.int64),
@@ -132,12 +131,14 @@ def training_stream(
     else:
         records = _cached_records(source, batch_size, decoded=cache == "decoded")
 
-    def batches_of(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor, key: tf.Tensor) -> Any:
-        chosen = records(order, key, step * batch_size)
+    def batches_of(
+        epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor, key: tf.Tensor
+    ) -> tf.data.Dataset:
+        of_epoch = records(order, key, step * batch_size)
         if cache != "decoded":
-            chosen = _decoded(chosen, source, batch_size)
+            of_epoch = _decoded(of_epoch, source, batch_size)
         finish = _finisher(batch_size, augment, key)
-        batches = chosen.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = of_epoch.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
         return batches if stack == 1 else batches.batch(stack)
 
     numbers = np.arange(start[0], epochs, dtype=np.int64)
@@ -210,21 +211,21 @@ def decoder(spec: ImageSpec, size: tuple[int, int]) -> Callable[[tf.Tensor], tf.
 
 
 def explain(error: Exception, source: Source) -> TrainerError:
-    """Returns what is wrong with a split that failed to stream: names the shard and the place.
+    """Returns the error of a split that failed to stream; it names the shard and the byte.
 
     Args:
-      error: what TensorFlow raised.
-      source: what was being read; every record is checked, which takes a while.
+      error: raised by TensorFlow.
+      source: being read. Every record of it is checked, which takes a while.
     """
     advice = "bake again, or restore the file; `python -m tfrecords.verify` checks them all"
-    for path in source.places:
+    for path in source.shard_paths:
         try:
             for _ in framing.read_records(path):
                 pass
         except (framing.DamagedRecordError, OSError) as damage:
             return TrainerError(f"{damage}: {advice}")
-    first = str(error).strip().splitlines()[0]
-    return TrainerError(f"cannot read split {source.split.name!r}: {first}: {advice}")
+    reason = str(error).strip().splitlines()[0]
+    return TrainerError(f"cannot read split {source.split.name!r}: {reason}: {advice}")
 
 
 # (file order, key, records to skip) → batches of an epoch's `Records`
@@ -281,7 +282,8 @@ def _stored_records(source: Source, batch_size: int) -> tf.data.Dataset:
 def _read(source: Source, files: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the selected Examples of `files`, serialised; fails if any is missing.
 
-    Far shards are all read at the same time, each some way ahead, which changes no order.
+    Shards in a bucket are all read at the same time, each some way ahead. The order of records
+    does not depend on it.
     """
     at_once = min(len(source.files), source.read_parallelism)
     distant = remote.is_far(source.data_dir)
@@ -309,7 +311,7 @@ def _filter(selection: Selection) -> Callable[[tf.Tensor], tf.Tensor]:
     new_labels = _new_labels(selection)
 
     def keep(serialised: tf.Tensor) -> tf.Tensor:
-        parsed = tf.io.parse_example(serialised, _SELECTED_BY)
+        parsed = tf.io.parse_example(serialised, _SELECTION_FEATURES)
         label = parsed[schema.LABEL]
         known = label < len(new_labels)
         kept = known & (tf.gather(new_labels, tf.where(known, label, 0)) >= 0)
@@ -408,7 +410,7 @@ def _file_order(files: int, seed: int, epoch: int) -> np.ndarray:
 def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # A batch is a GPU's worth already; splitting the graph across a pod is the caller's.
+    # A batch is for one machine; distributing input over several is left to the caller.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
 

@@ -1,1 +1,1 @@
-"""`python -m trainer.evaluate`: a run judged on a split it has not seen."""
+"""`python -m trainer.evaluate`: evaluates a run on a split that it was not trained on."""

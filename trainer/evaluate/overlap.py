@@ -1,4 +1,4 @@
-"""Whether a split that is to be judged on was seen, or nearly seen, in training."""
+"""Finds pictures of a split that a run has already been trained on, or nearly so."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COLUMNS = ("key", "class", "sha256", "phash", "group", "split", "rank", "shard"
 
 @dataclass(frozen=True)
 class Leak:
-    """A picture that is judged on, beside one that was trained on.
+    """An evaluated picture that was, or nearly was, trained on.
 
     Attributes:
-      key: of the picture judged on.
-      trained_key: of one that is, or nearly is, the same picture.
+      key: of the evaluated picture.
+      trained_key: of a training picture that is the same or nearly the same.
       why: "group", "sha256" or "phash": what the two share.
     """
 
@@ -40,7 +40,7 @@ class Part:
       data_dir: of the data set.
       manifest: its manifest.
       split: name of the split.
-      selection: the classes, and of train the ranks, that take part.
+      selection: the classes, and for train the ranks, that take part.
     """
 
     data_dir: Folder
@@ -49,24 +49,24 @@ class Part:
     selection: Selection
 
 
-def find(trained: Part, judged: Part) -> list[Leak]:
-    """Returns the pictures of `judged` that `trained` holds, or nearly holds, in key order.
+def find(trained: Part, evaluated: Part) -> list[Leak]:
+    """Returns the pictures of `evaluated` that `trained` holds, or nearly holds, in key order.
 
-    Within one bake near-duplicates have one group, so groups are compared. Two bakes number
-    their groups differently: of those the files' sha256 are compared and the pictures'
-    perceptual hashes, which find what is the same after resizing, not all that is near.
+    Near-duplicates of one bake share a group, so groups are compared. Two bakes number their
+    groups differently: there the files' sha256 and the pictures' perceptual hashes are compared.
+    Those find pictures that are the same after resizing, but not every near-duplicate.
 
     Raises:
       ledger.LedgerError: a data set has no readable sources.parquet.
     """
-    one_bake = trained.manifest.digest == judged.manifest.digest
+    one_bake = trained.manifest.digest == evaluated.manifest.digest
     names = ("group",) if one_bake else ("sha256", "phash")
     seen: dict[str, dict[object, str]] = {name: {} for name in names}
     for row in _rows(trained):
         for name in names:
             seen[name].setdefault(row[name], row["key"])
     leaks = []
-    for row in _rows(judged):
+    for row in _rows(evaluated):
         for name in names:
             if row[name] is not None and row[name] in seen[name]:
                 leaks.append(Leak(row["key"], seen[name][row[name]], name))
@@ -75,17 +75,17 @@ def find(trained: Part, judged: Part) -> list[Leak]:
 
 
 def explain(leaks: Collection[Leak], split: str) -> str:
-    """Returns one line on leaks that were found, with the first as an example."""
+    """Returns one line about leaks, with the first as an example."""
     first = next(iter(leaks))
     shared = {
-        "group": "are near-duplicates of pictures that the run trained on",
-        "sha256": "are files that the run trained on",
-        "phash": "look the same as pictures that the run trained on",
+        "group": "are near-duplicates of pictures that the run was trained on",
+        "sha256": "are files that the run was trained on",
+        "phash": "look the same as pictures that the run was trained on",
     }[first.why]
     example = "itself" if first.key == first.trained_key else repr(first.trained_key)
     return (
         f"{len(leaks):,} pictures of split {split!r} {shared} ({first.key!r}: {example}): "
-        "the result would flatter"
+        "the result would be too good"
     )
 
 

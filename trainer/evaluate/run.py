@@ -1,4 +1,4 @@
-"""Judging a trained network on a split: `run(config)` from checkpoints to a page."""
+"""Evaluates a trained network on a split: `run(config)` from checkpoints to a report."""
 
 from __future__ import annotations
 
@@ -16,36 +16,58 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, ManifestError
 from trainer import remote
-from trainer.data import selection as selections
-from trainer.data import stream
-from trainer.data.selection import Selection
-from trainer.evaluate import overlap as leaks
+from trainer.data.selection import Selection, open_split
+from trainer.data.stream import explain, stream_source
+from trainer.evaluate import overlap
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.evaluate.overlap import Leak, Part
 from trainer.metrics import inference, metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
-from trainer.models.build import LoadedRun
-from trainer.report import model_card
-from trainer.report import page as report
-from trainer.runs import directory
-from trainer.runs import load as trained_runs
+from trainer.report import model_card, page
+from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
+from trainer.runs.history import METRICS
+from trainer.runs.load import LoadedRun, function_of, open_run
 
-RESULT = "evaluation.json"
-DIRECTORY = "evaluation"
-
-# Losses that already shift the logits by the classes' priors.
+# Losses that already shift the logits by the classes' priors in training.
 _ADJUSTED_LOSSES = ("balanced_softmax", "logit_adjusted")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """What an evaluation found.
+class EvaluationTask:
+    """A run, and the records that it is evaluated on.
 
     Attributes:
-      evaluation: the numbers.
+      config: of the evaluation.
+      trained: the run.
+      data_dir: of the data set.
+      manifest: of the data set.
+      selection: the classes that run and data set share, less those that --classes leaves out.
+      predictor: uint8[n, height, width, 3] → logits float32[n, classes of the run].
+    """
+
+    config: EvaluateConfig
+    trained: LoadedRun
+    data_dir: Folder
+    manifest: Manifest
+    selection: Selection
+    predictor: tf.types.experimental.PolymorphicFunction
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the results go."""
+        default = Path(self.config.run_dir, DIRECTORY, self.config.label)
+        return Path(self.config.output_dir or default)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The results of an evaluation.
+
+    Attributes:
+      evaluation: the metrics.
       predictions: one row a picture.
       temperature_split: on which the temperature was fitted.
-      leaks: pictures that the run had trained on, where that was allowed.
+      leaks: pictures that the run had been trained on, with --allow_leaks.
       left_out: pictures of the split whose class the network does not know.
       page: path of the report.
     """
@@ -59,29 +81,49 @@ class Result:
 
 
 def run(config: EvaluateConfig) -> Result:
-    """Judges a run and writes the results.
+    """Evaluates a run and writes the results.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    trained = trained_runs.open_run(config.run_dir, config.weights)
-    data_dir = remote.folder(config.data_dir or trained.config.data_dir)
-    manifest = remote.load(data_dir)
-    selection = _selection(trained, manifest, config)
-    _check_split(manifest, config.split, selection)
-    leaked = _leaks(trained, Part(data_dir, manifest, config.split, selection), config)
-    function = trained_runs.function_of(trained.model, config.tta)
-    found = _predict(trained, manifest, data_dir, config.split, selection, function, config)
-    temperature, fitted_on = _temperature(trained, manifest, data_dir, function, config, found)
-    evaluation = metrics.evaluate(found, trained.train_counts, temperature)
-    judged = manifest.split(config.split)
-    left_out = sum(judged.originals) - len(found.ids) if not config.classes else 0
-    page = _write(trained, manifest, data_dir, config, found, temperature)
-    result = Result(evaluation, found, fitted_on, tuple(leaked), left_out, page)
-    _write_json(result, trained, manifest, data_dir, config)
+    task = prepare(config)
+    leaks = _leaks(task)
+    predicted = _predict(task, config.split, task.selection)
+    temperature, fitted_on = _temperature(task, predicted)
+    evaluation = metrics.evaluate(predicted, task.trained.train_counts, temperature)
+    page_path = _write_report(task, predicted, temperature)
+    result = Result(
+        evaluation=evaluation,
+        predictions=predicted,
+        temperature_split=fitted_on,
+        leaks=tuple(leaks),
+        left_out=_left_out(task, predicted),
+        page=page_path,
+    )
+    text = json.dumps(to_json(task, result), indent=2, ensure_ascii=False)
+    page.write_file(task.output_dir / EVALUATION, f"{text}\n".encode())
     if Path(config.run_dir, predictions.FILENAME).exists():
         model_card.write(config.run_dir)
     return result
+
+
+def prepare(config: EvaluateConfig) -> EvaluationTask:
+    """Returns the run, opened, with the records to evaluate it on.
+
+    Raises:
+      ManifestError, UsageError, TrainerError: with one readable line.
+    """
+    trained = open_run(config.run_dir, config.weights)
+    data_dir = remote.folder(config.data_dir or trained.config.data_dir)
+    manifest = remote.load(data_dir)
+    selection = _selection(trained, manifest, config.classes)
+    if not sum(selection.originals(manifest.split(config.split))):
+        raise TrainerError(
+            f"split {config.split!r} has no picture of the classes to evaluate: bake with a "
+            "larger share of it in --splits, or give another --split"
+        )
+    predictor = function_of(trained.model, config.tta)
+    return EvaluationTask(config, trained, data_dir, manifest, selection, predictor)
 
 
 def describe(result: Result) -> str:
@@ -101,174 +143,33 @@ def describe(result: Result) -> str:
         f"{evaluation.temperature:.3f} (fitted on {result.temperature_split})",
     ]
     if result.left_out:
-        lines.append(f"left out: {result.left_out:,} pictures of classes the network has not")
+        lines.append(
+            f"left out: {result.left_out:,} pictures of classes that the network does not know"
+        )
     if result.leaks:
-        lines.append(f"beware: {len(result.leaks):,} of them resemble what the run trained on")
+        lines.append(
+            f"warning: {len(result.leaks):,} of them are, or resemble, pictures that the run was "
+            "trained on"
+        )
     return "\n".join([*lines, f"report: {result.page}"])
 
 
 def log_priors(trained: LoadedRun) -> np.ndarray:
-    """Returns float32[classes], log of each class's share of the training records, copies too."""
+    """Returns float32[classes], log of each class's share of the training records with copies."""
     split = trained.manifest.split(trained.config.train_split)
     counts = np.maximum(trained.selection.counts(split), 1)
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
-def _selection(trained: LoadedRun, manifest: Manifest, config: EvaluateConfig) -> Selection:
-    """Returns which pictures take part: of the classes that network and data set share."""
-    known = [name for name in trained.selection.classes if name in manifest.classes]
-    strangers = [name for name in config.classes if name not in known]
-    if strangers:
-        raise UsageError(
-            f"--classes: {strangers[0]!r} is not a class of both the run and the data set; "
-            f"those are: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}"
-        )
-    if not known:
-        raise TrainerError("the run and the data set have no class in common")
-    wanted = config.classes or known
-    labels = tuple(i for i, name in enumerate(manifest.classes) if name in wanted)
-    return Selection(tuple(manifest.classes[i] for i in labels), labels)
-
-
-def _check_split(manifest: Manifest, split: str, selection: Selection) -> None:
-    if not sum(selection.originals(manifest.split(split))):
-        raise TrainerError(
-            f"split {split!r} has no picture of the classes to judge: bake with a larger share "
-            "of it in --splits, or give another --split"
-        )
-
-
-def _leaks(trained: LoadedRun, judged: Part, config: EvaluateConfig) -> list[Leak]:
-    """Returns what the run has trained on; refuses where that was not allowed."""
-    try:
-        found = leaks.find(_trained_part(trained), judged)
-    except (ledger.LedgerError, ManifestError) as error:
-        if config.allow_leaks:
-            return []
-        raise TrainerError(
-            f"cannot tell what of split {judged.split!r} the run has trained on: {error}; "
-            "--allow_leaks judges all the same"
-        ) from error
-    if found and not config.allow_leaks:
-        raise TrainerError(
-            f"{leaks.explain(found, judged.split)}; give another --split, or --allow_leaks"
-        )
-    return found
-
-
-def _trained_part(trained: LoadedRun) -> Part:
-    return Part(
-        remote.folder(trained.config.data_dir),
-        trained.manifest,
-        trained.config.train_split,
-        trained.selection,
-    )
-
-
-def _predict(
-    trained: LoadedRun,
-    manifest: Manifest,
-    data_dir: Folder,
-    split: str,
-    selection: Selection,
-    function: tf.types.experimental.PolymorphicFunction,
-    config: EvaluateConfig,
-) -> Predictions:
-    """Returns predictions, adjusted as asked for, whose labels count in the run's classes."""
-    source = selections.open_split(
-        manifest, data_dir, split, selection.natural(), trained.size,
-        trained.config.read_parallelism,
-    )  # fmt: skip
-    try:
-        found = inference.predict(function, stream.stream_source(source, config.batch_size))
-    except tf.errors.OpError as error:
-        raise stream.explain(error, source) from error
-    of_run = np.array([trained.selection.classes.index(name) for name in selection.classes])
-    adjusted = found.logits - np.float32(config.logit_adjustment) * log_priors(trained)
-    return dataclasses.replace(found, labels=of_run[found.labels], logits=adjusted)
-
-
-def _temperature(
-    trained: LoadedRun,
-    manifest: Manifest,
-    data_dir: Folder,
-    function: tf.types.experimental.PolymorphicFunction,
-    config: EvaluateConfig,
-    found: Predictions,
-) -> tuple[float, str]:
-    """Returns a temperature and the split it was fitted on: validation, where there is one.
-
-    A temperature fitted on the very pictures it is judged on makes calibration look better
-    than it will be.
-    """
-    split = trained.config.validation_split
-    selection = _selection(trained, manifest, dataclasses.replace(config, classes=()))
-    present = any(info.name == split for info in manifest.splits)
-    if split == config.split or not present:
-        return metrics.fit_temperature(found), config.split
-    if not sum(selection.originals(manifest.split(split))):
-        return metrics.fit_temperature(found), config.split
-    validation = _predict(trained, manifest, data_dir, split, selection, function, config)
-    return metrics.fit_temperature(validation), split
-
-
-def _output_dir(config: EvaluateConfig) -> Path:
-    return Path(config.output_dir or Path(config.run_dir, DIRECTORY, config.label))
-
-
-def _write(
-    trained: LoadedRun,
-    manifest: Manifest,
-    data_dir: Folder,
-    config: EvaluateConfig,
-    found: Predictions,
-    temperature: float,
-) -> Path:
-    output = _output_dir(config)
-    shown = dataclasses.asdict(config) | {"data_dir": str(data_dir)}
-    return report.write(
-        report.RunFiles(
-            run_dir=output,
-            data_dir=data_dir,
-            classes=trained.selection.classes,
-            train_counts=trained.train_counts,
-            history=output / directory.METRICS,
-            predictions=found,
-            config={"evaluation": shown, "flags": trained.config.to_dict()},
-            split=config.split,
-            temperature=temperature,
-            weights=config.weights,
-            title=f"{Path(config.run_dir).resolve().name} · {config.label}",
-        )
-    )
-
-
-def _write_json(
-    result: Result,
-    trained: LoadedRun,
-    manifest: Manifest,
-    data_dir: Folder,
-    config: EvaluateConfig,
-) -> None:
-    text = json.dumps(
-        to_json(result, trained, manifest, data_dir, config), indent=2, ensure_ascii=False
-    )
-    report.write_file(_output_dir(config) / RESULT, f"{text}\n".encode())
-
-
-def to_json(
-    result: Result,
-    trained: LoadedRun,
-    manifest: Manifest,
-    data_dir: Folder,
-    config: EvaluateConfig,
-) -> dict[str, Any]:
-    """Returns what evaluation.json holds."""
+def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
+    """Returns the contents of evaluation.json."""
+    config, trained, manifest = task.config, task.trained, task.manifest
+    per_class = zip(trained.selection.classes, result.evaluation.per_class, strict=True)
     return {
         "run_dir": str(config.run_dir),
-        "data_dir": str(data_dir),
+        "data_dir": str(task.data_dir),
         "dataset": {"name": manifest.name, "digest": manifest.digest},
-        "trained_on": {"name": trained.manifest.name, "digest": trained.manifest.digest},
+        "trained_on": dataclasses.asdict(trained.stored.dataset),
         "split": config.split,
         "weights": config.weights,
         "logit_adjustment": config.logit_adjustment,
@@ -280,10 +181,109 @@ def to_json(
         "leaks": len(result.leaks),
         "temperature_split": result.temperature_split,
         "metrics": result.evaluation.summary(),
-        "per_class": {
-            name: dataclasses.asdict(scores)
-            for name, scores in zip(
-                trained.selection.classes, result.evaluation.per_class, strict=True
-            )
-        },
+        "per_class": {name: dataclasses.asdict(scores) for name, scores in per_class},
     }
+
+
+def _selection(trained: LoadedRun, manifest: Manifest, classes: tuple[str, ...]) -> Selection:
+    """Returns the records of the classes that run and data set share, or of some of those."""
+    shared = [name for name in trained.selection.classes if name in manifest.classes]
+    unknown = [name for name in classes if name not in shared]
+    if unknown:
+        raise UsageError(
+            f"--classes: {unknown[0]!r} is not a class of both the run and the data set; "
+            f"those are: {', '.join(shared[:10])}{', …' if len(shared) > 10 else ''}"
+        )
+    if not shared:
+        raise TrainerError("the run and the data set have no class in common")
+    return Selection.of_classes(manifest, classes or shared)
+
+
+def _leaks(task: EvaluationTask) -> list[Leak]:
+    """Returns the pictures that the run was trained on; refuses them unless --allow_leaks."""
+    trained, split = task.trained, task.config.split
+    trained_part = Part(
+        remote.folder(trained.config.data_dir),
+        trained.manifest,
+        trained.config.train_split,
+        trained.selection,
+    )
+    try:
+        leaks = overlap.find(
+            trained_part, Part(task.data_dir, task.manifest, split, task.selection)
+        )
+    except (ledger.LedgerError, ManifestError) as error:
+        if task.config.allow_leaks:
+            return []
+        raise TrainerError(
+            f"cannot check whether the run was trained on pictures of split {split!r}: {error}; "
+            "--allow_leaks evaluates without this check"
+        ) from error
+    if leaks and not task.config.allow_leaks:
+        raise TrainerError(
+            f"{overlap.explain(leaks, split)}; give another --split, or --allow_leaks"
+        )
+    return leaks
+
+
+def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predictions:
+    """Returns predictions on a split, with --logit_adjustment.
+
+    Their labels count in the run's classes.
+    """
+    trained = task.trained
+    source = open_split(
+        task.manifest, task.data_dir, split, selection.natural(), trained.size,
+        trained.config.read_parallelism,
+    )  # fmt: skip
+    try:
+        raw = inference.predict(task.predictor, stream_source(source, task.config.batch_size))
+    except tf.errors.OpError as error:
+        raise explain(error, source) from error
+    of_run = np.array([trained.selection.classes.index(name) for name in selection.classes])
+    adjusted = raw.logits - np.float32(task.config.logit_adjustment) * log_priors(trained)
+    return dataclasses.replace(raw, labels=of_run[raw.labels], logits=adjusted)
+
+
+def _temperature(task: EvaluationTask, predicted: Predictions) -> tuple[float, str]:
+    """Returns a temperature and the split it was fitted on: validation, where there is one.
+
+    A temperature that is fitted on the evaluated pictures themselves makes calibration look
+    better than it will be.
+    """
+    split = task.trained.config.validation_split
+    selection = _selection(task.trained, task.manifest, classes=())
+    present = any(info.name == split for info in task.manifest.splits)
+    if split == task.config.split or not present:
+        return metrics.fit_temperature(predicted), task.config.split
+    if not sum(selection.originals(task.manifest.split(split))):
+        return metrics.fit_temperature(predicted), task.config.split
+    return metrics.fit_temperature(_predict(task, split, selection)), split
+
+
+def _left_out(task: EvaluationTask, predicted: Predictions) -> int:
+    """Returns the number of pictures of the split whose class the network does not know."""
+    if task.config.classes:
+        return 0
+    return sum(task.manifest.split(task.config.split).originals) - len(predicted.ids)
+
+
+def _write_report(task: EvaluationTask, predicted: Predictions, temperature: float) -> Path:
+    config, trained = task.config, task.trained
+    shown = dataclasses.asdict(config) | {"data_dir": str(task.data_dir)}
+    return page.write(
+        page.RunFiles(
+            run_dir=task.output_dir,
+            data_dir=task.data_dir,
+            classes=trained.selection.classes,
+            train_counts=trained.train_counts,
+            history=task.output_dir / METRICS,
+            predictions=predicted,
+            flags=trained.config,
+            settings={"evaluation": shown, "flags": trained.config.to_dict()},
+            split=config.split,
+            temperature=temperature,
+            weights=config.weights,
+            title=f"{Path(config.run_dir).resolve().name} · {config.label}",
+        )
+    )

@@ -1,1 +1,1 @@
-"""`python -m trainer.export`: a run's network as a file that serves without this package."""
+"""`python -m trainer.export`: writes a network as a file that serves without this package."""

@@ -1,4 +1,4 @@
-"""Exporting a run: `run(config)` from checkpoints to files that serve without this package."""
+"""Exports a run: `run(config)` from checkpoints to files that serve without this package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata as distributions
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,15 @@ import numpy as np
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
 from trainer import tensorflow_import
-from trainer.export import export_check, formats, parity
+from trainer.export import formats, parity
 from trainer.export.config import ExportConfig
-from trainer.export.export_check import Live
 from trainer.export.formats import Format
-from trainer.export.parity import Parity, ReadParity
+from trainer.export.parity import Parity, ReadParity, Reference
 from trainer.export.serving import Servable
-from trainer.models import build
-from trainer.models.build import LoadedRun
-from trainer.runs import checkpoints, directory, history, load
+from trainer.models.weights import model_state
+from trainer.runs import checkpoints, history
+from trainer.runs.history import METRICS
+from trainer.runs.load import LoadedRun, open_run
 
 RESULT = "export.json"
 DIRECTORY = "export"
@@ -57,48 +57,48 @@ class Exported:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What an export wrote.
+    """The files that an export wrote.
 
     Attributes:
-      exported: one a format, in the order asked for.
-      page: path of export.json.
+      exported: one for each format, in the order of --format.
+      document: path of export.json.
     """
 
     exported: tuple[Exported, ...]
-    page: Path
+    document: Path
 
 
 def run(config: ExportConfig) -> Result:
-    """Exports a run, checks what it wrote, and only then puts it into place.
+    """Exports a run, checks the files, and only then moves them into place.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    chosen = [formats.FORMATS[name] for name in dict.fromkeys(config.format)]
-    for format_ in chosen:
+    asked = [formats.FORMATS[name] for name in dict.fromkeys(config.format)]
+    for format_ in asked:
         formats.require_modules(format_, check=config.parity_pictures > 0)
-    # In float32 on a CPU: what every runtime has, whatever the run was trained on.
-    opened = load.open_run(config.run_dir, config.weights, "cpu", "float32")
+    # In float32 on a CPU, which every runtime has, whatever the run was trained on.
+    opened = open_run(config.run_dir, config.weights, "cpu", "float32")
     temperature = fitted_temperature(opened, config)
     about = metadata(opened, config, temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))
     kept = _kept(output, about, overwrite=config.overwrite)
-    live = export_check.live(opened, config, temperature)
+    reference = parity.prepare(opened, config, temperature)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as folder:
         labels = Path(folder, formats.LABELS)
         labels.write_text("".join(f"{name}\n" for name in about["classes"]), encoding="utf-8")
         servable = Servable(opened, temperature, labels)
         with nullcontext() if config.verbose else tensorflow_import.held_back():
-            written = [_write(f, servable, about, Path(folder), live) for f in chosen]
+            written = [_write(f, servable, about, Path(folder), reference) for f in asked]
         for item in written:
             if item.parity:
                 parity.require(item.parity, item.format.name)
         exported = tuple(_publish(item, output) for item in written)
     document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
-    page = output / RESULT
-    checkpoints.write_text(page, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    return Result(exported, page)
+    path = output / RESULT
+    checkpoints.write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return Result(exported, path)
 
 
 def describe(result: Result) -> str:
@@ -110,12 +110,14 @@ def describe(result: Result) -> str:
         if item.read:
             lines.append(f"  {item.read}")
             if item.read.parity.agreement < parity.MIN_AGREEMENT:
-                lines.append("  beware: give it pixels of the bake where every answer must agree")
-    return "\n".join([*lines, f"input, classes, digests: {result.page}"])
+                lines.append(
+                    "  warning: where every answer must agree, give it pixels made by the bake"
+                )
+    return "\n".join([*lines, f"input, classes, digests: {result.document}"])
 
 
 def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dict[str, Any]:
-    """Returns what an exported model says of itself, for JSON; docs/export.md lists it."""
+    """Returns the metadata of an exported model, for JSON; docs/export.md lists it."""
     spec, (height, width) = opened.manifest.image, opened.size
     stored = {"height": spec.height, "width": spec.width, "resize": spec.resize.value}
     stored |= {"filter": "triangle, antialiased", "encoding": spec.encoding.value}
@@ -146,15 +148,17 @@ def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dic
 
 
 def fitted_temperature(opened: LoadedRun, config: ExportConfig) -> float:
-    """Returns what divides the logits: given, or of the epoch whose weights are exported.
+    """Returns the temperature that divides the logits.
+
+    It is the one given, or that of the epoch whose weights are exported.
 
     Raises:
       TrainerError: metrics.csv cannot be read.
     """
     if config.temperature != "fitted":
         return float(config.temperature)
-    path = Path(config.run_dir, directory.METRICS)
-    # With --ema a run validates the average, so nothing is known of its last plain weights.
+    path = Path(config.run_dir, METRICS)
+    # With --ema a run validates the average, so no temperature is known for the plain weights.
     if not path.exists() or (config.weights == "last" and opened.config.ema):
         return 1.0
     try:
@@ -164,16 +168,16 @@ def fitted_temperature(opened: LoadedRun, config: ExportConfig) -> float:
     row = epochs.best(opened.config.monitor) if config.weights == "best" else len(epochs) - 1
     if row is None or row < 0:
         return 1.0
-    found = float(epochs["val_temperature"][row])
-    return found if np.isfinite(found) else 1.0
+    fitted = float(epochs["val_temperature"][row])
+    return fitted if np.isfinite(fitted) else 1.0
 
 
 def _weights_digest(opened: LoadedRun) -> str:
     """Returns the sha256 of every variable's name, type, shape and values."""
     digest = hashlib.sha256()
-    for name, variable in build.model_state(opened.model).items():
+    for name, variable in model_state(opened.model).items():
         values = np.asarray(variable)
-        # Dropout's random state is no part of what is exported.
+        # Dropout's random state is not exported.
         if values.dtype.kind == "f":
             digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
             digest.update(values.tobytes())
@@ -181,7 +185,7 @@ def _weights_digest(opened: LoadedRun) -> str:
 
 
 def _kept(output: Path, about: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
-    """Returns the formats of an earlier export of the same network into the same place."""
+    """Returns the entries of formats that the same network was exported to before, if any."""
     path = output / RESULT
     if not path.exists():
         return {}
@@ -204,28 +208,33 @@ def _kept(output: Path, about: Mapping[str, Any], *, overwrite: bool) -> dict[st
 
 
 def _write(
-    format_: Format, servable: Servable, about: Mapping[str, Any], folder: Path, live: Live | None
+    format_: Format,
+    servable: Servable,
+    about: Mapping[str, Any],
+    folder: Path,
+    reference: Reference | None,
 ) -> Exported:
-    """Writes a format, and compares what it says with the live network."""
+    """Writes a format, and compares its answers with those of the live network."""
     path = folder / format_.filename
     try:
         format_.write(servable, about, path)
     except OSError:
         raise
     except Exception as error:  # Converters raise whatever their libraries do.
-        first = (str(error).strip() or "no message").splitlines()[0]
+        reason = (str(error).strip() or "no message").splitlines()[0]
         raise TrainerError(
             f"--format={format_.name}: {about['model']} cannot be converted: "
-            f"{type(error).__name__}: {first}"
+            f"{type(error).__name__}: {reason}"
         ) from error
-    found = export_check.check(format_, path, live) if live else None
-    read = export_check.read(path, live) if live and format_.takes == "image_bytes" else None
+    agreement = parity.check(format_, path, reference) if reference else None
+    takes_files = format_.takes == "image_bytes"
+    read = parity.read(path, reference) if reference and takes_files else None
     size, digest = _size_and_digest(path)
-    return Exported(format_, path, size, digest, found, read)
+    return Exported(format_, path, size, digest, agreement, read)
 
 
 def _publish(item: Exported, output: Path) -> Exported:
-    """Puts what was written into place of what was there."""
+    """Moves a written format into place, where it replaces an earlier one."""
     final = output / item.format.filename
     _remove(final)
     os.replace(item.path, final)
@@ -265,13 +274,13 @@ def _entry(item: Exported) -> dict[str, Any]:
 
 
 def _versions(format_: Format) -> dict[str, str]:
-    """Returns package → version of what wrote and read a format."""
+    """Returns package → version of the packages that wrote and read a format."""
     modules = ("evenshard", "tensorflow", "keras", *format_.writers, *format_.readers)
-    found = {}
+    versions = {}
     for name in modules:
         package = name.replace("_", "-")
         try:
-            found[package] = distributions.version(package)
-        except distributions.PackageNotFoundError:
+            versions[package] = version(package)
+        except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,7 +1,8 @@
-"""A network with everything around it, in TensorFlow ops alone: bytes in, named classes out.
+"""A network with its preprocessing, in TensorFlow ops alone: file bytes in, named classes out.
 
-What `tfrecords.images.canonicalise` does to a file and `data.stream.decoder` to a record, as near
-as TensorFlow's own ops come. docs/export.md says how near that is, and where they part.
+It repeats `tfrecords.images.canonicalise`, which turns a file into a record, and
+`data.stream.decoder`, which turns a record into pixels, as closely as TensorFlow's own ops can.
+docs/export.md says how close that is and where they differ.
 """
 
 from __future__ import annotations
@@ -15,18 +16,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfrecords.images.canonicalise import FULL_CHROMA_SIDE
 from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from trainer.data import stream
 from trainer.export import image_headers
-from trainer.models.build import LoadedRun
+from trainer.runs.load import LoadedRun
 
 TOP = 5
 
-# Above it `pixels.encode` halves the chroma of a JPEG.
-_FULL_CHROMA_SIDE = 128
-
-# The scales of a JPEG decoder.
+# The reductions that a JPEG decoder offers.
 _RATIOS = (1, 2, 4, 8)
 
 _JPEG, _BMP = b"\xff\xd8\xff", b"BM"
@@ -36,7 +35,7 @@ Reader = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Servable(tf.Module):
-    """A run's network as it is served.
+    """A run's network in the form that is served.
 
     Attributes:
       model: pixels → logits.
@@ -46,11 +45,11 @@ class Servable(tf.Module):
     """
 
     def __init__(self, run: LoadedRun, temperature: float, labels: Path) -> None:
-        """Makes it.
+        """Wraps a run.
 
         Args:
           run: the network.
-          temperature: that divides its logits.
+          temperature: divides its logits.
           labels: file of class names, one a line, which becomes an asset.
         """
         super().__init__(name="servable")
@@ -89,10 +88,10 @@ class Servable(tf.Module):
         return {"pixels": tf.map_fn(self._read, image_bytes, fn_output_signature=shape)}
 
     def _serve_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = self.probabilities(pixels)["probabilities"]
-        best = tf.math.top_k(found, min(TOP, len(self.classes)))
+        probabilities = self.probabilities(pixels)["probabilities"]
+        best = tf.math.top_k(probabilities, min(TOP, len(self.classes)))
         return {
-            "probabilities": found,
+            "probabilities": probabilities,
             "top_classes": tf.gather(self.classes, best.indices),
             "top_probabilities": best.values,
         }
@@ -108,7 +107,7 @@ def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
       spec: of the data set's images.
       size: (height, width) of the network's pixels.
     """
-    # PNG stands in for raw, whose bytes TensorFlow has no op to make.
+    # PNG stands in for raw, which TensorFlow has no op to encode.
     lossless = spec.encoding is not Encoding.JPEG
     stored = dataclasses.replace(spec, encoding=Encoding.PNG) if lossless else spec
     decode_record = stream.decoder(stored, size)
@@ -130,7 +129,7 @@ class Source(NamedTuple):
 
 
 def whole(pixels: tf.Tensor) -> Source:
-    """Returns uint8[h, w, 3] as a source all of which is picture."""
+    """Returns uint8[h, w, 3] as a source that the picture fills."""
     size = tf.cast(tf.shape(pixels)[:2], tf.float64)
     return Source(pixels, tf.zeros_like(size), size)
 
@@ -138,7 +137,7 @@ def whole(pixels: tf.Tensor) -> Source:
 def decode(image: tf.Tensor, spec: ImageSpec) -> Source:
     """Returns the picture in the bytes of a JPEG, PNG, WebP, GIF or BMP, laid over white.
 
-    A JPEG that is much larger than `spec` is decoded at a scale, as `pixels.decode` does.
+    A JPEG that is much larger than `spec` is decoded at a scale, as `canonicalise.decode` does.
 
     Raises:
       tf.errors.InvalidArgumentError: another format, a BMP with a palette, or damage.
@@ -159,8 +158,8 @@ def decode(image: tf.Tensor, spec: ImageSpec) -> Source:
         return tf.cond(image_headers.has_transparency(image), transparent, opaque)
 
     is_jpeg = tf.strings.substr(image, 0, len(_JPEG)) == _JPEG
-    found = tf.cond(is_jpeg, lambda: _decode_jpeg(image, spec), lambda: whole(other()))
-    return found._replace(pixels=tf.ensure_shape(found.pixels, [None, None, 3]))
+    source = tf.cond(is_jpeg, lambda: _decode_jpeg(image, spec), lambda: whole(other()))
+    return source._replace(pixels=tf.ensure_shape(source.pixels, [None, None, 3]))
 
 
 def fit(source: Source, spec: ImageSpec) -> tf.Tensor:
@@ -189,7 +188,8 @@ def _decode_jpeg(image: tf.Tensor, spec: ImageSpec) -> Source:
     pixels = tf.switch_case(index, [partial(_at_ratio, image, ratio) for ratio in _RATIOS])
     turn = image_headers.orientation(image)
     upright = image_headers.upright(pixels, turn)
-    # At a scale the last row and column may lie half outside the picture: `pixels._covered`.
+    # Reduced, the last row and column may lie partly outside the picture: see
+    # `canonicalise._covered`.
     box = tf.cast(tf.stack([height, width]), tf.float64) / tf.gather(
         tf.constant(_RATIOS, tf.float64), index
     )
@@ -200,16 +200,16 @@ def _decode_jpeg(image: tf.Tensor, spec: ImageSpec) -> Source:
 
 
 def _at_ratio(image: tf.Tensor, ratio: int) -> tf.Tensor:
-    # The accurate DCT is what Pillow decodes with.
+    # Pillow decodes with the accurate DCT.
     return tf.io.decode_jpeg(image, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
 
 def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Returns a box of an image at another size: an antialiased triangle filter.
+    """Returns a box of an image at another size, by an antialiased triangle filter.
 
-    Step by step what Pillow does, since a JPEG of what differs by one level differs by more.
-    Where the image is more than twice as large as `REDUCING_GAP` asks for, whole pixels are
-    averaged first. Source: Image.resize with reducing_gap, Pillow 12.
+    It follows Pillow step by step, since a difference of one level grows when the result is
+    encoded as JPEG. Where the image is more than twice as large as `REDUCING_GAP` asks for, whole
+    pixels are averaged first. Source: Image.resize with reducing_gap, Pillow 12.
 
     Args:
       image: uint8[h, w, 3].
@@ -245,7 +245,7 @@ def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tenso
 
 
 def _reduce(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Returns the rounded means of cells; those at the edge have what pixels there are.
+    """Returns the rounded means of cells; cells at the edge have fewer pixels.
 
     Args:
       image: uint8[h, w, 3].
@@ -262,7 +262,7 @@ def _reduce(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
         for side in (0, 1)
     )
     count = (rows[:, None] * columns)[..., None]
-    # As Pillow divides: by a product of 24 bits, so that a whole mean may come out one lower.
+    # Pillow divides by a product of 24 bits, so that a whole mean may come out one lower.
     reciprocal = tf.cast(2.0**24 / tf.cast(count, tf.float32), tf.int64)
     product = tf.cast(total + count // 2, tf.int64) * reciprocal
     return tf.cast(tf.bitwise.right_shift(product, tf.constant(24, tf.int64)), tf.uint8)
@@ -277,15 +277,15 @@ def _triangle(image: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, offset: tf.Te
         kernel_type="triangle",
         antialias=True,
     )[0]
-    # Halves go up, as Pillow's do.
+    # Halves are rounded up, as in Pillow.
     return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0, 255), tf.uint8)
 
 
 def _store(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Returns the bytes that a data set of `spec` would hold of an image, as `pixels.encode`."""
+    """Returns an image encoded as in a data set of `spec`; repeats `canonicalise.encode`."""
     if spec.encoding is Encoding.PNG:
         return tf.io.encode_png(image, compression=0)
-    halved = min(spec.height, spec.width) > _FULL_CHROMA_SIDE
+    halved = min(spec.height, spec.width) > FULL_CHROMA_SIDE
     return tf.io.encode_jpeg(
         image, format="rgb", quality=spec.jpeg_quality, chroma_downsampling=halved
     )

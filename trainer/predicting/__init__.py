@@ -1,1 +1,1 @@
-"""Unlabelled pictures to a CSV of class names."""
+"""Predicts the classes of unlabelled pictures."""

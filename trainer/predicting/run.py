@@ -20,10 +20,10 @@ from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from tfrecords.system import cores
 from trainer.data import decoding
-from trainer.data import stream as data
 from trainer.data.decoding import Decoded, Decoders
-from trainer.models.build import LoadedRun
+from trainer.data.stream import decoder
 from trainer.runs import load
+from trainer.runs.load import LoadedRun
 
 HEADER = ("Id", "Expected")
 REJECTS_HEADER = ("Id", "reason", "detail")
@@ -34,7 +34,7 @@ Batches = Iterator[tuple[np.ndarray, tf.Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class Submission:
-    """What a run says of unlabelled pictures.
+    """The predictions of a run on unlabelled pictures.
 
     Attributes:
       ids: of all pictures, in the input's order.
@@ -124,7 +124,7 @@ def predict(
     batch_size: int = 128,
     workers: int = 0,
 ) -> Submission:
-    """Returns what a network says of pictures.
+    """Returns the predictions of a network on pictures.
 
     Raises:
       TrainerError: not one of them could be read.
@@ -141,8 +141,9 @@ def predict(
     ):
         decoded = _watched(decoders.run(pictures), progress, rejects)
         for index, images in batches(decoded, run.manifest.image, run.size, batch_size):
-            chosen, p = best(images)
-            labels[index], probabilities[index] = chosen.numpy(), p.numpy()
+            top_labels, top_probabilities = best(images)
+            labels[index] = top_labels.numpy()
+            probabilities[index] = top_probabilities.numpy()
     if len(rejects) == len(pictures):
         raise TrainerError(
             f"not one of {len(pictures):,} files could be read as a picture; the first, "
@@ -173,7 +174,7 @@ def batches(
                 yield index, item.data
 
     signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))
-    decode = data.decoder(spec, size)
+    decode = decoder(spec, size)
     stream = (
         tf.data.Dataset.from_generator(images, output_signature=signature)
         .map(
@@ -211,8 +212,8 @@ def write(found: Submission, output: str, top_k: int = 0) -> None:
 def _best(function: Callable[[tf.Tensor], tf.Tensor], k: int) -> Callable[[tf.Tensor], Any]:
     @tf.function(reduce_retracing=True)
     def best(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.math.top_k(tf.nn.softmax(function(images)), k)
-        return found.indices, found.values
+        likeliest = tf.math.top_k(tf.nn.softmax(function(images)), k)
+        return likeliest.indices, likeliest.values
 
     return best
 

@@ -1,1 +1,1 @@
-"""The report of a run."""
+"""Reports on runs and evaluations: page, figures, model card."""

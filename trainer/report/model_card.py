@@ -1,36 +1,38 @@
-"""`MODEL_CARD.md` of a run: what it learnt from, how, how well, and where not to trust it.
+"""`MODEL_CARD.md` of a run: its data, its training, its results and their limits.
 
-Structure after Mitchell et al. 2019, "Model cards for model reporting". Written with the
-report of every run, again after each evaluation, and by `python -m trainer.report.model_card`.
+The structure follows Mitchell et al. 2019, "Model cards for model reporting". The card is
+written with the report of every run, again after each evaluation, and by
+`python -m trainer.report.model_card`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any
 
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError
-from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.reporting.html import count, decimal, percent
 from trainer.metrics import metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
-from trainer.runs import history
-from trainer.runs.history import History
+from trainer.runs import evaluation_file, history
+from trainer.runs.config_file import RunConfig
+from trainer.runs.evaluation_file import StoredEvaluation
+from trainer.runs.history import METRICS, History
 
 CARD = "MODEL_CARD.md"
-CONFIG = "config.json"
 
-# Fewer pictures than this of a class say little of it: one more mistake moves its recall by
+# The results of a class with fewer pictures say little: one more mistake moves its recall by
 # ten points.
 _FEW = 10
+
+# Classes named in the list of the weakest.
+_WEAKEST = 5
 
 _HOW_TRAINED = (
     "model weights epochs batch_size grad_accum optimizer learning_rate schedule warmup_epochs "
@@ -40,29 +42,30 @@ _HOW_TRAINED = (
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What a card is written from.
+    """The contents of a card.
 
     Attributes:
       name: of the run.
-      config: what config.json holds.
-      manifest: of the data set that the run was trained on.
+      config: its config.json.
       classes: names in label order.
-      train_counts: training pictures of each class, without copies.
-      split: that `predictions` are of.
+      split: of `predictions`.
       predictions: of the best weights on the validation split.
       history: the epochs.
-      tests: what each evaluation.json holds, by the name of its directory.
+      tests: directory name → evaluation of the run.
     """
 
     name: str
-    config: Mapping[str, Any]
-    manifest: Manifest
+    config: RunConfig
     classes: tuple[str, ...]
-    train_counts: tuple[int, ...]
     split: str
     predictions: Predictions
     history: History
-    tests: Mapping[str, Mapping[str, Any]]
+    tests: Mapping[str, StoredEvaluation]
+
+    @property
+    def train_counts(self) -> tuple[int, ...]:
+        """Training pictures of each class, without copies."""
+        return self.config.train_counts
 
 
 def load(run_dir: str | Path) -> Card:
@@ -72,35 +75,25 @@ def load(run_dir: str | Path) -> Card:
       TrainerError: not a run, or not finished; names the file that is missing or damaged.
     """
     run = Path(run_dir)
-    config = _read_json(run / CONFIG)
+    config = RunConfig.read(run)
     try:
-        manifest = Manifest.from_json(json.dumps(config["manifest"]))
-        chosen, flags = config["selection"], config["flags"]
-        originals = manifest.split(flags["train_split"]).originals
-        found, classes, about = predictions.read(run / predictions.FILENAME)
-        epochs = history.load(run / "metrics.csv")
+        predicted, classes, about = predictions.read(run / predictions.FILENAME)
+        epochs = history.load(run / METRICS)
     except FileNotFoundError as error:
         # pyarrow's error has no file name of its own.
         name = error.filename or run / predictions.FILENAME
         raise TrainerError(f"no {name}: the run has not finished") from error
-    except (KeyError, TypeError, ManifestError) as error:
-        raise TrainerError(f"{run / 'config.json'} is damaged: {error!r}") from error
     except (predictions.PredictionsError, history.HistoryError) as error:
         raise TrainerError(str(error)) from error
-    limit = chosen["max_rank"] or max(originals, default=0)
+    evaluations = sorted(run.glob(f"{evaluation_file.DIRECTORY}/*/{evaluation_file.EVALUATION}"))
     return Card(
         name=run.resolve().name,
         config=config,
-        manifest=manifest,
         classes=classes,
-        train_counts=tuple(min(originals[label], limit) for label in chosen["labels"]),
         split=str(about.get("split", "validation")),
-        predictions=found,
+        predictions=predicted,
         history=epochs,
-        tests={
-            path.parent.name: _read_json(path)
-            for path in sorted(run.glob("evaluation/*/evaluation.json"))
-        },
+        tests={path.parent.name: StoredEvaluation.read(path) for path in evaluations},
     )
 
 
@@ -135,56 +128,54 @@ def render(card: Card) -> str:
 def _head(card: Card, evaluation: Evaluation) -> str:
     return (
         f"# {_cell(card.name)}\n\n"
-        f"`{card.config['flags']['model']}` that tells {len(card.classes)} classes of the data "
-        f"set *{_cell(card.manifest.name)}* apart: macro-F1 {percent(evaluation.macro_f1)}, top-1 "
-        f"{percent(evaluation.top1)} on {count(len(card.predictions.ids))} pictures of its "
-        f"{card.split} split."
+        f"`{card.config.flags.model}`, trained to classify pictures into {len(card.classes)} "
+        f"classes of the data set *{_cell(card.config.manifest.name)}*: macro-F1 "
+        f"{percent(evaluation.macro_f1)}, top-1 {percent(evaluation.top1)} on "
+        f"{count(len(card.predictions.ids))} pictures of its {card.split} split."
     )
 
 
 def _use(card: Card) -> str:
-    height, width = card.config["size"]
-    image = card.manifest.image
+    height, width = card.config.size
+    image = card.config.manifest.image
     return (
-        f"Input: pictures at {width}×{height} pixels, RGB, 0 to 255, brought there as in the "
-        f"bake (`{image.resize.value}`); `trainer.predict` and the exported models do that "
-        "themselves. Output: a probability for each of the classes below, and no other: a "
-        "picture of anything else is still given one of them."
+        f"Input: pictures of {width}×{height} pixels, RGB, 0 to 255, resized as in the bake "
+        f"(`{image.resize.value}`); `trainer.predict` and the exported models resize by "
+        "themselves. Output: a probability for each of the classes below. The network knows no "
+        "other class: a picture of anything else is still given one of them."
     )
 
 
 def _data(card: Card) -> str:
-    split = card.manifest.split(card.config["flags"]["train_split"])
-    labels = card.config["selection"]["labels"]
-    limit = card.config["selection"]["max_rank"]
-    copies = 0
-    if not card.config["selection"]["originals_only"]:
-        records = (split.originals[label] + split.copies[label] for label in labels)
-        copies = sum(min(n, limit or n) for n in records) - sum(card.train_counts)
+    manifest, selection = card.config.manifest, card.config.selection
+    records = selection.counts(manifest.split(card.config.flags.train_split))
+    limit = selection.max_rank
     rows = [
-        ("Data set", f"{card.manifest.name}, schema version {card.manifest.schema_version}"),
-        ("Digest of the shards", f"`{card.manifest.digest}`"),
-        ("Digest of the sources", f"`{card.manifest.digests.get('sources', '–')}`"),
-        ("Classes", f"{len(card.classes)} of {len(card.manifest.classes)}"),
+        ("Data set", f"{manifest.name}, schema version {manifest.schema_version}"),
+        ("Digest of the shards", f"`{manifest.digest}`"),
+        ("Digest of the sources", f"`{manifest.digests.get('sources', '–')}`"),
+        ("Classes", f"{len(card.classes)} of {len(manifest.classes)}"),
         ("Training pictures", f"{count(sum(card.train_counts))}, {_spread(card.train_counts)}"),
-        ("Augmented copies beside them", count(copies)),
+        ("Augmented copies beside them", count(sum(records) - sum(card.train_counts))),
         ("Of each class", f"the records of rank below {limit}" if limit else "every record"),
-        ("Judged on", f"{count(len(card.predictions.ids))} originals of the {card.split} split"),
+        (
+            "Evaluated on",
+            f"{count(len(card.predictions.ids))} originals of the {card.split} split",
+        ),
     ]
     return _table(("", ""), rows)
 
 
 def _training(card: Card) -> str:
-    flags = card.config["flags"]
+    flags, monitor = card.config.flags.to_dict(), card.config.flags.monitor
     rows = [
         (f"`--{name}`", "by default" if flags[name] is None else _value(flags[name]))
         for name in _HOW_TRAINED
-        if name in flags
     ]
-    best = card.history.best(flags.get("monitor", ""))
+    best = card.history.best(monitor)
     if best is not None:
         epoch = f"{card.history.epochs[best]:.0f} of {len(card.history)}"
-        rows.append(("Best epoch", f"{epoch}, by `{flags['monitor']}`"))
+        rows.append(("Best epoch", f"{epoch}, by `{monitor}`"))
     return _table(("", ""), rows)
 
 
@@ -194,25 +185,29 @@ def _results(card: Card, evaluation: Evaluation) -> str:
         "Macro-F1", "Top-1", "Balanced accuracy", "Head", "Medium", "Tail",
         "Calibration error", "with temperature",
     )  # fmt: skip
-    judged = {card.split: evaluation.summary()}
-    judged |= {name: test["metrics"] for name, test in card.tests.items()}
+    results: dict[str, Mapping[str, float | None]] = {card.split: evaluation.summary()}
+    results |= {name: test.metrics for name, test in card.tests.items()}
     rows = [
-        (_cell(name), *(percent(values[key]) for key in names), decimal(values["temperature"], 2))
-        for name, values in judged.items()
+        (
+            _cell(name),
+            *(percent(values.get(key)) for key in names),
+            decimal(values.get("temperature"), 2),
+        )
+        for name, values in results.items()
     ]
-    text = _table(("Judged on", *titles, "Temperature"), rows)
+    text = _table(("Evaluated on", *titles, "Temperature"), rows)
     note = (
         f"Head, medium and tail are mean recalls of the classes with more than "
         f"{metrics.HEAD_ABOVE}, {metrics.TAIL_BELOW} to {metrics.HEAD_ABOVE} and fewer than "
         f"{metrics.TAIL_BELOW} training pictures."
     )
-    leaky = [name for name, test in card.tests.items() if test.get("leaks")]
+    leaky = [name for name, test in card.tests.items() if test.leaks]
     if leaky:
         note += f" **{', '.join(leaky)}: holds pictures that the run trained on.**"
     if not card.tests:
         note += (
-            f" The {card.split} split chose the best epoch, so its numbers flatter a little: "
-            "`python -m trainer.evaluate --split=test` adds an untouched one."
+            f" The best epoch was chosen on the {card.split} split, so its numbers are a little "
+            "optimistic: `python -m trainer.evaluate --split=test` adds those of an unused split."
         )
     return f"{text}\n\n{note}"
 
@@ -222,30 +217,27 @@ def _limits(card: Card, evaluation: Evaluation) -> str:
     unseen = [name for name, result in results if not result.support]
     few = [name for name, result in results if 0 < result.support < _FEW]
     never = [name for name, result in results if result.support and not result.recall]
-    weak = sorted(((result.f1 or 0.0, name) for name, result in results if result.support >= _FEW))[
-        :5
-    ]
+    tested = ((result.f1 or 0.0, name) for name, result in results if result.support >= _FEW)
+    weak = sorted(tested)[:_WEAKEST]
     tail = sum(metrics.class_group(n) == "tail" for n in card.train_counts)
     points = [
-        (unseen, f"Nothing is known of {_classes(len(unseen))} without a {card.split} picture"),
-        (few, f"Little is known of {_classes(len(few))} with fewer than {_FEW} of them"),
-        (never, f"No picture is recognised of {_classes(len(never))}"),
+        (unseen, f"{_have(len(unseen))} no {card.split} picture, so the results are unknown"),
+        (few, f"{_have(len(few))} fewer than {_FEW} {card.split} pictures, too few to judge"),
+        (never, f"{_have(len(never))} zero recall"),
         ([f"{name} ({percent(f1, 0)})" for f1, name in weak], "The weakest classes by F1"),
     ]
     lines = [f"- {text}: {_names(names)}." for names, text in points if names]
     if tail:
         lines.append(
-            f"- {_classes(tail)} learnt from fewer than {metrics.TAIL_BELOW} pictures: expect more "
-            "misses, and most under another camera, place or season."
+            f"- {_have(tail)} fewer than {metrics.TAIL_BELOW} training pictures: expect more "
+            "mistakes there, most of all with another camera, place or season."
         )
     lines.append(
-        f"- A probability is off by {percent(evaluation.ece)} on average, by "
-        f"{percent(evaluation.ece_calibrated)} after dividing logits by "
+        f"- Probabilities are off by {percent(evaluation.ece)} on average, and by "
+        f"{percent(evaluation.ece_calibrated)} after dividing the logits by "
         f"{decimal(evaluation.temperature, 2)}."
     )
-    lines.append(
-        "- Pictures from another source than the data set's are not covered by any number here."
-    )
+    lines.append("- No number here covers pictures from another source than the data set's.")
     return "\n".join(lines)
 
 
@@ -267,13 +259,16 @@ def _per_class(card: Card, evaluation: Evaluation) -> str:
 
 
 def _provenance(card: Card) -> str:
-    versions = ", ".join(f"{k} {v}" for k, v in card.config.get("versions", {}).items())
-    device = card.config.get("device", {})
+    versions = ", ".join(f"{name} {version}" for name, version in card.config.versions.items())
+    device = card.config.device
     rows = [
         ("Versions", versions or "–"),
-        ("Device", f"{_value(device.get('names', []))}, {device.get('precision', '–')}"),
+        ("Device", f"{_value(list(device.names))}, {device.precision or '–'}"),
         ("Every flag", "`config.json`"),
-        ("Every prediction", f"`{predictions.FILENAME}`, traced by `python -m trainer.lineage`"),
+        (
+            "Every prediction",
+            f"`{predictions.FILENAME}`; `python -m trainer.lineage` leads back to the source files",
+        ),
         ("Pictures of mistakes", "`report/index.html`"),
     ]
     return _table(("", ""), rows)
@@ -285,9 +280,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Returns a name that can break neither a table nor the page."""
+    """Returns a name escaped so that it breaks neither a table nor the page."""
     line = "".join(c if c.isprintable() else "�" for c in text)
-    # An underscore inside a word is no emphasis, and most class names have some.
+    # Underscores inside a word mean no emphasis in Markdown, and most class names have some.
     return re.sub(r"[\\`*\[\]<>|]|\b_|_\b", r"\\\g<0>", line)
 
 
@@ -299,8 +294,8 @@ def _value(value: object) -> str:
     return _cell(f"{value:g}" if isinstance(value, float) else str(value))
 
 
-def _classes(number: int) -> str:
-    return f"{number} class{'' if number == 1 else 'es'}"
+def _have(number: int) -> str:
+    return "1 class has" if number == 1 else f"{number} classes have"
 
 
 def _names(names: Sequence[str], limit: int = 12) -> str:
@@ -310,15 +305,6 @@ def _names(names: Sequence[str], limit: int = 12) -> str:
 
 def _spread(counts: Sequence[int]) -> str:
     return f"{count(min(counts))} to {count(max(counts))} a class"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise TrainerError(f"no {path}: not a run of trainer.train") from error
-    except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot read {path}: {error}") from error
 
 
 @dataclass(frozen=True)

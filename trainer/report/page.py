@@ -1,30 +1,32 @@
-"""The results of a run: `report/index.html`, one self-contained page, and the files beside it.
+"""The report of a run: `report/index.html`, one self-contained page, and the files beside it.
 
-`write` leaves per_class.csv, confusion.png, curves.png, f1_by_class_size.png, calibration.png,
-predictions.parquet, MODEL_CARD.md and the page in the run directory.
+`write` puts per_class.csv, confusion.png, curves.png, f1_by_class_size.png, calibration.png,
+predictions.parquet, MODEL_CARD.md and the page into the run directory.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tfrecords import manifest as manifests
 from tfrecords.locations import Folder
-from tfrecords.manifest import Manifest
-from tfrecords.reporting import figures as plots
+from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting import html
+from tfrecords.reporting.figures import to_png, to_svg
 from trainer import remote
+from trainer.config import TrainConfig
 from trainer.data import pictures
 from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import curves, figures, model_card
 from trainer.runs import history
+from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.runs.history import History
 
 if TYPE_CHECKING:
@@ -32,31 +34,32 @@ if TYPE_CHECKING:
 
 PAGE = Path("report", "index.html")
 
-# What a page shows; with a thumbnail of about 5 kB each it stays under 1 MB.
+# Confused pairs and mistakes on a page: at about 5 kB a thumbnail it stays under 1 MB.
 PAIRS = 12
 WORST = 24
 THUMBNAIL_SIDE = 144
-
-DEFAULT_MONITOR = "val_macro_f1"
 
 _INPUT_ADVICE = (
     "A step that waits for pictures leaves the device idle: above about 10%, try --cache, a "
     "smaller --image_size or fewer augmentations."
 )
 
-# Groups of config.json that the page shows as data, not as settings.
-_SHOWN_AS_DATA = ("manifest", "dataset")
+# Items of a long list that the page names.
 _LISTED = 8
 
-# Flags that belong to the data, shown with it.
+# Flags that are shown beside the data they select from.
 _DATA_FLAGS = (
-    "data_dir train_split validation_split per_class classes num_classes originals_only image_size"
-).split()
+    "data_dir", "train_split", "validation_split", "per_class", "classes", "num_classes",
+    "originals_only", "image_size",
+)  # fmt: skip
+
+# Title of a group → name of a setting → its value.
+Settings = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True, eq=False)
 class RunFiles:
-    """A finished run, ready to be reported.
+    """A finished run, or an evaluation of one, ready to be reported.
 
     Attributes:
       run_dir: where results go.
@@ -65,8 +68,9 @@ class RunFiles:
       train_counts: training pictures of each class, without copies, as selected.
       history: path of metrics.csv.
       predictions: of the validation split, with the best weights.
-      config: every flag by name, and what else config.json holds; groups may be nested.
-      split: that the predictions are of.
+      flags: that the run was trained with.
+      settings: shown on the page, in this order.
+      split: of the predictions.
       temperature: fitted elsewhere; fitted on the predictions where None.
       weights: that gave the predictions.
       title: of the page; the run directory's name where empty.
@@ -78,7 +82,8 @@ class RunFiles:
     train_counts: tuple[int, ...]
     history: Path
     predictions: Predictions
-    config: Mapping[str, Any]
+    flags: TrainConfig
+    settings: Settings
     split: str = "validation"
     temperature: float | None = None
     weights: str = "best"
@@ -104,7 +109,7 @@ def write(run: RunFiles) -> Path:
     Raises:
       metrics.DivergedError: a logit is not finite.
       ValueError: no predictions.
-      manifests.ManifestError: the data set is gone or of another schema.
+      ManifestError: the data set is gone or of another schema.
       framing.DamagedRecordError: a shard with a picture to show is damaged.
       OSError: a file cannot be written.
     """
@@ -118,13 +123,12 @@ def write(run: RunFiles) -> Path:
         {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
     )
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
-    monitor = setting(run.config, "monitor", DEFAULT_MONITOR)
-    best = epochs.best(monitor)
+    best = epochs.best(run.flags.monitor)
     drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
     if len(epochs):
         drawn["curves"] = curves.curves(epochs, best)
     for name, figure in drawn.items():
-        png = plots.to_png(figure, tight=name == "confusion")
+        png = to_png(figure, tight=name == "confusion")
         write_file(run.run_dir / f"{name}.png", png)
     context = {
         "run": run,
@@ -132,17 +136,29 @@ def write(run: RunFiles) -> Path:
         "evaluation": evaluation,
         "history": epochs,
         "best": best,
-        "monitor": monitor,
-        "model": setting(run.config, "model", "network"),
+        "monitor": run.flags.monitor,
+        "model": run.flags.model,
         "curves": _curve_figures(epochs, best),
         "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
         **page_of_predictions(run, manifest, evaluation),
-        **_settings(run, manifest),
+        "config_groups": _shown_settings(run.settings),
+        "data_facts": _data_facts(run.flags, manifest),
     }
     page = html.render("trainer.report", "report.html.j2", context)
-    if (run.run_dir / model_card.CONFIG).exists():  # An evaluation's directory has none.
+    if (run.run_dir / CONFIG).exists():  # The directory of an evaluation has none.
         model_card.write(run.run_dir)
     return write_file(run.run_dir / PAGE, page.encode())
+
+
+def settings_of(described: RunConfig) -> Settings:
+    """Returns what the page of a training run shows of its config.json."""
+    return {
+        "flags": described.flags.to_dict(),
+        "selection": dataclasses.asdict(described.selection),
+        "device": dataclasses.asdict(described.device),
+        "versions": described.versions,
+        "run": {"size": described.size},
+    }
 
 
 def draw_predictions(
@@ -162,7 +178,7 @@ def draw_predictions(
 def write_per_class(
     path: Path, evaluation: Evaluation, classes: Sequence[str], train_counts: Sequence[int]
 ) -> None:
-    """Writes one row a class, in label order; unknown numbers are empty cells."""
+    """Writes a row for each class, in label order; unknown numbers are empty cells."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
@@ -188,8 +204,8 @@ class ClassRow:
       group: head, medium or tail.
       train_count: training pictures without copies.
       result: precision, recall, F1 and support.
-      mistaken_for: the class its pictures are most often taken for, if for any.
-      mistaken: how many of them.
+      mistaken_for: the class that its pictures are most often mistaken for, if any.
+      mistaken: how many of them are.
     """
 
     label: int
@@ -227,13 +243,13 @@ def class_rows(
 def page_of_predictions(
     run: RunFiles, manifest: Manifest, evaluation: Evaluation
 ) -> dict[str, object]:
-    """Returns what the page says of classes and mistakes, with thumbnails."""
+    """Returns the classes and mistakes that the page shows, with thumbnails."""
     pairs = mistakes.most_confused(run.predictions, PAIRS)
     worst = mistakes.worst(run.predictions, WORST)
-    wanted = {mistake.id for mistake in worst}
+    ids = {mistake.id for mistake in worst}
     for pair in pairs:
-        wanted.update(pair.examples, pair.true_examples, pair.predicted_examples)
-    found = pictures.load(run.data_dir, manifest, run.split, wanted)
+        ids.update(pair.examples, pair.true_examples, pair.predicted_examples)
+    images = pictures.load(run.data_dir, manifest, run.split, ids)
     order = figures.by_size(run.train_counts)
     matrix = evaluation.confusion
     return {
@@ -241,7 +257,7 @@ def page_of_predictions(
         "worst": worst,
         "mistakes": int((run.predictions.predicted != run.predictions.labels).sum()),
         "thumbnails": {
-            id_: html.thumbnail_uri(image, THUMBNAIL_SIDE) for id_, image in found.items()
+            id_: html.thumbnail_uri(image, THUMBNAIL_SIDE) for id_, image in images.items()
         },
         "rows": [class_rows(evaluation, run.classes, run.train_counts)[label] for label in order],
         "groups": _group_sizes(run.train_counts),
@@ -260,16 +276,6 @@ def page_of_predictions(
     }
 
 
-def setting(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """Returns a value of a configuration, at its top or inside one of its groups."""
-    if name in config:
-        return config[name]
-    for value in config.values():
-        if isinstance(value, Mapping) and name in value:
-            return value[name]
-    return default
-
-
 def write_file(path: Path, data: bytes) -> Path:
     """Writes a file whole or not at all, with its directory, and returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,7 +286,7 @@ def write_file(path: Path, data: bytes) -> Path:
 
 
 def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object, str]]:
-    """Returns (title, SVG, caption) of each curve there is."""
+    """Returns (title, SVG, caption) of each curve; none without a history."""
     if not len(epochs):
         return []
     drawn = [
@@ -311,9 +317,7 @@ def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object,
 
 
 def _svg(name: str, figure: Figure) -> object:
-    return plots.to_svg(
-        figure, name.replace("_", "-"), name.replace("_", " "), tight=name == "confusion"
-    )
+    return to_svg(figure, name.replace("_", "-"), name.replace("_", " "), tight=name == "confusion")
 
 
 def _scores(result: metrics.ClassResult) -> tuple[float | None, ...]:
@@ -321,41 +325,40 @@ def _scores(result: metrics.ClassResult) -> tuple[float | None, ...]:
 
 
 def _group_sizes(train_counts: Sequence[int]) -> dict[str, tuple[int, str]]:
-    """Returns group → (number of classes, what makes a class belong to it)."""
-    members = [metrics.class_group(count) for count in train_counts]
-    return {group: (members.count(group), text) for group, text in figures.GROUP_SIZES.items()}
+    """Returns group → (number of classes, the range of class sizes as text)."""
+    groups = [metrics.class_group(count) for count in train_counts]
+    return {group: (groups.count(group), text) for group, text in figures.GROUP_SIZES.items()}
 
 
-def _settings(run: RunFiles, manifest: Manifest) -> dict[str, object]:
-    """Returns the configuration and the data's identity as lists of (key, text)."""
-    nested = {
-        key: value
-        for key, value in run.config.items()
-        if isinstance(value, Mapping) and key not in _SHOWN_AS_DATA
-    }
-    plain = {key: value for key, value in run.config.items() if not isinstance(value, Mapping)}
-    groups = {**nested, "run": plain} if plain else nested
+def _shown_settings(settings: Settings) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Returns the settings as text, by group."""
+    return [
+        (title, [(name, _text(value)) for name, value in group.items()])
+        for title, group in settings.items()
+    ]
+
+
+def _data_facts(flags: TrainConfig, manifest: Manifest) -> list[tuple[str, str]]:
+    """Returns the data set's identity and the flags that select from it, as text."""
     image = manifest.image
-    data = [
+    facts = [
         ("data set", manifest.name),
         ("digest", manifest.digest),
         ("sources digest", manifest.digests.get("sources", "–")),
         ("images", f"{image.width}×{image.height}, {image.resize.value}, {image.encoding.value}"),
         ("schema version", str(manifest.schema_version)),
     ]
-    data += [(f"{split.name} split", _split_text(split)) for split in manifest.splits]
-    chosen = [(name, setting(run.config, name)) for name in _DATA_FLAGS]
-    data += [(f"--{name}", _text(value)) for name, value in chosen if value not in (None, "", [])]
-    return {
-        "config_groups": [
-            (key, [(str(name), _text(value)) for name, value in group.items()])
-            for key, group in groups.items()
-        ],
-        "data_facts": data,
-    }
+    facts += [(f"{split.name} split", _split_text(split)) for split in manifest.splits]
+    values = flags.to_dict()
+    facts += [
+        (f"--{name}", _text(values[name]))
+        for name in _DATA_FLAGS
+        if values[name] not in (None, "", [])
+    ]
+    return facts
 
 
-def _split_text(split: manifests.SplitInfo) -> str:
+def _split_text(split: SplitInfo) -> str:
     copies = f" + {sum(split.copies):,} copies" if any(split.copies) else ""
     plural = "" if len(split.shards) == 1 else "s"
     return f"{sum(split.originals):,} pictures{copies} in {len(split.shards)} shard{plural}"

@@ -1,57 +1,264 @@
-"""What makes two runs one run: flags that change the result, and the data. Without TensorFlow."""
+"""`config.json` of a run directory: what was trained, on which data, on which machine.
+
+Reading it needs no TensorFlow, so a sweep or a lineage query answers at once.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tfrecords.errors import TrainerError
+from tfrecords.manifest import Manifest
 from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.data.selection import Selection
 
 CONFIG = "config.json"
 
+_T = TypeVar("_T")
 
-def of(config: TrainConfig, dataset: str) -> dict[str, Any]:
-    """Returns what two runs must share to be one run.
+# Every flag of a configuration and its value, as JSON has them.
+Flags = Mapping[str, Any]
 
-    Args:
-      config: of the run.
-      dataset: digest of its data set.
+
+@dataclass(frozen=True)
+class DatasetIdentity:
+    """Which data set a run was trained on.
+
+    Attributes:
+      name: given to the bake.
+      digest: of its shards; two data sets with the same digest hold the same records.
     """
-    flags = {k: v for k, v in config.to_dict().items() if k not in NOT_PART_OF_THE_RESULT}
-    return flags | {"dataset": dataset}
+
+    name: str
+    digest: str
 
 
-def stored_config(run_dir: str | Path) -> dict[str, Any] | None:
-    """Returns what config.json of a run holds, or None where there is none.
+@dataclass(frozen=True)
+class DeviceSummary:
+    """What a run was computed on.
 
-    Raises:
-      TrainerError: it is damaged.
+    Attributes:
+      kind: "gpu" or "cpu"; empty where the file does not say.
+      names: of the devices.
+      precision: Keras dtype policy.
+      deterministic: whether its ops were deterministic.
     """
-    path = Path(run_dir) / CONFIG
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise TrainerError(f"cannot read {path}: {error}; --noresume starts anew") from error
+
+    kind: str = ""
+    names: tuple[str, ...] = ()
+    precision: str = ""
+    deterministic: bool = False
 
 
-def changes(stored: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
-    """Returns how a stored configuration differs from an identity, one text a difference.
+@dataclass(frozen=True)
+class RunConfig:
+    """The contents of a run's config.json.
 
-    A stored batch size answers --batch_size=auto, whatever it was.
+    Attributes:
+      flags: of `trainer.train`, with --batch_size resolved.
+      dataset: that the run was trained on.
+      selection: the classes in label order, and which of their records were trained on.
+      size: (height, width) of the pixels.
+      manifest: of the data set.
+      device: what the run was computed on.
+      versions: package → version.
+      unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
+        their defaults.
     """
-    before = stored["flags"] | {"dataset": stored["dataset"]["digest"]}
+
+    flags: TrainConfig
+    dataset: DatasetIdentity
+    selection: Selection
+    size: tuple[int, int]
+    manifest: Manifest
+    device: DeviceSummary = field(default_factory=DeviceSummary)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    unrecorded: frozenset[str] = frozenset()
+
+    @property
+    def train_counts(self) -> tuple[int, ...]:
+        """Originals of each class that the run was trained on, in label order."""
+        return self.selection.originals(self.manifest.split(self.flags.train_split))
+
+    @property
+    def identity(self) -> Flags:
+        """What two runs must share to be the same run; see `identity_of`."""
+        return identity_of(self.flags, self.dataset.digest)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of `identity`: a checkpoint is resumed only under its own."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Returns the text of config.json."""
+        document = {
+            "flags": self.flags.to_dict(),
+            "dataset": dataclasses.asdict(self.dataset),
+            "selection": dataclasses.asdict(self.selection),
+            "size": self.size,
+            "device": dataclasses.asdict(self.device),
+            "versions": dict(self.versions),
+            "manifest": json.loads(self.manifest.to_json()),
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """Returns the configuration in the text of a config.json.
+
+        Raises:
+          ValueError: the text is cut off or has another form; the message names the part.
+        """
+        document = json.loads(text)
+        flags = _section(document, "flags")
+        config = _checked("flags", lambda: TrainConfig.from_dict(dict(flags)))
+        dataset = _section(document, "dataset")
+        manifest = _section(document, "manifest")
+        device = _section(document, "device", optional=True)
+        known = {each.name for each in dataclasses.fields(TrainConfig)}
+        return cls(
+            flags=config,
+            dataset=DatasetIdentity(str(dataset.get("name", "")), _text(dataset, "digest")),
+            selection=_checked("selection", lambda: _selection(_section(document, "selection"))),
+            size=_checked("size", lambda: _size(document.get("size"))),
+            manifest=_checked("manifest", lambda: Manifest.from_json(json.dumps(manifest))),
+            device=_checked("device", lambda: _device(device)),
+            versions={
+                str(name): str(version)
+                for name, version in _section(document, "versions", optional=True).items()
+            },
+            unrecorded=frozenset(known - flags.keys()),
+        )
+
+    @classmethod
+    def read(cls, run_dir: str | Path) -> RunConfig:
+        """Returns the configuration of a run.
+
+        Raises:
+          TrainerError: the directory has no config.json, or a damaged one.
+        """
+        found = cls.read_if_present(run_dir)
+        if found is None:
+            raise TrainerError(
+                f"{run_dir} is not a run directory: it has no {CONFIG}; give a --run_dir that "
+                "trainer.train wrote"
+            )
+        return found
+
+    @classmethod
+    def read_if_present(cls, run_dir: str | Path) -> RunConfig | None:
+        """Returns the configuration of a run, or None if nothing was trained there yet.
+
+        Raises:
+          TrainerError: config.json cannot be read, is cut off or has another form.
+        """
+        path = Path(run_dir) / CONFIG
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise TrainerError(f"cannot read {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise TrainerError(
+                f"{path} is damaged: {error}; restore the file, or train with --noresume to "
+                "start anew"
+            ) from error
+
+
+def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:
+    """Returns what two runs must share to be the same run.
+
+    These are the flags that change the result, and the digest of the data set as "dataset".
+    """
+    values = {k: v for k, v in flags.to_dict().items() if k not in NOT_PART_OF_THE_RESULT}
+    return values | {"dataset": dataset_digest}
+
+
+def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> list[str]:
+    """Returns how a run would differ from the stored one, one text for each difference.
+
+    --batch_size=auto stands for whatever batch size the stored run found.
+    """
+    before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
     return [
-        f"{_shown(name, before.get(name))} there, {_shown(name, value)} here"
-        for name, value in identity.items()
-        if before.get(name) != value and (name, value) != ("batch_size", AUTO_BATCH)
+        _difference(name, before.get(name), value, name in stored.unrecorded)
+        for name, value in identity_of(flags, dataset_digest).items()
+        if (name not in before or before[name] != value)
+        and (name, value) != ("batch_size", AUTO_BATCH)
     ]
 
 
-def _shown(name: str, value: Any) -> str:
-    shown = ",".join(value) if isinstance(value, (list, tuple)) else value
-    return f"data set {str(value)[:12]}" if name == "dataset" else f"--{name}={shown}"
+def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
+    if name == "dataset":
+        return f"the data set was {str(before)[:12]}, is now {str(now)[:12]}"
+    if unrecorded:
+        return f"--{name} was not recorded, is now {_shown(now)}"
+    return f"--{name} was {_shown(before)}, is now {_shown(now)}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "the default"
+    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return text or "empty"
+
+
+def _section(document: object, name: str, *, optional: bool = False) -> Mapping[str, Any]:
+    section = document.get(name) if isinstance(document, dict) else None
+    if section is None and optional:
+        return {}
+    if not isinstance(section, dict):
+        raise ValueError(f"it has no object {name!r}")
+    return section
+
+
+def _checked(part: str, parse: Callable[[], _T]) -> _T:
+    """Returns what `parse` gives; names the part of the file where it fails."""
+    try:
+        return parse()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"its {part!r} cannot be used: {reason}") from error
+
+
+def _selection(section: Mapping[str, Any]) -> Selection:
+    classes, labels = section["classes"], section["labels"]
+    if len(classes) != len(labels):
+        raise ValueError(f"{len(classes)} classes with {len(labels)} labels")
+    limit = section["max_rank"]
+    return Selection(
+        classes=tuple(map(str, classes)),
+        labels=tuple(map(int, labels)),
+        max_rank=None if limit is None else int(limit),
+        originals_only=bool(section["originals_only"]),
+    )
+
+
+def _size(value: object) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"[height, width] expected, not {value!r}")
+    return int(value[0]), int(value[1])
+
+
+def _device(section: Mapping[str, Any]) -> DeviceSummary:
+    return DeviceSummary(
+        kind=str(section.get("kind", "")),
+        names=tuple(map(str, section.get("names", ()))),
+        precision=str(section.get("precision", "")),
+        deterministic=bool(section.get("deterministic", False)),
+    )
+
+
+def _text(section: Mapping[str, Any], name: str) -> str:
+    value = section.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"it has no text {name!r} in 'dataset'")
+    return value

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import fcntl
-import hashlib
 import io
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +20,13 @@ import tensorflow as tf
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
-from trainer.data.selection import Selection
+from trainer.data.selection import Source
 from trainer.devices import Devices
 from trainer.runs import checkpoints, config_file, tensorboard
 from trainer.runs.checkpoints import Store
-from trainer.runs.config_file import CONFIG, stored_config
+from trainer.runs.config_file import CONFIG, DatasetIdentity, DeviceSummary, RunConfig
+from trainer.runs.history import METRICS
 
-METRICS = "metrics.csv"
 MODEL = "model.keras"
 LOCK = ".lock"
 
@@ -49,13 +46,18 @@ class RunDir:
 
     Attributes:
       path: of the directory.
-      fingerprint: of the configuration.
+      config: its config.json.
       store: its checkpoints.
     """
 
     path: Path
-    fingerprint: str
+    config: RunConfig
     store: Store
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the configuration; checkpoints carry it."""
+        return self.config.fingerprint
 
     def write_metrics(self, history: Sequence[Row]) -> None:
         """Writes metrics.csv, one row an epoch; empty cells where a number is unknown."""
@@ -66,7 +68,7 @@ class RunDir:
         checkpoints.write_text(self.path / METRICS, text.getvalue())
 
     def write_history(self, history: Sequence[Row]) -> None:
-        """Writes metrics.csv and tensorboard/ anew; a resumed run may repeat an epoch."""
+        """Writes metrics.csv and tensorboard/ anew: a resumed run may repeat an epoch."""
         self.write_metrics(history)
         with _explained(self.path / "tensorboard"):
             tensorboard.restart(
@@ -93,48 +95,50 @@ class RunDir:
         return path
 
 
-def claim(
-    config: TrainConfig, manifest: Manifest, devices: Devices, selection: Selection,
-    size: tuple[int, int],
-) -> RunDir:  # fmt: skip
-    """Returns the run's directory, made and described by config.json.
+def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: Devices) -> RunConfig:
+    """Returns the config.json of a run.
+
+    Args:
+      config: with --batch_size resolved.
+      manifest: of the data set.
+      train: the records to train on.
+      devices: to compute on.
+    """
+    return RunConfig(
+        flags=config,
+        dataset=DatasetIdentity(manifest.name, manifest.digest),
+        selection=train.selection,
+        size=train.size,
+        manifest=manifest,
+        device=DeviceSummary(devices.kind, devices.names, devices.precision, devices.deterministic),
+        versions=_versions(),
+    )
+
+
+def claim(described: RunConfig) -> RunDir:
+    """Returns the directory of a run, made if absent, with its config.json written.
 
     Raises:
       UsageError: it holds a run of another configuration; the text shows the difference.
       TrainerError: it cannot be written.
     """
-    path = Path(config.run_dir)
-    wanted = config_file.of(config, manifest.digest)
-    described = {
-        "flags": config.to_dict(),
-        "dataset": {"name": manifest.name, "digest": manifest.digest},
-        "selection": dataclasses.asdict(selection),
-        "size": size,
-        "device": {
-            "kind": devices.kind,
-            "names": devices.names,
-            "precision": devices.precision,
-            "deterministic": devices.deterministic,
-        },
-        "versions": _versions(),
-        "manifest": json.loads(manifest.to_json()),
-    }
-    store = Store(path / "checkpoints", config.keep_checkpoints)
-    if not config.resume:
-        store.clear()
+    path = Path(described.flags.run_dir)
+    store = Store(path / "checkpoints", described.flags.keep_checkpoints)
+    if described.flags.resume:
+        _refuse_another(path, described)
     else:
-        _refuse_another(path, wanted)
+        store.clear()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
-    checkpoints.write_text(path / CONFIG, json.dumps(described, indent=2, ensure_ascii=False))
-    return RunDir(path, _digest(wanted), store)
+    checkpoints.write_text(path / CONFIG, described.to_json())
+    return RunDir(path, described, store)
 
 
 @contextmanager
 def locked(run_dir: str | Path) -> Iterator[None]:
-    """Holds a run directory against a second process; the lock ends with the process.
+    """Keeps other processes from training in a run directory; the lock ends with the process.
 
     Raises:
       TrainerError: another process trains in it.
@@ -149,11 +153,11 @@ def locked(run_dir: str | Path) -> Iterator[None]:
         yield
 
 
-def _refuse_another(path: Path, wanted: Mapping[str, Any]) -> None:
-    stored = stored_config(path)
+def _refuse_another(path: Path, described: RunConfig) -> None:
+    stored = RunConfig.read_if_present(path)
     if stored is None:
         return
-    changes = config_file.changes(stored, wanted)
+    changes = config_file.differences(stored, described.flags, described.dataset.digest)
     if changes:
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
@@ -161,17 +165,13 @@ def _refuse_another(path: Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def _digest(wanted: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
-
-
 def _versions() -> dict[str, str]:
     try:
-        own = metadata.version("evenshard")
+        ours = metadata.version("evenshard")
     except metadata.PackageNotFoundError:
-        own = "unknown"
+        ours = "unknown"
     return {
-        "evenshard": own,
+        "evenshard": ours,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
@@ -191,6 +191,7 @@ def _tag(name: str) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
+    """Translates an OSError while `path` is written."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`metrics.csv` read back: one row an epoch, as columns of numbers."""
+"""Reads `metrics.csv`: one row an epoch, as columns of numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from tfrecords.errors import EvenshardError
 
-# What a smaller value of is better; of everything else a larger one.
+METRICS = "metrics.csv"
+
+# Metrics with one of these words in their name are better when smaller, all others when larger.
 _LESS_IS_BETTER = ("loss", "ece", "error")
 
 
@@ -37,12 +39,12 @@ class History:
         return self.columns.get(name, np.full(len(self), np.nan))
 
     def has(self, name: str) -> bool:
-        """Returns whether a column has a number at all."""
+        """Returns whether a column has any number."""
         return bool(np.isfinite(self[name]).any())
 
     @property
     def epochs(self) -> np.ndarray:
-        """float64[epochs], the number of each epoch; 1, 2, 3… where the file has none."""
+        """float64[epochs], the number of each epoch: 1, 2, 3… by default."""
         return self["epoch"] if self.has("epoch") else np.arange(1.0, len(self) + 1)
 
     def best(self, monitor: str) -> int | None:
@@ -56,14 +58,14 @@ class History:
 
 
 def less_is_better(name: str) -> bool:
-    """Returns whether a smaller value of the metric called `name` is the better one."""
+    """Returns whether a smaller value of the metric `name` is better."""
     return any(part in _LESS_IS_BETTER for part in name.split("_"))
 
 
 def load(path: str | Path) -> History:
     """Returns the epochs in a `metrics.csv`.
 
-    A last line without all its cells, as a killed process leaves it, is left out.
+    An incomplete last line, which a killed process leaves, is ignored.
 
     Raises:
       HistoryError: a cell is not a number.
@@ -77,9 +79,9 @@ def load(path: str | Path) -> History:
     if body and len(body[-1]) < len(names):
         body.pop()
     table = np.full((len(body), len(names)), np.nan)
-    for line, row in enumerate(body):
+    for number, row in enumerate(body):
         for column, cell in enumerate(row[: len(names)]):
-            table[line, column] = _number(cell, path, line + 2)
+            table[number, column] = _number(cell, path, number + 2)
     return History({name: table[:, i] for i, name in enumerate(names)})
 
 

@@ -1,58 +1,116 @@
-"""A trained run, opened to be used: devices set up, network built, weights loaded."""
+"""Opens a trained run for use: sets up devices, builds the network, loads its weights."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfrecords.errors import TrainerError
-from trainer import devices
+from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
+from trainer.data.selection import Selection
+from trainer.devices import set_up_devices
 from trainer.metrics import inference
-from trainer.models import build
-from trainer.models.build import LoadedRun
-from trainer.runs import checkpoints, directory
+from trainer.models.build import build
+from trainer.models.weights import model_state
+from trainer.runs.checkpoints import Store, assign
+from trainer.runs.config_file import RunConfig
 
-# Names of a checkpoint's arrays; see step.Stepper.state.
+# Prefix of the moving averages among a checkpoint's arrays; see `train.step.Stepper.state`.
 _AVERAGE = "average/"
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A trained network and the configuration it was trained with.
+
+    Attributes:
+      model: pixels 0 to 255, [n, *size, 3] → logits float32[n, classes].
+      stored: the run's config.json.
+    """
+
+    model: keras.Model
+    stored: RunConfig
+
+    @property
+    def config(self) -> TrainConfig:
+        """The flags that the run was trained with."""
+        return self.stored.flags
+
+    @property
+    def selection(self) -> Selection:
+        """The classes in label order, and which of their records were trained on."""
+        return self.stored.selection
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's pixels."""
+        return self.stored.size
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the data set that the run was trained on, as it was then."""
+        return self.stored.manifest
+
+    @property
+    def train_counts(self) -> tuple[int, ...]:
+        """Originals of each class that the run was trained on, in label order."""
+        return self.stored.train_counts
+
+
 def open_run(
-    run_dir: str | Path, which: str = "best", device: str = "auto", precision: str = ""
+    run_dir: str | Path, weights: str = "best", device: str = "auto", precision: str = ""
 ) -> LoadedRun:
     """Returns the network of a run, ready to predict; sets up the devices first.
 
     Args:
       run_dir: of `trainer.train`.
-      which: "best" by --monitor, "last", or "ema", the average of the last.
+      weights: "best" by --monitor, "last", or "ema", the moving average at the last step.
       device: "auto", "cpu" or "gpu".
       precision: a Keras dtype policy; that of the run by default.
 
     Raises:
       TrainerError: not a run, no usable checkpoint, or no average in it.
     """
-    stored = directory.stored_config(run_dir)
-    if stored is None:
-        raise TrainerError(
-            f"{run_dir} is not a run directory: it has no {directory.CONFIG}; give a --run_dir "
-            "that trainer.train wrote"
-        )
-    devices.set_up(_for_use(stored, run_dir, device, precision))
-    run = build.load_run(run_dir, "best" if which == "best" else "last")
-    if which == "ema":
-        _assign_average(run, Path(run_dir))
+    stored = RunConfig.read(run_dir)
+    set_up_devices(_on_this_machine(stored.flags, device, precision))
+    run = load_run(run_dir, "best" if weights == "best" else "last")
+    if weights == "ema":
+        _assign_average(run.model, Path(run_dir))
     return run
+
+
+def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
+    """Returns the network of a run, on the devices as they are set up already.
+
+    Args:
+      run_dir: of `trainer.train`.
+      weights: "best" by --monitor, or "last".
+
+    Raises:
+      TrainerError: the directory is not a run, or has no usable checkpoint yet.
+    """
+    stored = RunConfig.read(run_dir)
+    # The checkpoint replaces every weight: those of --weights need not be fetched again.
+    fresh = dataclasses.replace(stored.flags, weights="none", freeze_epochs=0)
+    model = build(fresh, stored.size, len(stored.selection.classes))
+    store = Store(Path(run_dir) / "checkpoints")
+    checkpoint = store.best() if weights == "best" else store.latest()
+    if checkpoint is None:
+        raise TrainerError(f"{run_dir} has no {weights} checkpoint yet: train first")
+    assign(model_state(model), checkpoint.arrays)
+    return LoadedRun(model, stored)
 
 
 def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.PolymorphicFunction:
     """Returns a compiled function, uint8[n, height, width, 3] → float32[n, classes].
 
-    Gives logits; with tta="flip" the logarithm of the mean of the probabilities that the
-    pictures and their mirror images get.
+    It gives logits; with tta="flip", the logarithm of the mean of the probabilities of each
+    picture and its mirror image.
     """
     if tta == "none":
         return inference.predictor(model)
@@ -66,14 +124,8 @@ def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.
     return tf.function(both, input_signature=[pixels])
 
 
-def _for_use(
-    stored: dict[str, Any], run_dir: str | Path, device: str, precision: str
-) -> TrainConfig:
-    """Returns the run's configuration on whatever device is here."""
-    try:
-        config = TrainConfig.from_dict(stored["flags"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainerError(f"{Path(run_dir) / directory.CONFIG} is damaged: {error!r}") from error
+def _on_this_machine(config: TrainConfig, device: str, precision: str) -> TrainConfig:
+    """Returns a run's configuration with the device flags for using it here."""
     return dataclasses.replace(
         config,
         device=device,
@@ -84,8 +136,8 @@ def _for_use(
     )
 
 
-def _assign_average(run: LoadedRun, run_dir: Path) -> None:
-    checkpoint = checkpoints.Store(run_dir / "checkpoints").latest()
+def _assign_average(model: keras.Model, run_dir: Path) -> None:
+    checkpoint = Store(run_dir / "checkpoints").latest()
     arrays = checkpoint.arrays if checkpoint else {}
     average = {
         name.removeprefix(_AVERAGE): values
@@ -97,5 +149,5 @@ def _assign_average(run: LoadedRun, run_dir: Path) -> None:
             f"--weights=ema: {run_dir} has no average of its weights, since it was trained without "
             "--ema; use best or last"
         )
-    state = build.model_state(run.model)
-    checkpoints.assign({name: state[name] for name in average}, average)
+    state = model_state(model)
+    assign({name: state[name] for name in average}, average)

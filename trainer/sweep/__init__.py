@@ -1,1 +1,1 @@
-"""`python -m trainer.sweep`: a grid of trials on one bake, compared on one page."""
+"""`python -m trainer.sweep`: trains a grid of trials on one bake and compares them."""

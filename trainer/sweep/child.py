@@ -1,7 +1,7 @@
 """`python -m trainer.sweep.child PARENT CORES flags…`: trainer.train as a trial of a sweep.
 
-It keeps to the cores it is given, and stops, checkpoint saved, when the sweep is gone: killed
-with SIGKILL, that one could not tell its children.
+It stays on the cores it is given. It saves a checkpoint and stops when the sweep is gone: one
+that is killed with SIGKILL cannot stop its children itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WATCH_INTERVAL = 0.5
 
 
 def keep_to(cores: Sequence[int]) -> None:
-    """Confines this process and its threads to some cores; none: leaves it as it is."""
+    """Confines this process and its threads to some cores; without any, changes nothing."""
     if cores and hasattr(os, "sched_setaffinity"):  # Linux.
         os.sched_setaffinity(0, cores)
 
@@ -26,7 +26,7 @@ def keep_to(cores: Sequence[int]) -> None:
 def stop_without(parent: int) -> None:
     """Starts a thread that sends this process SIGTERM once `parent` is no longer its parent.
 
-    A thread, as Linux alone has PR_SET_PDEATHSIG.
+    A thread is used because only Linux has PR_SET_PDEATHSIG.
     """
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""How a sweep goes on, for people: a table that is kept current on a terminal, else lines."""
+"""Shows the progress of a sweep: a live table on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.sweep import halving, trials
 from trainer.sweep.trials import Entry
 from trainer.train.progress import duration
 
-# Shown before others where the terminal is too low for all.
+# Shown before others where the terminal has too few lines for all.
 _URGENCY = (trials.RUNNING, trials.FAILED, trials.INTERRUPTED, trials.REFUSED, trials.PAUSED)
 _MARKS = {
     trials.WAITING: "·",
@@ -28,15 +28,15 @@ _MARKS = {
 _CURSOR_UP, _CLEAR_BELOW = "\033[{}F", "\033[J"
 
 
-class Live:
-    """A sweep's `trials.Listener` for people.
+class Display:
+    """Shows the events of a sweep; a `trials.Listener`.
 
     Args:
       entries: all trials.
       metric: shown of each.
       kind: "table", "lines", "none", or "auto": a table if `stream` is a terminal.
-      stream: where it goes.
-      on_end: called after each trial's end, e.g. to bring the leaderboard up to date.
+      stream: to write to; stderr by default.
+      on_end: called after each trial's end, e.g. to update the leaderboard.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Live:
         """A trial was started."""
         if self._kind == "lines":
             number = self._entries.index(entry) + 1
-            done = f" from epoch {entry.standing.epochs + 1}" if entry.standing.epochs else ""
+            done = f" from epoch {entry.progress.epochs + 1}" if entry.progress.epochs else ""
             self.say(f"[{number}/{len(self._entries)}] {entry.name}: started{done}, {entry.where}")
         self.tick()
 
@@ -73,8 +73,8 @@ class Live:
         """A trial's process ended."""
         if self._kind == "lines":
             number = self._entries.index(entry) + 1
-            said = entry.reason or _result(entry, self._metric)
-            self.say(f"[{number}/{len(self._entries)}] {entry.name}: {entry.status}, {said}")
+            outcome = entry.reason or _result(entry, self._metric)
+            self.say(f"[{number}/{len(self._entries)}] {entry.name}: {entry.status}, {outcome}")
         self._on_end()
         self.tick()
 
@@ -85,12 +85,12 @@ class Live:
         )
 
     def stopping(self, running: int) -> None:
-        """So many trials were asked to stop."""
+        """The running trials were asked to stop."""
         plural = "s" if running != 1 else ""
-        self.say(f"stopping: {running} trial{plural} to save first; once more kills")
+        self.say(f"stopping: {running} trial{plural} to save first; a second signal kills")
 
     def tick(self) -> None:
-        """Draws the table anew."""
+        """Redraws the table."""
         if self._kind != "table":
             return
         size = shutil.get_terminal_size()
@@ -134,15 +134,15 @@ def _shown(entries: Sequence[Entry], most: int) -> list[Entry]:
 
 def _row(entry: Entry, metric: str, name: int) -> str:
     config = entry.trial.config
-    value = halving.score(entry.standing.history, metric, config.monitor)
-    epoch = f"{entry.standing.epochs}/{config.epochs}" if entry.standing.epochs else "–"
-    said = entry.reason or entry.where or entry.status
+    value = halving.score(entry.progress.history, metric, config.monitor)
+    epoch = f"{entry.progress.epochs}/{config.epochs}" if entry.progress.epochs else "–"
+    note = entry.reason or entry.where or entry.status
     if entry.status == trials.RUNNING:
-        said = f"{entry.where}, since {duration(time.monotonic() - entry.since)}"
+        note = f"{entry.where}, since {duration(time.monotonic() - entry.since)}"
     shown = "–" if math.isnan(value) else f"{value:.4f}"
     spent = duration(entry.seconds) if entry.seconds else "–"
     title = entry.name if len(entry.name) <= name else entry.name[: name - 1] + "…"
-    return f"{_MARKS[entry.status]} {title:<{name}} {epoch:>9} {shown:>8} {spent:>8}  {said}"
+    return f"{_MARKS[entry.status]} {title:<{name}} {epoch:>9} {shown:>8} {spent:>8}  {note}"
 
 
 def _short(metric: str) -> str:
@@ -151,8 +151,8 @@ def _short(metric: str) -> str:
 
 def _result(entry: Entry, metric: str) -> str:
     config = entry.trial.config
-    value = halving.score(entry.standing.history, metric, config.monitor)
+    value = halving.score(entry.progress.history, metric, config.monitor)
     return (
-        f"{metric} {value:.4f} after {entry.standing.epochs} of {config.epochs} epochs, "
+        f"{metric} {value:.4f} after {entry.progress.epochs} of {config.epochs} epochs, "
         f"{duration(entry.seconds)}"
     )

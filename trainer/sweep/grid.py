@@ -1,21 +1,21 @@
-"""A YAML grid as trials: what multiplies, what is named, what overrides, and how it scales.
+"""Turns a YAML grid into trials.
 
     base:                       # flags of trainer.train, of every trial
       epochs: 30
     grid:                       # lists multiply: four trials
       per_class: [155, 300]
       wide: [false, true]
-    trials:                     # and these, each by its name
+    trials:                     # further trials, by name
       rotated: {augment: "flip,crop,rotate"}
       batch: {batch_size: [10, 32]}
-    overrides:                  # last word, by what a trial is
+    overrides:                  # applied last, to the trials that match
       - when: {per_class: 155}
         set: {epochs: 60}
-    scale:                      # what --scale=S does: value × S ** power
+    scale:                      # effect of --scale=S: value × S ** power
       epochs: {power: 0.5, least: 3}
 
-A list is always several values, one trial each; a flag that takes a list itself is written as
-on the command line, "flip,crop".
+A list always means several values, one trial each. A flag that itself takes a list is written
+as on the command line, "flip,crop".
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from typing import Any
 
 import yaml
 
-from tfrecords.cli import flags as command_flags
+from tfrecords.cli import flags
 from tfrecords.errors import UsageError
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig
 
 SECTIONS = ("base", "grid", "trials", "overrides", "scale")
 
-# Set by the sweep, for each trial its own.
+# Flags that the sweep itself sets for each trial.
 OWN_FLAGS = ("data_dir", "run_dir", "resume", "progress", "stop_after_epoch", "verbose")
 FLAGS = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name not in OWN_FLAGS)
 
-# Longer names are a nuisance in tables, and file systems end at 255 bytes.
+# Longer names are hard to read in tables, and file systems allow 255 bytes.
 MAX_NAME = 100
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
@@ -56,7 +56,7 @@ class Trial:
     """One run of a sweep.
 
     Attributes:
-      name: of its run directory, the same whatever other trials there are.
+      name: of its run directory; it does not depend on the other trials.
       config: of the run.
     """
 
@@ -66,7 +66,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class ScaleRule:
-    """What --scale does to a flag.
+    """The effect of --scale on a flag.
 
     Attributes:
       power: the value is multiplied by scale ** power.
@@ -92,28 +92,28 @@ class ScaleRule:
 
 @dataclass(frozen=True)
 class Override:
-    """Flags set wherever others have given values.
+    """Flags that are set for trials whose other flags have given values.
 
     Attributes:
-      when: flag → texts, any of which fits.
+      when: flag → texts, any of which matches.
       set: flag → text.
     """
 
     when: Mapping[str, tuple[str, ...]]
     set: Values
 
-    def fits(self, values: Values) -> bool:
-        """Returns whether a trial of these flags is meant."""
+    def matches(self, values: Values) -> bool:
+        """Returns whether the override applies to a trial with these flags."""
         return all(_effective(name, values) in texts for name, texts in self.when.items())
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A trial as written: before overrides and scale.
+    """A trial as written, before overrides and scale.
 
     Attributes:
       stem: its name under `trials`; empty under `grid`.
-      multiplied: the flags that were lists, in order; they become part of the name.
+      multiplied: the flags that are lists in the file, in order; they are part of the name.
       values: of all its flags.
     """
 
@@ -124,12 +124,12 @@ class Draft:
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid file, read.
+    """The contents of a grid file.
 
     Attributes:
-      drafts: of the trials, in order.
+      drafts: the trials, in order.
       overrides: in order; a later one wins.
-      scale: rule of each flag that --scale changes.
+      scale: flag → effect of --scale.
     """
 
     drafts: tuple[Draft, ...]
@@ -147,8 +147,8 @@ def load(path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0) -> 
       scale: for the rules of the `scale` section.
 
     Raises:
-      UsageError: the file cannot be read, names a flag there is not (the nearest is named), or
-        gives one a value it cannot have.
+      UsageError: the file cannot be read, has an unknown flag (the text names the nearest), or
+        gives a flag an impossible value.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -176,20 +176,20 @@ def parse(text: str) -> Grid:
             raise UsageError(f"no section {name!r}; did you mean {_nearest(name, SECTIONS)!r}?")
     base = _single(_flags(sections, "base"), "base")
     drafts = list(_drafts("", base, _flags(sections, "grid"))) if sections.get("grid") else []
-    for name, flags in _mapping(sections.get("trials") or {}, "trials").items():
+    for name, raw in _mapping(sections.get("trials") or {}, "trials").items():
         if not _ALLOWED_NAME.fullmatch(name) or len(name) > MAX_NAME:
             raise UsageError(f"trial {name!r}: a name is up to 100 of A-Z a-z 0-9 . _ + = , -")
-        drafts += _drafts(name, base, _checked(flags or {}, f"trial {name}"))
+        drafts += _drafts(name, base, _checked(raw or {}, f"trial {name}"))
     if not drafts:
         raise UsageError("no trials: give `grid` (lists multiply) or `trials` (by name)")
     return Grid(tuple(drafts), _overrides(sections.get("overrides") or []), _scale(sections))
 
 
 def expand(grid: Grid, data_dir: str, runs_dir: str, scale: float = 1.0) -> tuple[Trial, ...]:
-    """Returns the trials of a grid; of several that come to the same at this scale, the first.
+    """Returns the trials of a grid; of several that are equal at this scale, the first.
 
     Raises:
-      UsageError: a value that its flag cannot have, or two trials of one name.
+      UsageError: a flag has an impossible value, or two different trials have one name.
     """
     if scale != 1 and not grid.scale:
         raise UsageError(f"--scale={scale:g}: the grid has no `scale` section that says how")
@@ -204,9 +204,9 @@ def expand(grid: Grid, data_dir: str, runs_dir: str, scale: float = 1.0) -> tupl
 
 
 def trial_name(stem: str, values: Values) -> str:
-    """Returns the name of a trial: its own, and the flags that multiplied with their values.
+    """Returns the name of a trial: its stem, and its multiplied flags with their values.
 
-    A function of its arguments alone, so that more trials rename none; fit for a file name.
+    It depends on the arguments only, so that adding trials renames none. It is a valid file name.
     """
     parts = [stem] if stem else []
     parts += [f"{flag}={text.replace(',', '+') or 'none'}" for flag, text in values.items()]
@@ -218,24 +218,24 @@ def trial_name(stem: str, values: Values) -> str:
 
 
 def differing(trials: Sequence[Trial]) -> tuple[str, ...]:
-    """Returns the flags that are not the same in all trials, in the order of --help."""
+    """Returns the flags in which the trials differ, in the order of --help."""
     return tuple(
         name for name in FLAGS if len({getattr(trial.config, name) for trial in trials}) > 1
     )
 
 
 def shown(config: TrainConfig, name: str) -> str:
-    """Returns the value of a flag as a person reads it; "–" where it is left to its default."""
+    """Returns the value of a flag as shown to people; "–" where it has none."""
     value = getattr(config, name)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == "":
         return "–"
-    return command_flags.to_text(config, name) or "none"
+    return flags.to_text(config, name) or "none"
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key given twice, which YAML forbids and PyYAML takes the last of."""
+    """Refuses a key that is given twice: YAML forbids it, PyYAML silently takes the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -246,22 +246,22 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _drafts(stem: str, base: Values, flags: Mapping[str, Any]) -> Iterator[Draft]:
-    multiplied = tuple(name for name, value in flags.items() if isinstance(value, list))
+def _drafts(stem: str, base: Values, raw: Mapping[str, Any]) -> Iterator[Draft]:
+    multiplied = tuple(name for name, value in raw.items() if isinstance(value, list))
     for name in multiplied:
-        if not flags[name]:
+        if not raw[name]:
             raise UsageError(f"{stem or 'grid'}: {name} is an empty list, which makes no trial")
-    fixed = {n: _text(n, v) for n, v in flags.items() if n not in multiplied}
-    choices = [[_text(name, value) for value in flags[name]] for name in multiplied]
-    for chosen in itertools.product(*choices):
-        values = {**base, **fixed, **dict(zip(multiplied, chosen, strict=True))}
+    fixed = {n: _text(n, v) for n, v in raw.items() if n not in multiplied}
+    choices = [[_text(name, value) for value in raw[name]] for name in multiplied]
+    for combination in itertools.product(*choices):
+        values = {**base, **fixed, **dict(zip(multiplied, combination, strict=True))}
         yield Draft(stem, multiplied, values)
 
 
 def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:
     """Returns a draft's flags, overridden and scaled."""
     for override in grid.overrides:
-        if override.fits(values):
+        if override.matches(values):
             values = {**values, **override.set}
     names = dict.fromkeys((*values, *grid.scale))
     return {name: _scaled(grid.scale.get(name), name, values, scale) for name in names}
@@ -270,7 +270,7 @@ def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:
 def _overrides(section: Any) -> tuple[Override, ...]:
     if not isinstance(section, list):
         raise UsageError("overrides is a list of {when: …, set: …}")
-    found = []
+    overrides = []
     for number, item in enumerate(section, start=1):
         where = f"override {number}"
         if set(_mapping(item, where)) != {"when", "set"}:
@@ -280,8 +280,8 @@ def _overrides(section: Any) -> tuple[Override, ...]:
             name: tuple(_text(name, v) for v in (value if isinstance(value, list) else [value]))
             for name, value in when.items()
         }
-        found.append(Override(texts, _single(_checked(item["set"], where), where)))
-    return tuple(found)
+        overrides.append(Override(texts, _single(_checked(item["set"], where), where)))
+    return tuple(overrides)
 
 
 def _scale(sections: Mapping[str, Any]) -> dict[str, ScaleRule]:
@@ -302,7 +302,7 @@ def _scale(sections: Mapping[str, Any]) -> dict[str, ScaleRule]:
 
 
 def _scaled(rule: ScaleRule | None, name: str, values: Values, scale: float) -> str:
-    """Returns the text of a flag at a scale: each whole number in it, "128" or "96x128"."""
+    """Returns a flag's text with each whole number in it scaled, as in "128" or "96x128"."""
     text = _effective(name, values)
     if rule is None:
         return text
@@ -311,10 +311,10 @@ def _scaled(rule: ScaleRule | None, name: str, values: Values, scale: float) -> 
 
 def _config(name: str, values: Values, data_dir: str, run_dir: str) -> TrainConfig:
     argv = [f"--data_dir={data_dir}", f"--run_dir={run_dir}"]
-    # A flag without a default is left out where it has no value.
+    # A flag whose default is None is left out where it has no value.
     argv += [_argument(n, t) for n, t in values.items() if t or _DEFAULTS[n] is not None]
     try:
-        return command_flags.parse(TrainConfig, argv)
+        return flags.parse(TrainConfig, argv)
     except UsageError as error:
         raise UsageError(f"trial {name}: {error}") from error
 
@@ -344,30 +344,30 @@ def _effective(name: str, values: Values) -> str:
     return values[name] if name in values else _text(name, _DEFAULTS[name])
 
 
-def _single(flags: Mapping[str, Any], where: str) -> dict[str, str]:
-    for name, value in flags.items():
+def _single(raw: Mapping[str, Any], where: str) -> dict[str, str]:
+    for name, value in raw.items():
         if isinstance(value, list):
             raise UsageError(
                 f"{where}: {name} is a list, which multiplies: move it to `grid`, or write "
                 f'"{",".join(map(str, value))}"'
             )
-    return {name: _text(name, value) for name, value in flags.items()}
+    return {name: _text(name, value) for name, value in raw.items()}
 
 
 def _flags(sections: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     return _checked(sections.get(section) or {}, section)
 
 
-def _checked(flags: Any, where: str) -> Mapping[str, Any]:
-    """Returns a mapping all of whose keys are flags that a grid may give."""
-    for name in _mapping(flags, where):
+def _checked(raw: Any, where: str) -> Mapping[str, Any]:
+    """Returns a mapping after checking that a grid may set all of its keys."""
+    for name in _mapping(raw, where):
         if name in OWN_FLAGS:
             raise UsageError(f"{where}: the sweep itself sets --{name}: leave it out")
         if name not in FLAGS:
-            meant = command_flags.nearest(name, FLAGS)
+            meant = flags.nearest(name, FLAGS)
             hint = f"did you mean --{meant}?" if meant else "trainer.train --help lists them"
             raise UsageError(f"{where}: trainer.train has no flag --{name}; {hint}")
-    return flags
+    return raw
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

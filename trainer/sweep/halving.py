@@ -1,9 +1,12 @@
-"""Successive halving: train all a little, the better ones further (Jamieson, Talwalkar 2016).
+"""Successive halving: train all trials a little, then the better ones further.
 
-Trials pause at the same fractions of their own --epochs, with their schedules untouched, so
-one that survives ends as if it had never been paused. Who survives is a function of the
-metrics of the epochs up to the rung, not of the order in which trials end; a sweep that is
-killed and started again decides the same.
+Trials pause at the same fractions of their own --epochs, with their schedules unchanged, so a
+trial that survives ends as if it had never paused. The survivors depend on the metrics of the
+epochs up to the rung, not on the order in which trials end: a sweep that is killed and started
+again keeps the same ones.
+
+Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
+optimization".
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from trainer.runs.history import History, less_is_better
 def rung_epochs(epochs: int, eta: int, rungs: int) -> tuple[int, ...]:
     """Returns the epochs after which a run pauses: epochs/eta^rungs, …, epochs/eta, rounded up.
 
-    Those that a short run would not reach before its end are still there; they are its end.
+    Rungs that a short run does not reach before its end fall on its end.
     """
     return tuple(math.ceil(epochs / eta**power) for power in range(rungs, 0, -1))
 
@@ -27,7 +30,7 @@ def rung_epochs(epochs: int, eta: int, rungs: int) -> tuple[int, ...]:
 def score(history: History, metric: str, monitor: str, epochs: int | None = None) -> float:
     """Returns `metric` at the epoch that is best by `monitor`; NaN where there is none.
 
-    That epoch is the one whose weights a run keeps, so it is what a trial is worth.
+    A run keeps the weights of that epoch, so its metric is the score of the trial.
 
     Args:
       history: of the run.
@@ -41,7 +44,7 @@ def score(history: History, metric: str, monitor: str, epochs: int | None = None
 
 
 def ranked(scores: Mapping[str, float], metric: str) -> list[str]:
-    """Returns names from the best score to the worst, unknown ones last, equals in order."""
+    """Returns names from best score to worst; ties in their order, unknown scores last."""
     sign = 1 if less_is_better(metric) else -1
 
     def key(name: str) -> tuple[bool, float]:

@@ -1,183 +1,137 @@
-"""The results of a sweep: `leaderboard.csv` and `report/index.html`, one self-contained page."""
+"""The leaderboard of a sweep: its trials from best to worst, and `leaderboard.csv`."""
 
 from __future__ import annotations
 
-from collections import Counter
+import csv
+import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from tfrecords.manifest import Manifest
-from tfrecords.reporting import figures as plots
-from tfrecords.reporting import html
 from trainer.report.page import write_file
-from trainer.runs.history import less_is_better
-from trainer.sweep import grid, leaderboard_rows, trials
-from trainer.sweep import leaderboard_figures as figures
-from trainer.sweep.config import SweepConfig
-from trainer.sweep.leaderboard_rows import Row
+from trainer.sweep import grid, halving
+from trainer.sweep.config import METRICS, SweepConfig
+from trainer.sweep.trial_status import TrainingSet
 from trainer.sweep.trials import Entry
-from trainer.train.progress import duration
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CSV = "leaderboard.csv"
-PAGE = Path("report", "index.html")
 
-_TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
-
-Drawn = list[tuple[str, object, str]]  # (title, SVG, caption)
-
-_CURVES = {
-    "val_macro_f1": "Macro-F1 by epoch",
-    "val_top1": "Top-1 by epoch",
-    "val_balanced_accuracy": "Balanced accuracy by epoch",
-    "val_loss": "Validation loss by epoch",
-    "val_head": "Recall of large classes by epoch",
-    "val_medium": "Recall of medium classes by epoch",
-    "val_tail": "Recall of small classes by epoch",
-    "val_ece": "Calibration error by epoch",
-}
-
-_METRIC_NAMES = {
-    "val_macro_f1": "macro-F1",
-    "val_top1": "top-1",
-    "val_balanced_accuracy": "balanced accuracy",
-    "val_loss": "loss",
-    "val_head": "recall of large classes",
-    "val_medium": "recall of medium classes",
-    "val_tail": "recall of small classes",
-    "val_ece": "calibration error",
-}
+# Columns of metrics.csv, shown at the epoch whose weights the trial keeps.
+_AT_BEST = (*METRICS, "loss", "top1")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A flag's value in the table.
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A trial on the leaderboard.
 
     Attributes:
-      text: of it.
-      usual: whether most trials have it too.
+      entry: the trial and its status.
+      index: of the trial in the grid, from 0.
+      position: on the leaderboard, from 0; trials without a score come last.
+      score: by the leaderboard's metric, NaN if there is none yet.
+      best_epoch: the one whose weights the trial keeps, from 1; None if there is none yet.
+      at_best: column of metrics.csv → value at that epoch.
     """
 
-    text: str
-    usual: bool
+    entry: Entry
+    index: int
+    position: int
+    score: float
+    best_epoch: int | None
+    at_best: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """Name of the trial."""
+        return self.entry.name
+
+    @property
+    def scored(self) -> bool:
+        """Whether it has a score."""
+        return not math.isnan(self.score)
+
+    @property
+    def training_set(self) -> TrainingSet:
+        """The records that it trains on.
+
+        Raises:
+          ValueError: the trial was refused, so it trains on nothing.
+        """
+        if self.entry.training_set is None:
+            raise ValueError(f"trial {self.name} was refused")
+        return self.entry.training_set
+
+    @property
+    def speed(self) -> float:
+        """Training pictures a second over all finished epochs; NaN before the first."""
+        if not self.entry.seconds or self.entry.training_set is None:
+            return math.nan
+        return self.entry.training_set.pictures * self.entry.progress.epochs / self.entry.seconds
+
+
+def rows(entries: Sequence[Entry], metric: str) -> list[Row]:
+    """Returns the trials, best first; ties in grid order, trials without a score last."""
+    scores = {
+        entry.name: halving.score(
+            entry.progress.history, metric, entry.trial.config.monitor
+        )
+        for entry in entries
+    }  # fmt: skip
+    order = halving.ranked(scores, metric)
+    unordered = [
+        _row(entry, index, order.index(entry.name), scores[entry.name])
+        for index, entry in enumerate(entries)
+    ]
+    return sorted(unordered, key=lambda row: row.position)
 
 
 def write_csv(config: SweepConfig, entries: Sequence[Entry]) -> Path:
     """Writes leaderboard.csv and returns its path."""
-    rows = leaderboard_rows.rows(entries, config.metric)
-    return write_file(Path(config.runs_dir) / CSV, leaderboard_rows.to_csv(rows).encode())
+    text = to_csv(rows(entries, config.metric))
+    return write_file(Path(config.runs_dir) / CSV, text.encode())
 
 
-def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest) -> Path:
-    """Writes report/index.html and returns its path."""
-    rows = leaderboard_rows.rows(entries, config.metric)
-    scored = [row for row in rows if row.scored]
+def to_csv(rows: Sequence[Row]) -> str:
+    """Returns the leaderboard as CSV, a row for each trial; unknown numbers are empty cells.
+
+    Columns that begin with "--" are the flags in which trials differ.
+    """
     flags = grid.differing([row.entry.trial for row in rows])
-    context = {
-        "config": config,
-        "manifest": manifest,
-        "title": Path(config.runs_dir).resolve().name,
-        "rows": rows,
-        "best": best_of_each(scored),
-        "highest": max((row.score for row in scored), default=1.0) or 1.0,
-        "metric": _METRIC_NAMES[config.metric],
-        "is_share": not less_is_better(config.metric) or config.metric == "val_ece",
-        "flags": flags,
-        "cells": {row.index: _cells(rows, row, flags) for row in rows},
-        "links": {row.index: _link(row) for row in rows},
-        "colours": {row.index: figures.colour_name(row.place) for row in rows if row.scored},
-        "counts": Counter(entry.status for entry in entries),
-        "troubled": [row for row in rows if row.entry.status in _TROUBLE],
-        "dropped": [row for row in rows if row.entry.status == trials.DROPPED],
-        "class_counts": sorted({r.subject.classes for r in rows if r.entry.subject is not None}),
-        "seconds": sum(entry.seconds for entry in entries),
-        "duration": duration,
-        "curves": _curves(scored, config.metric),
-        "comparisons": _comparisons(scored, config.metric),
-        "times": _times(scored, config.metric),
-        "common": _common(rows, flags),
-    }
-    page = html.render("trainer.sweep", "leaderboard.html.j2", context)
-    return write_file(Path(config.runs_dir) / PAGE, page.encode())
-
-
-def best_of_each(rows: Sequence[Row]) -> list[Row]:
-    """Returns the best trial of each number of classes, most classes first: one task each."""
-    best: dict[int, Row] = {}
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["rank", "trial", "status", *_AT_BEST, "best_epoch", "epochs", "num_classes", "pictures"]
+        + ["pictures_per_class", "height", "width", "seconds", "images_per_second"]
+        + [f"--{name}" for name in flags]
+        + ["run_dir", "reason"]
+    )
     for row in rows:
-        best.setdefault(row.subject.classes, row)
-    return [best[classes] for classes in sorted(best, reverse=True)]
+        config = row.entry.trial.config
+        writer.writerow(
+            [row.position + 1 if row.scored else "", row.name, row.entry.status]
+            + [_cell(row.at_best.get(name), 6) for name in _AT_BEST]
+            + [row.best_epoch or "", row.entry.progress.epochs, *_training_set_cells(row.entry)]
+            + [_cell(row.entry.seconds, 2), _cell(row.speed, 1)]
+            + [grid.shown(config, name) for name in flags]
+            + [config.run_dir, row.entry.reason]
+        )
+    return buffer.getvalue()
 
 
-def _curves(rows: Sequence[Row], metric: str) -> Drawn:
-    if not rows:
-        return []
-    columns = dict.fromkeys((metric, "val_loss" if metric != "val_loss" else "val_macro_f1"))
-    return [(_CURVES[name], _svg(name, figures.curves(rows, name)), "") for name in columns]
+def _row(entry: Entry, index: int, position: int, score: float) -> Row:
+    history = entry.progress.history
+    best = history.best(entry.trial.config.monitor)
+    at_best = {} if best is None else {n: float(c[best]) for n, c in history.columns.items()}
+    return Row(entry, index, position, score, None if best is None else best + 1, at_best)
 
 
-def _comparisons(rows: Sequence[Row], metric: str) -> Drawn:
-    """Returns the charts of what trials differ in; of finished ones, as others know less."""
-    rows = [row for row in rows if row.entry.status == trials.DONE]
-    drawn = []
-    for chart in figures.COMPARISONS:
-        if len({chart.value(row) for row in rows}) < 2:
-            continue
-        figure = figures.against(rows, metric, chart.flag, chart.value, chart.label)
-        text = f"A line joins trials that differ in --{chart.flag} only."
-        drawn.append((chart.title, _svg(chart.flag, figure), text))
-    return drawn
+def _training_set_cells(entry: Entry) -> list[object]:
+    records = entry.training_set
+    if records is None:
+        return [""] * 5
+    return [records.classes, records.pictures, f"{records.per_class:.1f}", *records.size]
 
 
-def _times(rows: Sequence[Row], metric: str) -> Drawn:
-    timed = [row for row in rows if row.entry.seconds]
-    if not timed:
-        return []
-    short = "" if len(timed) <= figures.MAX_BARS else f" The best {figures.MAX_BARS}."
-    return [
-        (
-            "Time per trial",
-            _svg("times", figures.times(timed)),
-            "Training without validation, over all attempts." + short,
-        ),
-        (
-            "What time buys",
-            _svg("cost", figures.score_against_time(timed, metric)),
-            "The grey line joins trials that no quicker one beats.",
-        ),
-    ]
-
-
-def _svg(name: str, figure: Figure) -> object:
-    return plots.to_svg(figure, name.replace("_", "-"), name.replace("_", " "))
-
-
-def _cells(rows: Sequence[Row], row: Row, flags: Sequence[str]) -> list[Cell]:
-    made = []
-    for name in flags:
-        counted = Counter(grid.shown(other.entry.trial.config, name) for other in rows)
-        text = grid.shown(row.entry.trial.config, name)
-        made.append(Cell(text, text == counted.most_common(1)[0][0]))
-    return made
-
-
-def _link(row: Row) -> str | None:
-    """Returns where the trial's own page is, seen from the leaderboard's."""
-    page = Path(row.entry.trial.config.run_dir, PAGE)
-    return f"../{quote(row.name)}/{PAGE.as_posix()}" if page.exists() else None
-
-
-def _common(rows: Sequence[Row], flags: Sequence[str]) -> Mapping[str, str]:
-    """Returns the flags that all trials share, those left to their default apart."""
-    config = rows[0].entry.trial.config
-    defaults = type(config)(data_dir="-", run_dir="-")
-    return {
-        f"--{name}": grid.shown(config, name)
-        for name in grid.FLAGS
-        if name not in flags and getattr(config, name) != getattr(defaults, name)
-    }
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"

@@ -1,6 +1,6 @@
-"""The figures of a leaderboard: curves overlaid, accuracy against pictures and size, time.
+"""The figures of a leaderboard: overlaid curves, scores against properties of trials, and time.
 
-Every artist of a trial has the id "t<index>", by which the page finds it.
+Every artist of a trial has the id "t<index>", by which the page highlights it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from tfrecords.reporting import figures, html
 from trainer.config import NOT_PART_OF_THE_RESULT
 from trainer.sweep import grid
-from trainer.sweep.leaderboard_rows import Row
+from trainer.sweep.leaderboard import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Of the best trials; those behind them share the last.
+# Colours of the best trials; all others share a muted one.
 COLOURS = dict(
     zip(("blue", "vermillion", "green", "purple", "orange", "sky"), figures.SERIES, strict=True)
 )
 
-# Bars below this many are not drawn: the table has them.
+# More trials than this are in the table only.
 MAX_BARS = 40
 _MAX_LABEL = 34
-_TALL = 3.6  # Inches: figures side by side are as high.
+_TALL = 3.6  # Inches: figures that are shown side by side have the same height.
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Comparison:
     """A chart of the score against one property of trials.
 
     Attributes:
-      flag: that the property depends on.
+      flag: that sets the property.
       label: of its axis.
       title: of the figure.
       value: of the property.
@@ -52,31 +52,31 @@ class Comparison:
 COMPARISONS = (
     Comparison(
         "per_class", "training pictures a class", "Against pictures a class",
-        lambda row: row.subject.per_class,
+        lambda row: row.training_set.per_class,
     ),
     Comparison(
         "image_size", "pixels, mean side", "Against picture size",
-        lambda row: float(np.sqrt(row.subject.size[0] * row.subject.size[1])),
+        lambda row: float(np.sqrt(row.training_set.size[0] * row.training_set.size[1])),
     ),
 )  # fmt: skip
 
 
-def colour_name(place: int) -> str:
-    """Returns the style sheet's name of a trial's colour, by its place from 0."""
-    return list(COLOURS)[place] if place < len(COLOURS) else "muted"
+def colour_name(position: int) -> str:
+    """Returns the style sheet's name of a trial's colour, by its position from 0."""
+    return list(COLOURS)[position] if position < len(COLOURS) else "muted"
 
 
 def curves(rows: Sequence[Row], column: str) -> Figure:
-    """Returns a column of metrics.csv by epoch, of all trials; the best in colour, on top."""
+    """Returns a column of metrics.csv by epoch, of all trials; the best in colour and on top."""
     with figures.style():
         figure, (axes,) = figures.figure()
-        for place, row in reversed(list(enumerate(rows))):
-            history = row.entry.standing.history
+        for position, row in reversed(list(enumerate(rows))):
+            history = row.entry.progress.history
             if history.has(column):
                 axes.plot(
-                    history.epochs, history[column], color=_colour(place),
-                    linewidth=1.8 if place < len(COLOURS) else 1.0,
-                    alpha=None if place < len(COLOURS) else 0.6, gid=_id(row),
+                    history.epochs, history[column], color=_colour(position),
+                    linewidth=1.8 if position < len(COLOURS) else 1.0,
+                    alpha=None if position < len(COLOURS) else 0.6, gid=_id(row),
                 )  # fmt: skip
         axes.set_xlabel("epoch")
         figures.count_axis(axes)
@@ -91,8 +91,8 @@ def against(
 
     Args:
       rows: of the leaderboard.
-      metric: it is ordered by.
-      flag: that `x` depends on.
+      metric: that orders the leaderboard.
+      flag: that sets `x`.
       x: of a row.
       label: of the axis.
     """
@@ -129,11 +129,11 @@ def times(rows: Sequence[Row]) -> Figure:
     divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
     with figures.style():
         figure, (axes,) = figures.figure(height=max(_TALL, 0.9 + 0.21 * len(rows)))
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             width = row.entry.seconds / divisor
-            axes.barh(place, width, 0.66, color=_colour(place), gid=_id(row))
+            axes.barh(position, width, 0.66, color=_colour(position), gid=_id(row))
             axes.annotate(
-                f"{width:.3g}", (width, place), xytext=(4, 0), textcoords="offset points",
+                f"{width:.3g}", (width, position), xytext=(4, 0), textcoords="offset points",
                 va="center", fontsize=8, color=figures.MUTED,
             )  # fmt: skip
         axes.set_yticks(range(len(rows)), [html.shorten(row.name, _MAX_LABEL) for row in rows])
@@ -145,7 +145,7 @@ def times(rows: Sequence[Row]) -> Figure:
 
 
 def score_against_time(rows: Sequence[Row], metric: str) -> Figure:
-    """Returns what each trial is worth against what it took, and the best for any time."""
+    """Returns each trial's score against its training time, and the best for any time."""
     divisor, unit = _time_unit(max(row.entry.seconds for row in rows))
     with figures.style():
         figure, (axes,) = figures.figure(height=_TALL)
@@ -155,9 +155,9 @@ def score_against_time(rows: Sequence[Row], metric: str) -> Figure:
             [row.entry.seconds / divisor for row in front], [row.score for row in front],
             color=figures.GRID, linewidth=4, zorder=1.2,
         )  # fmt: skip
-        for place, row in reversed(list(enumerate(rows))):
+        for position, row in reversed(list(enumerate(rows))):
             axes.plot(
-                row.entry.seconds / divisor, row.score, "o", color=_colour(place), markersize=6,
+                row.entry.seconds / divisor, row.score, "o", color=_colour(position), markersize=6,
                 markeredgecolor=figures.PAGE, gid=_id(row),
             )  # fmt: skip
         axes.set_xlabel(f"training time, {unit}")
@@ -167,7 +167,7 @@ def score_against_time(rows: Sequence[Row], metric: str) -> Figure:
 
 
 def families(rows: Sequence[Row], flag: str) -> dict[str, list[Row]]:
-    """Returns the rows that differ in nothing but `flag`, by what sets them apart from most."""
+    """Returns groups of rows that differ in `flag` only, by their other unusual flags."""
     ignored = NOT_PART_OF_THE_RESULT | {flag}
     names = [
         name for name in grid.differing([row.entry.trial for row in rows]) if name not in ignored
@@ -176,28 +176,28 @@ def families(rows: Sequence[Row], flag: str) -> dict[str, list[Row]]:
         name: Counter(getattr(row.entry.trial.config, name) for row in rows).most_common(1)[0][0]
         for name in names
     }
-    found: dict[str, list[Row]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         config = row.entry.trial.config
-        apart = [
+        unusual = [
             f"{name}={grid.shown(config, name)}"
             for name in names
             if getattr(config, name) != usual[name]
         ]
-        found.setdefault(", ".join(apart) or "the usual flags", []).append(row)
-    return found
+        groups.setdefault(", ".join(unusual) or "the usual flags", []).append(row)
+    return groups
 
 
 def _leads(row: Row, cheaper: Sequence[Row]) -> bool:
-    return all(row.place < other.place for other in cheaper)
+    return all(row.position < other.position for other in cheaper)
 
 
 def _id(row: Row) -> str:
     return f"t{row.index}"
 
 
-def _colour(place: int) -> str:
-    return figures.SERIES[place] if place < len(COLOURS) else figures.MUTED
+def _colour(position: int) -> str:
+    return figures.SERIES[position] if position < len(COLOURS) else figures.MUTED
 
 
 def _time_unit(longest: float) -> tuple[float, str]:
@@ -208,7 +208,7 @@ def _time_unit(longest: float) -> tuple[float, str]:
 
 
 def _spread(axes: Axes, values: Sequence[float]) -> None:
-    """Labels an axis of counts that may be of several magnitudes."""
+    """Scales an axis of counts, logarithmically if they span several magnitudes."""
     positive = [value for value in values if value > 0]
     if len(positive) == len(values) and max(positive) > 20 * min(positive):
         axes.set_xscale("log")
@@ -225,7 +225,7 @@ def _score_axis(axes: Axes, metric: str) -> None:
     if "loss" not in metric:
         figures.percent_axis(axes)
     elif axes.lines:
-        # A start far off would press the differences of the end flat.
+        # A high loss at the start would flatten the differences at the end.
         values = [np.asarray(line.get_ydata(), float) for line in axes.lines]
         ends = [np.nanmax(each[len(each) // 3 :]) for each in values]
         axes.set_ylim(top=1.25 * float(max(ends)), bottom=0)

@@ -1,4 +1,4 @@
-"""What each of the trials that run at once may use: a GPU, and a share of the cores."""
+"""Shares a machine among trials that run at the same time: GPUs and CPU cores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _NVIDIA_SMI_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A place for one trial at a time.
+class Resources:
+    """The part of the machine that one trial at a time may use.
 
     Attributes:
       cores: to run on; empty for all.
       environment: variables added to the trial's.
-      label: for people.
+      label: shown to people.
     """
 
     cores: tuple[int, ...] = ()
@@ -27,21 +27,21 @@ class Slot:
     label: str = "whole machine"
 
 
-def assign(parallel: int, gpus: Sequence[str], cores: Sequence[int]) -> tuple[Slot, ...]:
-    """Returns `parallel` slots; GPUs and cores are dealt evenly, and shared where too few.
+def assign(parallel: int, gpus: Sequence[str], cores: Sequence[int]) -> tuple[Resources, ...]:
+    """Returns `parallel` parts; GPUs and cores are divided evenly, or shared if there are too few.
 
     Args:
       parallel: trials at once.
       gpus: as CUDA_VISIBLE_DEVICES names them.
-      cores: numbers of those that may be used.
+      cores: numbers of the usable ones.
     """
     if parallel == 1:
-        return (Slot(),)
-    return tuple(_slot(number, parallel, gpus, cores) for number in range(parallel))
+        return (Resources(),)
+    return tuple(_part(number, parallel, gpus, cores) for number in range(parallel))
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Returns the GPUs as CUDA_VISIBLE_DEVICES names them, without touching one."""
+    """Returns the GPUs as CUDA_VISIBLE_DEVICES names them, without initialising any."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         named = [name.strip() for name in given.split(",")]
@@ -65,8 +65,8 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def _slot(number: int, parallel: int, gpus: Sequence[str], cores: Sequence[int]) -> Slot:
-    own = _share(number, parallel, cores)
+def _part(number: int, parallel: int, gpus: Sequence[str], cores: Sequence[int]) -> Resources:
+    own = _cores_of(number, parallel, cores)
     environment = {
         # TensorFlow makes a thread for each core of the machine, whatever the affinity.
         "TF_NUM_INTRAOP_THREADS": str(len(own)),
@@ -78,10 +78,10 @@ def _slot(number: int, parallel: int, gpus: Sequence[str], cores: Sequence[int])
         gpu = gpus[number % len(gpus)]
         environment["CUDA_VISIBLE_DEVICES"] = gpu
         label = f"GPU {gpu}, {label}"
-    return Slot(own, environment, label)
+    return Resources(own, environment, label)
 
 
-def _share(number: int, parallel: int, cores: Sequence[int]) -> tuple[int, ...]:
+def _cores_of(number: int, parallel: int, cores: Sequence[int]) -> tuple[int, ...]:
     if parallel >= len(cores):
         return (cores[number % len(cores)],)
     first, last = (len(cores) * n // parallel for n in (number, number + 1))

@@ -1,4 +1,4 @@
-"""A sweep as one story: `run(config)` from the grid to the leaderboard."""
+"""A sweep in one call: `run(config)` from the grid to the leaderboard."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
-from trainer.sweep import grid, halving, leaderboard, resources, trial_status, trials
+from trainer.sweep import grid, halving, leaderboard, leaderboard_page, trial_status, trials
 from trainer.sweep.config import SweepConfig
-from trainer.sweep.display import Live
+from trainer.sweep.display import Display
 from trainer.sweep.grid import Trial
-from trainer.sweep.resources import Slot
+from trainer.sweep.resources import Resources, assign, usable_cores, visible_gpus
 from trainer.sweep.trials import Entry, Stop
 
-# A page takes a second or two to draw: while trials run, one a minute.
+# Drawing a page takes a second or two: while trials run, it is drawn once a minute.
 _PAGE_SECONDS = 60.0
 
 
@@ -29,7 +29,7 @@ class SweepResult:
     Attributes:
       entries: its trials, in the grid's order.
       interrupted: whether it was told to stop.
-      page: the leaderboard's; None with --plan_only.
+      page: path of the leaderboard's page; None with --plan_only.
     """
 
     entries: tuple[Entry, ...]
@@ -38,14 +38,14 @@ class SweepResult:
 
     @property
     def complete(self) -> bool:
-        """Whether every trial came to its end, or was dropped by halving."""
+        """Whether every trial finished, or was dropped by halving."""
         ended = (trials.DONE, trials.DROPPED)
         return not self.interrupted and all(entry.status in ended for entry in self.entries)
 
 
 @dataclass
 class Results:
-    """What a sweep writes, kept current while it runs.
+    """The files of a sweep, kept current while it runs.
 
     Attributes:
       config: of the sweep.
@@ -60,9 +60,9 @@ class Results:
     drawn: float
 
     def refresh(self) -> None:
-        """Writes leaderboard.csv, and the page unless it is fresh.
+        """Writes leaderboard.csv, and the page if it is older than a minute.
 
-        A disk that is full is told of, and no reason to stop trials.
+        Errors, such as a full disk, are printed: they are no reason to stop trials.
         """
         try:
             leaderboard.write_csv(self.config, self.entries)
@@ -75,25 +75,25 @@ class Results:
         """Writes both, and returns the page's path."""
         self.drawn = time.monotonic()
         leaderboard.write_csv(self.config, self.entries)
-        return leaderboard.write_page(self.config, self.entries, self.manifest)
+        return leaderboard_page.write_page(self.config, self.entries, self.manifest)
 
 
 def run(config: SweepConfig) -> SweepResult:
-    """Trains what is not trained yet, and writes the leaderboard.
+    """Trains every trial that is not trained yet, and writes the leaderboard.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     manifest = remote.load(config.data_dir)
     entries = prepare(config, manifest)
-    places = resources.assign(config.parallel, resources.visible_gpus(), resources.usable_cores())
+    shares = assign(config.parallel, visible_gpus(), usable_cores())
     results = Results(config, entries, manifest, drawn=time.monotonic())
-    live = Live(entries, config.metric, config.progress, on_end=results.refresh)
-    live.say(describe(entries, places))
+    display = Display(entries, config.metric, config.progress, on_end=results.refresh)
+    display.say(describe(entries, shares))
     if config.plan_only:
         return SweepResult(entries, interrupted=False, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
-        _train(config, entries, places, live, stop)
+        _train(config, entries, shares, display, stop)
         page = results.write()
     return SweepResult(entries, bool(stop.asked), page)
 
@@ -104,21 +104,21 @@ def prepare(config: SweepConfig, manifest: Manifest) -> tuple[Entry, ...]:
     Raises:
       UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
     """
-    found = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
-    entries = tuple(_entry(trial, manifest) for trial in found)
+    loaded = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
+    entries = tuple(_entry(trial, manifest) for trial in loaded)
     if all(entry.status == trials.REFUSED for entry in entries):
         raise UsageError(f"no trial can run; {entries[0].name}: {entries[0].reason}")
     return entries
 
 
-def describe(entries: Sequence[Entry], places: Sequence[Slot]) -> str:
-    """Returns the lines that open a sweep's output: what there is to do, and what cannot be."""
-    started = sum(bool(entry.standing.epochs) for entry in entries)
+def describe(entries: Sequence[Entry], shares: Sequence[Resources]) -> str:
+    """Returns the lines that open a sweep's output: the work left, and trials that cannot run."""
+    started = sum(bool(entry.progress.epochs) for entry in entries)
     done = sum(entry.status == trials.DONE for entry in entries)
     lines = [f"{len(entries)} trials, {done} done, {started - done} begun"]
-    if len(places) > 1:
-        lines.append(f"{len(places)} at once: {'; '.join(place.label for place in places)}")
-    shared = [place.environment.get("CUDA_VISIBLE_DEVICES") for place in places]
+    if len(shares) > 1:
+        lines.append(f"{len(shares)} at once: {'; '.join(share.label for share in shares)}")
+    shared = [share.environment.get("CUDA_VISIBLE_DEVICES") for share in shares]
     if any(gpu is not None and shared.count(gpu) > 1 for gpu in shared):
         lines.append("trials share a GPU: give them gpu_memory_limit_mb in the grid's `base`")
     lines += [f"{e.name}: refused, {e.reason}" for e in entries if e.status == trials.REFUSED]
@@ -128,51 +128,59 @@ def describe(entries: Sequence[Entry], places: Sequence[Slot]) -> str:
 def _entry(trial: Trial, manifest: Manifest) -> Entry:
     entry = Entry(trial)
     try:
-        entry.subject = trial_status.subject(trial.config, manifest)
+        entry.training_set = trial_status.training_set(trial.config, manifest)
     except EvenshardError as error:
         entry.status, entry.reason = trials.REFUSED, str(error)
         return entry
     trial_status.check_unclaimed(trial, manifest)
     entry.refresh()
-    if entry.standing.finished:
+    if entry.progress.finished:
         entry.status = trials.DONE
-    elif entry.standing.epochs:
+    elif entry.progress.epochs:
         entry.status = trials.PAUSED
     return entry
 
 
 def _train(
-    config: SweepConfig, entries: Sequence[Entry], places: Sequence[Slot], live: Live, stop: Stop
+    config: SweepConfig,
+    entries: Sequence[Entry],
+    shares: Sequence[Resources],
+    display: Display,
+    stop: Stop,
 ) -> None:
-    """Trains all trials to the end, or rung by rung those that are worth it."""
+    """Trains all trials to the end, or with --halving only the better ones, rung by rung."""
     able = [entry for entry in entries if entry.status != trials.REFUSED]
     for rung in range(config.rungs if config.halving else 0):
 
         def pause(trial: Trial, rung: int = rung) -> int:
             return halving.rung_epochs(trial.config.epochs, config.halving, config.rungs)[rung]
 
-        trials.run(able, pause, places, live, stop)
+        trials.run(able, pause, shares, display, stop)
         if stop.asked or any(entry.status == trials.INTERRUPTED for entry in able):
-            return  # A rung is judged on all trials or not at all.
-        able = _keep(config, able, [pause(entry.trial) for entry in able], rung, live)
-    trials.run(able, lambda trial: 0, places, live, stop)
+            return  # A rung compares all trials or none.
+        able = _keep(config, able, [pause(entry.trial) for entry in able], rung, display)
+    trials.run(able, lambda trial: 0, shares, display, stop)
 
 
 def _keep(
-    config: SweepConfig, entries: Sequence[Entry], epochs: Sequence[int], rung: int, live: Live
+    config: SweepConfig,
+    entries: Sequence[Entry],
+    epochs: Sequence[int],
+    rung: int,
+    display: Display,
 ) -> list[Entry]:
-    """Returns the trials that go on from a rung, and marks the others."""
+    """Returns the trials that continue after a rung, and marks the others as dropped."""
     scores = {
         entry.name: halving.score(
-            entry.standing.history, config.metric, entry.trial.config.monitor, epoch
+            entry.progress.history, config.metric, entry.trial.config.monitor, epoch
         )
         for entry, epoch in zip(entries, epochs, strict=True)
         if entry.status != trials.FAILED
     }
     kept = halving.survivors(scores, config.metric, config.halving)
     for entry in entries:
-        if entry.name in scores and entry.name not in kept and not entry.standing.finished:
+        if entry.name in scores and entry.name not in kept and not entry.progress.finished:
             entry.status = trials.DROPPED
             entry.reason = f"not among the best 1/{config.halving} at rung {rung + 1}"
-    live.say(f"rung {rung + 1}: {len(kept)} of {len(scores)} go on: {', '.join(kept)}")
+    display.say(f"rung {rung + 1}: {len(kept)} of {len(scores)} continue: {', '.join(kept)}")
     return [entry for entry in entries if entry.name in kept]

@@ -1,4 +1,4 @@
-"""How far a trial is, read from its run directory alone: a sweep keeps no books of its own."""
+"""The progress of a trial, read from its run directory: a sweep stores no state of its own."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from pathlib import Path
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
-from trainer.data import selection
-from trainer.data.selection import Selection
+from trainer.data.selection import Selection, Source, open_configured
 from trainer.runs import config_file, history
-from trainer.runs.history import History
+from trainer.runs.config_file import RunConfig
+from trainer.runs.history import METRICS, History
 from trainer.sweep.grid import Trial
 
 LOCK = ".lock"  # Of a run, as `trainer.runs.directory` has it, and of a sweep.
 
-_METRICS = "metrics.csv"
 _PAGE = Path("report", "index.html")
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
-    """How far a trial is.
+class TrialProgress:
+    """The progress of a trial.
 
     Attributes:
       history: its epochs so far.
-      finished: whether its report is written, which comes last.
+      finished: whether its report is written, which is the last step.
     """
 
     history: History
@@ -46,8 +45,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a trial trains on, as the manifest counts it.
+class TrainingSet:
+    """The records that a trial trains on, as the manifest counts them.
 
     Attributes:
       classes: number of them.
@@ -65,42 +64,33 @@ class Subject:
         return self.pictures / self.classes
 
 
-def read(trial: Trial) -> Standing:
-    """Returns how far a trial is.
+def read(trial: Trial) -> TrialProgress:
+    """Returns the progress of a trial.
 
     Raises:
       OSError, HistoryError: its metrics.csv cannot be read.
     """
     folder = Path(trial.config.run_dir)
-    if not (folder / _METRICS).exists():
-        return Standing(History({}))
-    return Standing(history.load(folder / _METRICS), (folder / _PAGE).exists())
+    if not (folder / METRICS).exists():
+        return TrialProgress(History({}))
+    return TrialProgress(history.load(folder / METRICS), (folder / _PAGE).exists())
 
 
-def subject(config: TrainConfig, manifest: Manifest) -> Subject:
-    """Returns what a configuration trains on, once it is sure that the data set has it.
+def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
+    """Returns the records that a configuration trains on, after checking that they are there.
 
     Raises:
-      UsageError, TrainerError, ManifestError: the data set cannot serve it; the text says why.
+      UsageError, TrainerError, ManifestError: the data set lacks something; the text says what.
     """
-    chosen = selection.select(
-        manifest,
-        config.train_split,
-        config.classes,
-        config.num_classes,
-        config.per_class,
-        config.originals_only,
-    )
-    for split, records in (
-        (config.train_split, chosen),
-        (config.validation_split, chosen.natural()),
-    ):
-        source = selection.open_split(manifest, config.data_dir, split, records, config.size)
+    selection = Selection.of(config, manifest)
+    train = open_configured(config, manifest, config.train_split, selection)
+    natural = selection.natural()
+    validation = open_configured(config, manifest, config.validation_split, natural)
+    for source in (train, validation):
         if not source.records:
-            raise UsageError(f"split {split!r} has no picture of the selected classes")
-    _check_per_class(config, manifest, chosen)
-    counts = chosen.counts(manifest.split(config.train_split))
-    return Subject(len(chosen.classes), sum(counts), source.size)
+            raise UsageError(f"split {source.split.name!r} has no picture of the selected classes")
+    _check_per_class(config, train)
+    return TrainingSet(len(selection.classes), train.records, train.size)
 
 
 def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
@@ -110,10 +100,10 @@ def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
       UsageError: it does; the text shows the difference.
       TrainerError: its config.json is damaged.
     """
-    stored = config_file.stored_config(trial.config.run_dir)
+    stored = RunConfig.read_if_present(trial.config.run_dir)
     if stored is None:
         return
-    changes = config_file.changes(stored, config_file.of(trial.config, manifest.digest))
+    changes = config_file.differences(stored, trial.config, manifest.digest)
     if changes:
         raise UsageError(
             f"{trial.config.run_dir} holds a run of another configuration ("
@@ -135,7 +125,7 @@ def busy(run_dir: str | Path) -> bool:
 
 @contextmanager
 def locked(runs_dir: Path) -> Iterator[None]:
-    """Holds a directory of runs against a second sweep; made if absent.
+    """Keeps other sweeps out of a directory of runs, which is made if absent.
 
     Raises:
       TrainerError: another sweep runs in it, or it cannot be made.
@@ -155,14 +145,14 @@ def locked(runs_dir: Path) -> Iterator[None]:
         yield
 
 
-def _check_per_class(config: TrainConfig, manifest: Manifest, chosen: Selection) -> None:
-    """Refuses --per_class above what any class has: the trial would not be what it says."""
+def _check_per_class(config: TrainConfig, train: Source) -> None:
+    """Refuses --per_class above the size of every class: the trial would not do what it says."""
     if config.per_class is None:
         return
-    split = manifest.split(config.train_split)
+    split = train.split
     most = max(
         split.originals[label] + (0 if config.originals_only else split.copies[label])
-        for label in chosen.labels
+        for label in train.selection.labels
     )
     if config.per_class > most:
         what = "originals" if config.originals_only else "records"

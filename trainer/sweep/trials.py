@@ -1,7 +1,7 @@
-"""Running trials: one child process each, so that its memory is really given back.
+"""Runs trials, each in a child process of its own, so that all of its memory is freed.
 
-Keras keeps what a network took until the process ends (keras-team/keras#12625), so a dozen
-trials in one process run out of memory where each alone has enough.
+Keras keeps a network's memory until the process ends (keras-team/keras#12625): a dozen trials in
+one process run out of memory where each alone has enough.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Protocol
 
 from tfrecords.cli import flags
 from trainer.runs.history import History, HistoryError
-from trainer.sweep import trial_status as standing
+from trainer.sweep import trial_status
 from trainer.sweep.grid import Trial
-from trainer.sweep.resources import Slot
-from trainer.sweep.trial_status import Standing, Subject
+from trainer.sweep.resources import Resources
+from trainer.sweep.trial_status import TrainingSet, TrialProgress
 
 LOG = "train.log"
 
-# The module that trains; tests put a quicker one in its place.
+# The module that trains; tests replace it with a quicker one.
 CHILD = "trainer.sweep.child"
 
 WAITING, RUNNING, PAUSED, DONE = "waiting", "running", "paused", "done"
@@ -36,30 +36,30 @@ FAILED, REFUSED, DROPPED, INTERRUPTED = "failed", "refused", "dropped", "interru
 
 _POLL_SECONDS = 0.1
 _TICK_SECONDS = 1.0
-# A child saves a checkpoint before it stops; one that takes longer hangs.
+# A child saves a checkpoint before it stops; one that takes longer is stuck.
 _GRACE_SECONDS = 120.0
-# An orphan of a killed sweep lets go of its run directory within seconds.
+# An orphan of a killed sweep releases its run directory within seconds.
 _HELD_SECONDS = 120.0
 _MAX_REASON = 300
 
 
 @dataclass
 class Entry:
-    """A trial and where it stands.
+    """A trial and its status.
 
     Attributes:
-      trial: what to run.
-      subject: what it trains on; None if the data set cannot serve it.
-      standing: its epochs so far.
+      trial: to run.
+      training_set: the records it trains on; None if the data set does not have them.
+      progress: its epochs so far.
       status: one of the constants above.
       reason: why it failed, was refused or dropped.
-      where: cores or GPU it runs on.
+      where: the cores or GPU that it runs on.
       since: when it was started, on the monotonic clock.
     """
 
     trial: Trial
-    subject: Subject | None = None
-    standing: Standing = field(default_factory=lambda: Standing(History({})))
+    training_set: TrainingSet | None = None
+    progress: TrialProgress = field(default_factory=lambda: TrialProgress(History({})))
     status: str = WAITING
     reason: str = ""
     where: str = ""
@@ -67,44 +67,44 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Of the trial."""
+        """Name of the trial."""
         return self.trial.name
 
     @property
     def seconds(self) -> float:
         """Training time of the finished epochs, over all attempts."""
-        return float(sum(self.standing.history["seconds"])) if self.standing.epochs else 0.0
+        return float(sum(self.progress.history["seconds"])) if self.progress.epochs else 0.0
 
     def refresh(self) -> None:
         """Reads its metrics again."""
         try:
-            self.standing = standing.read(self.trial)
+            self.progress = trial_status.read(self.trial)
         except (OSError, HistoryError) as error:
             self.reason = str(error)
 
 
 class Listener(Protocol):
-    """Who is told how a sweep goes on."""
+    """Receives the events of a sweep."""
 
     def started(self, entry: Entry) -> None:
         """A trial was started."""
 
     def ended(self, entry: Entry) -> None:
-        """A trial's process ended; its status says how."""
+        """A trial's process ended; the entry's status says how."""
 
     def waits(self, entry: Entry) -> None:
         """A trial's run directory is held by another process."""
 
     def stopping(self, running: int) -> None:
-        """So many trials were asked to stop."""
+        """The running trials were asked to stop; `running` is their number."""
 
     def tick(self) -> None:
-        """About a second went by."""
+        """About a second has passed."""
 
 
 @dataclass
 class Stop:
-    """Whether somebody asked for an end: once, let trials save; twice, at once."""
+    """How often a stop was asked for: once, trials save first; twice, they are killed."""
 
     asked: int = 0
 
@@ -115,37 +115,37 @@ class Child:
 
     Attributes:
       entry: the trial.
-      process: of it.
-      slot: what it may use.
+      process: that runs it.
+      share: the part of the machine that it may use.
       until: epoch it pauses after; 0 for none.
-      said_before: size of its log when it was started.
+      log_start: size of its log when it was started.
     """
 
     entry: Entry
     process: subprocess.Popen[bytes]
-    slot: Slot
+    share: Resources
     until: int
-    said_before: int
+    log_start: int
 
 
 def run(
     entries: Sequence[Entry],
     until: Callable[[Trial], int],
-    slots: Sequence[Slot],
+    shares: Sequence[Resources],
     listener: Listener,
     stop: Stop,
 ) -> None:
-    """Runs trials to an epoch, as many at once as there are slots; updates their entries.
+    """Runs trials to an epoch, as many at once as there are shares; updates their entries.
 
     Args:
-      entries: those to run, in order; ones that are there already are left alone.
-      until: of each trial, the epoch to pause after; 0 for the end.
-      slots: what each may use.
-      listener: is told.
-      stop: ends it; trials that run are interrupted with their checkpoint saved.
+      entries: the trials, in order; those that have reached the epoch are skipped.
+      until: returns the epoch that a trial pauses after; 0 for its end.
+      shares: parts of the machine, one for each trial at a time.
+      listener: receives the events.
+      stop: when asked, running trials save a checkpoint and end.
     """
-    waiting = [entry for entry in entries if not entry.standing.reached(until(entry.trial))]
-    free, running = list(slots), list[Child]()
+    waiting = [entry for entry in entries if not entry.progress.reached(until(entry.trial))]
+    free, running = list(shares), list[Child]()
     held: dict[str, float] = {}
     ticked = 0.0
     try:
@@ -155,12 +155,12 @@ def run(
                 return
             for entry in _startable(waiting, len(free), held, listener):
                 waiting.remove(entry)
-                slot = free.pop(0)
-                running.append(start(entry, until(entry.trial), slot))
+                share = free.pop(0)
+                running.append(start(entry, until(entry.trial), share))
                 listener.started(entry)
             for child in [c for c in running if c.process.poll() is not None]:
                 running.remove(child)
-                free.insert(0, child.slot)
+                free.insert(0, child.share)
                 conclude(child, stopped=False)
                 listener.ended(child.entry)
             if time.monotonic() - ticked > _TICK_SECONDS:
@@ -170,17 +170,17 @@ def run(
                 listener.tick()
             time.sleep(_POLL_SECONDS)
     finally:
-        for child in running:  # Empty, unless something unforeseen happened.
+        for child in running:  # Empty unless an exception ended the loop.
             child.process.kill()
 
 
-def start(entry: Entry, until: int, slot: Slot) -> Child:
-    """Starts a trial's process; what it says goes to train.log in its run directory.
+def start(entry: Entry, until: int, share: Resources) -> Child:
+    """Starts a trial's process, whose output goes to train.log in its run directory.
 
     Args:
       entry: the trial.
       until: epoch to pause after; 0 for none.
-      slot: what it may use.
+      share: the part of the machine that it may use.
     """
     config = entry.trial.config
     folder = Path(config.run_dir)
@@ -188,7 +188,7 @@ def start(entry: Entry, until: int, slot: Slot) -> Child:
     arguments = [*flags.command_line(config), "--progress=lines"]
     if until:
         arguments.append(f"--stop_after_epoch={until}")
-    cores = ",".join(map(str, slot.cores))
+    cores = ",".join(map(str, share.cores))
     with open(folder / LOG, "ab") as log:
         before = log.tell()
         process = subprocess.Popen(
@@ -196,34 +196,34 @@ def start(entry: Entry, until: int, slot: Slot) -> Child:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **slot.environment},
-            # Ctrl-C reaches the sweep alone, which passes it on once: a second would kill.
+            env={**os.environ, **share.environment},
+            # Ctrl-C reaches only the sweep, which passes it on once: a second one would kill.
             start_new_session=True,
         )
-    entry.status, entry.reason, entry.where = RUNNING, "", slot.label
+    entry.status, entry.reason, entry.where = RUNNING, "", share.label
     entry.since = time.monotonic()
-    return Child(entry, process, slot, until, before)
+    return Child(entry, process, share, until, before)
 
 
 def conclude(child: Child, *, stopped: bool) -> None:
-    """Writes into a child's entry how its process, which has ended, ended."""
+    """Records in a child's entry how its process has ended."""
     entry, code = child.entry, child.process.returncode
     entry.refresh()
     entry.where = ""
-    if entry.standing.finished and code == 0:
+    if entry.progress.finished and code == 0:
         entry.status = DONE
-    elif entry.standing.reached(child.until) and code == 0:
+    elif entry.progress.reached(child.until) and code == 0:
         entry.status = PAUSED
     elif stopped or code == 0:
-        # trainer.train ends with 0 after SIGTERM: it did what it was asked to.
-        entry.status, entry.reason = INTERRUPTED, "stopped; the same command carries on"
+        # trainer.train ends with 0 after SIGTERM, since it stopped as asked.
+        entry.status, entry.reason = INTERRUPTED, "stopped; the same command resumes it"
     else:
         entry.status, entry.reason = FAILED, _reason(child)
 
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
-    """Counts Ctrl-C and SIGTERM in a `Stop` instead of dying of them."""
+    """Counts Ctrl-C and SIGTERM in a `Stop`, so that they do not end the process."""
     stop = Stop()
 
     def count(number: int, frame: FrameType | None) -> None:
@@ -245,24 +245,24 @@ def stopping_on_signals() -> Iterator[Stop]:
 def _startable(
     waiting: Sequence[Entry], most: int, held: dict[str, float], listener: Listener
 ) -> list[Entry]:
-    """Returns up to `most` trials whose directory no other process holds."""
-    found: list[Entry] = []
+    """Returns up to `most` trials whose run directory no other process holds."""
+    startable: list[Entry] = []
     for entry in waiting:
-        if len(found) == most:
+        if len(startable) == most:
             break
-        if not standing.busy(entry.trial.config.run_dir):
+        if not trial_status.busy(entry.trial.config.run_dir):
             entry.refresh()  # The process that held it may have trained on.
-            found.append(entry)
+            startable.append(entry)
         elif entry.name not in held:
             held[entry.name] = time.monotonic()
             listener.waits(entry)
         elif time.monotonic() - held[entry.name] > _HELD_SECONDS:
-            found.append(entry)  # It will say itself who holds it, and fail.
-    return found
+            startable.append(entry)  # It fails by itself, with an error that names the directory.
+    return startable
 
 
 def _stop_all(running: list[Child], stop: Stop, listener: Listener) -> None:
-    """Lets children save and stop; a second signal, or their taking too long, kills them."""
+    """Lets children save and stop; kills them at a second signal or after `_GRACE_SECONDS`."""
     asked = stop.asked
     deadline = time.monotonic() + _GRACE_SECONDS
     for child in running:
@@ -280,11 +280,11 @@ def _stop_all(running: list[Child], stop: Stop, listener: Listener) -> None:
 
 
 def _reason(child: Child) -> str:
-    """Returns the last line a child said, and the signal it died of."""
+    """Returns the last line of a child's log, and the signal that killed it, if any."""
     with open(Path(child.entry.trial.config.run_dir) / LOG, "rb") as log:
-        log.seek(child.said_before)
+        log.seek(child.log_start)
         lines = log.read().decode("utf-8", "replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
     last = last.removeprefix("error: ")[:_MAX_REASON]
     code = child.process.returncode
     if code >= 0:

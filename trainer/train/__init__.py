@@ -1,1 +1,1 @@
-"""`python -m trainer.train`: shards in, a trained network and its report out."""
+"""`python -m trainer.train`: trains a network on a baked data set."""

@@ -12,9 +12,9 @@ from trainer.config import TrainConfig
 def main(config: TrainConfig) -> int:
     """Trains and says where the results are."""
     tensorflow_import.import_tensorflow(config.verbose)
-    from trainer.train import loop  # TensorFlow takes seconds to import: not for --help.
+    from trainer.train import run  # TensorFlow takes seconds to import: not for --help.
 
-    result = loop.run(config)
+    result = run.run(config)
     if result.status == "interrupted":
         print(f"interrupted after step {result.step}; the same command carries on from there")
         return DONE

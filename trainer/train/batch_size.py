@@ -1,7 +1,7 @@
-"""`--batch_size=auto`: the largest batch whose step fits, found by trying.
+"""`--batch_size=auto`: finds the largest batch whose step fits by trying.
 
-A trial runs in a process of its own: TensorFlow never gives memory back, and an out-of-memory
-on some drivers leaves a process unusable, so the run itself must start clean.
+Each trial runs in a process of its own. TensorFlow never gives memory back, and some drivers
+leave a process unusable after it ran out of memory, so the run itself must start clean.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
 
-# Twice a power of two and thrice one: steps of about 1.4, all good for tensor cores from 8 on.
+# Powers of two and three times those: steps of about 1.4; all suit tensor cores from 8 on.
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 # A CPU gains nothing beyond this, and memory rarely stops it.
 CPU_LIMIT = 128
 
-# Fewer steps an epoch than this are too few for the schedule, whatever the memory.
+# Fewer steps an epoch are too few for the schedule, however much memory there is.
 MIN_STEPS = 16
 
-# What a trial exits with where the batch does not fit; anything else is a failure.
+# Exit code of a trial whose batch does not fit; any other code but 0 is a failure.
 DOES_NOT_FIT = 3
 
 _TRIAL_SECONDS = 900
@@ -51,13 +51,13 @@ def find(
         most = min(most, CPU_LIMIT)
     parts = config.grad_accum
     ladder = [n for n in LADDER if n <= most and n % parts == 0] or [parts]
-    found = largest(ladder, lambda batch: try_in_child(config, size, classes, batch))
-    if found is None:
+    fitting = largest(ladder, lambda batch: try_in_child(config, size, classes, batch))
+    if fitting is None:
         raise TrainerError(
             f"--batch_size=auto: not even {ladder[0]} fits the memory: use a smaller --model or "
             "--image_size"
         )
-    return found
+    return fitting
 
 
 def next_smaller(config: TrainConfig) -> int | None:
@@ -69,7 +69,7 @@ def next_smaller(config: TrainConfig) -> int | None:
 def largest(ladder: Sequence[int], fits: Callable[[int], bool]) -> int | None:
     """Returns the largest of an ascending ladder that fits, by bisection; None if none does."""
     low, high = -1, len(ladder)  # ladder[low] fits, ladder[high] does not.
-    if ladder and fits(ladder[-1]):  # The commonest case with small networks: one trial.
+    if ladder and fits(ladder[-1]):  # The usual case of small networks: one trial is enough.
         return ladder[-1]
     high -= 1
     while high - low > 1:
@@ -114,7 +114,7 @@ def try_in_child(config: TrainConfig, size: tuple[int, int], classes: int, batch
 
 
 def trial(path: str) -> int:
-    """Runs two steps of a trial on made-up pictures; returns the exit code."""
+    """Runs two steps on blank pictures, as a trial; returns the exit code."""
     stored = json.loads(Path(path).read_text(encoding="utf-8"))
     config = TrainConfig.from_dict(stored["flags"])
     height, width = stored["size"]
@@ -131,27 +131,27 @@ def trial(path: str) -> int:
 def _two_steps(config: TrainConfig, size: tuple[int, int], classes: int) -> None:
     import tensorflow as tf
 
-    from trainer import devices
     from trainer.data.stream import Batch
-    from trainer.models import build
+    from trainer.devices import set_up_devices
+    from trainer.models.build import build
     from trainer.train import losses, optim
     from trainer.train.step import Stepper, to_host
 
-    found = devices.set_up(config)
-    with found.strategy.scope():
-        model = build.build(config, size, classes, synchronized=found.replicas > 1)
+    devices = set_up_devices(config)
+    with devices.strategy.scope():
+        model = build(config, size, classes, synchronized=devices.replicas > 1)
         schedule = optim.build(config, steps_per_epoch=2)
         optimizer = optim.build_optimizer(config, schedule)
         loss = losses.build(config, [1] * classes, schedule.total_steps)
-        stepper = Stepper(model, optimizer, loss, config, found.strategy)
+        stepper = Stepper(model, optimizer, loss, config, devices.strategy)
     stack = (2,) if config.steps_per_execution > 1 else ()
     shape = (*stack, config.fixed_batch_size)
     labels, ones = tf.zeros(shape, tf.int32), tf.ones(shape)
     batch = Batch(tf.zeros((*shape, *size, 3), tf.uint8), labels, labels, ones, ones)
-    if found.replicas > 1:
+    if devices.replicas > 1:
         whole = tf.data.Dataset.from_tensors(batch)
-        batch = next(iter(found.strategy.experimental_distribute_dataset(whole)))
-    for _ in range(2):  # The second holds the first's results too.
+        batch = next(iter(devices.strategy.experimental_distribute_dataset(whole)))
+    for _ in range(2):  # The second step needs the most memory: the first's results are held.
         to_host(stepper.run(batch))
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while it trains: a bar on a terminal, lines elsewhere."""
+"""Shows the progress of training: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from tqdm import tqdm
 # Where there is no terminal, a line at most this often inside an epoch, in seconds.
 LINE_INTERVAL = 30.0
 
+# A run that spends a larger fraction of its time waiting for input is shown how to speed it up.
+INPUT_BOUND = 0.1
+
 
 class Progress:
     """Progress of a run.
@@ -19,7 +22,7 @@ class Progress:
       kind: "bar", "lines", "none", or "auto": a bar if `stream` is a terminal.
       epochs: of the run.
       pictures: of an epoch.
-      stream: where it goes.
+      stream: to write to; stderr by default.
     """
 
     def __init__(self, kind: str, epochs: int, pictures: int, stream: TextIO | None = None) -> None:
@@ -39,7 +42,7 @@ class Progress:
             self._stream.flush()
 
     def start_epoch(self, epoch: int, done: int) -> None:
-        """Begins epoch `epoch` (from 0), of which `done` pictures are already behind."""
+        """Begins epoch `epoch`, from 0, of which `done` pictures have been trained on already."""
         self._epoch, self._done, self._first = epoch, done, done
         self._started = self._last_line = time.monotonic()
         if self._kind == "bar":
@@ -54,7 +57,7 @@ class Progress:
             )
 
     def update(self, pictures: int, loss: float) -> None:
-        """Tells of more pictures done, and their mean loss."""
+        """Adds pictures that were trained on; `loss` is their mean loss."""
         self._done += pictures
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
@@ -64,12 +67,12 @@ class Progress:
             self.say(self._line(loss))
 
     def end_epoch(self, text: str) -> None:
-        """Replaces the bar by a line about the epoch."""
+        """Replaces the bar with a line about the epoch."""
         self.close()
         self.say(f"epoch {self._epoch + 1}/{self._epochs}  {text}")
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

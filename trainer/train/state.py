@@ -1,4 +1,4 @@
-"""Where a run stands, how that is saved, and how it is taken up again."""
+"""The state of a run in progress: how it is saved in a checkpoint and restored from one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from trainer.devices import Devices
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
-from trainer.train.meter import Meter
+from trainer.train.epoch import Meter
+from trainer.train.failures import diverged
 from trainer.train.step import Stepper, Tally
 
 
 @dataclass
 class State:
-    """Where a run stands: everything that changes while it goes on."""
+    """Everything that changes while a run goes on.
+
+    Attributes:
+      stepper: the network, the optimizer and the compiled step.
+      meter: totals of the current epoch.
+      epoch: the current epoch, from 0.
+      step: steps done of that epoch.
+      history: a row of metrics.csv for each finished epoch.
+      stop: whether a signal asked the run to stop after the current step.
+      compiled: whether this process has done its first step, which compiles.
+    """
 
     stepper: Stepper
     meter: Meter
@@ -36,15 +47,14 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a run is given: everything that does not change while it goes on.
+    """Everything that does not change while a run goes on.
 
     Attributes:
       config: with --batch_size resolved.
-      train, validation: what to read.
-      devices: what to compute on.
-      directory: where to write.
+      train, validation: the records to read.
+      devices: to compute on.
+      directory: to write to.
       steps: of an epoch.
-      classes: number of them.
     """
 
     config: TrainConfig
@@ -56,26 +66,22 @@ class Task:
 
     @property
     def classes(self) -> int:
+        """Number of classes."""
         return len(self.train.selection.classes)
 
 
-def diverged(task: Task, state: State, what: str, ahead: int = 0) -> TrainerError:
-    """Returns what to tell of a run whose numbers are no longer finite, `ahead` steps on."""
-    last = task.directory.store.latest()
-    kept = f"the checkpoint of step {last.global_step} is kept" if last else "no checkpoint yet"
-    step = state.global_step(task.steps) + ahead + 1
-    return TrainerError(
-        f"{what} at step {step} (epoch {state.epoch + 1}); {kept}. Start anew with a lower "
-        "--learning_rate, a longer --warmup_epochs or --clip_norm=1"
-    )
-
-
 def save(task: Task, state: State) -> None:
-    """Saves a checkpoint, unless the weights are past saving."""
+    """Saves a checkpoint.
+
+    Raises:
+      TrainerError: a weight is not finite, or the checkpoint cannot be written.
+    """
     arrays = checkpoints.capture(state.stepper.state)
     bad = checkpoints.first_not_finite(arrays)
     if bad is not None:
-        raise diverged(task, state, f"{bad} is not finite")
+        raise diverged(
+            f"{bad} is not finite", task.directory, state.global_step(task.steps) + 1, state.epoch
+        )
     task.directory.store.save(checkpoint_of(task, state, arrays))
 
 
@@ -95,10 +101,10 @@ def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Ch
 
 
 def restore(task: Task, state: State, checkpoint: Checkpoint) -> None:
-    """Puts the state where the checkpoint was taken.
+    """Brings the state to where the checkpoint was taken.
 
     Raises:
-      TrainerError: it is of another configuration.
+      TrainerError: the checkpoint is of another configuration.
     """
     if checkpoint.fingerprint != task.directory.fingerprint:
         raise TrainerError(

@@ -1,7 +1,7 @@
 """One optimizer step on the device: gradients in parts, update, average, tally.
 
-Written out rather than left to `keras.Model.fit` because a step must be resumable at any
-position of the stream, and because fit's own overhead is what small steps suffer from.
+This is not left to `keras.Model.fit`, because a run must resume at any position of the stream,
+and because fit's own overhead dominates small steps.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.data.stream import Batch
-from trainer.models import build
+from trainer.models.head import freeze_backbone
+from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Variable
 from trainer.train import losses
 from trainer.train.losses import Loss
 
 
 class Tally(NamedTuple):
-    """What steps add up to; sums, so that tallies add.
+    """Sums over the pictures of one or more steps; tallies add.
 
     Attributes:
       loss: float32, sum of the pictures' losses as trained on.
-      right, predicted, actual: [classes] pictures per class: hit, said, there.
+      right: float32[classes], pictures of each class that are predicted correctly.
+      predicted: float32[classes], pictures predicted as each class.
+      actual: float32[classes], pictures of each class.
     """
 
     loss: tf.Tensor | np.ndarray
@@ -36,7 +39,7 @@ class Tally(NamedTuple):
 
 
 class Stepper:
-    """The state that steps change, and the compiled step.
+    """The compiled training step, and the variables that it changes.
 
     Attributes:
       model: the network.
@@ -69,7 +72,7 @@ class Stepper:
     def state(self) -> dict[str, Variable]:
         """Every variable that a resumed run needs, by a stable name."""
         return {
-            **build.model_state(self.model),
+            **model_state(self.model),
             **{f"optimizer/{i:04d}": v for i, v in enumerate(self.optimizer.variables)},
             **{f"average/{name}": v for name, v in self.average.items()},
             "step": self.step,
@@ -82,15 +85,15 @@ class Stepper:
         return float(inner.learning_rate)
 
     def freeze(self, frozen: bool) -> None:
-        """Trains the head only, or everything; compiles anew where that changes."""
+        """Trains the head only, or everything; compiles the step again where that changes."""
         if frozen != self._frozen:
-            build.freeze_backbone(self.model, frozen=frozen)
+            freeze_backbone(self.model, frozen=frozen)
             self._frozen = frozen
             self.run = self._compile()
 
     def use_average(self) -> dict[str, np.ndarray]:
         """Puts the averages into the model and returns what they replaced."""
-        state = build.model_state(self.model)
+        state = model_state(self.model)
         replaced = {name: np.asarray(state[name].numpy()) for name in self.average}
         for name, variable in self.average.items():
             state[name].assign(variable.numpy())
@@ -98,7 +101,7 @@ class Stepper:
 
     def put_back(self, replaced: dict[str, np.ndarray]) -> None:
         """Undoes `use_average`."""
-        state = build.model_state(self.model)
+        state = model_state(self.model)
         for name, values in replaced.items():
             state[name].assign(values)
 
@@ -145,7 +148,7 @@ class Stepper:
             lambda i, *_: i < parts,
             add,
             (0, start, self._empty_tally()),
-            parallel_iterations=1,  # Parts side by side would need the memory of all.
+            parallel_iterations=1,  # Parts in parallel would need the memory of all.
         )
         return gradients, tally
 
@@ -168,14 +171,15 @@ class Stepper:
         return gradients, _tally(total, logits, batch)
 
     def _regularisation(self) -> tf.Tensor:
-        """A network's own penalties, shared out so that parts and replicas sum to them once."""
+        """Returns the network's own penalties, divided so that parts and replicas add them once."""
         shares = self._config.grad_accum * self._strategy.num_replicas_in_sync
         return tf.add_n([tf.constant(0.0), *self.model.losses]) / shares
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Clips by the norm of the whole batch's gradient, also when replicas hold parts of it.
+        """Returns gradients clipped by the norm of the whole batch's gradient.
 
-        The optimizer sums over replicas afterwards, so each gives its share of the sum.
+        Replicas hold parts of it. The optimizer sums over replicas afterwards, so each gives its
+        share of the clipped sum.
         """
         replicas = self._strategy.num_replicas_in_sync
         limit = self.optimizer.scale_loss(tf.constant(self._config.clip_norm))
@@ -186,7 +190,7 @@ class Stepper:
         return [gradient / replicas for gradient in clipped]
 
     def _update_average(self) -> None:
-        """Moves averages toward the weights; faster at first, when those mean little.
+        """Moves averages toward the weights, faster at first, while the average means little.
 
         Source: TensorFlow's ExponentialMovingAverage, min(decay, (1 + step) / (10 + step)).
         """
@@ -194,7 +198,7 @@ class Stepper:
             return
         step = tf.cast(self.step, tf.float32)
         rest = 1 - tf.minimum(self._config.ema, (1 + step) / (10 + step))
-        state = build.model_state(self.model)
+        state = model_state(self.model)
         for name, average in self.average.items():
             average.assign(average + rest * (state[name].value - average))
 
@@ -225,7 +229,7 @@ def add_tallies(total: Tally, part: Tally) -> Tally:
 
 
 def train_metrics(tally: Tally) -> dict[str, float]:
-    """Returns loss, top1 and macro_f1 of a tally; pictures mixed in count as their first label."""
+    """Returns loss, top1 and macro_f1; a mixed picture counts as its first label."""
     pictures = float(np.sum(tally.actual))
     seen = np.asarray(tally.actual) + tally.predicted
     with np.errstate(invalid="ignore"):
@@ -241,9 +245,9 @@ def _tally(total: tf.Tensor, logits: tf.Tensor, batch: Batch) -> Tally:
     classes = logits.shape[-1]
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
     weight = batch.weight[:, None]
-    said = tf.one_hot(predicted, classes) * weight
-    there = tf.one_hot(batch.labels, classes) * weight
-    sums = (tf.reduce_sum(x, axis=0) for x in (said * there, said, there))
+    predictions = tf.one_hot(predicted, classes) * weight
+    labels = tf.one_hot(batch.labels, classes) * weight
+    sums = (tf.reduce_sum(x, axis=0) for x in (predictions * labels, predictions, labels))
     return Tally(total, *sums)
 
 
@@ -274,6 +278,6 @@ def _averages(model: keras.Model) -> dict[str, tf.Variable]:
             name=f"average_{v.name}",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        for name, v in build.model_state(model).items()
+        for name, v in model_state(model).items()
         if v.dtype == "float32"
     }

@@ -56,14 +56,14 @@ def test_a_starved_gpu_is_fed_by_cache_raw_or_cores() -> None:
     raw = 4 / (0.6e-3 + (224 * 224 * 3 - 12_000) / checkups.READ_BYTES)
     assert found["bake with --encoding=raw"] == pytest.approx(min(5000, raw) / 2000 - 1)
     assert "--batch_size=128" not in found
-    assert checkups.verdict(STARVED).startswith("The input holds the step up for 60% of the time")
+    assert checkups.verdict(STARVED).startswith("The step waits for input 60% of the time")
 
 
 def test_a_fed_gpu_is_told_of_a_better_batch_only() -> None:
     fed = changed(STARVED, whole=stage(0.5), decode=stage(0.2), waited=0.0,
                   steps={64: 5000.0, 128: 6000.0})  # fmt: skip
     assert gains(fed) == {"--batch_size=128": pytest.approx(0.2)}
-    assert checkups.verdict(fed) == "The GPU sets the pace; the input could feed 1.6 of them."
+    assert checkups.verdict(fed) == "The GPU is the bottleneck; the input could feed 1.6 of them."
 
 
 def test_on_a_cpu_step_and_input_share_the_cores() -> None:
@@ -80,7 +80,7 @@ def test_a_cache_beyond_the_memory_is_named_last_and_refused() -> None:
     assert [one.change for one in advice if not one.possible] == ["--cache=decoded"]
     assert advice[-1].change == "--cache=decoded"
     text = checkup_text.render(changed(STARVED, free_bytes=2e9))
-    assert "would bring +150%, but takes 3,011 MB of memory; 2,000 MB are free" in text
+    assert "would gain +150%, but takes 3,011 MB of memory; 2,000 MB are free" in text
 
 
 def test_a_slow_disk_counts_only_where_the_data_is_not_in_memory() -> None:
@@ -133,4 +133,4 @@ def test_the_screen_holds_one_line_a_stage() -> None:
 
 def test_a_screen_without_advice_says_so() -> None:
     text = checkup_text.render(changed(STARVED, steps={64: 50.0}, waited=0.0))
-    assert "no change would bring 5% here" in text
+    assert "would gain 5% here" in text

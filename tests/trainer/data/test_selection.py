@@ -8,7 +8,9 @@ from tests.support import fakes
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.schema import ImageSpec, Resize
+from trainer.config import TrainConfig
 from trainer.data import selection as selections
+from trainer.data.selection import Selection
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +87,21 @@ def test_a_missing_or_cut_shard_is_named(tmp_path: Path) -> None:
     shard.unlink()
     with pytest.raises(TrainerError, match=f"{shard.name}: No such file"):
         selections.open_split(manifest, tmp_path, "train", selections.select(manifest))
+
+
+def test_a_run_selects_and_reads_as_its_flags_say(dataset: tuple[Manifest, Path]) -> None:
+    manifest, data_dir = dataset
+    config = TrainConfig(
+        data_dir=str(data_dir), run_dir="run", classes=("bart", "lisa"), per_class=6,
+        originals_only=True, image_size=(8, 12), read_parallelism=3,
+    )  # fmt: skip
+    chosen = Selection.of(config, manifest)
+    assert chosen == Selection(("bart", "lisa"), (1, 2), 6, True)
+    source = selections.open_configured(config, manifest, "train", chosen)
+    assert (source.size, source.read_parallelism) == ((8, 12), 3)
+    assert source.files == tuple(str(path) for path in source.shard_paths)
+
+
+def test_classes_by_name_keep_every_record(dataset: tuple[Manifest, Path]) -> None:
+    chosen = Selection.of_classes(dataset[0], ("lisa", "apu", "nobody"))
+    assert chosen == Selection(("apu", "lisa"), (0, 2))

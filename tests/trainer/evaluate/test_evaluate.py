@@ -16,7 +16,7 @@ from trainer.evaluate import run as evaluation
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card
-from trainer.runs import load as trained_runs
+from trainer.runs.load import open_run
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def judged(run_dir: Path) -> evaluation.Result:
 @pytest.fixture
 def without_page(monkeypatch: pytest.MonkeyPatch, judged: evaluation.Result) -> None:
     """One page is enough: drawing it takes longer than judging."""
-    monkeypatch.setattr(evaluation.report, "write", lambda run: run.run_dir / "index.html")
+    monkeypatch.setattr(evaluation.page, "write", lambda run: run.run_dir / "index.html")
 
 
 def _config(run_dir: Path, tmp_path: Path, **changes: object) -> EvaluateConfig:
@@ -101,7 +101,7 @@ def test_flip_averages_both_sides(
     run_dir: Path, tmp_path: Path, data_dir: Path, without_page: None
 ) -> None:
     both = evaluation.run(_config(run_dir, tmp_path, tta="flip")).predictions
-    trained = trained_runs.open_run(run_dir)
+    trained = open_run(run_dir)
     manifest = manifests.load(data_dir)
     expected = {}
     for split in ("test",):
@@ -146,7 +146,7 @@ def test_refuses_what_the_run_has_trained_on(
     assert "--allow_leaks" in error
     assert not (tmp_path / "out").exists()
     assert evaluate.COMMAND.run([*argv, "--allow_leaks"]) == 0
-    assert "beware: 25 of them" in capsys.readouterr().out
+    assert "warning: 25 of them" in capsys.readouterr().out
 
 
 def test_judges_some_classes_among_all(
@@ -219,7 +219,7 @@ def test_the_card_tells_of_every_judgement(run_dir: Path, judged: evaluation.Res
     text = (run_dir / model_card.CARD).read_text(encoding="utf-8")
     assert "| test |" in text
     assert manifests.load(judged_data(run_dir)).digest in text
-    assert "adds an untouched one" not in text
+    assert "adds those of an unused split" not in text
 
 
 def judged_data(run_dir: Path) -> str:

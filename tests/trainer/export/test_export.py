@@ -22,13 +22,13 @@ from tfrecords import ledger
 from tfrecords.images import canonicalise
 from trainer.config import TrainConfig
 from trainer.export import __main__ as export
-from trainer.export import export_check, formats
+from trainer.export import formats, parity
 from trainer.export import run as exporting
 from trainer.export.config import ExportConfig
 from trainer.metrics import metrics
 from trainer.runs import checkpoints, history
-from trainer.runs import load as trained_runs
-from trainer.train import loop
+from trainer.runs.load import open_run
+from trainer.train import run as training
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "serve" / "predict.py"
 
@@ -86,7 +86,7 @@ def batch() -> np.ndarray:
 @pytest.fixture(scope="module")
 def live(run_dir: Path, batch: np.ndarray) -> np.ndarray:
     """The probabilities that every format has to give."""
-    opened = trained_runs.open_run(run_dir)
+    opened = open_run(run_dir)
     logits = np.asarray(opened.model(batch, training=False))
     found = metrics.Predictions(("",) * 5, np.zeros(5), logits)
     return found.probabilities(_fitted(run_dir))
@@ -131,7 +131,7 @@ def test_the_saved_model_takes_files_and_names_classes(
     serve = tf.saved_model.load(str(exported[0] / "saved_model")).signatures
     files = [(pictures / name).read_bytes() for name in ("a.jpg", "b.png")]
     found = serve["serving_default"](image_bytes=tf.constant(files))
-    opened = trained_runs.open_run(run_dir)
+    opened = open_run(run_dir)
     spec = opened.manifest.image
     baked = [
         canonicalise.canonicalise(file, spec, canonicalise.PixelLimits()).data for file in files
@@ -210,7 +210,7 @@ def test_the_example_needs_nothing_of_ours(
     assert sorted(row.split()[1] for row in rows) == ["apu", "bart", "lisa"]
     shares = [float(row.split()[0].rstrip("%")) for row in rows]
     assert shares == sorted(shares, reverse=True)
-    opened = trained_runs.open_run(run_dir)
+    opened = open_run(run_dir)
     spec = opened.manifest.image
     data = canonicalise.canonicalise(
         (pictures / "b.png").read_bytes(), spec, canonicalise.PixelLimits()
@@ -277,7 +277,7 @@ def test_temperature_is_that_of_the_weights(
 ) -> None:
     """The run has --ema: it validated the average, and nothing is known of its last weights."""
     config = ExportConfig(run_dir=str(run_dir), weights=weights, temperature=given)
-    opened = trained_runs.open_run(run_dir, weights)
+    opened = open_run(run_dir, weights)
     expected = _fitted(run_dir) if expected is None else expected
     assert exporting.fitted_temperature(opened, config) == pytest.approx(expected)
 
@@ -286,7 +286,7 @@ def test_the_weights_are_those_asked_for(run_dir: Path) -> None:
     digests = set()
     for weights in ("best", "last", "ema"):
         config = ExportConfig(run_dir=str(run_dir), weights=weights)
-        opened = trained_runs.open_run(run_dir, weights, "cpu", "float32")
+        opened = open_run(run_dir, weights, "cpu", "float32")
         digests.add(exporting.metadata(opened, config, 1.0)["weights_sha256"])
     last = checkpoints.Store(run_dir / "checkpoints").latest()
     assert last is not None
@@ -331,14 +331,14 @@ def test_says_which_library_is_missing(
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--format=onx"], 2, "did you mean 'onnx'?"),
+        (["--format=onx"], 2, "did you mean onnx?"),
         (["--format="], 2, "--format is empty"),
-        (["--temperature=0"], 2, "a number above 0, not '0'"),
-        (["--temperature=warm"], 2, "a number above 0, not 'warm'"),
+        (["--temperature=0"], 2, "--temperature=0: fitted or a number above 0 is expected"),
+        (["--temperature=warm"], 2, "--temperature=warm: fitted or a number above 0 is expected"),
         (["--parity_pictures=-1"], 2, "0 or more"),
         (["--parity_pictures=0", "--parity_input=x"], 2, "--parity_pictures=0 for none"),
         (["--format=onnx", "--parity_input=x"], 2, "add it to --format"),
-        (["--parity_input=/nowhere"], 2, "no such file"),
+        (["--parity_input=/nowhere"], 2, "--parity_input=/nowhere does not exist"),
         (["--data_dir=/nowhere"], 1, "--parity_pictures=0 to export unchecked"),
         (["--wieghts=last"], 2, "did you mean --weights?"),
     ],
@@ -372,8 +372,8 @@ def test_a_damaged_result_is_named(
 def test_checks_on_validation_where_there_is_no_test_split(run_dir: Path, tmp_path: Path) -> None:
     fakes.write_dataset(tmp_path / "data", {"train": (2, 2, 2), "validation": (3, 3, 1)})
     config = ExportConfig(run_dir=str(run_dir), data_dir=str(tmp_path / "data"), parity_pictures=5)
-    opened = trained_runs.open_run(run_dir)
-    found = export_check.live(opened, config, 1.0)
+    opened = open_run(run_dir)
+    found = parity.prepare(opened, config, 1.0)
     assert found is not None
     assert found.records.pixels.shape == (5, 16, 16, 3)
 
@@ -394,7 +394,7 @@ def test_real_pictures(tmp_path: Path) -> None:
         "--image_size=64", "--splits=train:0.6,validation:0.1,test:0.3", "--max_per_class=150",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    loop.run(TrainConfig(data_dir=str(baked), run_dir=str(run), epochs=2, progress="none"))
+    training.run(TrainConfig(data_dir=str(baked), run_dir=str(run), epochs=2, progress="none"))
     rows = ledger.stream(baked, ("key", "split", "shard"))
     table = [row for part in rows for row in part.to_pylist()]
     keys = [row["key"] for row in table if row["split"] == "test" and row["shard"]]

@@ -26,7 +26,7 @@ from trainer.data import decoding, selection, stream
 from trainer.data.decoding import Decoded
 from trainer.predicting import run
 from trainer.runs import checkpoints, load
-from trainer.train import loop
+from trainer.train.run import run as train
 
 CLASSES = ("apu", "bart", "lisa")
 
@@ -45,7 +45,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ema=0.5,
         progress="none",
     )
-    loop.run(config)
+    train(config)
     shutil.rmtree(root / "data")
     return root / "run"
 

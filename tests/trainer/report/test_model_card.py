@@ -9,26 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_run
+from tests.support import fake_run, run_configs
 from tfrecords import manifest
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card, page
+from trainer.runs.config_file import RunConfig
 
 
 def _run(root: Path, validation: tuple[int, ...] = (12, 3, 0), **selection: object) -> Path:
     """Writes what a finished run leaves and returns its directory."""
     files = fake_run.files(root, validation)
-    classes = len(validation)
-    flags = {
-        "model": "springfield_cnn",
-        "train_split": "train",
-        "monitor": "val_macro_f1",
-        "learning_rate": None,
-        "augment": ["flip", "crop"],
-    }
-    chosen = {"labels": list(range(classes)), "max_rank": None, "originals_only": False}
-    stored = {**files.config, "flags": flags, "selection": chosen | selection}
-    (files.run_dir / model_card.CONFIG).write_text(json.dumps(stored))
+    flags = dataclasses.replace(files.flags, augment=("flip", "crop"))
+    described = run_configs.describe(flags, manifest.load(root / "data"))
+    chosen = dataclasses.replace(described.selection, **selection)  # type: ignore[arg-type]
+    run_configs.write(files.run_dir, dataclasses.replace(described, selection=chosen))
     predictions.write(
         files.run_dir / predictions.FILENAME, files.predictions, files.classes, {"split": "dev"}
     )
@@ -46,14 +40,14 @@ def test_says_what_was_measured_and_on_what(tmp_path: Path) -> None:
     assert "| `--augment` | flip, crop |" in text
     assert "| `--learning_rate` | by default |" in text
     assert "| Best epoch | 2 of 3, by `val_macro_f1` |" in text
-    assert "adds an untouched one" in text
+    assert "adds those of an unused split" in text
 
 
 def test_says_where_not_to_trust_it(tmp_path: Path) -> None:
     text = model_card.write(_run(tmp_path)).read_text(encoding="utf-8")
-    assert "Nothing is known of 1 class without a dev picture: lisa." in text
-    assert "Little is known of 1 class with fewer than 10 of them: bart." in text
-    assert "3 classes learnt from fewer than 20 pictures" in text
+    assert "1 class has no dev picture, so the results are unknown: lisa." in text
+    assert "1 class has fewer than 10 dev pictures, too few to judge: bart." in text
+    assert "3 classes have fewer than 20 training pictures" in text
 
 
 def test_counts_what_was_selected(tmp_path: Path) -> None:
@@ -98,7 +92,8 @@ def test_the_report_writes_it_for_a_run(tmp_path: Path) -> None:
             train_counts=(2, 2, 2),
             history=run_dir / "metrics.csv",
             predictions=files,
-            config=json.loads((run_dir / model_card.CONFIG).read_text()),
+            flags=RunConfig.read(run_dir).flags,
+            settings={},
         )
     )
     assert (run_dir / model_card.CARD).exists()

@@ -138,14 +138,14 @@ def test_a_perfect_network_has_no_mistakes_to_show(tmp_path: Path) -> None:
     perfect = fake_run.predictions([4, 3, 2], skill=60)
     page = check_page(report.write(_with(run, predictions=perfect)))
     assert page.images == 0
-    assert "No picture of the validation split is taken for another class" in page.text
+    assert "The validation split has no mistake." in page.text
 
 
 def test_a_run_without_history(tmp_path: Path) -> None:
     run = fake_run.files(tmp_path)
     run.history.unlink()
     page = check_page(report.write(run))
-    assert "How it learnt" not in page.text
+    assert "Learning rate" not in page.text
     assert not (run.run_dir / "curves.png").exists()
 
 
@@ -183,9 +183,9 @@ def test_equal_runs_are_equal_pages(tmp_path: Path) -> None:
 def test_flags_and_data_are_on_the_page(tmp_path: Path) -> None:
     run = fake_run.files(tmp_path)
     many = list(range(40))
-    config = {"flags": {"model": "resnet50", "ema": 0.999, "labels": many}, "batch_size": 64}
-    text = check_page(report.write(_with(run, config=config))).text
-    for expected in ("resnet50", "0.999", "batch_size 64", "… (40 in all)", "12×12, squash, png"):
+    settings = {"flags": {"model": "resnet50", "ema": 0.999, "labels": many}, "run": {"n": 64}}
+    text = check_page(report.write(_with(run, settings=settings))).text
+    for expected in ("resnet50", "0.999", "n 64", "… (40 in all)", "12×12, squash, png"):
         assert expected in text
 
 

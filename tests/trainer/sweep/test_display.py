@@ -8,9 +8,9 @@ import pytest
 from trainer.config import TrainConfig
 from trainer.runs.history import History
 from trainer.sweep import display, trials
-from trainer.sweep.display import Live
+from trainer.sweep.display import Display
 from trainer.sweep.grid import Trial
-from trainer.sweep.trial_status import Standing
+from trainer.sweep.trial_status import TrialProgress
 from trainer.sweep.trials import Entry
 
 
@@ -21,7 +21,7 @@ def entry(name: str, status: str, epochs: int = 0, reason: str = "") -> Entry:
     }
     history = History(columns if epochs else {})
     config = TrainConfig("data", f"runs/{name}", epochs=9)
-    return Entry(Trial(name, config), None, Standing(history), status, reason, "core 0")
+    return Entry(Trial(name, config), None, TrialProgress(history), status, reason, "core 0")
 
 
 ENTRIES = [
@@ -51,7 +51,7 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
 
 def test_without_a_terminal_there_are_plain_lines() -> None:
     stream = io.StringIO()
-    shown = Live(ENTRIES, "val_macro_f1", "auto", stream)
+    shown = Display(ENTRIES, "val_macro_f1", "auto", stream)
     shown.started(ENTRIES[1])
     shown.tick()
     shown.ended(ENTRIES[0])
@@ -65,7 +65,7 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
 
 def test_a_redrawn_table_takes_the_place_of_the_last() -> None:
     stream = io.StringIO()
-    shown = Live(ENTRIES[:2], "val_macro_f1", "table", stream)
+    shown = Display(ENTRIES[:2], "val_macro_f1", "table", stream)
     shown.tick()
     shown.tick()
     shown.say("a line")

@@ -9,7 +9,7 @@ from trainer.sweep import resources
 
 @given(parallel=st.integers(2, 20), cores=st.lists(st.integers(0, 99), min_size=1, unique=True))
 def test_cores_are_dealt_evenly_and_all(parallel: int, cores: list[int]) -> None:
-    found = [slot.cores for slot in resources.assign(parallel, (), cores)]
+    found = [share.cores for share in resources.assign(parallel, (), cores)]
     assert len(found) == parallel and all(found)
     if parallel <= len(cores):
         assert [core for share in found for core in share] == cores
@@ -21,8 +21,8 @@ def test_cores_are_dealt_evenly_and_all(parallel: int, cores: list[int]) -> None
 
 
 def test_one_at_a_time_has_the_whole_machine() -> None:
-    (slot,) = resources.assign(1, ("0", "1"), range(8))
-    assert (slot.cores, dict(slot.environment)) == ((), {})
+    (share,) = resources.assign(1, ("0", "1"), range(8))
+    assert (share.cores, dict(share.environment)) == ((), {})
 
 
 def test_gpus_go_round_and_threads_match_cores() -> None:

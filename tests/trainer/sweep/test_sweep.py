@@ -21,7 +21,7 @@ from tests.support import fakes
 from tfrecords import manifest as manifests
 from tfrecords.errors import TrainerError, UsageError
 from trainer.sweep import __main__ as sweep
-from trainer.sweep import leaderboard, resources, run, trial_status, trials
+from trainer.sweep import leaderboard_page, resources, run, trial_status, trials
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.run import SweepResult
 
@@ -50,9 +50,9 @@ def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing one takes longer than all trials together; a few tests look at it."""
 
     def write(config: SweepConfig, entries: object, manifest: object) -> Path:
-        return Path(config.runs_dir) / leaderboard.PAGE
+        return Path(config.runs_dir) / leaderboard_page.PAGE
 
-    monkeypatch.setattr(leaderboard, "write_page", write)
+    monkeypatch.setattr(leaderboard_page, "write_page", write)
 
 
 def config(data_dir: Path, folder: Path, grid: str = GRID, **changes: object) -> SweepConfig:
@@ -97,8 +97,8 @@ def test_all_trials_run_and_are_compared(data_dir: Path, tmp_path: Path) -> None
     assert float(best["seconds"]) == 9 * 1.5
     assert float(best["images_per_second"]) == pytest.approx(23 / 1.5, abs=0.05)
     # Each of the two at once had cores of its own.
-    places = resources.assign(2, (), resources.usable_cores())
-    wanted = {f"cores {','.join(map(str, p.cores))} of {len(p.cores)}" for p in places}
+    shares = resources.assign(2, (), resources.usable_cores())
+    wanted = {f"cores {','.join(map(str, p.cores))} of {len(p.cores)}" for p in shares}
     said = {log.read_text().splitlines()[0] for log in (tmp_path / "runs").glob("*/train.log")}
     assert said == wanted
 
@@ -157,7 +157,7 @@ def test_a_failed_trial_is_tried_again(data_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("without_page")
 def test_other_flags_in_the_same_place_are_refused(data_dir: Path, tmp_path: Path) -> None:
     run.run(config(data_dir, tmp_path, "trials: {a: {epochs: 1}}"))
-    with pytest.raises(UsageError, match=r"runs/a holds .* \(--epochs=1 there, --epochs=2 here\)"):
+    with pytest.raises(UsageError, match=r"runs/a holds .* \(--epochs was 1, is now 2\)"):
         run.run(config(data_dir, tmp_path, "trials: {a: {epochs: 2}}"))
 
 

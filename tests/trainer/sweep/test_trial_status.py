@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support import fakes, run_configs
 from tfrecords import manifest as manifests
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
-from trainer.runs import config_file
+from trainer.runs.config_file import DatasetIdentity
 from trainer.sweep import trial_status
 from trainer.sweep.grid import Trial
 
@@ -44,10 +43,10 @@ def config(data_dir: Path, **changes: object) -> TrainConfig:
         ({"num_classes": 2, "per_class": 4}, 2, 8),
     ],
 )
-def test_a_subject_is_what_would_be_trained_on(
+def test_the_training_set_is_what_would_be_trained_on(
     data_dir: Path, manifest: Manifest, changes: dict[str, object], classes: int, pictures: int
 ) -> None:
-    found = trial_status.subject(config(data_dir, **changes), manifest)
+    found = trial_status.training_set(config(data_dir, **changes), manifest)
     assert (found.classes, found.pictures, found.size) == (classes, pictures, (16, 16))
     assert found.per_class == pictures / classes
 
@@ -68,7 +67,7 @@ def test_what_the_data_set_cannot_serve_is_refused(
     data_dir: Path, manifest: Manifest, changes: dict[str, object], said: str
 ) -> None:
     with pytest.raises(EvenshardError, match=said):
-        trial_status.subject(config(data_dir, **changes), manifest)
+        trial_status.training_set(config(data_dir, **changes), manifest)
 
 
 def test_a_run_of_this_configuration_is_carried_on(
@@ -77,33 +76,20 @@ def test_a_run_of_this_configuration_is_carried_on(
     wanted = config(data_dir, run_dir=str(tmp_path), batch_size="auto", epochs=2)
     trial = Trial("a", wanted)
     trial_status.check_unclaimed(trial, manifest)
-    stored = {
-        "flags": wanted.with_batch_size(48).to_dict() | {"device": "cpu", "stop_after_epoch": 1},
-        "dataset": {"digest": manifest.digest},
-    }
-    (tmp_path / "config.json").write_text(json.dumps(stored))
+    flags = dataclasses.replace(wanted.with_batch_size(48), device="cpu", stop_after_epoch=1)
+    stored = run_configs.describe(flags, manifest)
+    run_configs.write(tmp_path, stored)
     trial_status.check_unclaimed(trial, manifest)
     other = Trial("a", dataclasses.replace(wanted, batch_size="32"))
-    with pytest.raises(UsageError, match=r"--batch_size=48 there, --batch_size=32 here"):
+    with pytest.raises(UsageError, match=r"--batch_size was 48, is now 32"):
         trial_status.check_unclaimed(other, manifest)
-    stored["dataset"] = {"digest": "0" * 64}
-    (tmp_path / "config.json").write_text(json.dumps(stored))
-    with pytest.raises(UsageError, match="data set 000000000000 there"):
+    moved = DatasetIdentity(manifest.name, "0" * 64)
+    run_configs.write(tmp_path, dataclasses.replace(stored, dataset=moved))
+    with pytest.raises(UsageError, match="the data set was 000000000000, is now "):
         trial_status.check_unclaimed(trial, manifest)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(TrainerError, match=r"cannot read .*config.json"):
+    with pytest.raises(TrainerError, match=r"config.json is damaged"):
         trial_status.check_unclaimed(trial, manifest)
-
-
-def test_flags_that_change_no_result_are_no_part_of_a_runs_identity(data_dir: Path) -> None:
-    first = config(data_dir)
-    second = dataclasses.replace(first, run_dir="b", device="cpu", stop_after_epoch=3)
-    assert config_file.of(first, "d") == config_file.of(second, "d")
-    third = dataclasses.replace(first, seed=1)
-    stored = {"flags": third.to_dict(), "dataset": {"digest": "d"}}
-    assert config_file.changes(stored, config_file.of(first, "d")) == [
-        "--seed=1 there, --seed=0 here"
-    ]
 
 
 def test_how_far_a_trial_is(data_dir: Path, tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, command, config, read_metrics
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.manifest import Manifest, ManifestError
+from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
 from trainer.runs.checkpoints import Store
 from trainer.train import batch_size, loop
+from trainer.train.loop import RunResult
+from trainer.train.run import run
 
 SMALL_STEPS = {"batch_size": "2", "epochs": 2}
 
@@ -30,17 +33,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Returns a data set and a run on it, of `SMALL_STEPS`, that nothing happened to."""
     root = tmp_path_factory.mktemp("undisturbed")
     fakes.write_dataset(root / "data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.report, "write", lambda run: None)
-        loop.run(config(root / "data", root / "run", **SMALL_STEPS))
+    train(config(root / "data", root / "run", **SMALL_STEPS))
     return root / "data", root / "run"
 
 
 @pytest.fixture(autouse=True)
-def without_report(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(loop.report, "write", lambda run: None)
+def float32_again() -> Iterator[None]:
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+def train(settings: TrainConfig) -> RunResult:
+    """Trains without a report: drawing one takes longer than training."""
+    return run(settings, report=False)
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def test_a_damaged_shard_is_named_wherever_it_is_read(
 ) -> None:
     damage(*dataset, split)
     with pytest.raises(TrainerError, match=rf"fake-{split}.*: damaged record at byte"):
-        loop.run(config(dataset[0], tmp_path / "r", cache=cache, epochs=1))
+        train(config(dataset[0], tmp_path / "r", cache=cache, epochs=1))
 
 
 def test_a_shard_damaged_amid_an_epoch_costs_no_step(
@@ -81,11 +86,11 @@ def test_a_shard_damaged_amid_an_epoch_costs_no_step(
 
     monkeypatch.setattr(loop, "_next", fails)
     with pytest.raises(TrainerError, match="cannot read split 'train'"):
-        loop.run(settings)
+        train(settings)
     latest = Store(tmp_path / "r" / "checkpoints").latest()
     assert latest is not None and (latest.epoch, latest.step) == (1, 3)
     monkeypatch.setattr(loop, "_next", real)
-    loop.run(settings)
+    train(settings)
     assert_same_end(whole, tmp_path / "r")
 
 
@@ -95,7 +100,7 @@ def test_shards_of_another_schema_are_refused(
     path = dataset[0] / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     with pytest.raises(ManifestError, match="99"):
-        loop.run(config(dataset[0], tmp_path / "r"))
+        train(config(dataset[0], tmp_path / "r"))
     assert not (tmp_path / "r").exists()
 
 
@@ -116,7 +121,7 @@ def test_a_full_disk_stops_in_one_line_and_the_run_goes_on_later(
     assert done.returncode == 1, done.stderr
     assert "File too large" in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "r").rglob("*.tmp"))
-    loop.run(settings)
+    train(settings)
     assert_same_end(whole, tmp_path / "r")
 
 
@@ -128,7 +133,7 @@ def test_a_network_that_diverges_in_validation_stops_the_run(
 
     monkeypatch.setattr(loop.inference, "predict", predict)
     with pytest.raises(TrainerError, match=r"not finite at step 2 \(epoch 1\); no checkpoint"):
-        loop.run(config(dataset[0], tmp_path / "r"))
+        train(config(dataset[0], tmp_path / "r"))
 
 
 def out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
@@ -152,11 +157,11 @@ def test_an_automatic_batch_backs_off(
     monkeypatch.setattr(batch_size, "find", lambda *arguments: 8)
     tried = out_of_memory_above(monkeypatch, limit=4)
     settings = config(dataset[0], tmp_path / "r", batch_size="auto", epochs=1)
-    assert loop.run(settings).status == "completed"
+    assert train(settings).status == "completed"
     assert sorted(set(tried), reverse=True) == [8, 6, 4]
     stored = json.loads((tmp_path / "r" / "config.json").read_text())
     assert stored["flags"]["batch_size"] == "4"
-    assert loop.run(settings).step == 4  # The same command finds the same run.
+    assert train(settings).step == 4  # The same command finds the same run.
 
 
 def test_a_given_batch_never_changes_by_itself(
@@ -164,7 +169,7 @@ def test_a_given_batch_never_changes_by_itself(
 ) -> None:
     out_of_memory_above(monkeypatch, limit=4)
     with pytest.raises(OutOfMemoryError, match="at --batch_size=8: .*--batch_size=auto"):
-        loop.run(config(dataset[0], tmp_path / "r"))
+        train(config(dataset[0], tmp_path / "r"))
 
 
 def test_the_cost_of_the_cache_is_told_before_it_is_filled(
@@ -172,12 +177,12 @@ def test_the_cost_of_the_cache_is_told_before_it_is_filled(
 ) -> None:
     damage(*dataset, "train")  # So that filling it fails.
     with pytest.raises(TrainerError, match="damaged"):
-        loop.run(config(dataset[0], tmp_path / "r", cache="decoded", progress="lines"))
+        train(config(dataset[0], tmp_path / "r", cache="decoded", progress="lines"))
     assert "--cache=decoded will hold about 0 MB in memory, of " in capsys.readouterr().err
 
 
 def test_the_best_epoch_is_the_monitors(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
-    result = loop.run(config(dataset[0], tmp_path / "r", epochs=4, monitor="val_loss"))
+    result = train(config(dataset[0], tmp_path / "r", epochs=4, monitor="val_loss"))
     losses = [float(row["val_loss"]) for row in read_metrics(tmp_path / "r")]
     assert result.best_epoch == losses.index(min(losses)) + 1
     best = Store(tmp_path / "r" / "checkpoints").best()
@@ -186,8 +191,8 @@ def test_the_best_epoch_is_the_monitors(dataset: tuple[Path, Manifest], tmp_path
 
 def test_xla_gives_the_same_to_rounding(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
     settings = {"model": "tests.support.tiny:plain", "epochs": 1, "optimizer": "sgd"}
-    plain = loop.run(config(dataset[0], tmp_path / "plain", **settings))
-    compiled = loop.run(config(dataset[0], tmp_path / "xla", jit_compile=True, **settings))
+    plain = train(config(dataset[0], tmp_path / "plain", **settings))
+    compiled = train(config(dataset[0], tmp_path / "xla", jit_compile=True, **settings))
     assert compiled.best["loss"] == pytest.approx(plain.best["loss"], rel=1e-4)
 
 
@@ -197,7 +202,7 @@ def test_what_xla_lacks_is_told(dataset: tuple[Path, Manifest], tmp_path: Path) 
         deterministic="on",
     )  # fmt: skip
     with pytest.raises(TrainerError, match=r"--jit_compile: .*MaxPool.*--deterministic=off"):
-        loop.run(asked)
+        train(asked)
 
 
 def test_xla_compiles_the_default_network(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:

@@ -21,13 +21,15 @@ from tests.support.runs import assert_same_end, command, config, final_state, re
 from tfrecords import example, framing
 from tfrecords.errors import TrainerError, UsageError
 from trainer.config import TrainConfig
-from trainer.data import stream as data
+from trainer.data.stream import evaluation_stream
 from trainer.metrics import inference
-from trainer.models import build
 from trainer.runs import checkpoints, directory, tensorboard
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
+from trainer.runs.load import load_run
 from trainer.train import loop
 from trainer.train.loop import RunResult
+from trainer.train.prepare import prepare
+from trainer.train.run import run
 
 FIRST_COLUMNS = (
     "epoch,step,loss,top1,macro_f1,val_loss,val_top1,val_macro_f1,val_balanced_accuracy,"
@@ -46,29 +48,32 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    return loop.run(config(data_dir, tmp_path_factory.mktemp("run") / "r"))
+    return run(config(data_dir, tmp_path_factory.mktemp("run") / "r"))
 
 
 @pytest.fixture(autouse=True)
-def without_report(finished: RunResult, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The report of `finished` is enough: drawing one takes longer than training."""
-    monkeypatch.setattr(loop.report, "write", lambda run: None)
+def float32_again() -> Iterator[None]:
     yield
     keras.mixed_precision.set_global_policy("float32")
 
 
+def train(settings: TrainConfig) -> RunResult:
+    """Trains; the report of `finished` is enough, since drawing one takes longer than training."""
+    return run(settings, report=False)
+
+
 def test_the_run_directory_holds_what_it_should(finished: RunResult) -> None:
     assert (finished.status, finished.epochs, finished.step) == ("completed", 3, 3 * STEPS)
-    run = finished.run_dir
+    folder = finished.run_dir
     for name in (
         "config.json", "metrics.csv", "model.keras", "per_class.csv", "confusion.png",
         "curves.png", "predictions.parquet", "report/index.html", "checkpoints/best.ckpt",
     ):  # fmt: skip
-        assert (run / name).stat().st_size > 0, name
-    assert not list(run.rglob("*tmp*"))
-    header = (run / "metrics.csv").read_text().splitlines()[0]
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob("*tmp*"))
+    header = (folder / "metrics.csv").read_text().splitlines()[0]
     assert header.startswith(FIRST_COLUMNS + ",")
-    rows = read_metrics(run)
+    rows = read_metrics(folder)
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
     for row in rows:
         assert 0 <= float(row["val_top1"]) <= 1 and float(row["loss"]) > 0
@@ -86,13 +91,13 @@ def test_config_describes_the_run(finished: RunResult, data_dir: Path) -> None:
 
 
 def test_best_is_what_is_saved_and_loaded(finished: RunResult, data_dir: Path) -> None:
-    run = build.load_run(finished.run_dir)
-    assert run.selection.classes == fakes.CLASSES and run.size == (16, 16)
-    assert run.train_counts == (12, 8, 5)
-    stream = data.evaluation_stream(
-        run.manifest, data_dir, "validation", run.selection, run.size, 4
+    loaded = load_run(finished.run_dir)
+    assert loaded.selection.classes == fakes.CLASSES and loaded.size == (16, 16)
+    assert loaded.train_counts == (12, 8, 5)
+    stream = evaluation_stream(
+        loaded.manifest, data_dir, "validation", loaded.selection, loaded.size, 4
     )
-    predictions = inference.predict(run.model, stream)
+    predictions = inference.predict(loaded.model, stream)
     assert len(predictions.ids) == 9
     top1 = float((predictions.predicted == predictions.labels).mean())
     assert top1 == pytest.approx(finished.best["val_top1"])
@@ -104,10 +109,10 @@ def test_best_is_what_is_saved_and_loaded(finished: RunResult, data_dir: Path) -
 def test_a_pause_changes_nothing(data_dir: Path, tmp_path: Path, finished: RunResult) -> None:
     run_dir = tmp_path / "r"
     for epoch in (1, 1, 2):
-        result = loop.run(config(data_dir, run_dir, stop_after_epoch=epoch))
+        result = train(config(data_dir, run_dir, stop_after_epoch=epoch))
         assert (result.status, result.epochs) == ("paused", epoch)
         assert not (run_dir / "model.keras").exists()
-    assert loop.run(config(data_dir, run_dir)).status == "completed"
+    assert train(config(data_dir, run_dir)).status == "completed"
     assert_same_end(run_dir, finished.run_dir)
 
 
@@ -125,7 +130,7 @@ def test_tensorboard_reads_the_epochs(finished: RunResult) -> None:
 def test_the_same_command_again_changes_nothing(finished: RunResult, data_dir: Path) -> None:
     before = (finished.run_dir / "metrics.csv").read_text()
     weights = final_state(finished.run_dir)
-    again = loop.run(config(data_dir, finished.run_dir))
+    again = train(config(data_dir, finished.run_dir))
     assert again == finished
     assert (finished.run_dir / "metrics.csv").read_text() == before
     for name, values in final_state(finished.run_dir).items():
@@ -134,15 +139,15 @@ def test_the_same_command_again_changes_nothing(finished: RunResult, data_dir: P
 
 def test_a_run_of_another_configuration_is_refused(finished: RunResult, data_dir: Path) -> None:
     with pytest.raises(UsageError) as refused:
-        loop.run(config(data_dir, finished.run_dir, epochs=5, augment=()))
-    assert "--epochs=3 there, --epochs=5 here" in str(refused.value)
-    assert "--augment=auto there, --augment= here" in str(refused.value)
+        train(config(data_dir, finished.run_dir, epochs=5, augment=()))
+    assert "--epochs was 3, is now 5" in str(refused.value)
+    assert "--augment was auto, is now empty" in str(refused.value)
 
 
 def test_a_run_on_other_data_is_refused(finished: RunResult, tmp_path: Path) -> None:
     fakes.write_dataset(tmp_path)
-    with pytest.raises(UsageError, match="data set .* there, data set .* here"):
-        loop.run(config(tmp_path, finished.run_dir))
+    with pytest.raises(UsageError, match="the data set was .*, is now "):
+        train(config(tmp_path, finished.run_dir))
 
 
 class Killed(BaseException):
@@ -193,13 +198,13 @@ def test_a_killed_run_ends_as_one_never_killed(
     variant: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = VARIANTS[variant]
-    loop.run(config(data_dir, tmp_path / "whole", **flags))
+    train(config(data_dir, tmp_path / "whole", **flags))
     for executions in (0, 1, 2) if variant == "stacked" else (0, 2, 5):
         kill_after(monkeypatch, executions)
         with pytest.raises(Killed):
-            loop.run(config(data_dir, tmp_path / "killed", **flags))
+            train(config(data_dir, tmp_path / "killed", **flags))
         revive(monkeypatch)
-    loop.run(config(data_dir, tmp_path / "killed", **flags))
+    train(config(data_dir, tmp_path / "killed", **flags))
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
 
 
@@ -211,7 +216,7 @@ def test_sigkill(finished: RunResult, data_dir: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert len(read_metrics(tmp_path / "killed")) < 3
-    loop.run(settings)
+    train(settings)
     assert_same_end(finished.run_dir, tmp_path / "killed")
 
 
@@ -221,7 +226,7 @@ def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> 
     """Killed at random steps, or while a checkpoint is half written, until it gets through."""
     rng = np.random.default_rng(mid_checkpoint)
     flags: dict[str, Any] = VARIANTS["rich"] | {"epochs": 8, "augment": ("crop", "mixup")}
-    loop.run(config(data_dir, tmp_path / "whole", **flags))
+    train(config(data_dir, tmp_path / "whole", **flags))
     folder = tmp_path / "killed" / "checkpoints"
     kills, done = 0, 0
     while kills < 5:
@@ -235,7 +240,7 @@ def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> 
         latest = Store(folder).latest()
         assert latest is not None and latest.global_step > done
         done = latest.global_step
-    loop.run(config(data_dir, tmp_path / "killed", **flags))
+    train(config(data_dir, tmp_path / "killed", **flags))
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
     assert not list(folder.glob("*.tmp"))
 
@@ -270,11 +275,11 @@ def test_sigterm_saves_and_stops(
 
     monkeypatch.setattr(loop, "_execute", execute)
     settings = config(data_dir, tmp_path / "r")
-    result = loop.run(settings)
+    result = train(settings)
     assert (result.status, result.step, result.epochs) == ("interrupted", 6, 1)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     revive(monkeypatch)
-    assert loop.run(settings).status == "completed"
+    assert train(settings).status == "completed"
     assert_same_end(finished.run_dir, tmp_path / "r")
 
 
@@ -284,26 +289,26 @@ def test_a_damaged_checkpoint_is_skipped(
     settings = config(data_dir, tmp_path / "r", checkpoint_steps=2)
     kill_after(monkeypatch, 7)
     with pytest.raises(Killed):
-        loop.run(settings)
+        train(settings)
     revive(monkeypatch)
     last = sorted((tmp_path / "r" / "checkpoints").glob("step-*"))[-1]
     assert last.name == "step-000000006.ckpt"
     last.write_bytes(last.read_bytes()[:-5])
     with pytest.warns(DamagedCheckpointWarning, match="step-000000006"):
-        loop.run(settings)
+        train(settings)
     assert_same_end(finished.run_dir, tmp_path / "r")
 
 
 def test_noresume_starts_anew(finished: RunResult, data_dir: Path, tmp_path: Path) -> None:
-    loop.run(config(data_dir, tmp_path / "r", seed=4, epochs=1))
-    loop.run(config(data_dir, tmp_path / "r", resume=False))
+    train(config(data_dir, tmp_path / "r", seed=4, epochs=1))
+    train(config(data_dir, tmp_path / "r", resume=False))
     assert_same_end(finished.run_dir, tmp_path / "r")
 
 
 def test_accumulated_gradients_are_those_of_the_large_batch(data_dir: Path, tmp_path: Path) -> None:
     settings = {"model": "tests.support.tiny:plain", "optimizer": "sgd", "epochs": 2}
-    loop.run(config(data_dir, tmp_path / "one", **settings))
-    loop.run(config(data_dir, tmp_path / "four", grad_accum=4, **settings))
+    train(config(data_dir, tmp_path / "one", **settings))
+    train(config(data_dir, tmp_path / "four", grad_accum=4, **settings))
     whole, parts = final_state(tmp_path / "one"), final_state(tmp_path / "four")
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -312,12 +317,12 @@ def test_accumulated_gradients_are_those_of_the_large_batch(data_dir: Path, tmp_
 def test_steps_in_one_execution_are_the_same_steps(
     finished: RunResult, data_dir: Path, tmp_path: Path
 ) -> None:
-    loop.run(config(data_dir, tmp_path / "r", steps_per_execution=3))
+    train(config(data_dir, tmp_path / "r", steps_per_execution=3))
     assert_same_end(finished.run_dir, tmp_path / "r")
 
 
 def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
-    result = loop.run(
+    result = train(
         config(data_dir, tmp_path / "r", epochs=15, learning_rate=0.1, augment=("flip",))
     )
     assert result.best["val_top1"] > 0.8
@@ -326,7 +331,7 @@ def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
 def test_a_diverging_loss_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
     settings = config(data_dir, tmp_path / "r", model="tests.support.tiny:diverging")
     with pytest.raises(TrainerError, match=r"the loss became (nan|inf) at step 1 \(epoch 1\)"):
-        loop.run(settings)
+        train(settings)
     assert not list((tmp_path / "r").rglob("*.ckpt"))
 
 
@@ -344,7 +349,7 @@ def test_weights_that_are_not_finite_are_never_saved(
 
     monkeypatch.setattr(loop, "_execute", execute)
     with pytest.raises(TrainerError, match="kernel is not finite .* step 2 is kept"):
-        loop.run(config(data_dir, tmp_path / "r", checkpoint_steps=1))
+        train(config(data_dir, tmp_path / "r", checkpoint_steps=1))
     assert checkpoints.first_not_finite(final_state(tmp_path / "r")) is None
 
 
@@ -353,12 +358,12 @@ def test_a_second_process_is_kept_out(finished: RunResult, data_dir: Path) -> No
         directory.locked(finished.run_dir),
         pytest.raises(TrainerError, match="another process trains in"),
     ):
-        loop.run(config(data_dir, finished.run_dir))
+        train(config(data_dir, finished.run_dir))
 
 
 def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
     flags = {"epochs": 30, "learning_rate": 0.0, "early_stopping": 2, "monitor": "val_macro_f1"}
-    result = loop.run(config(data_dir, tmp_path / "r", **flags))
+    result = train(config(data_dir, tmp_path / "r", **flags))
     assert result.status == "stopped_early" and result.best_epoch == result.epochs - 2
 
 
@@ -369,7 +374,7 @@ def test_freezing_then_training_everything(
     settings = config(
         data_dir, tmp_path / "r", weights=str(weights), freeze_epochs=2, keep_checkpoints=9
     )
-    loop.run(settings)
+    train(settings)
     start = keras.saving.load_model(weights).trainable_variables[0].numpy()
     kernels = [
         checkpoints.read(path).arrays["model/0000/kernel"]
@@ -383,12 +388,12 @@ def test_freezing_then_training_everything(
 def test_out_of_memory_is_explained(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(self: object, batch: object) -> None:
+    def step(batch: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    monkeypatch.setattr(loop.Stepper, "_compile", lambda self: lambda batch: run(self, batch))
+    monkeypatch.setattr(loop.Stepper, "_compile", lambda self: step)
     with pytest.raises(TrainerError, match="out of memory at --batch_size=8: .*--grad_accum"):
-        loop.run(config(data_dir, tmp_path / "r"))
+        train(config(data_dir, tmp_path / "r"))
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
@@ -398,20 +403,20 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     content[-1] ^= 1
     shard.write_bytes(content)
     with pytest.raises(TrainerError, match=f"{shard.name}: damaged record at byte"):
-        loop.run(config(tmp_path / "data", tmp_path / "r"))
+        train(config(tmp_path / "data", tmp_path / "r"))
 
 
 def test_classes_without_a_record_are_named(tmp_path: Path) -> None:
     fakes.write_dataset(tmp_path, {"train": (4, 0, 3), "validation": (0, 1, 0)})
     with pytest.raises(TrainerError, match="1 selected classes have no record .* 'bart'"):
-        loop.run(config(tmp_path, tmp_path / "r"))
+        train(config(tmp_path, tmp_path / "r"))
     with pytest.raises(TrainerError, match="has no picture of the selected classes"):
-        loop.run(config(tmp_path, tmp_path / "r", classes=("apu", "lisa")))
+        train(config(tmp_path, tmp_path / "r", classes=("apu", "lisa")))
 
 
 def test_validation_is_natural_and_uncopied(finished: RunResult, data_dir: Path) -> None:
-    task = loop.prepare(config(data_dir, finished.run_dir))
-    ids = [id_ for _, _, ids in loop._validation_stream(task) for id_ in ids.numpy()]
+    task = prepare(config(data_dir, finished.run_dir))
+    ids = [id_ for _, _, ids in loop.validation_stream(task) for id_ in ids.numpy()]
     assert len(ids) == 9 and not any(b"#" in id_ for id_ in ids)
 
 

@@ -13,7 +13,7 @@
     if (row < 0 || column < 0 || row >= size || column >= size) return;
     const [count, support] = [data.cells[row][column], data.support[row]];
     const share = support ? ` (${((100 * count) / support).toFixed(0)}%)` : "";
-    const what = row === column ? "recognised" : `taken for ${data.names[column]}`;
+    const what = row === column ? "predicted correctly" : `predicted as ${data.names[column]}`;
     readout.textContent = `${data.names[row]}: ${count} of ${support} ${what}${share}`;
   };
   box.addEventListener("pointermove", show);

@@ -1,24 +1,73 @@
-"""What an epoch came to: its row of metrics.csv, its line on the screen, and which is best."""
+"""One epoch: its running totals, its row of metrics.csv, and the choice of the best epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Evaluation
 from trainer.runs.directory import Row
 from trainer.runs.history import less_is_better
-from trainer.train import step as steps
-from trainer.train.meter import Meter
-
-# A run whose input takes more of its time than this is told what would help.
-INPUT_BOUND = 0.1
+from trainer.train.progress import INPUT_BOUND
+from trainer.train.step import Tally, add_tallies, train_metrics
 
 # Augmentations whose resampling takes longer than decoding; see `trainer.data.augment`.
 _SLOW_AUGMENTATIONS = ("rotate", "randaugment")
 
 
-def row(
+@dataclass
+class Meter:
+    """The totals of an epoch so far; a checkpoint holds them, so that a resumed epoch is whole.
+
+    Attributes:
+      tally: the sum over its steps.
+      pictures: trained on.
+      seconds: spent on them.
+      timed_pictures, timed_seconds: without the first step of each process, which compiles.
+      waited: seconds of `timed_seconds` spent waiting for input.
+    """
+
+    tally: Tally
+    pictures: int = 0
+    seconds: float = 0.0
+    timed_pictures: int = 0
+    timed_seconds: float = 0.0
+    waited: float = 0.0
+
+    def add(self, tallies: Sequence[Tally], waited: float, seconds: float, *, timed: bool) -> int:
+        """Adds the steps of an execution and returns their number of pictures."""
+        pictures = round(sum(float(np.sum(tally.actual)) for tally in tallies))
+        for tally in tallies:
+            self.tally = add_tallies(self.tally, tally)
+        self.pictures += pictures
+        self.seconds += seconds
+        if timed:
+            self.timed_pictures += pictures
+            self.timed_seconds += seconds
+            self.waited += waited
+        return pictures
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second."""
+        if not self.timed_seconds:
+            return self.pictures / max(1e-9, self.seconds)
+        return self.timed_pictures / self.timed_seconds
+
+    @property
+    def input_wait(self) -> float:
+        """Fraction of the time spent waiting for input."""
+        return self.waited / self.timed_seconds if self.timed_seconds else 0.0
+
+    def counters(self) -> dict[str, float]:
+        """Returns everything but the tally, for a checkpoint."""
+        return {k: v for k, v in vars(self).items() if k != "tally"}
+
+
+def metrics_row(
     epoch: int, step: int, meter: Meter, evaluation: Evaluation, learning_rate: float
 ) -> dict[str, float | int | None]:
     """Returns an epoch's row of metrics.csv.
@@ -33,7 +82,7 @@ def row(
     return {
         "epoch": epoch,
         "step": step,
-        **steps.train_metrics(meter.tally),
+        **train_metrics(meter.tally),
         "val_loss": evaluation.loss,
         "val_top1": evaluation.top1,
         "val_macro_f1": evaluation.macro_f1,
@@ -52,19 +101,19 @@ def row(
 
 
 def summary(row: Row, config: TrainConfig) -> str:
-    """Returns an epoch's line on the screen, with advice where the input holds it up."""
+    """Returns the line shown at the end of an epoch, with advice where input is the bottleneck."""
     text = (
         f"loss {row['loss']:.3f}  top-1 {row['top1']:.1%}  |  validation: loss "
         f"{row['val_loss']:.3f}  top-1 {row['val_top1']:.1%}  macro-F1 {row['val_macro_f1']:.3f}"
         f"  |  {row['images_per_second']:,.0f} img/s  input-bound {row['input_wait']:.0%}"
     )
     if row["input_wait"] > INPUT_BOUND:
-        text += f" (the input holds the device up: {input_advice(config)})"
+        text += f" (the device waits for input: {input_advice(config)})"
     return text
 
 
 def input_advice(config: TrainConfig) -> str:
-    """Returns what would make the input of a run faster: the cheapest thing not yet done."""
+    """Returns the cheapest change, not made yet, that would speed up a run's input."""
     if config.cache != "decoded":
         return "--cache=decoded keeps the pixels in memory, a bake at the trained size decodes less"
     slow = [name for name in _SLOW_AUGMENTATIONS if name in config.augmentations]
@@ -84,7 +133,7 @@ def best_epoch(history: Sequence[Row], monitor: str) -> int | None:
 
 
 def stopped_early(history: Sequence[Row], config: TrainConfig) -> bool:
-    """Returns whether --early_stopping epochs have gone by without a better --monitor."""
+    """Returns whether --early_stopping epochs have passed without a better --monitor."""
     best = best_epoch(history, config.monitor)
     patience = config.early_stopping
     return bool(patience and best is not None and len(history) - best >= patience)

@@ -1,0 +1,132 @@
+"""config.json: written, read back, compared, and refused where it is damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import fakes, run_configs
+from tfrecords.errors import TrainerError
+from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    folder = tmp_path_factory.mktemp("data")
+    manifest = fakes.write_dataset(folder, copies=2)
+    flags = TrainConfig(data_dir=str(folder), run_dir="run", per_class=6, classes=("bart", "lisa"))
+    return run_configs.describe(
+        flags,
+        manifest,
+        device=DeviceSummary("gpu", ("H100",), "mixed_bfloat16", False),
+        versions={"keras": "3.12.0"},
+    )
+
+
+def test_what_is_written_is_read_back(described: RunConfig, tmp_path: Path) -> None:
+    run_configs.write(tmp_path, described)
+    assert RunConfig.read(tmp_path) == described
+    assert described.train_counts == (5, 3)
+
+
+def test_the_form_of_the_file_is_fixed(described: RunConfig) -> None:
+    """Runs of earlier versions are read, and other tools read these."""
+    document = json.loads(described.to_json())
+    assert list(document) == [
+        "flags", "dataset", "selection", "size", "device", "versions", "manifest",
+    ]  # fmt: skip
+    assert document["flags"]["classes"] == ["bart", "lisa"]
+    assert document["selection"] == {
+        "classes": ["bart", "lisa"], "labels": [1, 2], "max_rank": 6, "originals_only": False,
+    }  # fmt: skip
+    assert document["size"] == [16, 16]
+    assert document["dataset"] == {"name": "fake", "digest": described.manifest.digest}
+
+
+def test_a_file_of_an_earlier_version_is_read(described: RunConfig) -> None:
+    document = json.loads(described.to_json())
+    for name in ("device", "versions"):
+        del document[name]
+    del document["flags"]["read_parallelism"]
+    document["flags"]["abandoned"] = 1
+    found = RunConfig.from_json(json.dumps(document))
+    assert found.flags == described.flags and found.unrecorded == {"read_parallelism"}
+    assert (found.device, found.versions) == (DeviceSummary(), {})
+    digest = described.dataset.digest
+    assert differences(found, described.flags, digest) == [
+        "--read_parallelism was not recorded, is now 8"
+    ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(length=st.integers(0, 10_000))
+def test_a_cut_file_is_refused_wherever_it_ends(described: RunConfig, length: int) -> None:
+    text = described.to_json()
+    with pytest.raises(ValueError):
+        RunConfig.from_json(text[: min(length, len(text) - 1)])
+
+
+def without(document: dict[str, Any], *path: str) -> None:
+    for name in path[:-1]:
+        document = document[name]
+    del document[path[-1]]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (("flags",), "no object 'flags'"),
+        (("flags", "data_dir"), "'flags' cannot be used"),
+        (("dataset", "digest"), "no text 'digest'"),
+        (("selection", "labels"), "'selection' cannot be used: 'labels' is missing"),
+        (("size",), "'size' cannot be used"),
+        (("manifest", "schema_version"), "'manifest' cannot be used"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_in_one_line(
+    described: RunConfig, tmp_path: Path, path: tuple[str, ...], message: str
+) -> None:
+    document = json.loads(described.to_json())
+    without(document, *path)
+    (tmp_path / CONFIG).write_text(json.dumps(document))
+    with pytest.raises(TrainerError, match=message) as refused:
+        RunConfig.read(tmp_path)
+    assert str(tmp_path / CONFIG) in str(refused.value) and "\n" not in str(refused.value)
+    assert "--noresume" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"flags": 3}', "\x00"])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / CONFIG).write_text(text)
+    with pytest.raises(TrainerError, match="config.json is damaged"):
+        RunConfig.read_if_present(tmp_path)
+
+
+def test_no_run_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    assert RunConfig.read_if_present(tmp_path) is None
+    assert RunConfig.read_if_present(tmp_path / "absent") is None
+    with pytest.raises(TrainerError, match="is not a run directory: it has no config.json"):
+        RunConfig.read(tmp_path)
+
+
+def test_identity_leaves_out_flags_that_change_no_result(described: RunConfig) -> None:
+    flags, digest = described.flags, described.dataset.digest
+    elsewhere = dataclasses.replace(flags, run_dir="b", device="cpu", stop_after_epoch=3)
+    assert differences(described, elsewhere, digest) == []
+    moved = dataclasses.replace(described, flags=elsewhere)
+    assert moved.fingerprint == described.fingerprint
+    reseeded = dataclasses.replace(flags, seed=1)
+    assert differences(described, reseeded, digest) == ["--seed was 0, is now 1"]
+    assert dataclasses.replace(described, flags=reseeded).fingerprint != described.fingerprint
+
+
+def test_an_automatic_batch_is_the_one_that_was_found(described: RunConfig) -> None:
+    asked = dataclasses.replace(described.flags, batch_size=AUTO_BATCH)
+    assert differences(described, asked, described.dataset.digest) == []

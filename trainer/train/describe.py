@@ -1,0 +1,33 @@
+"""The lines that open the output of a training run."""
+
+from __future__ import annotations
+
+from tfrecords.system import memory
+from trainer.config import TrainConfig
+from trainer.train.state import State, Task
+
+
+def describe(task: Task, state: State) -> str:
+    """Returns what is trained, on what, for how long, and where a resumed run continues."""
+    config, train = task.config, task.train
+    height, width = train.size
+    lines = [
+        f"{config.model}: {state.stepper.model.count_params():,} parameters, "
+        f"{task.devices.precision} on {', '.join(task.devices.names)}",
+        f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
+        f"{task.validation.records:,} to validate; {config.epochs} epochs of {task.steps:,} "
+        f"steps of {config.batch_size}, {_augmentation(config)}",
+    ]
+    if config.cache != "none":
+        cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
+        lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    if state.epoch == config.epochs:
+        lines.append("already trained: only the results are written again")
+    elif state.epoch or state.step:
+        lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
+    return "\n".join(lines)
+
+
+def _augmentation(config: TrainConfig) -> str:
+    names = config.augmentations
+    return f"augmented by {', '.join(names)}" if names else "not augmented"

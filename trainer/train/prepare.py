@@ -1,0 +1,60 @@
+"""Prepares a run: everything that can be checked before a network is built."""
+
+from __future__ import annotations
+
+from tfrecords.errors import TrainerError
+from trainer import remote
+from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.data.selection import Selection, Source, open_configured
+from trainer.data.stream import steps_per_epoch
+from trainer.devices import Devices, set_up_devices
+from trainer.runs import directory
+from trainer.runs.config_file import RunConfig
+from trainer.train import batch_size
+from trainer.train.state import Task
+
+
+def prepare(config: TrainConfig) -> Task:
+    """Returns a run ready to train: data opened, devices set up, run directory claimed.
+
+    Raises:
+      ManifestError, UsageError, TrainerError: with one readable line.
+    """
+    manifest = remote.load(config.data_dir)
+    selection = Selection.of(config, manifest)
+    train = open_configured(config, manifest, config.train_split, selection)
+    natural = selection.natural()
+    validation = open_configured(config, manifest, config.validation_split, natural)
+    _check_counts(train, validation)
+    devices = set_up_devices(config)
+    config = config.with_batch_size(_batch_size(config, train, devices))
+    run_dir = directory.claim(directory.describe(config, manifest, train, devices))
+    steps = steps_per_epoch(train, config.fixed_batch_size)
+    return Task(config, train, validation, devices, run_dir, steps)
+
+
+def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:
+    """Returns --batch_size; for auto the one that was found when the run began."""
+    if config.batch_size != AUTO_BATCH:
+        return config.fixed_batch_size
+    stored = RunConfig.read_if_present(config.run_dir) if config.resume else None
+    if stored is not None:
+        return stored.flags.fixed_batch_size
+    classes = len(train.selection.classes)
+    return batch_size.find(config, train.size, classes, train.records, devices.kind == "gpu")
+
+
+def _check_counts(train: Source, validation: Source) -> None:
+    """Refuses classes without a training picture, and a run without validation."""
+    counts = train.selection.counts(train.split)
+    empty = [name for name, count in zip(train.selection.classes, counts, strict=True) if not count]
+    if empty:
+        raise TrainerError(
+            f"{len(empty)} selected classes have no record in split {train.split.name!r}, e.g. "
+            f"{empty[0]!r}: leave them out with --classes or --num_classes"
+        )
+    if not validation.records:
+        raise TrainerError(
+            f"split {validation.split.name!r} has no picture of the selected classes: bake with "
+            "--splits=train:0.8,validation:0.2, or name another --validation_split"
+        )

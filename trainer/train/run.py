@@ -1,0 +1,88 @@
+"""Training as one call: `run(config)` from the manifest to the report."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import keras
+
+from tfrecords.errors import OutOfMemoryError
+from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.metrics import inference
+from trainer.report import page
+from trainer.runs import directory
+from trainer.runs.history import METRICS
+from trainer.train import batch_size, loop
+from trainer.train.loop import RunResult
+from trainer.train.prepare import prepare
+from trainer.train.state import Task
+
+
+def run(config: TrainConfig, *, report: bool = True) -> RunResult:
+    """Trains, resuming where an earlier run of the same configuration stopped, and reports.
+
+    With --batch_size=auto, a run that is out of memory before its first checkpoint starts anew
+    with the next smaller batch: a batch that fits a trial may not fit beside everything else.
+
+    Args:
+      config: of the run.
+      report: write the report of a run that is finished: its page, figures, tables, predictions
+        and model card.
+
+    Raises:
+      ManifestError, UsageError, TrainerError: with one readable line.
+    """
+    task = prepare(config)
+    while True:
+        try:
+            return _train(task, report=report)
+        except OutOfMemoryError:
+            smaller = _smaller_batch(config, task)
+            if smaller is None:
+                raise
+        task = prepare(smaller)
+
+
+def write_report(task: Task, model: keras.Model) -> Path:
+    """Writes the report on a finished run, and returns the path of its page.
+
+    Args:
+      task: the run.
+      model: with the weights of the best epoch.
+    """
+    described = task.directory.config
+    return page.write(
+        page.RunFiles(
+            run_dir=task.directory.path,
+            data_dir=task.train.data_dir,
+            classes=described.selection.classes,
+            train_counts=described.train_counts,
+            history=task.directory.path / METRICS,
+            predictions=inference.predict(model, loop.validation_stream(task)),
+            flags=task.config,
+            settings=page.settings_of(described),
+            split=task.config.validation_split,
+        )
+    )
+
+
+def _train(task: Task, *, report: bool) -> RunResult:
+    """Trains, and reports before another process may use the run directory."""
+    with directory.locked(task.directory.path):
+        trained = loop.train(task)
+        if report and trained.result.finished:
+            write_report(task, trained.model)
+        return trained.result
+
+
+def _smaller_batch(config: TrainConfig, task: Task) -> TrainConfig | None:
+    """Returns the configuration to try after running out of memory.
+
+    None where the batch size was given, has no smaller one, or a checkpoint depends on it.
+    """
+    smaller = batch_size.next_smaller(task.config)
+    started = task.directory.store.latest() is not None
+    if config.batch_size != AUTO_BATCH or smaller is None or started:
+        return None
+    return dataclasses.replace(config, batch_size=smaller, resume=False)
