@@ -1,1 +1,1 @@
-"""The trainer: shards to a trained network, its results and its report."""
+"""Trains image classifiers on baked data sets; evaluates, explains and exports them."""
