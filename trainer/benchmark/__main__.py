@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
+from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.benchmark import text as checkup_text
 from trainer.config import TrainConfig
@@ -42,7 +42,7 @@ def main(config: BenchmarkConfig) -> int:
     print(checkup_text.render(found))
     if config.json:
         text = json.dumps(checkup_text.to_dict(found), indent=2)
-        Path(config.json).write_text(text + "\n", encoding="utf-8")
+        atomic.write_text(config.json, text + "\n")
     return DONE
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
+from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.export import export_check, formats, parity
 from trainer.export.config import ExportConfig
@@ -27,7 +28,7 @@ from trainer.export.parity import Parity, ReadParity
 from trainer.export.serving import Servable
 from trainer.models import build
 from trainer.models.build import LoadedRun
-from trainer.runs import checkpoints, directory, history, load
+from trainer.runs import directory, history, load
 
 RESULT = "export.json"
 DIRECTORY = "export"
@@ -97,7 +98,7 @@ def run(config: ExportConfig) -> Result:
         exported = tuple(_publish(item, output) for item in written)
     document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
     page = output / RESULT
-    checkpoints.write_text(page, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    atomic.write_text(page, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return Result(exported, page)
 
 

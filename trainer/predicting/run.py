@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
-from tfrecords.system import cores
+from tfrecords.system import atomic, cores
 from trainer.data import decoding
 from trainer.data import stream as data
 from trainer.data.decoding import Decoded, Decoders
@@ -244,13 +243,8 @@ def _top_rows(found: Submission) -> Iterator[list[str]]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a table whole or not at all; odd bytes of file names come out as they were."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a table; odd bytes of file names come out as they were."""
+    with atomic.open_text(path, newline="", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -20,6 +20,7 @@ from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.reporting.html import count, decimal, percent
+from tfrecords.system import atomic
 from trainer.metrics import metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.runs import history
@@ -112,7 +113,7 @@ def write(run_dir: str | Path) -> Path:
       OSError: the file cannot be written.
     """
     path = Path(run_dir) / CARD
-    path.write_text(render(load(run_dir)), encoding="utf-8")
+    atomic.write_text(path, render(load(run_dir)))
     return path
 
 

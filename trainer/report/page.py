@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures as plots
 from tfrecords.reporting import html
+from tfrecords.system import atomic
 from trainer import remote
 from trainer.data import pictures
 from trainer.metrics import metrics, mistakes, predictions
@@ -271,11 +271,9 @@ def setting(config: Mapping[str, Any], name: str, default: Any = None) -> Any:
 
 
 def write_file(path: Path, data: bytes) -> Path:
-    """Writes a file whole or not at all, with its directory, and returns its path."""
+    """Writes a file, with its directory, and returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    atomic.write_bytes(path, data)
     return path
 
 
