@@ -1,7 +1,7 @@
-"""Sample records of each class, found without reading a whole data set.
+"""Records of a data set, found without reading all of it: by id, by place, or as samples.
 
-Originals are looked up in the ledger, which has their shard and position. Copies are not in
-it; they are met by reading the first shards of train, each a fair sample of all classes.
+Originals are looked up in the ledger, which has their shard and position. Copies are not in it:
+they are met by reading shards of their split, each of which is a fair sample of all classes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
-from tfrecords import example, framing, ledger
+from tfrecords import example, framing, ledger, locations
+from tfrecords.images import canonicalise
+from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN, ImageRecord
 
@@ -34,6 +36,23 @@ OpenShard = Callable[[str], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record, and where it was read.
+
+    Attributes:
+      shard: file name of the shard.
+      position: index of the record within it.
+      offset: byte of the shard where it begins.
+      record: what is there.
+    """
+
+    shard: str
+    position: int
+    offset: int
+    record: ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Records of one class.
 
@@ -46,9 +65,49 @@ class Samples:
     copies: tuple[ImageRecord, ...] = ()
 
 
-def opener(data_dir: str | Path) -> OpenShard:
-    """Returns a function that opens a shard of a local data set by its file name."""
-    return lambda name: open(os.path.join(data_dir, name), "rb")
+def opener(data_dir: str | Folder) -> OpenShard:
+    """Returns a function that opens a shard of a data set by its file name."""
+    folder = locations.of(data_dir)
+    return lambda name: (folder / name).open("rb")
+
+
+def find(
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
+) -> Iterator[StoredRecord]:
+    """Yields the records of a split that are called `ids`; those that it lacks are left out.
+
+    The ledger says where originals are. For copies, and where the ledger is absent or of another
+    bake, the split's shards are searched in order.
+
+    Raises:
+      DamagedRecordError: names the shard and the offset.
+      ManifestError: no such split.
+      OSError: a shard cannot be read.
+    """
+    open_shard, left = opener(data_dir), set(ids)
+    for found in _at_listed_places(data_dir, open_shard, left):
+        if found.record.id in left:
+            left.remove(found.record.id)
+            yield found
+    for shard in manifest.split(split).shards:
+        if not left:
+            return
+        for found in _every(open_shard, shard.filename):
+            if found.record.id in left:
+                left.remove(found.record.id)
+                yield found
+
+
+def find_images(
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
+) -> dict[str, Image.Image]:
+    """Returns id → picture of the records that `find` finds; raises as it does."""
+    return {
+        found.record.id: Image.fromarray(
+            canonicalise.decode_record(found.record.image, manifest.image)
+        )
+        for found in find(data_dir, manifest, split, ids)
+    }
 
 
 def read_samples(
@@ -86,8 +145,8 @@ def read_samples(
 
 def read_places(
     places: Mapping[str, Collection[int]], open_shard: OpenShard
-) -> Iterator[tuple[str, int, ImageRecord]]:
-    """Yields (shard, position, record) of the records at `places`, shard → positions.
+) -> Iterator[StoredRecord]:
+    """Yields the records at `places`, shard → positions, in order of shards and positions.
 
     Raises:
       DamagedRecordError: a record asked for, or a shard ends before one.
@@ -95,14 +154,11 @@ def read_places(
     """
     for shard in sorted(places):
         with open_shard(shard) as file:
-            for position, record in read_at(file, shard, places[shard]):
-                yield shard, position, record
+            yield from read_at(file, shard, places[shard])
 
 
-def read_at(
-    file: BinaryIO, name: str, positions: Collection[int]
-) -> Iterator[tuple[int, ImageRecord]]:
-    """Yields (position, record) of some records of an open shard; others are skipped unread.
+def read_at(file: BinaryIO, name: str, positions: Collection[int]) -> Iterator[StoredRecord]:
+    """Yields some records of an open shard in its order; others are skipped unread.
 
     Raises:
       DamagedRecordError: a record asked for, or the file ends before one.
@@ -110,14 +166,43 @@ def read_at(
     wanted = frozenset(positions)
     for position in range(max(wanted, default=-1) + 1):
         if position in wanted:
-            yield position, _read_one(file, name, position)
+            yield _read_one(file, name, position)
         else:
             _skip_one(file, name, position)
 
 
-def _read_one(file: BinaryIO, name: str, position: int) -> ImageRecord:
-    for _, payload in framing.read_frames(file, name):
-        return example.decode(payload)
+def _at_listed_places(
+    data_dir: str | Folder, open_shard: OpenShard, ids: Collection[str]
+) -> Iterator[StoredRecord]:
+    """Yields the records at the places that the ledger has for `ids`, whichever they are."""
+    if not ids:
+        return
+    listed = pc.field("key").isin(sorted(ids)) & pc.field("shard").is_valid()
+    try:
+        table = ledger.select(data_dir, ("shard", "position"), listed)
+    except ledger.LedgerError:
+        return
+    places: dict[str, list[int]] = defaultdict(list)
+    for row in table.to_pylist():
+        places[row["shard"]].append(row["position"])
+    for shard, positions in sorted(places.items()):
+        try:
+            yield from read_places({shard: positions}, open_shard)
+        except (FileNotFoundError, framing.DamagedRecordError):
+            # The ledger may be of another bake. If the shard itself is damaged, the search that
+            # follows comes across it.
+            continue
+
+
+def _every(open_shard: OpenShard, name: str) -> Iterator[StoredRecord]:
+    with open_shard(name) as file:
+        for position, (offset, payload) in enumerate(framing.read_frames(file, name)):
+            yield StoredRecord(name, position, offset, example.decode(payload))
+
+
+def _read_one(file: BinaryIO, name: str, position: int) -> StoredRecord:
+    for offset, payload in framing.read_frames(file, name):
+        return StoredRecord(name, position, offset, example.decode(payload))
     raise _too_short(file, name, position)
 
 
@@ -145,8 +230,8 @@ def _originals(
     for row in sources.select(COLUMNS).filter(kept).to_pylist():
         places[row["shard"]].append(row["position"])
     chosen: dict[int, list[ImageRecord]] = defaultdict(list)
-    for _, _, record in read_places(places, open_shard):
-        chosen[record.label].append(record)
+    for found in read_places(places, open_shard):
+        chosen[found.record.label].append(found.record)
     for records in chosen.values():
         records.sort(key=lambda record: record.rank)
     return chosen

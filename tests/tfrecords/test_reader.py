@@ -28,7 +28,7 @@ def read_samples(data_dir: Path, split: str, per_class: int, copies: int = 0) ->
 
 def records_at(path: Path, positions: Sequence[int]) -> dict[int, ImageRecord]:
     with open(path, "rb") as file:
-        return dict(read_at(file, path.name, positions))
+        return {found.position: found.record for found in read_at(file, path.name, positions)}
 
 
 @pytest.mark.parametrize("positions", [(), (0,), (3, 1), range(26)])
@@ -86,5 +86,6 @@ def test_read_places_spans_shards(data_dir: Path) -> None:
     for row in rows:
         places.setdefault(row["shard"], []).append(row["position"])
     keys = {(row["shard"], row["position"]): row["key"] for row in rows}
-    read = {(name, at): record.id for name, at, record in read_places(places, opener(data_dir))}
+    found = list(read_places(places, opener(data_dir)))
+    read = {(item.shard, item.position): item.record.id for item in found}
     assert read == keys

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrecords import manifest as manifests
+from tfrecords import reader
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures as plots
 from tfrecords.reporting import html
 from tfrecords.system import atomic
 from trainer import remote
-from trainer.data import pictures
 from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import curves, figures, model_card
@@ -233,7 +233,7 @@ def page_of_predictions(
     wanted = {mistake.id for mistake in worst}
     for pair in pairs:
         wanted.update(pair.examples, pair.true_examples, pair.predicted_examples)
-    found = pictures.load(run.data_dir, manifest, run.split, wanted)
+    found = reader.find_images(remote.folder(run.data_dir), manifest, run.split, wanted)
     order = figures.by_size(run.train_counts)
     matrix = evaluation.confusion
     return {
