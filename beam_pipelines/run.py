@@ -21,9 +21,9 @@ from beam_pipelines.report.source_reader import ReadSource, source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
 from beam_pipelines.tasks import BundleTask
-from beam_pipelines.workers.pool import WorkerPool
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
+from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.system import locks
 
