@@ -136,7 +136,7 @@ def predict(
     workers = min(workers or cores.usable(), -(-len(pictures) // decoding.CHUNK))
     with (
         Decoders(run.manifest.image, workers) as decoders,
-        Progress("predict", len(pictures), "img") as progress,
+        Progress("predict", len(pictures), " pictures") as progress,
     ):
         decoded = _watched(decoders.run(pictures), progress, rejects)
         for index, images in batches(decoded, run.manifest.image, run.size, batch_size):

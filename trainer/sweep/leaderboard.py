@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tfrecords.cli.progress import duration
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures as plots
 from tfrecords.reporting import html
@@ -19,7 +20,6 @@ from trainer.sweep import leaderboard_figures as figures
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.leaderboard_rows import Row
 from trainer.sweep.trials import Entry
-from trainer.train.progress import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

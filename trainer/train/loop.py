@@ -36,7 +36,7 @@ from trainer.train import batch_size, epochs, losses, optim
 from trainer.train import state as resume
 from trainer.train import step as steps
 from trainer.train.meter import Meter
-from trainer.train.progress import Progress
+from trainer.train.progress import EpochProgress
 from trainer.train.state import State, Task
 from trainer.train.step import Stepper, Tally
 
@@ -90,7 +90,7 @@ def _run(task: Task) -> RunResult:
     with rundir.locked(task.directory.path):
         task.directory.store.tidy()
         state = build(task)
-        progress = Progress(config.progress, config.epochs, task.train.records)
+        progress = EpochProgress(config.progress, config.epochs, task.train.records)
         progress.say(describe(task, state))
         with _stop_on_signal(state):
             status = _train(task, state, progress)
@@ -180,7 +180,7 @@ def _augmented(config: TrainConfig) -> str:
     return f"augmented by {', '.join(names)}" if names else "not augmented"
 
 
-def _train(task: Task, state: State, progress: Progress) -> str:
+def _train(task: Task, state: State, progress: EpochProgress) -> str:
     """Trains epoch by epoch; returns the status."""
     config = task.config
     predictor = inference.predictor(state.stepper.model)
@@ -205,7 +205,9 @@ def _train(task: Task, state: State, progress: Progress) -> str:
     return "stopped_early" if epochs.stopped_early(state.history, config) else "completed"
 
 
-def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: Progress) -> None:
+def _train_epoch(
+    task: Task, state: State, batches: Iterator[Batch], progress: EpochProgress
+) -> None:
     """Trains from the state's step to the end of its epoch, or until told to stop."""
     every = task.config.checkpoint_steps
     while state.step < task.steps and not state.stop:
