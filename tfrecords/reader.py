@@ -1,7 +1,7 @@
-"""Records of a data set, found without reading all of it: by id, by place, or as samples.
+"""Records of a data set, found without reading all of it: by id, by position, or as samples.
 
-Originals are looked up in the ledger, which has their shard and position. Copies are not in it:
-they are met by reading shards of their split, each of which is a fair sample of all classes.
+Originals are looked up in the ledger, which has their shard and position. Copies are not in it
+and are found by reading shards of their split, each of which is a random sample of all classes.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ def find(
       OSError: a shard cannot be read.
     """
     open_shard, left = opener(data_dir), set(ids)
-    for found in _at_listed_places(data_dir, open_shard, left):
-        if found.record.id in left:
-            left.remove(found.record.id)
-            yield found
+    for stored in _at_ledger_positions(data_dir, open_shard, left):
+        if stored.record.id in left:
+            left.remove(stored.record.id)
+            yield stored
     for shard in manifest.split(split).shards:
         if not left:
             return
-        for found in _every(open_shard, shard.filename):
-            if found.record.id in left:
-                left.remove(found.record.id)
-                yield found
+        for stored in _every(open_shard, shard.filename):
+            if stored.record.id in left:
+                left.remove(stored.record.id)
+                yield stored
 
 
 def find_images(
@@ -103,15 +103,15 @@ def find_images(
 ) -> dict[str, Image.Image]:
     """Returns id → picture of the records that `find` finds; raises as it does."""
     return {
-        found.record.id: Image.fromarray(
-            canonicalise.decode_record(found.record.image, manifest.image)
+        stored.record.id: Image.fromarray(
+            canonicalise.decode_record(stored.record.image, manifest.image)
         )
-        for found in find(data_dir, manifest, split, ids)
+        for stored in find(data_dir, manifest, split, ids)
     }
 
 
 def read_samples(
-    found: Manifest,
+    manifest: Manifest,
     sources: pa.Table,
     open_shard: OpenShard,
     split: str,
@@ -121,7 +121,7 @@ def read_samples(
     """Returns samples of each class, in label order; the choice depends on ranks alone.
 
     Args:
-      found: the manifest.
+      manifest: of the data set.
       sources: `COLUMNS` of the ledger.
       open_shard: opens a shard by its file name.
       split: where from.
@@ -134,27 +134,27 @@ def read_samples(
     """
     originals = _originals(sources, open_shard, split, per_class)
     by_label: dict[int, list[ImageRecord]] = defaultdict(list)
-    if copies and split == TRAIN and any(found.split(TRAIN).copies):
-        for record in _first_copies(found, open_shard):
+    if copies and split == TRAIN and any(manifest.split(TRAIN).copies):
+        for record in _first_copies(manifest, open_shard):
             by_label[record.label].append(record)
     return [
         Samples(tuple(originals[label]), _of_these(originals[label], by_label[label], copies))
-        for label in range(len(found.classes))
+        for label in range(len(manifest.classes))
     ]
 
 
-def read_places(
-    places: Mapping[str, Collection[int]], open_shard: OpenShard
+def read_positions(
+    positions: Mapping[str, Collection[int]], open_shard: OpenShard
 ) -> Iterator[StoredRecord]:
-    """Yields the records at `places`, shard → positions, in order of shards and positions.
+    """Yields the records at `positions`, by shard, in order of shards and positions.
 
     Raises:
       DamagedRecordError: a record asked for, or a shard ends before one.
       OSError: a shard cannot be read.
     """
-    for shard in sorted(places):
+    for shard in sorted(positions):
         with open_shard(shard) as file:
-            yield from read_at(file, shard, places[shard])
+            yield from read_at(file, shard, positions[shard])
 
 
 def read_at(file: BinaryIO, name: str, positions: Collection[int]) -> Iterator[StoredRecord]:
@@ -163,18 +163,18 @@ def read_at(file: BinaryIO, name: str, positions: Collection[int]) -> Iterator[S
     Raises:
       DamagedRecordError: a record asked for, or the file ends before one.
     """
-    wanted = frozenset(positions)
-    for position in range(max(wanted, default=-1) + 1):
-        if position in wanted:
+    requested = frozenset(positions)
+    for position in range(max(requested, default=-1) + 1):
+        if position in requested:
             yield _read_one(file, name, position)
         else:
             _skip_one(file, name, position)
 
 
-def _at_listed_places(
+def _at_ledger_positions(
     data_dir: str | Folder, open_shard: OpenShard, ids: Collection[str]
 ) -> Iterator[StoredRecord]:
-    """Yields the records at the places that the ledger has for `ids`, whichever they are."""
+    """Yields the records at the positions that the ledger has for `ids`, whatever is there."""
     if not ids:
         return
     listed = pc.field("key").isin(sorted(ids)) & pc.field("shard").is_valid()
@@ -182,12 +182,9 @@ def _at_listed_places(
         table = ledger.select(data_dir, ("shard", "position"), listed)
     except ledger.LedgerError:
         return
-    places: dict[str, list[int]] = defaultdict(list)
-    for row in table.to_pylist():
-        places[row["shard"]].append(row["position"])
-    for shard, positions in sorted(places.items()):
+    for shard, positions in sorted(_by_shard(table).items()):
         try:
-            yield from read_places({shard: positions}, open_shard)
+            yield from read_positions({shard: positions}, open_shard)
         except (FileNotFoundError, framing.DamagedRecordError):
             # The ledger may be of another bake. If the shard itself is damaged, the search that
             # follows comes across it.
@@ -226,20 +223,26 @@ def _originals(
         & (pc.field("split") == split)
         & (pc.field("rank") < per_class)
     )
-    places: dict[str, list[int]] = defaultdict(list)
-    for row in sources.select(COLUMNS).filter(kept).to_pylist():
-        places[row["shard"]].append(row["position"])
-    chosen: dict[int, list[ImageRecord]] = defaultdict(list)
-    for found in read_places(places, open_shard):
-        chosen[found.record.label].append(found.record)
-    for records in chosen.values():
+    of_class: dict[int, list[ImageRecord]] = defaultdict(list)
+    positions = _by_shard(sources.select(COLUMNS).filter(kept))
+    for stored in read_positions(positions, open_shard):
+        of_class[stored.record.label].append(stored.record)
+    for records in of_class.values():
         records.sort(key=lambda record: record.rank)
-    return chosen
+    return of_class
 
 
-def _first_copies(found: Manifest, open_shard: OpenShard) -> Iterator[ImageRecord]:
+def _by_shard(rows: pa.Table) -> dict[str, list[int]]:
+    """Returns shard → positions of rows of the ledger."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for row in rows.select(("shard", "position")).to_pylist():
+        positions[row["shard"]].append(row["position"])
+    return positions
+
+
+def _first_copies(manifest: Manifest, open_shard: OpenShard) -> Iterator[ImageRecord]:
     budget = MAX_SCAN_BYTES
-    for shard in found.split(TRAIN).shards:
+    for shard in manifest.split(TRAIN).shards:
         with open_shard(shard.filename) as file:
             for _, payload in framing.read_frames(file, shard.filename):
                 budget -= len(payload)

@@ -83,7 +83,7 @@ class Thumbnails:
             kept[stored.shard, stored.position]: _thumbnail(
                 Image.fromarray(canonicalise.decode_record(stored.record.image, self._spec))
             )
-            for stored in reader.read_places(positions, self._open_shard)
+            for stored in reader.read_positions(positions, self._open_shard)
         }
 
     def _from_source(self, row: dict) -> Image.Image | None:
