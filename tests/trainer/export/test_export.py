@@ -338,7 +338,7 @@ def test_says_which_library_is_missing(
         (["--parity_pictures=-1"], 2, "0 or more"),
         (["--parity_pictures=0", "--parity_input=x"], 2, "--parity_pictures=0 for none"),
         (["--format=onnx", "--parity_input=x"], 2, "add it to --format"),
-        (["--parity_input=/nowhere"], 2, "no such file"),
+        (["--parity_input=/nowhere"], 2, "does not exist"),
         (["--data_dir=/nowhere"], 1, "--parity_pictures=0 to export unchecked"),
         (["--wieghts=last"], 2, "did you mean --weights?"),
     ],
