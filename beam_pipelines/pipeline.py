@@ -43,7 +43,7 @@ from beam_pipelines.tasks import (
     ShardResult,
     ShardTask,
 )
-from beam_pipelines.workers.pool import TaskQueue, Watch, WorkerPool
+from tfrecords.images.decode_pool import TaskQueue, Watch, WorkerPool
 
 COPIES, SHARDS, LEAKS, SUMMARY = "copies", "shards", "leaks", "summary"
 
@@ -236,17 +236,18 @@ class RunTasks(beam.DoFn, Generic[TaskT, ResultT]):
         self._work = work
         self._workers = workers
         self._pool = pool
-        self._queue: TaskQueue | None = None
+        self._queue: TaskQueue[TaskT, ResultT] | None = None
 
     def setup(self) -> None:
         if self._workers:
-            self._queue = TaskQueue(self._pool.acquire(lambda: WorkerPool(self._workers)))
+            pool = self._pool.acquire(lambda: WorkerPool(self._workers))
+            self._queue = TaskQueue(pool, self._work)
 
     def process(self, task: TaskT) -> Iterator[ResultT]:
         if self._queue is None:
             yield self._work(task, Watch())
         else:
-            yield from self._queue.submit(self._work, task)
+            yield from self._queue.submit(task)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._queue is not None:

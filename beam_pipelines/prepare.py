@@ -10,8 +10,8 @@ import sys
 
 from beam_pipelines import flags
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.workers.pool import WorkerPool
 from tfrecords.cli.run import Command
+from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.system import allocator
 
 

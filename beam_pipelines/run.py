@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
@@ -21,10 +21,11 @@ from beam_pipelines.report.source_reader import ReadSource, source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
 from beam_pipelines.tasks import BundleTask
-from beam_pipelines.workers.pool import WorkerPool
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
+from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
+from tfrecords.system import locks
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
@@ -194,26 +195,15 @@ def _refuse_complete(config: PrepareConfig) -> None:
         )
 
 
-@contextlib.contextmanager
-def _locked(layout: Layout) -> Iterator[None]:
-    """Keeps a second bake on this machine out of the output directory.
-
-    The kernel holds the lock, so a killed bake leaves none behind. Object stores have no locks.
-    """
+def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:
+    """Keeps a second bake on this machine out of the output directory."""
     if storage.is_remote(layout.cache_dir):
-        yield
-        return
-    import fcntl
-
-    with open(storage.join(layout.cache_dir, "lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BakeError(
-                f"another bake is writing to {layout.output_dir}: wait for it to end, or choose "
-                "another --output_dir"
-            ) from error
-        yield
+        return contextlib.nullcontext()
+    return locks.locked(
+        storage.join(layout.cache_dir, "lock"),
+        taken=f"another bake is writing to {layout.output_dir}",
+        advice="wait for it to end, or choose another --output_dir",
+    )
 
 
 def _remove_temporary_files(layout: Layout) -> None:

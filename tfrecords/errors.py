@@ -45,14 +45,20 @@ class BakeError(EvenshardError):
 
     @classmethod
     def find(cls, error: BaseException) -> BakeError | None:
-        """Returns the BakeError behind what a runner raised, or None."""
+        """Returns the error of this tree that is behind what a runner raised, or None."""
         seen: BaseException | None = error
         while seen is not None:
-            if isinstance(seen, cls):
+            if isinstance(seen, EvenshardError):
                 return cls(_without_step(str(seen)))
             seen = seen.__cause__ or seen.__context__
-        lines = re.findall(rf"\b{cls.__name__}: (.+)", str(error))
+        names = "|".join(sorted(_names(EvenshardError)))
+        lines = re.findall(rf"\b(?:{names}): (.+)", str(error))
         return cls(_without_step(lines[-1])) if lines else None
+
+
+def _names(error: type[EvenshardError]) -> set[str]:
+    """Returns the names of an error and of all that derive from it."""
+    return {error.__name__}.union(*map(_names, error.__subclasses__()))
 
 
 def _without_step(text: str) -> str:

@@ -18,6 +18,7 @@ from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting.html import shorten
 from tfrecords.schema import TRAIN, Encoding, ImageSpec
+from tfrecords.system import atomic
 from tfrecords.verify import mebibytes
 
 _GRID_COLUMNS = 8
@@ -295,7 +296,7 @@ def _unicode() -> bool:
 
 
 def _write(path: str, data: bytes) -> None:
-    Path(path).write_bytes(data)
+    atomic.write_bytes(path, data)
     print(f"wrote {path}", file=sys.stderr)
 
 

@@ -1,7 +1,7 @@
-"""Sample records of each class, found without reading a whole data set.
+"""Records of a data set, found without reading all of it: by id, by position, or as samples.
 
-Originals are looked up in the ledger, which has their shard and position. Copies are not in
-it; they are met by reading the first shards of train, each a fair sample of all classes.
+Originals are looked up in the ledger, which has their shard and position. Copies are not in it
+and are found by reading shards of their split, each of which is a random sample of all classes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
-from tfrecords import example, framing, ledger
+from tfrecords import example, framing, ledger, locations
+from tfrecords.images import canonicalise
+from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN, ImageRecord
 
@@ -34,6 +36,23 @@ OpenShard = Callable[[str], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record, and where it was read.
+
+    Attributes:
+      shard: file name of the shard.
+      position: index of the record within it.
+      offset: byte of the shard where it begins.
+      record: what is there.
+    """
+
+    shard: str
+    position: int
+    offset: int
+    record: ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Records of one class.
 
@@ -46,13 +65,53 @@ class Samples:
     copies: tuple[ImageRecord, ...] = ()
 
 
-def opener(data_dir: str | Path) -> OpenShard:
-    """Returns a function that opens a shard of a local data set by its file name."""
-    return lambda name: open(os.path.join(data_dir, name), "rb")
+def opener(data_dir: str | Folder) -> OpenShard:
+    """Returns a function that opens a shard of a data set by its file name."""
+    folder = locations.of(data_dir)
+    return lambda name: (folder / name).open("rb")
+
+
+def find(
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
+) -> Iterator[StoredRecord]:
+    """Yields the records of a split that are called `ids`; those that it lacks are left out.
+
+    The ledger says where originals are. For copies, and where the ledger is absent or of another
+    bake, the split's shards are searched in order.
+
+    Raises:
+      DamagedRecordError: names the shard and the offset.
+      ManifestError: no such split.
+      OSError: a shard cannot be read.
+    """
+    open_shard, left = opener(data_dir), set(ids)
+    for stored in _at_ledger_positions(data_dir, open_shard, left):
+        if stored.record.id in left:
+            left.remove(stored.record.id)
+            yield stored
+    for shard in manifest.split(split).shards:
+        if not left:
+            return
+        for stored in _every(open_shard, shard.filename):
+            if stored.record.id in left:
+                left.remove(stored.record.id)
+                yield stored
+
+
+def find_images(
+    data_dir: str | Folder, manifest: Manifest, split: str, ids: Collection[str]
+) -> dict[str, Image.Image]:
+    """Returns id → picture of the records that `find` finds; raises as it does."""
+    return {
+        stored.record.id: Image.fromarray(
+            canonicalise.decode_record(stored.record.image, manifest.image)
+        )
+        for stored in find(data_dir, manifest, split, ids)
+    }
 
 
 def read_samples(
-    found: Manifest,
+    manifest: Manifest,
     sources: pa.Table,
     open_shard: OpenShard,
     split: str,
@@ -62,7 +121,7 @@ def read_samples(
     """Returns samples of each class, in label order; the choice depends on ranks alone.
 
     Args:
-      found: the manifest.
+      manifest: of the data set.
       sources: `COLUMNS` of the ledger.
       open_shard: opens a shard by its file name.
       split: where from.
@@ -75,49 +134,72 @@ def read_samples(
     """
     originals = _originals(sources, open_shard, split, per_class)
     by_label: dict[int, list[ImageRecord]] = defaultdict(list)
-    if copies and split == TRAIN and any(found.split(TRAIN).copies):
-        for record in _first_copies(found, open_shard):
+    if copies and split == TRAIN and any(manifest.split(TRAIN).copies):
+        for record in _first_copies(manifest, open_shard):
             by_label[record.label].append(record)
     return [
         Samples(tuple(originals[label]), _of_these(originals[label], by_label[label], copies))
-        for label in range(len(found.classes))
+        for label in range(len(manifest.classes))
     ]
 
 
-def read_places(
-    places: Mapping[str, Collection[int]], open_shard: OpenShard
-) -> Iterator[tuple[str, int, ImageRecord]]:
-    """Yields (shard, position, record) of the records at `places`, shard → positions.
+def read_positions(
+    positions: Mapping[str, Collection[int]], open_shard: OpenShard
+) -> Iterator[StoredRecord]:
+    """Yields the records at `positions`, by shard, in order of shards and positions.
 
     Raises:
       DamagedRecordError: a record asked for, or a shard ends before one.
       OSError: a shard cannot be read.
     """
-    for shard in sorted(places):
+    for shard in sorted(positions):
         with open_shard(shard) as file:
-            for position, record in read_at(file, shard, places[shard]):
-                yield shard, position, record
+            yield from read_at(file, shard, positions[shard])
 
 
-def read_at(
-    file: BinaryIO, name: str, positions: Collection[int]
-) -> Iterator[tuple[int, ImageRecord]]:
-    """Yields (position, record) of some records of an open shard; others are skipped unread.
+def read_at(file: BinaryIO, name: str, positions: Collection[int]) -> Iterator[StoredRecord]:
+    """Yields some records of an open shard in its order; others are skipped unread.
 
     Raises:
       DamagedRecordError: a record asked for, or the file ends before one.
     """
-    wanted = frozenset(positions)
-    for position in range(max(wanted, default=-1) + 1):
-        if position in wanted:
-            yield position, _read_one(file, name, position)
+    requested = frozenset(positions)
+    for position in range(max(requested, default=-1) + 1):
+        if position in requested:
+            yield _read_one(file, name, position)
         else:
             _skip_one(file, name, position)
 
 
-def _read_one(file: BinaryIO, name: str, position: int) -> ImageRecord:
-    for _, payload in framing.read_frames(file, name):
-        return example.decode(payload)
+def _at_ledger_positions(
+    data_dir: str | Folder, open_shard: OpenShard, ids: Collection[str]
+) -> Iterator[StoredRecord]:
+    """Yields the records at the positions that the ledger has for `ids`, whatever is there."""
+    if not ids:
+        return
+    listed = pc.field("key").isin(sorted(ids)) & pc.field("shard").is_valid()
+    try:
+        table = ledger.select(data_dir, ("shard", "position"), listed)
+    except ledger.LedgerError:
+        return
+    for shard, positions in sorted(_by_shard(table).items()):
+        try:
+            yield from read_positions({shard: positions}, open_shard)
+        except (FileNotFoundError, framing.DamagedRecordError):
+            # The ledger may be of another bake. If the shard itself is damaged, the search that
+            # follows comes across it.
+            continue
+
+
+def _every(open_shard: OpenShard, name: str) -> Iterator[StoredRecord]:
+    with open_shard(name) as file:
+        for position, (offset, payload) in enumerate(framing.read_frames(file, name)):
+            yield StoredRecord(name, position, offset, example.decode(payload))
+
+
+def _read_one(file: BinaryIO, name: str, position: int) -> StoredRecord:
+    for offset, payload in framing.read_frames(file, name):
+        return StoredRecord(name, position, offset, example.decode(payload))
     raise _too_short(file, name, position)
 
 
@@ -141,20 +223,26 @@ def _originals(
         & (pc.field("split") == split)
         & (pc.field("rank") < per_class)
     )
-    places: dict[str, list[int]] = defaultdict(list)
-    for row in sources.select(COLUMNS).filter(kept).to_pylist():
-        places[row["shard"]].append(row["position"])
-    chosen: dict[int, list[ImageRecord]] = defaultdict(list)
-    for _, _, record in read_places(places, open_shard):
-        chosen[record.label].append(record)
-    for records in chosen.values():
+    of_class: dict[int, list[ImageRecord]] = defaultdict(list)
+    positions = _by_shard(sources.select(COLUMNS).filter(kept))
+    for stored in read_positions(positions, open_shard):
+        of_class[stored.record.label].append(stored.record)
+    for records in of_class.values():
         records.sort(key=lambda record: record.rank)
-    return chosen
+    return of_class
 
 
-def _first_copies(found: Manifest, open_shard: OpenShard) -> Iterator[ImageRecord]:
+def _by_shard(rows: pa.Table) -> dict[str, list[int]]:
+    """Returns shard → positions of rows of the ledger."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for row in rows.select(("shard", "position")).to_pylist():
+        positions[row["shard"]].append(row["position"])
+    return positions
+
+
+def _first_copies(manifest: Manifest, open_shard: OpenShard) -> Iterator[ImageRecord]:
     budget = MAX_SCAN_BYTES
-    for shard in found.split(TRAIN).shards:
+    for shard in manifest.split(TRAIN).shards:
         with open_shard(shard.filename) as file:
             for _, payload in framing.read_frames(file, shard.filename):
                 budget -= len(payload)

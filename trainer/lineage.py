@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfrecords import example, framing, ledger
+import pyarrow.compute as pc
+
+from tfrecords import framing, ledger, reader
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
@@ -134,9 +136,11 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
     """
     root = remote.folder(data_dir)
     key, copy = _key_and_copy(root, id_)
-    source = next(_rows(root, "key", key))
+    (source,) = _rows(root, "key", key)
     similar = [row for row in _group(root, source) if row["key"] != key]
-    place = _place(root, manifest, source, id_, copy)
+    stored = None
+    if source["shard"]:
+        stored = next(reader.find(root, manifest, source["split"], [id_]), None)
     return Origin(
         id=id_,
         copy=copy,
@@ -145,9 +149,9 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
             (row["key"], row["split"] or row["status"]) for row in similar[:_NAMED]
         ),
         near_duplicate_count=len(similar),
-        shard=place.shard if place else None,
-        position=place.position if place else None,
-        offset=place.offset if place else None,
+        shard=stored.shard if stored else None,
+        position=stored.position if stored else None,
+        offset=stored.offset if stored else None,
         prediction=None,
     )
 
@@ -262,7 +266,7 @@ def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
         candidates.append((base, int(number)))
     for key, copy in candidates:
         try:
-            if next(_rows(root, "key", key), None):
+            if _rows(root, "key", key):
                 return key, copy
         except ledger.LedgerError as error:
             raise TrainerError(str(error)) from error
@@ -272,40 +276,14 @@ def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
     )
 
 
-def _rows(root: Folder, column: str, value: object) -> Iterator[dict[str, Any]]:
-    """Yields the ledger's rows with a value in a column."""
-    for batch in ledger.stream(root, ledger.SCHEMA.names):
-        values = batch.column(ledger.SCHEMA.names.index(column)).to_pylist()
-        for row, cell in enumerate(values):
-            if cell == value:
-                yield batch.slice(row, 1).to_pylist()[0]
+def _rows(root: Folder, column: str, value: object) -> list[dict[str, Any]]:
+    """Returns the ledger's rows with a value in a column."""
+    return ledger.select(root, ledger.SCHEMA.names, pc.field(column) == value).to_pylist()
 
 
-def _group(root: Folder, source: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields the ledger's rows of a source's near-duplicate group, its own included."""
-    if source["group"] is None:
-        return iter(())
-    return _rows(root, "group", source["group"])
-
-
-def _place(
-    root: Folder, manifest: Manifest, source: dict[str, Any], id_: str, copy: int
-) -> RecordPlace | None:
-    """Returns the place of a record, where it was read; None for a source in no shard.
-
-    The ledger knows the shard of an original. A copy is searched for in the shards of its split.
-    """
-    if not source["shard"]:
-        return None
-    shards = [source["shard"]]
-    if copy:
-        shards = [shard.filename for shard in manifest.split(source["split"]).shards]
-    for shard in shards:
-        with (root / shard).open("rb") as file:
-            for position, (offset, payload) in enumerate(framing.read_frames(file, shard)):
-                if example.decode(payload).id == id_:
-                    return RecordPlace(shard, position, offset)
-    return None
+def _group(root: Folder, source: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the ledger's rows of a source's near-duplicate group, its own included."""
+    return [] if source["group"] is None else _rows(root, "group", source["group"])
 
 
 def _data_dir_of(run_dir: str) -> str:

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -22,8 +21,8 @@ from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.files import LOCAL, FileKind, FileStatus
 from tfrecords.inputs.filters import is_hidden
 from tfrecords.inputs.rows import ListedFile
+from tfrecords.system import atomic
 
-_TEMPORARY = ".tmp-"
 _BEAM_ARGUMENTS = "EVENSHARD_BEAM_ARGUMENTS"
 
 
@@ -182,7 +181,10 @@ def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
       BakeError: the disk is full, read-only or refuses access.
     """
     try:
-        with _publish_remote(path) if is_remote(path) else _publish_local(path, durable) as file:
+        writing = (
+            _publish_remote(path) if is_remote(path) else atomic.open_bytes(path, durable=durable)
+        )
+        with writing as file:
             yield file
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
@@ -190,24 +192,6 @@ def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
                 f"cannot write {path}: {error.strerror}. Make room or choose another "
                 "--output_dir, then rerun the command to resume"
             ) from error
-        raise
-
-
-@contextlib.contextmanager
-def _publish_local(path: str, durable: bool) -> Iterator[BinaryIO]:
-    directory, name = os.path.split(path)
-    # Unique among the machines of a cluster that share the file system.
-    temporary = os.path.join(directory, f"{_TEMPORARY}{name}-{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb", buffering=1 << 20) as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
         raise
 
 
@@ -224,7 +208,7 @@ def _publish_remote(path: str) -> Iterator[BinaryIO]:
 
 def is_temporary(name: str) -> bool:
     """Returns whether `name` is a file that a killed `publish` left behind."""
-    return name.startswith(_TEMPORARY)
+    return atomic.is_temporary(name)
 
 
 def configure(beam_arguments: Sequence[str]) -> None:

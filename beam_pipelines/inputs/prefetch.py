@@ -1,9 +1,9 @@
-"""Sources read one after another, and ahead of time where storage makes one wait.
+"""Reads sources one after another, and ahead of time where storage is slow.
 
-A cached file is there in some 30 µs, and a thread that fetches it would cost as much. From a
-disk that seeks, a network file system or an object store it takes milliseconds in which a core
-would do nothing: after two such files in a row the next ones are fetched while this one is
-decoded. What is read, and in which order it comes, is the same.
+A cached file is read in about 30 µs, and a thread that fetches it would cost as much. From a
+disk that seeks, a network file system or an object store it takes milliseconds, in which a core
+would be idle: after two such files in a row, the next ones are fetched while this one is
+decoded. The order of the files and what is read of them stay the same.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from tfrecords.inputs.rows import SourceFile
 # A read that takes longer is slow: a local disk's flash needs a tenth of it.
 SLOW_SECONDS = 0.003
 
-# So many in a row tell slow storage; one alone is a process that had to wait for its core.
+# So many in a row mean slow storage; a single one means that the process waited for its core.
 SLOW_READS = 2
 
-# Files fetched at a time: at 30 ms each and 3 ms to decode one, a core is just kept busy.
+# Files fetched at a time: at 30 ms each and 3 ms to decode one, this just keeps a core busy.
 READS = 12
 
-# Bytes held ahead. A larger file is fetched alone.
+# Bytes fetched ahead of their use. A larger file is fetched alone.
 AHEAD_BYTES = 16 << 20
 
 # The bytes of a file, or why there are none.
 Content = bytes | OSError
 
 
-def in_order(wanted: Iterable[SourceFile]) -> Generator[Content]:
-    """Yields the content of each source in turn. Close it when not taken to its end."""
-    left = deque(wanted)
+def in_order(files: Iterable[SourceFile]) -> Generator[Content]:
+    """Yields the content of each source in turn. Close the generator if it is not exhausted."""
+    left = deque(files)
     slow = 0
     while left and slow < SLOW_READS:
         began = time.monotonic()
@@ -45,7 +45,7 @@ def in_order(wanted: Iterable[SourceFile]) -> Generator[Content]:
 
 
 def _ahead(left: deque[SourceFile]) -> Generator[Content]:
-    """Empties `left`, with several files under way."""
+    """Yields the content of the files in `left` and empties it; several are fetched at a time."""
     if not left:
         return
     under_way: deque[tuple[Future[Content], int]] = deque()

@@ -22,8 +22,8 @@ from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
 from beam_pipelines.report.thumbnails import Thumbnails, alternate_reasons
 from beam_pipelines.similarity.leak_meter import NEAR, LeakMeter
-from beam_pipelines.workers.pool import WorkerPool
 from tfrecords import inspect, ledger, manifest
+from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.reader import OpenShard
 from tfrecords.reporting import html

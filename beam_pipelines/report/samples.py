@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from beam_pipelines.steps.draw_strip import MEDIA_TYPE, draw_strip
 from beam_pipelines.tasks import StripTask
-from beam_pipelines.workers.pool import TaskQueue, Watch, WorkerPool
+from tfrecords.images.decode_pool import TaskQueue, Watch, WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.reader import OpenShard, Samples, read_samples
 from tfrecords.reporting import html
@@ -71,10 +71,10 @@ class Drawing:
         """Returns the strips, in the order of their tasks."""
         if self._pool is None:
             return [draw_strip(task, Watch()) for task in self._tasks]
-        queue = TaskQueue(self._pool)
+        queue = TaskQueue(self._pool, draw_strip)
         drawn: list[bytes] = []
         for task in self._tasks:
-            drawn += queue.submit(draw_strip, task)
+            drawn += queue.submit(task)
         return [*drawn, *queue.drain()]
 
 

@@ -80,10 +80,10 @@ class Thumbnails:
         for shard, position in kept:
             positions[shard].append(position)
         return {
-            kept[shard, position]: _thumbnail(
-                Image.fromarray(canonicalise.decode_record(record.image, self._spec))
+            kept[stored.shard, stored.position]: _thumbnail(
+                Image.fromarray(canonicalise.decode_record(stored.record.image, self._spec))
             )
-            for shard, position, record in reader.read_places(positions, self._open_shard)
+            for stored in reader.read_positions(positions, self._open_shard)
         }
 
     def _from_source(self, row: dict) -> Image.Image | None:

@@ -22,9 +22,9 @@ from beam_pipelines.cache.layout import FACTS
 from beam_pipelines.inputs import prefetch
 from beam_pipelines.inputs.prefetch import Content
 from beam_pipelines.tasks import BundleResult, BundleTask
-from beam_pipelines.workers.pool import DECODE_SECONDS, Watch
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, ImageHeader, RejectReason
+from tfrecords.images.decode_pool import DECODE_SECONDS, Watch
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.sharding import stable_hash
 

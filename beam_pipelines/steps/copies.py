@@ -17,10 +17,10 @@ from beam_pipelines.inputs import prefetch
 from beam_pipelines.inputs.prefetch import Content
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
 from beam_pipelines.tasks import CopyJob, CopyResult, CopyTask
-from beam_pipelines.workers.pool import Watch
 from tfrecords.errors import BakeError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError
+from tfrecords.images.decode_pool import Watch
 from tfrecords.inputs.rows import SourceFile
 
 # The pack that holds a copy, and its index there.

@@ -7,8 +7,8 @@ import io
 from PIL import Image
 
 from beam_pipelines.tasks import StripTask
-from beam_pipelines.workers.pool import Watch
 from tfrecords.images import canonicalise
+from tfrecords.images.decode_pool import Watch
 
 MEDIA_TYPE = "image/webp"
 _QUALITY = 75

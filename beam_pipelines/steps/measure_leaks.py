@@ -10,7 +10,7 @@ from beam_pipelines.cache import thumbnails
 from beam_pipelines.similarity import leakage
 from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.tasks import LeakTask
-from beam_pipelines.workers.pool import Watch
+from tfrecords.images.decode_pool import Watch
 
 
 def measure_leaks(task: LeakTask, watch: Watch) -> tuple[LeakMeter, ...]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from beam_pipelines.cache import packs, storage
 from beam_pipelines.cache.layout import SHARD_DONE
 from beam_pipelines.tasks import Assignment, ShardResult, ShardTask
-from beam_pipelines.workers.pool import Watch
 from tfrecords import example, framing
+from tfrecords.images.decode_pool import Watch
 from tfrecords.manifest import ShardInfo
 from tfrecords.schema import ImageRecord
 

@@ -18,6 +18,7 @@ from examples.springfield_like import files, truth
 from examples.springfield_like.encode import file_bytes
 from examples.springfield_like.files import PlannedFile
 from examples.springfield_like.options import Options
+from tfrecords.system import atomic
 
 PICTURES, UNLABELLED, TRUTH = "pictures", "unlabelled", "truth.json"
 UNLABELLED_CSV = "unlabelled.csv"
@@ -68,9 +69,7 @@ def draw_town(options: Options, quiet: bool = False) -> Town:
     _draw_all(root, options, [*pictures, *unlabelled], quiet)
     if unlabelled:
         (root / UNLABELLED_CSV).write_text(_answers(unlabelled))
-    temporary = root / f"{TRUTH}.tmp"
-    temporary.write_text(truth.as_json(config, pictures, unlabelled), encoding="utf-8")
-    temporary.replace(root / TRUTH)
+    atomic.write_text(root / TRUTH, truth.as_json(config, pictures, unlabelled))
     return Town(len(pictures), truth.counts(pictures), drawn=True)
 
 

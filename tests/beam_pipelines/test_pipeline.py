@@ -21,9 +21,9 @@ from beam_pipelines.planning import make_tasks
 from beam_pipelines.similarity import partitioned
 from beam_pipelines.steps import canonicalise
 from beam_pipelines.tasks import BundleTask, CopyTask, ShardTask
-from beam_pipelines.workers.pool import Watch
 from tests.support import fakes
 from tests.support.prepare_configs import config_of
+from tfrecords.images.decode_pool import Watch
 
 # Types that could hold pixels.
 OPAQUE = {bytes, bytearray, memoryview, object, Any, beam.typehints.Any}

@@ -8,7 +8,7 @@ import pytest
 from tests.support import fakes
 from tfrecords import example, framing, ledger, manifest, reader
 from tfrecords.framing import DamagedRecordError
-from tfrecords.reader import Samples, opener, read_at, read_places
+from tfrecords.reader import Samples, opener, read_at, read_positions
 from tfrecords.schema import ImageRecord
 
 SHARD = "fake-train.tfrecord-00001-of-00002"
@@ -28,7 +28,7 @@ def read_samples(data_dir: Path, split: str, per_class: int, copies: int = 0) ->
 
 def records_at(path: Path, positions: Sequence[int]) -> dict[int, ImageRecord]:
     with open(path, "rb") as file:
-        return dict(read_at(file, path.name, positions))
+        return {found.position: found.record for found in read_at(file, path.name, positions)}
 
 
 @pytest.mark.parametrize("positions", [(), (0,), (3, 1), range(26)])
@@ -80,11 +80,12 @@ def test_the_search_for_copies_is_bounded(data_dir: Path, monkeypatch: pytest.Mo
     assert all(len(of_class.originals) == 1 and not of_class.copies for of_class in chosen)
 
 
-def test_read_places_spans_shards(data_dir: Path) -> None:
+def test_read_positions_spans_shards(data_dir: Path) -> None:
     rows = ledger.read(data_dir).to_pylist()
     places: dict[str, list[int]] = {}
     for row in rows:
         places.setdefault(row["shard"], []).append(row["position"])
     keys = {(row["shard"], row["position"]): row["key"] for row in rows}
-    read = {(name, at): record.id for name, at, record in read_places(places, opener(data_dir))}
+    found = list(read_positions(places, opener(data_dir)))
+    read = {(item.shard, item.position): item.record.id for item in found}
     assert read == keys

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tests.support import fakes, tiny_run
 from tests.support.runs import final_state
-from tfrecords import framing, ledger
+from tfrecords import framing, ledger, reader
 from tfrecords import manifest as manifests
 from tfrecords.cli.run import USAGE
 from tfrecords.errors import TrainerError, UsageError
@@ -21,7 +21,6 @@ from tfrecords.manifest import ManifestError
 from trainer import lineage, remote
 from trainer.benchmark import measure
 from trainer.config import TrainConfig
-from trainer.data import pictures
 from trainer.data import selection as selections
 from trainer.data import stream as data
 from trainer.evaluate import run
@@ -170,9 +169,9 @@ def test_the_doctor_reads_far_shards(url: str, near: Path) -> None:
 def test_pictures_are_found_with_and_without_the_ledger(own_url: str) -> None:
     manifest = remote.load(own_url)
     wanted = ["apu/validation001.png", "lisa/validation000.png", "no/such.png"]
-    with_ledger = pictures.load(own_url, manifest, "validation", wanted)
+    with_ledger = reader.find_images(remote.folder(own_url), manifest, "validation", wanted)
     tf.io.gfile.remove(f"{own_url}/sources.parquet")
-    without = pictures.load(own_url, manifest, "validation", wanted)
+    without = reader.find_images(remote.folder(own_url), manifest, "validation", wanted)
     assert set(with_ledger) == set(without) == set(wanted[:2])
     for id_, picture in with_ledger.items():
         assert picture.tobytes() == without[id_].tobytes()

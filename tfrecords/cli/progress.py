@@ -1,4 +1,4 @@
-"""How far a command is: a bar on a terminal, a line now and then elsewhere."""
+"""How far a command is: a bar on a terminal or in a notebook, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,18 +10,28 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+# The ways to show progress; "auto" is a bar where there is somebody to watch it, else lines.
+AUTO, BAR, LINES, NONE = "auto", "bar", "lines", "none"
+
 # Seconds between lines where there is no terminal: a log stays readable, and what takes less
 # than this needs none.
 LINE_SECONDS = 5.0
 
+# A notebook has no terminal whose width could be asked for.
+_NOTEBOOK_COLUMNS = 100
+
 
 class Progress:
-    """Shows how much of `total` is done, on standard error.
+    """Shows how much of `total` is done.
 
     Args:
       label: what is being done, e.g. "verify".
       total: units of the whole.
-      unit: e.g. "B" or "image"; shown with a scale, as in "12.3MB".
+      unit: e.g. "B" or " pictures"; follows a number with a scale, as in "12.3MB".
+      kind: "auto", "bar", "lines" or "none".
+      done: units that were done before.
+      later: units of the same kind that follow this whole; the time left is for them too.
+      line_seconds: between lines.
       file: where to write; standard error by default.
       clock: seconds, for tests.
     """
@@ -31,35 +41,39 @@ class Progress:
         label: str,
         total: int,
         unit: str,
+        *,
+        kind: str = AUTO,
+        done: int = 0,
+        later: int = 0,
+        line_seconds: float = LINE_SECONDS,
         file: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._label = label
+        self._label, self._unit = label, unit
+        self._total, self._later = total, later
+        self._done = self._first = done
+        self._line_seconds = line_seconds
         self._clock = clock
-        self._next_line = clock() + LINE_SECONDS
-        self._total = max(total, 1)
-        self._done = 0
+        self._started = self._last_line = clock()
         self._file = file or sys.stderr
-        self._bar: tqdm | None = None
-        if self._file.isatty():
-            self._bar = tqdm(
-                total=total,
-                desc=label,
-                unit=unit,
-                unit_scale=True,
-                file=self._file,
-                dynamic_ncols=True,
-                leave=False,
-            )
+        self._kind = resolve_kind(kind, self._file)
+        self._bar: tqdm | None = self._make_bar() if self._kind == BAR else None
 
-    def advance(self, units: int) -> None:
-        """Adds `units` to what is done."""
+    def advance(self, units: int, note: str = "") -> None:
+        """Adds `units` to what is done; `note` is shown beside it, e.g. "loss 1.250"."""
         self._done += units
         if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(units)
-        elif self._clock() >= self._next_line:
-            self._next_line = self._clock() + LINE_SECONDS
-            print(f"{self._label}: {self._done * 100 // self._total}%", file=self._file, flush=True)
+        elif self._kind == LINES and self._clock() - self._last_line >= self._line_seconds:
+            self._last_line = self._clock()
+            write_line(self._line(note), self._file)
+
+    def close(self) -> None:
+        """Removes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def __enter__(self) -> Progress:
         return self
@@ -70,5 +84,54 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.close()
+
+    def _make_bar(self) -> tqdm:
+        in_notebook = is_notebook(self._file)
+        return tqdm(
+            total=self._total,
+            initial=self._done,
+            desc=self._label,
+            unit=self._unit,
+            unit_scale=True,
+            file=self._file,
+            dynamic_ncols=not in_notebook,
+            ncols=_NOTEBOOK_COLUMNS if in_notebook else None,
+            leave=False,
+        )
+
+    def _line(self, note: str) -> str:
+        parts = [f"{self._label}: {self._done * 100 // max(self._total, 1)}%"]
+        if note:
+            parts.append(note)
+        rate = (self._done - self._first) / max(1e-9, self._clock() - self._started)
+        if rate > 0:
+            left = max(0, self._total + self._later - self._done) / rate
+            scaled = tqdm.format_sizeof(rate)
+            parts += [f"{scaled}{self._unit}/s", f"about {duration(left)} left"]
+        return ", ".join(parts)
+
+
+def resolve_kind(kind: str, file: TextIO) -> str:
+    """Returns how progress is shown on `file`: "bar", "lines" or "none"."""
+    if kind != AUTO:
+        return kind
+    return BAR if file.isatty() or is_notebook(file) else LINES
+
+
+def is_notebook(file: TextIO) -> bool:
+    """Returns whether a stream is the output of a notebook's cell, where bars work too."""
+    return type(file).__module__.partition(".")[0] == "ipykernel"
+
+
+def write_line(text: str, file: TextIO) -> None:
+    """Writes a line, above the bar if there is one."""
+    tqdm.write(text, file=file)
+    file.flush()
+
+
+def duration(seconds: float) -> str:
+    """Returns "1:02:03" or "2:03"."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

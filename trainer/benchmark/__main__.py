@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
+from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.benchmark.text import render, to_dict
 from trainer.config import TrainConfig
@@ -42,7 +42,7 @@ def main(config: BenchmarkConfig) -> int:
     print(render(checkup))
     if config.json:
         text = json.dumps(to_dict(checkup), indent=2)
-        Path(config.json).write_text(text + "\n", encoding="utf-8")
+        atomic.write_text(config.json, text + "\n")
     return DONE
 
 

@@ -1,25 +1,19 @@
-"""Files to images in the form of the data set, in processes of their own, in order.
+"""Sources to images in the form of the data set, in processes of their own, in order.
 
-The work is `pixels.canonicalise`, the very function of the bake, so a network sees of a new
-picture what it would have seen had that been baked. Decoders are native code on bytes from
-anywhere: a picture that kills or hangs its process is rejected, and the rest carries on.
+The work is `canonicalise.canonicalise`, the very function of the bake, so that a network sees of
+a new picture what it would have seen had that been baked.
 """
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import signal
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, PixelLimits, RejectReason
+from tfrecords.images.decode_pool import DECODE_SECONDS, TaskQueue, Watch, WorkerPool
 from tfrecords.inputs.read import read_source
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.schema import ImageSpec
@@ -30,9 +24,6 @@ CHUNK = 16
 
 # Chunks under way for each process: it never waits, and memory stays bounded.
 _AHEAD = 4
-
-# The slowest good picture seen, 178 million pixels of PNG, takes 4 s.
-DECODE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +43,54 @@ class Decoded:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """Sources to decode, and the form that their images are to have."""
+
+    sources: tuple[SourceFile, ...]
+    spec: ImageSpec
+
+
+class Decoders:
+    """Processes that decode; a context that ends them.
+
+    Args:
+      spec: form of the images.
+      workers: number of processes, at least 1.
+      seconds: a picture that takes longer to read and decode is rejected as decoder_hung.
+    """
+
+    def __init__(self, spec: ImageSpec, workers: int, seconds: float = DECODE_SECONDS) -> None:
+        self._spec = spec
+        self._pool = WorkerPool(workers, seconds)
+
+    def run(self, sources: Iterable[SourceFile]) -> Iterator[Decoded]:
+        """Yields each picture decoded, in the order given."""
+        queue = TaskQueue(self._pool, decode_all, ahead=_AHEAD)
+        rest = iter(sources)
+        while chunk := tuple(itertools.islice(rest, CHUNK)):
+            for done in queue.submit(DecodeTask(chunk, self._spec)):
+                yield from done
+        for done in queue.drain():
+            yield from done
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.close()
+
+
+def decode_all(task: DecodeTask, watch: Watch) -> tuple[Decoded, ...]:
+    """Decodes the sources of a task, but those that broke a process before."""
+    return tuple(_decode_watched(source, task.spec, watch) for source in task.sources)
+
+
 def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
     """Returns a picture as the bake would store it, or why it cannot be."""
     if source.problem is not None:
@@ -66,101 +105,11 @@ def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
         return Decoded(source, None, error.reason, error.detail)
 
 
-class Decoders:
-    """Processes that decode; a context that ends them.
-
-    Args:
-      spec: form of the images.
-      workers: number of processes, at least 1.
-      seconds: a picture that takes longer is rejected as decoder_hung.
-    """
-
-    def __init__(self, spec: ImageSpec, workers: int, seconds: float = DECODE_SECONDS) -> None:
-        self._spec = spec
-        self._workers = workers
-        self._seconds = seconds
-        self._pool: ProcessPoolExecutor | None = None
-
-    def run(self, sources: Iterable[SourceFile]) -> Iterator[Decoded]:
-        """Yields each picture decoded, in the order given."""
-        rest = iter(sources)
-        pending: deque[tuple[tuple[SourceFile, ...], Future[list[Decoded]]]] = deque()
-        while True:
-            while len(pending) < _AHEAD * self._workers:
-                chunk = tuple(itertools.islice(rest, CHUNK))
-                if not chunk:
-                    break
-                pending.append((chunk, self._submit(chunk)))
-            if not pending:
-                return
-            chunk, future = pending.popleft()
-            try:
-                yield from future.result()
-            except BrokenProcessPool:
-                # Any chunk under way may be at fault: each that was lost is done one by one.
-                yield from self._one_by_one(chunk)
-
-    def __enter__(self) -> Decoders:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _submit(self, chunk: Sequence[SourceFile]) -> Future[list[Decoded]]:
-        if self._pool is not None:
-            try:
-                return self._pool.submit(_decode_all, chunk, self._spec, self._seconds)
-            except BrokenProcessPool:
-                self._pool.shutdown(wait=False)
-        self._pool = _processes(self._workers)
-        return self._pool.submit(_decode_all, chunk, self._spec, self._seconds)
-
-    def _one_by_one(self, chunk: Sequence[SourceFile]) -> Iterator[Decoded]:
-        alone: ProcessPoolExecutor | None = None
-        try:
-            for source in chunk:
-                alone = alone or _processes(1)
-                started = time.monotonic()
-                try:
-                    yield from alone.submit(
-                        _decode_all, [source], self._spec, self._seconds
-                    ).result()
-                except BrokenProcessPool:
-                    alone.shutdown(wait=False)
-                    alone = None
-                    yield self._blame(source, time.monotonic() - started)
-        finally:
-            if alone is not None:
-                alone.shutdown()
-
-    def _blame(self, source: SourceFile, seconds: float) -> Decoded:
-        if seconds >= self._seconds:
-            text = f"its decoder took more than {self._seconds:g} s"
-            return Decoded(source, None, RejectReason.DECODER_HUNG, text)
-        text = "its decoder brought the process down"
-        return Decoded(source, None, RejectReason.DECODER_CRASHED, text)
-
-
-def _processes(workers: int) -> ProcessPoolExecutor:
-    # Forked children of a process with TensorFlow's threads may inherit a held lock.
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=canonicalise.prepare_worker,
-    )
-
-
-def _decode_all(chunk: Sequence[SourceFile], spec: ImageSpec, seconds: float) -> list[Decoded]:
-    """Decodes in a worker; the kernel ends the process if one picture takes too long."""
-    found = []
-    for source in chunk:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        found.append(decode(source, spec))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    return found
+def _decode_watched(source: SourceFile, spec: ImageSpec, watch: Watch) -> Decoded:
+    reason = watch.blamed(source.key)
+    if reason is RejectReason.DECODER_HUNG:
+        return Decoded(source, None, reason, f"its decoder took more than {watch.seconds:g} s")
+    if reason is not None:
+        return Decoded(source, None, reason, "its decoder brought the process down")
+    with watch.decoding(source.key):
+        return decode(source, spec)

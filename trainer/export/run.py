@@ -18,6 +18,7 @@ import numpy as np
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
+from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.export import formats, parity
 from trainer.export.config import ExportConfig
@@ -25,7 +26,7 @@ from trainer.export.formats import Format
 from trainer.export.parity import Parity, ReadParity, Reference
 from trainer.export.serving import Servable
 from trainer.models.weights import model_state
-from trainer.runs import checkpoints, history
+from trainer.runs import history
 from trainer.runs.history import METRICS
 from trainer.runs.load import LoadedRun, open_run
 
@@ -97,7 +98,7 @@ def run(config: ExportConfig) -> Result:
         exported = tuple(_publish(item, output) for item in written)
     document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
     path = output / RESULT
-    checkpoints.write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    atomic.write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return Result(exported, path)
 
 

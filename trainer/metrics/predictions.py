@@ -9,7 +9,6 @@ in label order and what else the writer adds.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfrecords.errors import EvenshardError
+from tfrecords.system import atomic
 from trainer.metrics import metrics
 from trainer.metrics.metrics import Predictions
 
@@ -50,9 +50,8 @@ def write(
     """
     table = to_table(predictions, classes, about or {})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(f"{path}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    with atomic.temporary_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read(path: str | Path) -> tuple[Predictions, tuple[str, ...], dict[str, object]]:

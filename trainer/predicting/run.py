@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
-from tfrecords.system import cores
+from tfrecords.system import atomic, cores
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
@@ -137,7 +136,7 @@ def predict(
     workers = min(workers or cores.usable(), -(-len(pictures) // decoding.CHUNK))
     with (
         Decoders(run.manifest.image, workers) as decoders,
-        Progress("predict", len(pictures), "img") as progress,
+        Progress("predict", len(pictures), " pictures") as progress,
     ):
         decoded = _watched(decoders.run(pictures), progress, rejects)
         for index, images in batches(decoded, run.manifest.image, run.size, batch_size):
@@ -245,13 +244,8 @@ def _top_rows(found: Submission) -> Iterator[list[str]]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a table whole or not at all; odd bytes of file names come out as they were."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a table; odd bytes of file names come out as they were."""
+    with atomic.open_text(path, newline="", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -18,6 +18,7 @@ from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError
 from tfrecords.reporting.html import count, decimal, percent
+from tfrecords.system import atomic
 from trainer.metrics import metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.runs import evaluation_file, history
@@ -105,7 +106,7 @@ def write(run_dir: str | Path) -> Path:
       OSError: the file cannot be written.
     """
     path = Path(run_dir) / CARD
-    path.write_text(render(load(run_dir)), encoding="utf-8")
+    atomic.write_text(path, render(load(run_dir)))
     return path
 
 

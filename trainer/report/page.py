@@ -9,19 +9,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfrecords import reader
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting import html
 from tfrecords.reporting.figures import to_png, to_svg
+from tfrecords.system import atomic
 from trainer import remote
 from trainer.config import TrainConfig
-from trainer.data import pictures
 from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import curves, figures, model_card
@@ -249,7 +249,7 @@ def page_of_predictions(
     ids = {mistake.id for mistake in worst}
     for pair in pairs:
         ids.update(pair.examples, pair.true_examples, pair.predicted_examples)
-    images = pictures.load(run.data_dir, manifest, run.split, ids)
+    images = reader.find_images(remote.folder(run.data_dir), manifest, run.split, ids)
     order = figures.by_size(run.train_counts)
     matrix = evaluation.confusion
     return {
@@ -277,11 +277,9 @@ def page_of_predictions(
 
 
 def write_file(path: Path, data: bytes) -> Path:
-    """Writes a file whole or not at all, with its directory, and returns its path."""
+    """Writes a file, with its directory, and returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    atomic.write_bytes(path, data)
     return path
 
 

@@ -8,7 +8,6 @@ frame has its CRC32C, so that a damaged file is detected and the one before it i
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 
 from tfrecords import framing
 from tfrecords.errors import TrainerError
+from tfrecords.system import atomic
 
 _SUFFIX = ".ckpt"
 _BEST = "best" + _SUFFIX
@@ -107,12 +107,12 @@ class Store:
 
     def tidy(self) -> None:
         """Deletes files that a killed save left half written."""
-        for path in self.directory.glob(f"*{_SUFFIX}.*.tmp"):
-            path.unlink(missing_ok=True)
+        atomic.remove_temporary(self.directory)
 
     def clear(self) -> None:
         """Deletes every checkpoint, half-written ones included."""
-        for path in self.directory.glob(f"*{_SUFFIX}*"):
+        self.tidy()
+        for path in self.directory.glob(f"*{_SUFFIX}"):
             path.unlink(missing_ok=True)
 
     def _numbered(self) -> list[Path]:
@@ -120,7 +120,7 @@ class Store:
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint under a temporary name, then gives it its own.
+    """Writes a checkpoint, whole or not at all.
 
     Raises:
       TrainerError: disk full, or not writable; nothing is left behind.
@@ -134,19 +134,13 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         "extra": dict(checkpoint.extra),
         "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in checkpoint.arrays.items()],
     }
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with atomic.open_bytes(path) as file:
             file.write(framing.frame(json.dumps(meta).encode()))
             for values in checkpoint.arrays.values():
                 file.write(framing.frame(values.tobytes()))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise TrainerError(
             f"cannot save checkpoint {path}: {error.strerror or error}; earlier ones are intact. "
             "Free some space and run the same command again"
@@ -211,21 +205,6 @@ def first_not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
     return None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a small file whole or not at all.
-
-    Raises:
-      TrainerError: it cannot be written.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TrainerError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def _read_or_warn(path: Path) -> Checkpoint | None:
     try:
         return read(path)
@@ -236,15 +215,3 @@ def _read_or_warn(path: Path) -> Checkpoint | None:
             stacklevel=3,
         )
         return None
-
-
-def _sync_directory(directory: Path) -> None:
-    """Makes a rename survive a power cut, where the system can open directories."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

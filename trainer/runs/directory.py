@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
-import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +17,11 @@ import tensorflow as tf
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
+from tfrecords.system import atomic, locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
-from trainer.runs import checkpoints, config_file, tensorboard
+from trainer.runs import config_file, tensorboard
 from trainer.runs.checkpoints import Store
 from trainer.runs.config_file import CONFIG, DatasetIdentity, DeviceSummary, RunConfig
 from trainer.runs.history import METRICS
@@ -65,7 +64,8 @@ class RunDir:
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-        checkpoints.write_text(self.path / METRICS, text.getvalue())
+        with _explained(self.path / METRICS):
+            atomic.write_text(self.path / METRICS, text.getvalue())
 
     def write_history(self, history: Sequence[Row]) -> None:
         """Writes metrics.csv and tensorboard/ anew: a resumed run may repeat an epoch."""
@@ -85,13 +85,8 @@ class RunDir:
     def write_model(self, model: keras.Model) -> Path:
         """Writes model.keras, whole or not at all."""
         path = self.path / MODEL
-        temporary = path.with_name(f"tmp-{os.getpid()}.keras")
-        try:
-            with _explained(path):
-                model.save(temporary)
-                os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _explained(path), atomic.temporary_path(path) as temporary:
+            model.save(temporary)
         return path
 
 
@@ -132,25 +127,18 @@ def claim(described: RunConfig) -> RunDir:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
-    checkpoints.write_text(path / CONFIG, described.to_json())
+    with _explained(path / CONFIG):
+        atomic.write_text(path / CONFIG, described.to_json())
     return RunDir(path, described, store)
 
 
-@contextmanager
-def locked(run_dir: str | Path) -> Iterator[None]:
-    """Keeps other processes from training in a run directory; the lock ends with the process.
-
-    Raises:
-      TrainerError: another process trains in it.
-    """
-    with open(Path(run_dir) / LOCK, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainerError(
-                f"another process trains in {run_dir}: wait for it, or give another --run_dir"
-            ) from error
-        yield
+def locked(run_dir: str | Path) -> AbstractContextManager[None]:
+    """Holds a run directory against a second process; raises as `locks.locked`."""
+    return locks.locked(
+        Path(run_dir) / LOCK,
+        taken=f"another process trains in {run_dir}",
+        advice="wait for it, or give another --run_dir",
+    )
 
 
 def _refuse_another(path: Path, described: RunConfig) -> None:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from tfrecords.cli.progress import duration
 from trainer.sweep import halving, trials
 from trainer.sweep.trials import Entry
-from trainer.train.progress import duration
 
 # Shown before others where the terminal has too few lines for all.
 _URGENCY = (trials.RUNNING, trials.FAILED, trials.INTERRUPTED, trials.REFUSED, trials.PAUSED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tfrecords.cli.progress import duration
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import html
 from tfrecords.reporting.figures import to_svg
@@ -18,7 +19,6 @@ from trainer.sweep import grid, leaderboard, leaderboard_figures, trials
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.leaderboard import Row
 from trainer.sweep.trials import Entry
-from trainer.train.progress import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
+from tfrecords.system import locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.runs import config_file, history
@@ -113,14 +113,7 @@ def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
 
 def busy(run_dir: str | Path) -> bool:
     """Returns whether a process trains in a run directory."""
-    try:
-        with open(Path(run_dir) / LOCK, encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
+    return locks.is_locked(Path(run_dir) / LOCK)
 
 
 @contextmanager
@@ -128,20 +121,18 @@ def locked(runs_dir: Path) -> Iterator[None]:
     """Keeps other sweeps out of a directory of runs, which is made if absent.
 
     Raises:
-      TrainerError: another sweep runs in it, or it cannot be made.
+      LockedError: another sweep runs in it.
+      TrainerError: it cannot be made.
     """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        file = open(runs_dir / LOCK, "w", encoding="utf-8")
     except OSError as error:
         raise TrainerError(f"cannot write in --runs_dir={runs_dir}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainerError(
-                f"another sweep runs in {runs_dir}: wait for it, or give another --runs_dir"
-            ) from error
+    with locks.locked(
+        runs_dir / LOCK,
+        taken=f"another sweep runs in {runs_dir}",
+        advice="wait for it, or give another --runs_dir",
+    ):
         yield
 
 

@@ -23,7 +23,7 @@ from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
 from trainer.train.describe import describe
 from trainer.train.epoch import Meter
-from trainer.train.progress import Progress
+from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
 from trainer.train.state import State, Task, checkpoint_of, restore, save
 from trainer.train.step import Stepper, Tally, empty_tally, to_host
@@ -80,7 +80,7 @@ def train(task: Task) -> Trained:
     """
     task.directory.store.tidy()
     state = build_state(task)
-    progress = Progress(task.config.progress, task.config.epochs, task.train.records)
+    progress = EpochProgress(task.config.progress, task.config.epochs, task.train.records)
     progress.say(describe(task, state))
 
     def stop() -> None:
@@ -116,7 +116,7 @@ def validation_stream(task: Task) -> tf.data.Dataset:
     return stream_source(task.validation, task.config.fixed_batch_size)
 
 
-def _train_epochs(task: Task, state: State, progress: Progress) -> str:
+def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     """Trains epoch by epoch; returns the status."""
     config = task.config
     predictor = inference.predictor(state.stepper.model)
@@ -141,7 +141,9 @@ def _train_epochs(task: Task, state: State, progress: Progress) -> str:
     return "stopped_early" if epoch.stopped_early(state.history, config) else "completed"
 
 
-def _train_epoch(task: Task, state: State, batches: Iterator[Batch], progress: Progress) -> None:
+def _train_epoch(
+    task: Task, state: State, batches: Iterator[Batch], progress: EpochProgress
+) -> None:
     """Trains from the state's step to the end of its epoch, or until asked to stop."""
     every = task.config.checkpoint_steps
     while state.step < task.steps and not state.stop:

@@ -17,9 +17,9 @@ from beam_pipelines.report import page, samples, tables, thumbnails
 from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
 from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter, LeakPair
-from beam_pipelines.workers.pool import WorkerPool
 from tests.support import fakes
 from tfrecords import ledger, manifest
+from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.images.rejects import RejectReason
 
 MEGABYTE = 10**6

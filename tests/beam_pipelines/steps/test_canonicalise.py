@@ -15,9 +15,9 @@ from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning.make_tasks import bundle_tasks
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.tasks import BundleResult
-from beam_pipelines.workers.pool import Watch
 from tests.support import fakes
 from tfrecords.images import canonicalise
+from tfrecords.images.decode_pool import Watch
 from tfrecords.schema import ImageSpec
 
 SPEC = ImageSpec(16, 16, encoding="png")

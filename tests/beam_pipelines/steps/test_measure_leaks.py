@@ -14,9 +14,9 @@ from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
 from beam_pipelines.steps.measure_leaks import measure_leaks
-from beam_pipelines.workers.pool import Watch
 from tests.support import image_facts
 from tests.support.thumbnails import random_thumbnails
+from tfrecords.images.decode_pool import Watch
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import zipfile
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from tests.support import fakes
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import PixelLimits, RejectReason
+from tfrecords.images.decode_pool import Watch
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from trainer.data import decoding
-from trainer.data.decoding import Decoded, Decoders
+from trainer.data.decoding import Decoders, DecodeTask
 
 SPEC = ImageSpec(16, 16)
 
@@ -80,15 +82,26 @@ def test_a_picture_that_hangs_or_kills_costs_only_itself(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reason"), [(0.5, RejectReason.DECODER_CRASHED), (2.0, RejectReason.DECODER_HUNG)]
+    ("reason", "said"),
+    [
+        (RejectReason.DECODER_CRASHED, "its decoder brought the process down"),
+        (RejectReason.DECODER_HUNG, "its decoder took more than 1.5 s"),
+    ],
 )
-def test_blame(seconds: float, reason: RejectReason) -> None:
-    blamed = Decoders(SPEC, 1, seconds=1.0)._blame(source(Path("a")), seconds)
-    assert isinstance(blamed, Decoded)
-    assert blamed.reason is reason
+def test_what_broke_a_process_is_not_tried_again(reason: RejectReason, said: str) -> None:
+    watch = Watch(seconds=1.5, blame={"a": reason})
+    (blamed,) = decoding.decode_all(DecodeTask((source(Path("a")),), SPEC), watch)
+    assert (blamed.data, blamed.reason, blamed.detail) == (None, reason, said)
+
+
+def test_leaving_early_ends_the_processes(tmp_path: Path) -> None:
+    with Decoders(SPEC, 1) as decoders:
+        first = next(decoders.run(pictures(tmp_path, 9 * decoding.CHUNK)))
+    assert first.data is not None
+    assert not [child for child in multiprocessing.active_children() if child.is_alive()]
 
 
 def test_nothing_asked_starts_no_process() -> None:
     with Decoders(SPEC, 2) as decoders:
         assert list(decoders.run([])) == []
-        assert decoders._pool is None
+        assert decoders._pool._executor is None

@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_earlier_one(
 def test_clear_takes_what_a_killed_save_left(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save_best(checkpoint())
-    (tmp_path / "step-000000001.ckpt.4.tmp").write_bytes(b"half")
+    (tmp_path / ".tmp-4-step-000000001.ckpt").write_bytes(b"half")
     store.clear()
     assert not list(tmp_path.iterdir())
 

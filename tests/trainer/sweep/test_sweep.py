@@ -19,7 +19,8 @@ import pytest
 
 from tests.support import fakes
 from tfrecords import manifest as manifests
-from tfrecords.errors import TrainerError, UsageError
+from tfrecords.errors import UsageError
+from tfrecords.system.locks import LockedError
 from trainer.sweep import __main__ as sweep
 from trainer.sweep import leaderboard_page, resources, run, trial_status, trials
 from trainer.sweep.config import SweepConfig
@@ -176,7 +177,7 @@ def test_plan_only_trains_nothing(
 
 
 def test_a_second_sweep_is_kept_out(data_dir: Path, tmp_path: Path) -> None:
-    with trial_status.locked(tmp_path / "runs"), pytest.raises(TrainerError, match="another sweep"):
+    with trial_status.locked(tmp_path / "runs"), pytest.raises(LockedError, match="another sweep"):
         run.run(config(data_dir, tmp_path))
 
 

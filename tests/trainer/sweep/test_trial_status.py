@@ -9,6 +9,7 @@ from tests.support import fakes, run_configs
 from tfrecords import manifest as manifests
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.manifest import Manifest
+from tfrecords.system.locks import LockedError
 from trainer.config import TrainConfig
 from trainer.runs.config_file import DatasetIdentity
 from trainer.sweep import trial_status
@@ -108,7 +109,7 @@ def test_a_lock_is_seen_and_let_go(tmp_path: Path) -> None:
     assert not trial_status.busy(tmp_path / "none")
     with trial_status.locked(tmp_path / "runs"):
         assert trial_status.busy(tmp_path / "runs")
-        with pytest.raises(TrainerError, match="another sweep runs in"):
+        with pytest.raises(LockedError, match="another sweep runs in"):
             with trial_status.locked(tmp_path / "runs"):
                 pass
     assert not trial_status.busy(tmp_path / "runs")

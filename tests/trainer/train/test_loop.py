@@ -20,6 +20,7 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, command, config, final_state, read_metrics
 from tfrecords import example, framing
 from tfrecords.errors import TrainerError, UsageError
+from tfrecords.system.locks import LockedError
 from trainer.config import TrainConfig
 from trainer.data.stream import evaluation_stream
 from trainer.metrics import inference
@@ -232,7 +233,7 @@ def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> 
     while kills < 5:
         with start(config(data_dir, tmp_path / "killed", **flags)) as process:
             wait_for(process, folder, steps=done + int(rng.integers(2, 6)))
-            while mid_checkpoint and process.poll() is None and not list(folder.glob("*.tmp")):
+            while mid_checkpoint and process.poll() is None and not list(folder.glob(".tmp-*")):
                 pass
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
@@ -242,7 +243,7 @@ def test_many_sigkills(data_dir: Path, tmp_path: Path, mid_checkpoint: bool) -> 
         done = latest.global_step
     train(config(data_dir, tmp_path / "killed", **flags))
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob(".tmp-*"))
 
 
 def start(settings: TrainConfig) -> subprocess.Popen[str]:
@@ -356,7 +357,7 @@ def test_weights_that_are_not_finite_are_never_saved(
 def test_a_second_process_is_kept_out(finished: RunResult, data_dir: Path) -> None:
     with (
         directory.locked(finished.run_dir),
-        pytest.raises(TrainerError, match="another process trains in"),
+        pytest.raises(LockedError, match="another process trains in"),
     ):
         train(config(data_dir, finished.run_dir))
 

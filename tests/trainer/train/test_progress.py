@@ -5,7 +5,7 @@ import io
 import pytest
 
 from trainer.train import progress
-from trainer.train.progress import Progress
+from trainer.train.progress import EpochProgress
 
 
 class Terminal(io.StringIO):
@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 
 def run_an_epoch(kind: str, stream: io.StringIO) -> str:
-    shown = Progress(kind, epochs=3, pictures=100, stream=stream)
+    shown = EpochProgress(kind, epochs=3, pictures=100, stream=stream)
     shown.say("begins")
     shown.start_epoch(1, done=40)
     for _ in range(3):
@@ -34,16 +34,9 @@ def test_a_file_gets_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(progress, "LINE_INTERVAL", -1.0)
     lines = run_an_epoch("lines", io.StringIO()).splitlines()
     assert len(lines) == 5
-    assert lines[1].startswith("epoch 2/3  60/100 pictures  loss 1.250  ")
-    assert "img/s  about " in lines[1] and lines[1].endswith(" left")
+    assert lines[1].startswith("epoch 2/3: 60%, loss 1.250, ")
+    assert " img/s, about " in lines[1] and lines[1].endswith(" left")
 
 
 def test_nothing_is_nothing() -> None:
     assert run_an_epoch("none", Terminal()) == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0:00"), (125, "2:05"), (3723, "1:02:03"), (90_000, "25:00:00")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert progress.duration(seconds) == text

@@ -7,14 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from beam_pipelines.workers import pool as isolation
-from beam_pipelines.workers.pool import TaskQueue, Watch, WorkerPool, run_alone
 from tfrecords.errors import BakeError
+from tfrecords.images import decode_pool
 from tfrecords.images.canonicalise import RejectReason
+from tfrecords.images.decode_pool import (
+    ResultT,
+    TaskQueue,
+    TaskT,
+    Watch,
+    WorkerDiedError,
+    WorkerPool,
+    run_alone,
+)
 
 
 def decode_all(keys: tuple[str, ...], watch: Watch) -> dict[str, str]:
@@ -27,7 +37,7 @@ def decode_all(keys: tuple[str, ...], watch: Watch) -> dict[str, str]:
                 if key == "crash":
                     os.kill(os.getpid(), signal.SIGSEGV)
                 if key == "hang":
-                    # As the kernel would after isolation.DECODE_SECONDS.
+                    # As the kernel would after decode_pool.DECODE_SECONDS.
                     os.kill(os.getpid(), signal.SIGALRM)
         found[key] = blamed.value if blamed else "ok"
     return found
@@ -55,18 +65,21 @@ def wait_for(path: str, watch: Watch) -> None:
         time.sleep(0.01)
 
 
-def run_all(queue: TaskQueue, work: isolation.Work, tasks: list[object]) -> list[object]:
-    return [result for task in tasks for result in queue.submit(work, task)] + list(queue.drain())
+def run_all(
+    pool: WorkerPool, work: decode_pool.Work[TaskT, ResultT], tasks: Sequence[TaskT]
+) -> list[ResultT]:
+    queue = TaskQueue(pool, work)
+    return [result for task in tasks for result in queue.submit(task)] + list(queue.drain())
 
 
 def test_results_keep_the_order_of_tasks() -> None:
     tasks = [(str(number),) for number in range(12)]
-    assert run_all(TaskQueue(WorkerPool(2)), decode_all, tasks) == [{t[0]: "ok"} for t in tasks]
+    assert run_all(WorkerPool(2), decode_all, tasks) == [{t[0]: "ok"} for t in tasks]
 
 
 def test_a_picture_that_kills_its_process_costs_itself_only() -> None:
     tasks = [("a", "b"), ("c", "crash", "d", "hang", "e"), ("f",), ("g", "h"), ("i",), ("j",)]
-    results = run_all(TaskQueue(WorkerPool(2)), decode_all, tasks)
+    results = run_all(WorkerPool(2), decode_all, tasks)
     found = {key: value for result in results for key, value in result.items()}
     expected = dict.fromkeys("abcdefghij", "ok")
     expected["crash"] = RejectReason.DECODER_CRASHED.value
@@ -76,9 +89,9 @@ def test_a_picture_that_kills_its_process_costs_itself_only() -> None:
 
 def test_one_pool_serves_two_queues() -> None:
     pool = WorkerPool(1)
-    first, second = TaskQueue(pool), TaskQueue(pool)
-    assert not list(first.submit(decode_all, ("a",)))
-    assert not list(second.submit(decode_all, ("b",)))
+    first, second = TaskQueue(pool, decode_all), TaskQueue(pool, decode_all)
+    assert not list(first.submit(("a",)))
+    assert not list(second.submit(("b",)))
     assert list(first.drain()) == [{"a": "ok"}]
     assert list(second.drain()) == [{"b": "ok"}]
 
@@ -89,14 +102,14 @@ def test_tasks_that_begin_early_run_once(tmp_path: Path) -> None:
     for task in tasks[:4]:
         pool.begin(note_once, task)
     equal = ["".join(list(task)) for task in tasks]  # As Beam gives them: equal, not the same.
-    assert run_all(TaskQueue(pool), note_once, equal) == tasks
+    assert run_all(pool, note_once, equal) == tasks
 
 
 def test_a_picture_that_kills_its_process_early_costs_itself_only() -> None:
     pool, tasks = WorkerPool(2), [("a",), ("b", "crash", "c"), ("d",), ("e",)]
     for task in tasks[:3]:
         pool.begin(decode_all, task)
-    results = run_all(TaskQueue(pool), decode_all, tasks)
+    results = run_all(pool, decode_all, tasks)
     found = {key: value for result in results for key, value in result.items()}
     assert found == dict.fromkeys("abcde", "ok") | {"crash": RejectReason.DECODER_CRASHED.value}
 
@@ -106,16 +119,16 @@ def test_of_many_tasks_begun_a_death_costs_those_of_its_processes(
 ) -> None:
     alone = []
 
-    def count(work: isolation.Work, task: tuple[str, ...]) -> object:
+    def count(work: decode_pool.Work[Any, Any], task: tuple[str, ...], seconds: float) -> object:
         alone.append(task)
-        return run_alone(work, task)
+        return run_alone(work, task, seconds)
 
-    monkeypatch.setattr(isolation, "run_alone", count)
+    monkeypatch.setattr(decode_pool, "run_alone", count)
     pool = WorkerPool(1)
     tasks = [("crash",), *((f"{number}",) for number in range(20))]
     for task in tasks:
         pool.begin(decode_all, task)
-    results = run_all(TaskQueue(pool), decode_all, tasks)
+    results = run_all(pool, decode_all, tasks)
     assert [list(result.values()) for result in results[1:]] == [["ok"]] * 20
     assert results[0] == {"crash": RejectReason.DECODER_CRASHED.value}
     assert ("crash",) in alone and len(alone) <= 2
@@ -123,8 +136,8 @@ def test_of_many_tasks_begun_a_death_costs_those_of_its_processes(
 
 _GIVES_UP = """
 import sys
-from beam_pipelines.workers.pool import WorkerPool
-from tests.beam_pipelines.workers.test_pool import note_once
+from tfrecords.images.decode_pool import WorkerPool
+from tests.tfrecords.images.test_decode_pool import note_once
 if __name__ == "__main__":
     pool = WorkerPool(1)
     for number in range(500):
@@ -155,19 +168,18 @@ def test_a_task_that_no_process_can_take_fails() -> None:
         pool.start(decode_all, ("a",)).result(timeout=60)
 
 
-def test_the_alarm_ends_a_process_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "DECODE_SECONDS", 0.05)
+def test_the_alarm_ends_a_process_that_takes_too_long() -> None:
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        with Watch(alarm=True).decoding("slow"):
+        with Watch(seconds=0.05).decoding("slow"):
             time.sleep(60)
         os._exit(0)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGALRM
 
 
 def test_a_death_outside_of_decoding_is_told() -> None:
-    with pytest.raises(BakeError, match="exit code 3 outside of decoding.*carries on"):
+    with pytest.raises(WorkerDiedError, match="exit code 3 outside of decoding: run .* again"):
         run_alone(die_outside, ("a",))
 
 
@@ -177,7 +189,7 @@ def test_an_error_arrives_as_it_was_raised(alone: bool) -> None:
         if alone:
             run_alone(raise_error, ("x",))
         else:
-            run_all(TaskQueue(WorkerPool(1)), raise_error, [("x",)])
+            run_all(WorkerPool(1), raise_error, [("x",)])
 
 
 def test_processes_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Worker processes, isolated from the process that drives the bake."""
