@@ -12,12 +12,15 @@ DEMO_EPOCHS ?= 8
 BENCH_INPUT ?=
 SCALE ?= 5000
 
+# A process a core, each with whole files of tests, so that what a file makes is made once.
+TESTS := $(BIN)/python -m pytest -n auto --dist=loadfile
+
 # Prism and Flink, fetched with go and mvn; Flink runs on Java 17.
 ENGINES := .engines
 PRISM_VERSION ?= v2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint types imports test-slow test-gpu engines flink-test clean
+.PHONY: help install demo check test bench lint types imports test-slow test-gpu engines flink-test clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +38,11 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report (under 10 minutes)
 	$(BIN)/python -m examples.demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
 
-test: lint types imports  ## everything that must pass before a change lands (under 25 minutes)
-	$(BIN)/python -m pytest
+check: lint types imports  ## a first answer: lint, types, imports, fast tests (90 seconds)
+	$(TESTS) --fast
+
+test: lint types imports  ## everything that must pass before a change lands (under 10 minutes)
+	$(TESTS)
 
 bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
 	$(BIN)/python -m benchmarks.run_all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
@@ -45,7 +51,7 @@ lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)  ## mypy over the three packages
+types: $(INSTALLED)  ## mypy over the packages
 	$(BIN)/mypy
 
 imports: $(INSTALLED)  ## who may import whom
@@ -74,4 +80,4 @@ $(ENGINES)/flink: benchmarks/engines/flink/pom.xml
 	@touch $@
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from tfrecords.schema import ImageSpec, record_id
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
-from trainer.report import page
+
+if TYPE_CHECKING:
+    from trainer.report.page import RunFiles
 
 COLUMNS = (
     "epoch step loss top1 macro_f1 val_loss val_top1 val_macro_f1 val_balanced_accuracy "
@@ -67,8 +70,11 @@ def files(
     epochs: int = 3,
     names: Sequence[str] | None = None,
     train_counts: Sequence[int] | None = None,
-) -> page.RunFiles:
+) -> RunFiles:
     """Writes a data set and a history below `root` and returns a run of them."""
+    # Here, for most who make up predictions draw no report of them.
+    from trainer.report.page import RunFiles
+
     classes = len(validation)
     data_dir, run_dir = root / "data", root / "run"
     manifest = fakes.write_dataset(
@@ -78,7 +84,7 @@ def files(
     )
     run_dir.mkdir(parents=True)
     flags = TrainConfig(data_dir=str(data_dir), run_dir=str(run_dir), epochs=max(1, epochs))
-    return page.RunFiles(
+    return RunFiles(
         run_dir=run_dir,
         data_dir=data_dir,
         classes=tuple(names or manifest.classes),
