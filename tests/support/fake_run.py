@@ -92,5 +92,5 @@ def files(
         history=write_history(run_dir / "metrics.csv", epochs),
         predictions=predictions(validation),
         flags=flags,
-        settings=page.settings_of(run_configs.describe(flags, manifest)),
+        settings=settings_of(run_configs.describe(flags, manifest)),
     )
