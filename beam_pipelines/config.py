@@ -19,7 +19,7 @@ from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
 # Raise it when canonical images of equal sources change: cached ones are then not reused.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 
 # Raise it when files of the cache change their form: those of an earlier form are then made anew.
 _CACHE_VERSION = 3

@@ -6,34 +6,17 @@ exactly what it saw in training. docs/pixels.md is the table of rules.
 
 from __future__ import annotations
 
+import enum
 import io
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image
 
-from tfrecords.images import colour, fingerprints
+from tfrecords.images import colour, fingerprints, opening
 from tfrecords.images.decoder_setup import QuietWarnings, prepare_worker
-from tfrecords.images.rejects import (
-    ImageError,
-    ImageHeader,
-    RejectReason,
-    from_decoder,
-    unidentified,
-)
+from tfrecords.images.formats import directories, jpeg
+from tfrecords.images.rejects import ImageError, ImageHeader, RejectReason, from_decoder
 from tfrecords.images.resize import REDUCING_GAP, Box, resize
 from tfrecords.schema import Encoding, ImageSpec, Resize
 
@@ -44,6 +27,7 @@ __all__ = [
     "PixelLimits",
     "REDUCING_GAP",
     "RejectReason",
+    "Truncated",
     "canonicalise",
     "decode",
     "decode_record",
@@ -52,22 +36,6 @@ __all__ = [
     "prepare_worker",
     "resize",
 ]
-
-# Read by content, never by extension. Anything else that Pillow knows is "unsupported":
-# its remaining plugins are rare as photographs and common as attack surface (EPS runs
-# Ghostscript, for one). Named by their plugins, since `Image.open(formats=…)` knows only
-# formats whose plugin somebody has imported. MPO comes with JPEG, which recognises it.
-_PLUGINS = (
-    JpegImagePlugin.JpegImageFile,
-    PngImagePlugin.PngImageFile,
-    GifImagePlugin.GifImageFile,
-    WebPImagePlugin.WebPImageFile,
-    BmpImagePlugin.BmpImageFile,
-    TiffImagePlugin.TiffImageFile,
-    AvifImagePlugin.AvifImageFile,
-    PpmImagePlugin.PpmImageFile,
-)
-FORMATS = tuple(plugin.format for plugin in _PLUGINS)
 
 # 178,956,970 pixels is Pillow's own error threshold: 0.7 GB as RGB, which it keeps in 4 bytes.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -97,19 +65,31 @@ _TURNS = {
 }
 
 
+class Truncated(str, enum.Enum):
+    """What becomes of a JPEG that ends before its last marker.
+
+    `KEEP` takes one that lacks at most 5% of its rows, and says so in a note; `REJECT` none.
+    """
+
+    KEEP = "keep"
+    REJECT = "reject"
+
+
 @dataclass(frozen=True, slots=True)
 class PixelLimits:
-    """Bounds on a source's width × height, checked before its pixels are allocated.
+    """Which sources are taken; bounds on width × height hold before pixels are allocated.
 
     Attributes:
       min_pixels: fewer are rejected as too_small.
       max_pixels: more are rejected as too_large.
       bomb_pixels: more are rejected as bomb, whatever `max_pixels` says.
+      truncated: what becomes of a JPEG that ends before its last marker.
     """
 
     min_pixels: int = 1
     max_pixels: int = DEFAULT_MAX_PIXELS
     bomb_pixels: int = DEFAULT_MAX_PIXELS
+    truncated: Truncated = Truncated.KEEP
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_pixels <= self.max_pixels:
@@ -129,6 +109,7 @@ class CanonicalImage:
       phash: 64-bit perceptual hash, `fingerprints.difference_hash`.
       fingerprint: 32 bytes, `fingerprints.fingerprint`.
       thumbnail: 768 bytes, uint8[16, 16, 3], `fingerprints.thumbnail`.
+      note: what is odd about the source and kept it none the less, for the ledger; "" for most.
     """
 
     data: bytes
@@ -136,11 +117,12 @@ class CanonicalImage:
     phash: int
     fingerprint: bytes
     thumbnail: bytes
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A decoded source: upright sRGB (RGB or L), its header, the part of `image` it covers.
+    """A decoded source: upright sRGB (RGB or L), the part of `image` it covers, header and note.
 
     A JPEG of 750 pixels decoded at a quarter gives 188, the last of them half outside the
     picture: resizing all 188 would stretch it (39 dB instead of 53).
@@ -149,6 +131,7 @@ class _Source:
     image: Image.Image
     header: ImageHeader
     box: Box
+    note: str
 
 
 def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> CanonicalImage:
@@ -166,6 +149,7 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
         fingerprints.difference_hash(cells),
         fingerprints.fingerprint(cells),
         fingerprints.thumbnail(cells).tobytes(),
+        source.note,
     )
 
 
@@ -234,16 +218,17 @@ def decode_record(data: bytes, spec: ImageSpec) -> np.ndarray:
 
 def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
     with _QUIET:
-        image = _open(data)
-        header = ImageHeader(image.format or "", image.width, image.height, image.mode)
+        picture = opening.open_picture(data)
+        header = picture.header
         _check_limits(header, limits, spec)
+        opening.check_memory(picture.memory(spec), header)
         try:
-            extent = _draft(image, data, spec)
-            _scale_colour_key(image)
-            image.load()
-            orientation = _orientation(image)
-            upright = _turn(colour.to_srgb(image), orientation)
-            return _Source(upright, header, _covered(upright.size, extent, orientation))
+            decoded = picture.load(spec)
+            _check_whole(decoded, limits)
+            orientation = _orientation(decoded.image)
+            upright = _upright(decoded.image, orientation)
+            box = _covered(upright.size, decoded.extent, orientation)
+            return _Source(upright, header, box, decoded.note)
         except ImageError as error:
             raise ImageError(error.reason, error.detail, header) from error
         except Exception as error:
@@ -252,15 +237,19 @@ def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
             raise from_decoder(error, header) from error
 
 
-def _open(data: bytes) -> Image.Image:
-    if not data:
-        raise ImageError(RejectReason.EMPTY, "the file has no bytes")
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise unidentified(data) from error
-    except Exception as error:  # As in `_decode`.
-        raise from_decoder(error) from error
+def _check_whole(decoded: opening.Decoded, limits: PixelLimits) -> None:
+    if decoded.cut and (decoded.missing > jpeg.MAX_MISSING or limits.truncated is Truncated.REJECT):
+        raise ImageError(RejectReason.TRUNCATED, decoded.note)
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Returns a decoded picture in sRGB and upright; lets go of what it no longer needs."""
+    srgb = colour.to_srgb(image)
+    if orientation not in _TURNS:
+        return srgb
+    if srgb is not image:
+        image.close()  # Turning has two pictures in memory, not three.
+    return _turn(srgb, orientation)
 
 
 def _check_limits(header: ImageHeader, limits: PixelLimits, spec: ImageSpec) -> None:
@@ -283,53 +272,27 @@ def _check_limits(header: ImageHeader, limits: PixelLimits, spec: ImageSpec) -> 
         )
 
 
-def _draft(image: Image.Image, data: bytes, spec: ImageSpec) -> tuple[float, float]:
-    """Asks a JPEG decoder for the smallest scale that keeps `REDUCING_GAP` of the target.
-
-    Returns:
-      The exact width and height of the picture at that scale, as stored.
-    """
-    width, height = image.size
-    if image.format not in ("JPEG", "MPO") or _may_be_lossless(data):
-        return width, height
-    # Orientation may swap the sides, so both sides ask for the longer one.
-    side = math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
-    drafted = image.draft(None, (side, side))
-    return (drafted[1][2], drafted[1][3]) if drafted else (width, height)
-
-
-def _may_be_lossless(jpeg: bytes) -> bool:
-    """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
-
-    libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
-    gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
-    bytes can only be part of metadata, and then the picture is merely decoded in full.
-    """
-    return b"\xff\xc3" in jpeg or b"\xff\xcb" in jpeg
-
-
-def _scale_colour_key(image: Image.Image) -> None:
-    """Brings the transparent colour of a PNG to the 8 bits of its pixels.
-
-    Pillow scales samples of 2, 4 and 16 bits and leaves the colour as the file has it.
-    """
-    key = image.info.get("transparency")
-    if key is None or not isinstance(image, PngImagePlugin.PngImageFile):
-        return
-    samples = image.tile[0][3]
-    if samples == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-    elif samples in ("L;2", "L;4"):
-        image.info["transparency"] = key * 255 // (3 if samples == "L;2" else 15)
-
-
 def _orientation(image: Image.Image) -> int:
     """Returns the EXIF orientation, 1 to 8; of damaged metadata 1, as every viewer does."""
+    if not _exif_is_honest(image):
+        return 1
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Metadata parsers on hostile bytes raise anything too.
         return 1
     return orientation if orientation in _TURNS else 1
+
+
+def _exif_is_honest(image: Image.Image) -> bool:
+    """Returns whether EXIF is safe to parse, in either of the two forms that Pillow reads."""
+    blocks = [image.info.get("exif")]
+    text = image.info.get("Raw profile type exif")
+    if isinstance(text, str):
+        try:
+            blocks.append(bytes.fromhex("".join(text.split("\n")[3:])))
+        except ValueError:
+            return False
+    return all(directories.exif_is_honest(b) for b in blocks if isinstance(b, bytes))
 
 
 def _turn(image: Image.Image, orientation: int) -> Image.Image:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from PIL import Image, ImageCms
 
 from tfrecords.images.rejects import ImageError, RejectReason
 
-_WHITE = (255, 255, 255)
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 
 # TIFF tags: bits of a sample, and whether 0 means white.
@@ -27,7 +27,16 @@ _WHITE_IS_ZERO = 0
 # them are kept.
 _MAX_PROFILE_BYTES = 4 << 20
 
-# Rows converted at a time, so that a picture of half a gigabyte needs no second one in floats.
+# A profile that moves no colour by more than this many levels is sRGB, whatever its name: the
+# tables of the usual sRGB profiles round that much.
+_SAME_LEVELS = 1
+
+# A larger picture is converted a band of rows at a time: every rule is one of single pixels, and
+# the steps between need no picture of their own. 16 million pixels are 64 MB a step.
+_WHOLE_PIXELS = 1 << 24
+_BAND_PIXELS = 1 << 22
+
+# Rows converted at a time from deep samples.
 _ROWS = 256
 
 
@@ -40,56 +49,125 @@ def to_srgb(image: Image.Image) -> Image.Image:
       ImageError: unsupported_format, for samples whose range is unknown (floats outside 0 to
         1, signed or 32-bit integers).
     """
-    profile = image.info.get("icc_profile")
-    return _apply_profile(over_white(to_eight_bit(image)), profile)
+    samples = _Samples.of(image)
+    if image.width * image.height <= _WHOLE_PIXELS or _is_done(image, samples):
+        return _convert(image, samples)
+    result: Image.Image | None = None
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        band = _convert(image.crop((0, top, image.width, bottom)), samples)
+        if result is None:
+            result = Image.new(band.mode, image.size)
+        result.paste(band, (0, top))
+    return image if result is None else result
 
 
 def to_eight_bit(image: Image.Image) -> Image.Image:
     """Returns an image with samples of 8 bits, scaled: `convert` would clip them instead."""
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _from_integers(image, _full_scale(image))
-    if image.mode == "I":
-        if image.format != "PPM":
-            raise ImageError(
-                RejectReason.UNSUPPORTED_FORMAT, "signed or 32-bit integer samples, range unknown"
-            )
-        return _from_integers(image, 65_535)
-    if image.mode == "F":
-        return _from_floats(image)
-    return image
+    return _to_eight_bit(image, _Samples.of(image))
 
 
-def over_white(image: Image.Image) -> Image.Image:
-    """Returns an image without transparency, laid over white."""
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """What an image knows of its samples and a part of it does not.
+
+    Attributes:
+      full_scale: the sample of 16 bits that means full intensity; Pillow leaves 12-bit TIFF
+        unscaled.
+      white_is_zero: Pillow inverts such TIFFs at up to 8 bits and not at 16.
+      integers_are_16_bit: whether mode I holds 16 bits, as of deep PGM, not 32.
+      key: the transparent sample of a grey image of 16 bits, or None.
+      profile: the colour profile, or None.
+    """
+
+    full_scale: int
+    white_is_zero: bool
+    integers_are_16_bit: bool
+    key: int | None
+    profile: bytes | None
+
+    @classmethod
+    def of(cls, image: Image.Image) -> _Samples:
+        key = image.info.get("transparency")
+        return cls(
+            full_scale=(1 << _tiff_tag(image, _BITS_PER_SAMPLE, (16,))[0]) - 1,
+            white_is_zero=bool(_tiff_tag(image, _PHOTOMETRIC, None) == _WHITE_IS_ZERO),
+            integers_are_16_bit=image.format == "PPM",
+            key=key if isinstance(key, int) else None,
+            profile=image.info.get("icc_profile"),
+        )
+
+
+def _tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return tags.get(tag, default)
+
+
+def _is_done(image: Image.Image, samples: _Samples) -> bool:
+    return (
+        image.mode in ("RGB", "L")
+        and not image.has_transparency_data
+        and _srgb_transform(samples.profile, image.mode) is None
+    )
+
+
+def _convert(image: Image.Image, samples: _Samples) -> Image.Image:
+    image = _to_eight_bit(image, samples)
     if not image.has_transparency_data:
-        return image
-    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-    background = Image.new("RGB", rgba.size, _WHITE)
-    background.paste(rgba, mask=rgba)
+        return _apply_profile(image, samples.profile)
+    colour, alpha = _without_alpha(image)
+    # Profile first: white is white and the blend happens in sRGB, as every viewer does it.
+    colour = _apply_profile(colour, samples.profile)
+    background = Image.new(colour.mode, colour.size, "white")
+    background.paste(colour, mask=alpha)
     return background
 
 
-def _from_integers(image: Image.Image, full_scale: int) -> Image.Image:
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Returns the colours, grey as grey, and the alpha of a picture that has some."""
+    if image.mode in ("L", "LA", "La", "1"):
+        both = image.convert("LA")
+        return both.getchannel("L"), both.getchannel("A")
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+    return rgba.convert("RGB"), rgba.getchannel("A")
+
+
+def _to_eight_bit(image: Image.Image, samples: _Samples) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _from_integers(image, samples, samples.full_scale)
+    if image.mode == "I":
+        if not samples.integers_are_16_bit:
+            raise ImageError(
+                RejectReason.UNSUPPORTED_FORMAT, "signed or 32-bit integer samples, range unknown"
+            )
+        return _from_integers(image, samples, 65_535)
+    if image.mode == "F":
+        return _from_floats(image, samples)
+    return image
+
+
+def _from_integers(image: Image.Image, samples: _Samples, full_scale: int) -> Image.Image:
     table = np.arange(65_536, dtype=np.uint32).clip(max=full_scale)
     levels = ((table * 255 + full_scale // 2) // full_scale).astype(np.uint8)
-    if _white_is_zero(image):
+    if samples.white_is_zero:
         levels = 255 - levels
-    samples = np.asarray(image)
-    grey = Image.fromarray(_by_rows(samples, lambda rows: levels[rows]))
-    key = image.info.get("transparency")
-    if not isinstance(key, int):
+    values = np.asarray(image)
+    grey = Image.fromarray(_by_rows(values, lambda rows: levels[rows]))
+    key = samples.key
+    if key is None:
         return grey
-    alpha = _by_rows(samples, lambda rows: np.where(rows == key, 0, 255))
+    alpha = _by_rows(values, lambda rows: np.where(rows == key, 0, 255))
     return Image.merge("LA", (grey, Image.fromarray(alpha)))
 
 
-def _from_floats(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
+def _from_floats(image: Image.Image, samples: _Samples) -> Image.Image:
+    values = np.asarray(image)
     # Comparisons with NaN are false, so a NaN is outside as well.
-    if not (samples.min() >= 0 and samples.max() <= 1):
+    if not (values.min() >= 0 and values.max() <= 1):
         raise ImageError(RejectReason.UNSUPPORTED_FORMAT, "floating-point samples outside 0 to 1")
-    grey = _by_rows(samples, lambda rows: np.rint(rows * 255))
-    return Image.fromarray(255 - grey if _white_is_zero(image) else grey)
+    grey = _by_rows(values, lambda rows: np.rint(rows * 255))
+    return Image.fromarray(255 - grey if samples.white_is_zero else grey)
 
 
 def _by_rows(samples: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -98,22 +176,6 @@ def _by_rows(samples: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) 
     for top in range(0, len(samples), _ROWS):
         out[top : top + _ROWS] = function(samples[top : top + _ROWS])
     return out
-
-
-def _full_scale(image: Image.Image) -> int:
-    """Returns the sample that means full intensity; Pillow leaves 12-bit TIFF unscaled."""
-    bits = _tiff_tag(image, _BITS_PER_SAMPLE, (16,))
-    return (1 << bits[0]) - 1
-
-
-def _white_is_zero(image: Image.Image) -> bool:
-    """Whether 0 is white; Pillow inverts such TIFFs at up to 8 bits and not at 16."""
-    return bool(_tiff_tag(image, _PHOTOMETRIC, None) == _WHITE_IS_ZERO)
-
-
-def _tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
-    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-    return tags.get(tag, default)
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -143,9 +205,24 @@ def _srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransf
         return None
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in (source.profile.profile_description or "").lower():
-            return None
-        return ImageCms.buildTransform(source, target, mode, "RGB")
+        transform = ImageCms.buildTransform(source, target, mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         # A damaged profile, or one for other channels than the picture has.
         return None
+    return None if mode in ("RGB", "L") and _changes_nothing(transform, mode) else transform
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Returns whether a transform leaves greys and a grid of colours where they are."""
+    ramp = np.arange(256, dtype=np.uint8)
+    if mode == "L":
+        probe = Image.fromarray(ramp[None])
+    else:
+        grid = np.stack(np.meshgrid(*[ramp[::15]] * 3), axis=-1).reshape(1, -1, 3)
+        greys = np.repeat(ramp[None, :, None], 3, axis=2)
+        probe = Image.fromarray(np.concatenate([greys, grid], axis=1))
+    converted = ImageCms.applyTransform(probe, transform)
+    if converted is None:
+        return False
+    difference = np.asarray(converted, np.int16) - np.asarray(probe.convert("RGB"), np.int16)
+    return bool(np.abs(difference).max() <= _SAME_LEVELS)

@@ -1,14 +1,52 @@
-"""Keeping decoders' own messages away: Python's warnings, and what C writes to stderr."""
+"""Which decoders there are, and keeping their messages away: Python's warnings, C's stderr."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
 import threading
 import warnings
 from types import TracebackType
+from typing import Any
 
-from PIL import AvifImagePlugin
+from PIL import AvifImagePlugin, ImageFile, features
+
+# Formats that need more than Pillow, with the extra of this package that brings it.
+EXTRAS = {"HEIF": "heif", "JPEG XL": "jxl"}
+
+
+@functools.cache
+def heif_decoder() -> type[ImageFile.ImageFile] | None:
+    """Returns the decoder of HEIF, or None without the extra `heif`."""
+    try:
+        heif: Any = importlib.import_module("pillow_heif")
+    except ImportError:
+        return None
+    heif.options.DECODE_THREADS = 1
+    heif.options.THUMBNAILS = False
+    heif.options.DEPTH_IMAGES = False
+    heif.options.AUX_IMAGES = False
+    decoder: type[ImageFile.ImageFile] = heif.HeifImageFile
+    return decoder
+
+
+@functools.cache
+def jpeg_xl_decoder() -> type[ImageFile.ImageFile] | None:
+    """Returns the decoder of JPEG XL, or None without the extra `jxl`."""
+    try:
+        plugin: Any = importlib.import_module("pillow_jxl.JpegXLImagePlugin")
+    except ImportError:
+        return None
+    plugin.DECODE_THREADS = 0
+    decoder: type[ImageFile.ImageFile] = plugin.JXLImageFile
+    return decoder
+
+
+def has_jpeg_2000() -> bool:
+    """Returns whether Pillow was built with OpenJPEG, as its wheels are."""
+    return bool(features.check("jpg_2000"))
 
 
 def prepare_worker() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from tfrecords.errors import EvenshardError
+from tfrecords.images import decoder_setup
 
 
 class RejectReason(str, enum.Enum):
@@ -28,6 +29,7 @@ class RejectReason(str, enum.Enum):
     NO_CLASS = "no_class"
     HIDDEN = "hidden"
     LABEL_CONFLICT = "label_conflict"
+    DECODER_MISSING = "decoder_missing"
     DECODER_CRASHED = "decoder_crashed"
     DECODER_HUNG = "decoder_hung"
 
@@ -103,6 +105,14 @@ def unidentified(data: bytes) -> ImageError:
     )
 
 
+def missing_extra(format: str) -> ImageError:
+    """Returns the ImageError for a format that an extra of this package reads."""
+    extra = decoder_setup.EXTRAS[format]
+    return ImageError(
+        RejectReason.DECODER_MISSING, f"{format}: install it with pip install 'evenshard[{extra}]'"
+    )
+
+
 # Short on purpose: "\x89PNG" without its line ends is a PNG that went through a text-mode
 # transfer, a damaged picture rather than something else.
 _MAGIC = (
@@ -114,6 +124,8 @@ _MAGIC = (
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  ", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
 )
 
 _FOREIGN_MAGIC = (
@@ -125,10 +137,6 @@ _FOREIGN_MAGIC = (
     (0, b"\0\0\1\0", "ICO"),
     (0, b"\0\0\2\0\1\0", "CUR"),
     (0, b"icns", "ICNS"),
-    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (0, b"\xff\x0a", "JPEG XL"),
     (0, b"II\xbc", "JPEG XR"),
     (0, b"DDS ", "DirectDraw"),
     (0, b"BLP1", "BLP"),
@@ -148,8 +156,11 @@ _FOREIGN_MAGIC = (
 )
 
 # Brands of ISO base media that hold pictures; the rest (isom, mp42, qt …) are films.
-_PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"crx ")
-_AVIF_BRANDS = (b"avif", b"avis")
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs")
+AVIF_BRANDS = (b"avif", b"avis")
+# Pictures of whatever coding.
+EITHER_BRANDS = (b"mif1", b"msf1")
+_RAW_BRANDS = (b"crx ",)
 
 _UNSUPPORTED = ("unsupported", "not supported", "cannot handle", "unknown pixel mode")
 _TRUNCATED = (
@@ -194,9 +205,9 @@ def _broken_header(data: bytes, name: str) -> ImageError:
 
 def _iso_media(data: bytes) -> ImageError:
     brand = data[8:12]
-    if brand in _AVIF_BRANDS:
+    if brand in AVIF_BRANDS or brand in EITHER_BRANDS:
         return ImageError(RejectReason.CORRUPT, "begins like an AVIF but has no valid header")
     name = f"ISO media of brand {brand.decode('latin-1')!r}"
-    if brand in _PICTURE_BRANDS:
-        return ImageError(RejectReason.UNSUPPORTED_FORMAT, f"{name} is not supported")
+    if brand in _RAW_BRANDS:
+        return ImageError(RejectReason.UNSUPPORTED_FORMAT, f"{name}, a raw file, is not supported")
     return ImageError(RejectReason.NOT_AN_IMAGE, f"{name} is a film, not a picture")

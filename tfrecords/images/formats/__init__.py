@@ -1,0 +1,1 @@
+"""What the headers of picture files say, and the readers of kinds that Pillow lacks."""
