@@ -152,12 +152,15 @@ _RED, _GREEN, _BLUE = (0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.143
 _D50 = (0.9642, 1.0, 0.8249)
 
 
-def icc_rgb(gamma: float, *, swapped: bool = False) -> bytes:
+def icc_rgb(
+    gamma: float, *, swapped: bool = False, description: str = "written by a test"
+) -> bytes:
     """Returns an RGB profile of sRGB's primaries; `swapped` calls its first channel green."""
     first, second = (_GREEN, _RED) if swapped else (_RED, _GREEN)
     curve = _icc_gamma(gamma)
     tags = {b"rXYZ": _icc_xyz(first), b"gXYZ": _icc_xyz(second), b"bXYZ": _icc_xyz(_BLUE)}
-    return _icc(b"RGB ", b"XYZ ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    return _icc(b"RGB ", b"XYZ ", tags, description=description)
 
 
 def icc_grey(gamma: float) -> bytes:
@@ -175,8 +178,14 @@ def icc_cmyk_key_only() -> bytes:
     return _icc(b"CMYK", b"Lab ", {b"A2B0": table}, kind=b"prtr")
 
 
-def _icc(space: bytes, pcs: bytes, tags: Mapping[bytes, bytes], kind: bytes = b"mntr") -> bytes:
-    text = b"written by a test\0"
+def _icc(
+    space: bytes,
+    pcs: bytes,
+    tags: Mapping[bytes, bytes],
+    kind: bytes = b"mntr",
+    description: str = "written by a test",
+) -> bytes:
+    text = description.encode() + b"\0"
     named = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),
         b"cprt": b"text" + bytes(4) + text,

@@ -32,9 +32,9 @@ _MAX_PROFILE_BYTES = 4 << 20
 _SAME_LEVELS = 1
 
 # A larger picture is converted a band of rows at a time: every rule is one of single pixels, and
-# the steps between need no picture of their own. 16 million pixels are 64 MB a step.
-_WHOLE_PIXELS = 1 << 24
-_BAND_PIXELS = 1 << 22
+# the steps between, of up to 4 MB a million pixels each, then need no whole picture.
+_WHOLE_PIXELS = 1 << 22
+_BAND_PIXELS = 1 << 20
 
 # Rows converted at a time from deep samples.
 _ROWS = 256

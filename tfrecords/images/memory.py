@@ -17,7 +17,7 @@ from tfrecords.images.formats.tiff import Layout
 MAX_DECODE_BYTES = 3 << 29
 
 # Tables, rows in flight, metadata (of a PNG up to 64 MB), LittleCMS.
-_OVERHEAD = 96 << 20
+OVERHEAD = 96 << 20
 
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1}
 _DEEP_PIXEL_BYTES = {"I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
@@ -39,7 +39,7 @@ def with_conversion(working: int, mode: str, width: int, height: int) -> int:
     decoded = picture_bytes(mode, width, height)
     converted = picture_bytes("L" if mode in ("1", "L") else "RGB", width, height)
     # Decoding; conversion to sRGB; turning upright, after the decoded picture is let go.
-    return _OVERHEAD + max(decoded + working, decoded + converted, 2 * converted)
+    return OVERHEAD + max(decoded + working, decoded + converted, 2 * converted)
 
 
 def of_pillow(

@@ -112,10 +112,8 @@ def open_picture(data: bytes) -> Picture:
         return _PillowPicture.open(data)
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise rejects.unidentified(data) from error
     except Exception as error:  # Decoders on hostile bytes raise anything.
-        raise rejects.from_decoder(error) from error
+        raise rejects.of_opening(data, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,7 @@ class _PillowPicture:
             scale = _scale(size, spec, self.data)
             size = (-(-size[0] // scale), -(-size[1] // scale))
         needed = memory.of_pillow(self.image, size, self.frame, self.layout)
-        return max(needed, self.claimed)
+        return max(needed, self.claimed + memory.OVERHEAD)
 
     def load(self, spec: ImageSpec) -> Decoded:
         if self.frame is not None:
@@ -178,27 +176,27 @@ class _PillowPicture:
 
     def _load_jpeg(self, spec: ImageSpec) -> Decoded:
         extent = _draft(self.image, spec, self.data)
+        if jpeg.is_cut_and_padded(self.data):
+            return self._load_cut(spec, extent)
         try:
             self.image.load()
             return Decoded(self.image, extent)
         except OSError as error:
             if rejects.from_decoder(error).reason is not RejectReason.TRUNCATED:
                 raise
-            return self._load_cut(spec, extent, error)
+            try:
+                return self._load_cut(spec, extent)
+            except OSError:
+                raise error from None
 
-    def _load_cut(self, spec: ImageSpec, extent: Extent, error: OSError) -> Decoded:
-        """Decodes a JPEG that `error` says is truncated."""
-
+    def _load_cut(self, spec: ImageSpec, extent: Extent) -> Decoded:
         def decode(whole: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(whole), formats=FORMATS)
             _draft(image, spec, whole)
             image.load()
             return image
 
-        try:
-            cut = jpeg.load_cut(self.data, decode)
-        except OSError:
-            raise error from None
+        cut = jpeg.load_cut(self.data, decode)
         note = f"the file ends before the JPEG does: {cut.lacking}"
         return Decoded(cut.image, extent, True, cut.missing, note)
 
@@ -256,20 +254,20 @@ def _open_png(data: bytes) -> Picture:
         )
     try:
         return _PillowPicture.open(data)
-    except UnidentifiedImageError:
-        if rejects.unidentified(data).reason is not RejectReason.CORRUPT:
-            raise
+    except Exception as error:  # As in `open_picture`.
+        found = rejects.of_opening(data, error)
+        if found.reason is RejectReason.BOMB:
+            raise found from error
     for repair in (png.without_damaged_metadata, png.without_metadata):
         repaired, kinds = repair(data)
         if not kinds:
             continue
         try:
-            return _PillowPicture.open(
-                repaired, note=f"damaged metadata left out: {', '.join(kinds)}"
-            )
-        except UnidentifiedImageError:
+            note = f"damaged metadata left out: {', '.join(kinds)}"
+            return _PillowPicture.open(repaired, note=note)
+        except Exception:  # noqa: S112 - the file as it is has told what is wrong with it.
             continue
-    raise rejects.unidentified(data)
+    raise found
 
 
 def _open_tiff(data: bytes) -> Picture:
@@ -406,7 +404,7 @@ def check_memory(needed: int, header: ImageHeader) -> None:
 
 
 def _check_claim(claim: claims.Claim, format: str) -> None:
-    check_memory(claim.memory, ImageHeader(format, claim.width, claim.height, ""))
+    check_memory(claim.memory + memory.OVERHEAD, ImageHeader(format, claim.width, claim.height, ""))
 
 
 def _check_exif(data: bytes) -> None:

@@ -6,7 +6,7 @@ import enum
 import io
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tfrecords.errors import EvenshardError
 from tfrecords.images import decoder_setup
@@ -80,6 +80,13 @@ def from_decoder(error: Exception, header: ImageHeader | None = None) -> ImageEr
     # "SyntaxError" means nothing to the owner of a picture; a bare number or key needs it.
     detail = text if " " in text else f"{type(error).__name__}: {text}"
     return ImageError(_reason_of(error), detail, header)
+
+
+def of_opening(data: bytes, error: Exception) -> ImageError:
+    """Returns the ImageError for whatever opening a source raised."""
+    if isinstance(error, UnidentifiedImageError):
+        return unidentified(data)
+    return from_decoder(error)
 
 
 def unidentified(data: bytes) -> ImageError:

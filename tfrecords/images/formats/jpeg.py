@@ -12,6 +12,9 @@ from PIL import Image, ImageChops
 from tfrecords.images.formats import directories
 
 _END = b"\xff\xd9"
+
+# A coded picture may end with a zero or two.
+_PADDING = bytes(16)
 _EXIF = b"Exif\0\0"
 
 # Frames whose scans refine coefficients step by step, and frames of lossless JPEG.
@@ -227,11 +230,16 @@ def load_cut(data: bytes, decode: Callable[[bytes], Image.Image]) -> CutJpeg:
     return CutJpeg(image, 1 - there, f"the last {rows / image.height:.0%} of its rows are missing")
 
 
+def is_cut_and_padded(data: bytes) -> bool:
+    """Returns whether a JPEG ends in space that was reserved for it and never written.
+
+    A decoder takes the zeros for coded grey and misses nothing.
+    """
+    return data.endswith(_PADDING) and not data.rstrip(b"\0").endswith(_END)
+
+
 def _without_padding(data: bytes) -> bytes:
-    """Returns a file without the zeros of space that was reserved and never written."""
-    stripped = data.rstrip(b"\0")
-    # A coded picture may end with a zero or two.
-    return (stripped if len(data) - len(stripped) >= 16 else data).rstrip(b"\xff")
+    return (data.rstrip(b"\0") if data.endswith(_PADDING) else data).rstrip(b"\xff")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """TIFF: what a directory asks a decoder for, and the reader of samples that Pillow lacks.
 
 Pillow reads samples of 8 bits in every arrangement and deeper ones in some: not grey with alpha,
-not floats in more than one channel or of 64 bits, and of 16 bits in separate planes it reads the
-low bytes as pixels. Its decoders are used all the same: the directory is written anew so that
+not floats in more than one channel or of 64 bits, and it reads planes of 16 bits and big-endian
+floats wrongly. Its decoders are used all the same: the directory is written anew so that
 each row is a row of bytes, which any of libtiff's compressions gives back as they are.
 """
 
@@ -256,7 +256,7 @@ class DeepTiff:
                 raise ImageError(
                     RejectReason.UNSUPPORTED_FORMAT, "floating-point samples outside 0 to 1"
                 )
-            return np.rint(block.astype(np.float64) * 255)
+            return np.rint(block.astype(np.result_type(block, np.float32)) * 255)
         if block.dtype.itemsize == 1:
             return block
         if self._colours == 1 and self._alpha is None:
@@ -302,7 +302,9 @@ def _without_prediction(
 
 
 def _pillow_is_right(tags: Directory, layout: Layout) -> bool:
-    if layout.planar == _SEPARATE_PLANES and layout.bits[0] > 8 and len(layout.bits) > 1:
+    # Pillow 12.3 takes the low bytes of raw planes for pixels, has no mode for planes of grey,
+    # and leaves compressed big-endian floats in the order of the file.
+    if layout.planar == _SEPARATE_PLANES or layout.sample_format[0] == _FLOAT:
         return False
     key = (
         b"II" if tags.order == "<" else b"MM",
