@@ -34,6 +34,7 @@ _MEANINGS = {
     RejectReason.NO_CLASS: "it is in no class folder",
     RejectReason.HIDDEN: "a hidden file, as operating systems leave beside pictures",
     RejectReason.LABEL_CONFLICT: "an equal file has another class, and --label_conflicts=drop_all",
+    RejectReason.DECODER_MISSING: "a format that an extra of evenshard reads; the ledger names it",
     RejectReason.DECODER_CRASHED: "it crashed the decoder's process",
     RejectReason.DECODER_HUNG: "the decoder did not finish in time",
 }

@@ -128,6 +128,7 @@ def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Wat
         )
     return ImageFacts(
         **base,
+        detail=image.note or None,
         sha256=sha256,
         phash=image.phash,
         fingerprint=image.fingerprint.hex(),
@@ -206,6 +207,7 @@ class _Earlier:
 _NOT_REUSED = (
     CHANGED,
     RejectReason.UNREADABLE.value,
+    RejectReason.DECODER_MISSING.value,
     RejectReason.NAME_COLLISION.value,
     RejectReason.NO_CLASS.value,
 )

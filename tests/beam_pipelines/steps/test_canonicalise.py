@@ -103,6 +103,15 @@ def test_each_bad_file_is_a_fact_and_nothing_else(bake: Bake) -> None:
     assert sum(row.reason is None for row in facts.values()) == 8
 
 
+def test_what_is_odd_about_a_kept_file_is_its_detail(bake: Bake) -> None:
+    whole = fakes.picture_bytes("x")
+    (bake.input_dir / "apu" / "cut.jpg").write_bytes(whole[:-2])
+    facts = facts_of(bake.run())
+    row = facts.pop("apu/cut.jpg")
+    assert row.reason is None and "last marker" in str(row.detail)
+    assert {row.detail for row in facts.values()} == {None}
+
+
 def test_a_file_that_grows_while_it_is_read_is_changed(bake: Bake) -> None:
     rows = list_sources(bake.config.input_dir)
     tasks = list(bundle_tasks(rows, bake.config, bake.layout))
