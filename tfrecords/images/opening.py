@@ -176,7 +176,7 @@ class _PillowPicture:
 
     def _load_jpeg(self, spec: ImageSpec) -> Decoded:
         extent = _draft(self.image, spec, self.data)
-        if jpeg.is_cut_and_padded(self.data):
+        if jpeg.is_cut(self.data):
             return self._load_cut(spec, extent)
         try:
             self.image.load()
@@ -265,7 +265,7 @@ def _open_png(data: bytes) -> Picture:
         try:
             note = f"damaged metadata left out: {', '.join(kinds)}"
             return _PillowPicture.open(repaired, note=note)
-        except Exception:  # noqa: S112 - the file as it is has told what is wrong with it.
+        except Exception:  # The file as it is has told what is wrong with it.
             continue
     raise found
 

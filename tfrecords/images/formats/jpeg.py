@@ -114,7 +114,7 @@ class Frame:
 def segments(data: bytes, start: int = 2) -> Iterator[Segment]:
     """Yields the segments from `start` to the first scan's header, that one included.
 
-    It ends without one where the file does not follow the format.
+    It ends without one at the end of the picture, and where the file does not follow the format.
     """
     at = start
     while True:
@@ -124,7 +124,9 @@ def segments(data: bytes, start: int = 2) -> Iterator[Segment]:
         if not 0 <= at < len(data) - 3:
             return
         marker = data[at + 1]
-        if marker == 0 or marker == 1 or 0xD0 <= marker <= 0xD9:
+        if marker == _END[1]:
+            return
+        if marker == 0 or marker == 1 or 0xD0 <= marker <= 0xD8:
             at += 2
             continue
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -230,12 +232,16 @@ def load_cut(data: bytes, decode: Callable[[bytes], Image.Image]) -> CutJpeg:
     return CutJpeg(image, 1 - there, f"the last {rows / image.height:.0%} of its rows are missing")
 
 
-def is_cut_and_padded(data: bytes) -> bool:
-    """Returns whether a JPEG ends in space that was reserved for it and never written.
+def is_cut(data: bytes) -> bool:
+    """Returns whether no marker follows the data of a JPEG's last scan.
 
-    A decoder takes the zeros for coded grey and misses nothing.
+    Decoders do not always miss it, and take zeros of space that was reserved and never written
+    for coded grey.
     """
-    return data.endswith(_PADDING) and not data.rstrip(b"\0").endswith(_END)
+    if data.endswith(_END):
+        return False
+    scan = _last_scan(data)
+    return scan is not None and scan.end == len(data)
 
 
 def _without_padding(data: bytes) -> bytes:
@@ -272,6 +278,10 @@ def _scans(data: bytes) -> Iterator[_Scan]:
         yield _Scan(scan.payload, interval, scan.end, at)
 
 
+def _last_scan(data: bytes) -> _Scan | None:
+    return next(reversed(list(_scans(data))), None)
+
+
 def _has_all_scans(data: bytes) -> bool:
     """Returns whether the headers of the scans promise every coefficient of every component."""
     found = frame(data)
@@ -295,7 +305,7 @@ def _share_by_restarts(data: bytes) -> float:
     A cut just before such a marker leaves nothing undecoded that other bytes would change.
     """
     found = frame(data)
-    scan = next(reversed(list(_scans(data))), None)
+    scan = _last_scan(data)
     if found is None or scan is None or not scan.interval or found.lossless:
         return 1.0
     names = {c.identifier: c for c in found.components}

@@ -8,6 +8,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.fakes import picture
@@ -68,6 +70,20 @@ def test_without_its_last_marker_it_is_the_same_picture(kind: str, end: bytes) -
     with pytest.raises(ImageError) as caught:
         canonicalise(cut, ImageSpec(32, 32), STRICT)
     assert caught.value.reason is RejectReason.TRUNCATED
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@given(seed=st.integers(0, 10_000), side=st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_a_missing_marker_is_always_noticed(
+    options: dict[str, object], seed: int, side: int
+) -> None:
+    buffer = io.BytesIO()
+    picture(seed, side, side).save(buffer, "JPEG", **options)  # type: ignore[arg-type]
+    whole = buffer.getvalue()
+    found = canonicalise(whole[:-2], ImageSpec(16, 16), PixelLimits())
+    assert "only its last marker is missing" in found.note
+    assert found.data == canonicalise(whole, ImageSpec(16, 16), STRICT).data
 
 
 @pytest.mark.parametrize("kind", KINDS)
