@@ -124,7 +124,9 @@ def lenient_decode(data: bytes) -> Image.Image:
     return image
 
 
-_LIMITS = canonicalise.PixelLimits(1, _MAX_SOURCE_PIXELS, _MAX_SOURCE_PIXELS)
+_LIMITS = canonicalise.PixelLimits(
+    1, _MAX_SOURCE_PIXELS, _MAX_SOURCE_PIXELS, canonicalise.Truncated.SHOW
+)
 
 
 def alternate_reasons(keys: Sequence[str], reasons: Sequence[str], limit: int) -> list[int]:

@@ -68,11 +68,13 @@ _TURNS = {
 class Truncated(str, enum.Enum):
     """What becomes of a JPEG that ends before its last marker.
 
-    `KEEP` takes one that lacks at most 5% of its rows, and says so in a note; `REJECT` none.
+    `KEEP` takes one that lacks at most 5% of its rows, and says so in a note; `REJECT` none; `SHOW`
+    takes whatever there is, for people to look at and not for a data set.
     """
 
     KEEP = "keep"
     REJECT = "reject"
+    SHOW = "show"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,9 @@ def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
 
 
 def _check_whole(decoded: opening.Decoded, limits: PixelLimits) -> None:
-    if decoded.cut and (decoded.missing > jpeg.MAX_MISSING or limits.truncated is Truncated.REJECT):
+    if not decoded.cut or limits.truncated is Truncated.SHOW:
+        return
+    if limits.truncated is Truncated.REJECT or decoded.missing > jpeg.MAX_MISSING:
         raise ImageError(RejectReason.TRUNCATED, decoded.note)
 
 
