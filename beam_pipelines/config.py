@@ -14,7 +14,8 @@ from tfrecords import manifest
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
-from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits
+from tfrecords.images import decoder_setup
+from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -205,6 +206,13 @@ class PrepareConfig:
     max_source_pixels: int = flag(
         DEFAULT_MAX_PIXELS, _PIXELS, "Reject pictures of more pixels.", metavar="N"
     )
+    truncated: str = flag(
+        Truncated.KEEP.value,
+        _PIXELS,
+        "JPEGs without their last marker: keep takes those that lack at most 5% of their rows, as "
+        "every viewer shows them, and notes it in sources.parquet.",
+        choices=(Truncated.KEEP.value, Truncated.REJECT.value),
+    )
     max_reject_fraction: float = flag(
         0.05,
         _PIXELS,
@@ -369,7 +377,9 @@ class PrepareConfig:
     @property
     def limits(self) -> PixelLimits:
         """Bounds on a source's pixels."""
-        return PixelLimits(self.min_source_pixels, self.max_source_pixels)
+        return PixelLimits(
+            self.min_source_pixels, self.max_source_pixels, truncated=Truncated(self.truncated)
+        )
 
     @property
     def records_per_class(self) -> tuple[int | None, int | None]:
@@ -440,9 +450,11 @@ class PrepareConfig:
         return manifest.digest_of_config(
             {
                 "image": _json_value(asdict(self.image)),
-                "limits": asdict(self.limits),
+                "limits": _json_value(asdict(self.limits)),
                 "version": PIXELS_VERSION,
                 "cache": _CACHE_VERSION,
+                # A picture that was rejected for want of a decoder is tried again with it.
+                "decoders": decoder_setup.installed_extras(),
             }
         )[:12]
 

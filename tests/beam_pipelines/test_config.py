@@ -15,6 +15,7 @@ from beam_pipelines.config import (
 from tests.support.prepare_configs import config_of
 from tfrecords.cli import flags
 from tfrecords.errors import UsageError
+from tfrecords.images.canonicalise import Truncated
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -47,6 +48,7 @@ def test_every_flag_arrives() -> None:
         "--split_by=random",
         "--min_source_pixels=4",
         "--max_source_pixels=400",
+        "--truncated=reject",
         "--max_reject_fraction=0.5",
         "--num_shards=4",
         "--keep_cache",
@@ -63,6 +65,7 @@ def test_every_flag_arrives() -> None:
     assert (found.label_conflicts, found.group_by) == (ConflictPolicy.DROP_ALL, "^(.*)_")
     assert found.split_by is SplitBy.RANDOM
     assert (found.limits.min_pixels, found.limits.max_pixels) == (4, 400)
+    assert found.limits.truncated is Truncated.REJECT
     assert found.max_reject_fraction == 0.5
     assert found.keep_cache and found.overwrite and found.plan_only
 
@@ -157,7 +160,7 @@ def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
         "input_dir", "output_dir", "input_csv", "overwrite", "keep_cache", "plan_only", "workers",
         "runner", "beam_options", "max_reject_fraction", "per_class",
         "image_size", "resize", "encoding", "jpeg_quality",  # As `image`.
-        "min_source_pixels", "max_source_pixels",  # As `limits`.
+        "min_source_pixels", "max_source_pixels", "truncated",  # As `limits`.
     }  # fmt: skip
     fields = {field.name for field in dataclasses.fields(PrepareConfig)}
     in_manifest = set(config_of().for_manifest()) - {"image", "limits", "pixels_version"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -42,6 +43,12 @@ def jpeg_xl_decoder() -> type[ImageFile.ImageFile] | None:
     plugin.DECODE_THREADS = 0
     decoder: type[ImageFile.ImageFile] = plugin.JXLImageFile
     return decoder
+
+
+def installed_extras() -> tuple[str, ...]:
+    """Returns the extras whose decoders are installed, without importing them."""
+    modules = {"heif": "pillow_heif", "jxl": "pillow_jxl"}
+    return tuple(extra for extra, module in modules.items() if importlib.util.find_spec(module))
 
 
 def has_jpeg_2000() -> bool:
