@@ -32,6 +32,24 @@ class RejectReason(str, enum.Enum):
     DECODER_MISSING = "decoder_missing"
     DECODER_CRASHED = "decoder_crashed"
     DECODER_HUNG = "decoder_hung"
+    SIDECAR = "sidecar"
+    EXCLUDED = "excluded"
+    UNLABELLED = "unlabelled"
+    DROPPED_CLASS = "dropped_class"
+    OWN_OUTPUT = "own_output"
+
+
+# Reasons of files that are left out on purpose: no fault of the data, and no rejects.
+IGNORED = frozenset(
+    {
+        RejectReason.HIDDEN,
+        RejectReason.SIDECAR,
+        RejectReason.EXCLUDED,
+        RejectReason.UNLABELLED,
+        RejectReason.DROPPED_CLASS,
+        RejectReason.OWN_OUTPUT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class FileSystem(Protocol):
         """Returns what is at a path."""
 
     def walk(self, root: str) -> Iterator[ListedFile]:
-        """Yields every file below a folder, hidden ones with that problem."""
+        """Yields every file below a folder, hidden ones with that problem, and empty folders."""
 
 
 class LocalFiles:

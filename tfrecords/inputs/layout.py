@@ -1,61 +1,26 @@
-"""From listed files to labelled sources: which folders are classes and which are splits.
-
-The layout is found from all names first and is then applied to each file.
-"""
+"""From listed files to sources: their keys, classes and splits."""
 
 from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-from tfrecords.images.rejects import RejectReason
+from tfrecords.images.rejects import IGNORED, RejectReason
+from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.rows import ListedFile, SourceFile
-from tfrecords.schema import TRAIN
-
-# Folder names that fix a split when they are all there is at the top.
-SPLIT_FOLDERS = {
-    TRAIN: TRAIN,
-    "training": TRAIN,
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-
-
-@dataclass(frozen=True)
-class FolderLayout:
-    """How the folders of an input are to be read.
-
-    Attributes:
-      wrapper: the folder around all others, with a slash, which belongs to no name; "" for none.
-      splits: top folder → the split that it fixes; {} where the top folders are the classes.
-    """
-
-    wrapper: str = ""
-    splits: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_layout(files: Sequence[ListedFile]) -> FolderLayout:
-    """Returns how to read the folders of an input, from the names of all of its files."""
-    wrapper = _wrapper(files)
-    names = [file.name.removeprefix(wrapper) for file in files if not _is_hidden(file)]
-    tops = {name.split("/")[0] for name in names if "/" in name}
-    fixed = TRAIN in map(SPLIT_FOLDERS.get, tops) and tops <= SPLIT_FOLDERS.keys()
-    return FolderLayout(wrapper, {top: SPLIT_FOLDERS[top] for top in tops} if fixed else {})
 
 
 def by_folder(file: ListedFile, layout: FolderLayout) -> SourceFile:
     """Returns the source that a file is, labelled by the folders that it lies in."""
-    file = dataclasses.replace(file, name=file.name.removeprefix(layout.wrapper))
-    folders = file.name.split("/")[:-1]
-    split = None
-    if layout.splits and folders:
-        split = layout.splits.get(folders[0])
-        folders = folders[1:]
-    return labelled(file, folders[0] if folders else None, split)
+    folder, _, _ = file.name.rpartition("/")
+    place = layout.place(f"{folder}/" if folder else "")
+    key = layout.key_of(file.name)
+    if key != file.name:
+        file = dataclasses.replace(file, name=key)
+    if place.unlabelled and file.problem is None:
+        file = dataclasses.replace(file, problem=RejectReason.UNLABELLED)
+    return labelled(file, place.class_name, place.split)
 
 
 def labelled(file: ListedFile, class_name: str | None, split: str | None) -> SourceFile:
@@ -72,7 +37,7 @@ def labelled(file: ListedFile, class_name: str | None, split: str | None) -> Sou
         # The ledger is UTF-8: it shows such a name with its odd bytes as \xNN.
         key = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         class_name, problem, detail = None, RejectReason.NAME_NOT_UTF8, None
-    if problem is RejectReason.HIDDEN:
+    if problem in IGNORED:
         class_name = None
     elif class_name is None and problem is not RejectReason.NAME_NOT_UTF8:
         problem, detail = RejectReason.NO_CLASS, None
@@ -122,17 +87,3 @@ def in_key_order(rows: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
             )
         result.append(row)
     return tuple(sorted(result, key=lambda row: row.key))
-
-
-def _wrapper(files: Sequence[ListedFile]) -> str:
-    """Returns the one folder that an archive wraps around its class folders, or ""."""
-    shown = [file for file in files if not _is_hidden(file)]
-    tops = {file.name.split("/")[0] for file in shown}
-    deep = all(file.name.count("/") >= 2 for file in shown)
-    if not files or files[0].member is None or len(tops) != 1 or not deep:
-        return ""
-    return f"{tops.pop()}/"
-
-
-def _is_hidden(file: ListedFile) -> bool:
-    return file.problem is RejectReason.HIDDEN

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfrecords.errors import UsageError
-from tfrecords.images.rejects import RejectReason
-from tfrecords.inputs import archives, layout, tables, walk
+from tfrecords.images.rejects import IGNORED, RejectReason
+from tfrecords.inputs import archives, filters, layout, tables, walk
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
+from tfrecords.inputs.find_layout import find_layout
+from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
+from tfrecords.inputs.rules import InputRules
 
 
 class InputForm(enum.Enum):
@@ -43,27 +48,57 @@ def form_of(path: str, files: FileSystem = LOCAL) -> InputForm:
     return InputForm.PATTERN if walk.has_wildcard(path) else InputForm.ABSENT
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of an input.
+
+    Attributes:
+      rows: in key order.
+      notes: what a person should know of how they were understood, a line each.
+    """
+
+    rows: tuple[SourceFile, ...]
+    notes: tuple[str, ...] = ()
+
+
 def list_labelled(
-    source: InputPath, table: InputPath | None = None, files: FileSystem = LOCAL
-) -> tuple[SourceFile, ...]:
-    """Returns every input file in key order.
+    source: InputPath,
+    table: InputPath | None = None,
+    files: FileSystem = LOCAL,
+    rules: InputRules | None = None,
+) -> Listing:
+    """Returns every input file, with its class and, where the input fixes it, its split.
 
     Args:
       source: holds class folders; or a .zip or .tar of them; or, with `table`, the folder that
         its relative paths start from.
       table: a CSV with a header that names `path`, `label` and optionally `split`.
       files: the file system that both lie on.
+      rules: which files are read and what their folders mean; not for a table.
 
     Raises:
-      UsageError: there is no input of that form; the text says what was found instead.
+      UsageError: there is no input of that form, or it can be understood in two ways; the text
+        says what was found, and what to do.
     """
     if table is not None:
-        return layout.in_key_order(_of_table(source.path, table, files))
-    found = list(_tree(source, files))
-    if all(file.problem is RejectReason.HIDDEN for file in found):
-        raise UsageError(f"{source} holds no files; class folders expected")
-    folders = layout.find_layout(found)
-    return layout.in_key_order(layout.by_folder(file, folders) for file in found)
+        return Listing(layout.in_key_order(_of_table(source.path, table, files)))
+    rules = rules or InputRules()
+    found = filters.apply(_tree(source, files), rules)
+    if filters.is_data_set(found):
+        raise UsageError(
+            f"{source} is a data set that a bake wrote; give the pictures that it was made of"
+        )
+    candidates = [file.name for file in found if not file.is_folder and _may_be_picture(file)]
+    if not candidates:
+        raise UsageError(f"{source} holds no files{_left_out(found)}; class folders expected")
+    folders = find_layout(candidates, rules, str(source))
+    rows = layout.in_key_order(
+        layout.by_folder(file, folders)
+        for file in found
+        if not file.is_folder or file.problem is RejectReason.HIDDEN
+    )
+    unused = (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
+    return Listing(rows, (*folders.notes, *_vanished(found, folders), *unused))
 
 
 def list_unlabelled(
@@ -71,8 +106,8 @@ def list_unlabelled(
 ) -> tuple[SourceFile, ...]:
     """Returns the pictures of an input in key order; those of a CSV in its order.
 
-    Hidden files and what operating systems leave behind are not listed. Every other file is:
-    whether it is a picture is found out by reading it.
+    Hidden files, what operating systems leave behind and what lies beside pictures are not
+    listed, as in a bake. Every other file is: whether it is a picture is found out by reading it.
 
     Args:
       source: a folder, a .zip or .tar, a .csv with a column path or Id, a file, or a pattern.
@@ -92,7 +127,8 @@ def list_unlabelled(
         (
             layout.unlabelled(file)
             for file in _unlabelled_files(source, form, files)
-            if file.problem is not RejectReason.HIDDEN
+            if not file.is_folder
+            and _may_be_picture(file)
             and (file.member is not None or Path(file.path).resolve() not in unwanted)
         ),
         key=lambda row: row.key,
@@ -106,17 +142,16 @@ def _unlabelled_files(
     source: InputPath, form: InputForm, files: FileSystem
 ) -> Iterator[ListedFile]:
     if form in (InputForm.FOLDER, InputForm.ARCHIVE):
-        yield from _tree(source, files)
+        yield from filters.apply(_tree(source, files))
     elif form is InputForm.FILE:
+        # Named by a person, so its name is not asked what it is.
         status = files.stat(source.path)
         yield ListedFile(os.path.basename(source.path), source.path, status.bytes, status.version)
     elif form is InputForm.PATTERN:
-        empty = True
-        for file in walk.match_pattern(source.path):
-            empty = False
-            yield file
-        if empty:
+        matched = list(walk.match_pattern(source.path))
+        if not matched:
             raise UsageError(f"{source} matches no file")
+        yield from filters.apply(matched)
     else:
         raise UsageError(f"{source} does not exist")
 
@@ -142,3 +177,46 @@ def _tree(source: InputPath, files: FileSystem) -> Iterator[ListedFile]:
 def _of_table(root: str, table: InputPath, files: FileSystem) -> Iterator[SourceFile]:
     for row in tables.labelled_rows(table, files):
         yield layout.labelled(tables.file_of(row, root, files), row.label, row.split)
+
+
+def _may_be_picture(file: ListedFile) -> bool:
+    return file.problem not in IGNORED
+
+
+def _left_out(files: Sequence[ListedFile]) -> str:
+    """Returns how many files are there but left out, by reason; "" for none."""
+    counts = Counter(file.problem.value for file in files if file.problem is not None)
+    told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+    return f" that could be pictures ({told})" if told else ""
+
+
+def _vanished(files: Sequence[ListedFile], folders: FolderLayout) -> Iterator[str]:
+    """Yields a line for class folders without a picture, and one for other empty folders."""
+    classes: set[str] = set()
+    without: dict[str, str] = {}
+    empty: list[str] = []
+    for file in files:
+        if file.problem in (RejectReason.HIDDEN, RejectReason.EXCLUDED, RejectReason.OWN_OUTPUT):
+            continue
+        place = folders.place(file.name if file.is_folder else _folder_of(file.name))
+        if place.class_name is None:
+            if file.is_folder:
+                empty.append(file.name)
+        elif file.is_folder or not _may_be_picture(file):
+            without[place.class_name] = "empty" if file.is_folder else "no pictures"
+        else:
+            classes.add(place.class_name)
+    if gone := [f"{name}/ ({why})" for name, why in sorted(without.items()) if name not in classes]:
+        yield f"no class is made of {_some(gone)}"
+    if empty:
+        yield f"empty folders: {_some(empty)}"
+
+
+def _folder_of(name: str) -> str:
+    folder = name.rpartition("/")[0]
+    return f"{folder}/" if folder else ""
+
+
+def _some(names: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

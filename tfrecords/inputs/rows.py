@@ -75,6 +75,11 @@ class ListedFile:
     problem: RejectReason | None = None
     detail: str | None = None
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for a folder: a hidden one that was not entered, or an empty one."""
+        return self.name.endswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:

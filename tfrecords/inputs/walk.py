@@ -14,8 +14,8 @@ from tfrecords.inputs.rows import UNKNOWN_SIZE, ListedFile
 def walk_folder(root: str) -> Iterator[ListedFile]:
     """Yields every file below a folder, hidden ones with that problem.
 
-    Links are followed, except to a folder that contains them. A hidden folder, or one that cannot
-    be listed, is one row.
+    Links are followed, except to a folder that contains them. A folder that is hidden, empty or
+    cannot be listed is one row.
     """
     return _walk(root, "", frozenset())
 
@@ -48,6 +48,8 @@ def _walk(directory: str, prefix: str, above: frozenset[tuple[int, int]]) -> Ite
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
+    if prefix and not entries:
+        yield ListedFile(prefix, directory, UNKNOWN_SIZE, 0)
     for entry in entries:
         name = prefix + entry.name
         if not entry.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 import unicodedata
 import zipfile
@@ -16,6 +17,7 @@ from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
 from tfrecords.inputs.read import read_source
 from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.rules import InputRules
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def by_key(rows: tuple[SourceFile, ...]) -> dict[str, SourceFile]:
 
 def listed(input_dir: str, input_csv: str | None = None) -> tuple[SourceFile, ...]:
     table = None if input_csv is None else InputPath("--input_csv", input_csv)
-    return listing.list_labelled(InputPath("--input_dir", input_dir), table)
+    return listing.list_labelled(InputPath("--input_dir", input_dir), table).rows
 
 
 def check_readable(rows: tuple[SourceFile, ...], root: Path) -> None:
@@ -67,9 +69,89 @@ def test_hidden_files_are_rejected_unread_and_hidden_folders_not_entered(folders
 
 
 def test_a_file_outside_every_class_is_rejected(folders: Path) -> None:
-    (folders / "readme.txt").write_bytes(b"x")
-    row = by_key(listed(str(folders)))["readme.txt"]
+    (folders / "cover.jpg").write_bytes(b"x")
+    row = by_key(listed(str(folders)))["cover.jpg"]
     assert row.problem is RejectReason.NO_CLASS
+
+
+def test_what_lies_beside_pictures_is_left_out(folders: Path) -> None:
+    for name in ("README.md", "apu/0000.jpg.json", "bart/0001.xml", "LICENSE"):
+        (folders / name).write_bytes(b"x")
+    rows = listed(str(folders))
+    assert len(rows) == 9
+    left_out = {row.key: row for row in rows if row.problem is RejectReason.SIDECAR}
+    assert len(left_out) == 4
+    assert {row.class_name for row in left_out.values()} == {None}
+
+
+def test_include_and_exclude(folders: Path) -> None:
+    found = listing.list_labelled(
+        InputPath("--input_dir", str(folders)),
+        rules=InputRules(include=("*.jpg",), exclude=("/bart/*1.jpg", "nothing")),
+    )
+    reasons = {row.key: row.problem for row in found.rows}
+    assert reasons.pop("bart/0001.jpg") is RejectReason.EXCLUDED
+    assert set(reasons.values()) == {None}
+    assert found.notes == ("'nothing' matches no file",)
+
+
+def test_an_earlier_data_set_is_no_class(folders: Path) -> None:
+    fakes.write_dataset(folders / "old" / "shards")
+    fakes.write_folders(folders / "old" / "shards", {"report": 2})
+    rows = by_key(listed(str(folders)))
+    assert {row.class_name for row in rows.values()} == {"apu", "bart", None}
+    report = rows["old/shards/report/0000.jpg"]
+    assert (report.problem, report.class_name) == (RejectReason.OWN_OUTPUT, None)
+    with pytest.raises(UsageError, match="is a data set that a bake wrote"):
+        listed(str(folders / "old" / "shards"))
+
+
+def test_empty_folders_are_told_and_are_no_files(folders: Path) -> None:
+    for name in ("fox", "apu/empty", "notes"):
+        (folders / name).mkdir()
+    (folders / "notes" / "a.txt").write_bytes(b"x")
+    found = listing.list_labelled(InputPath("--input_dir", str(folders)))
+    assert found.notes == ("no class is made of fox/ (empty), notes/ (no pictures)",)
+    assert len(found.rows) == 6
+
+
+def test_an_empty_split_folder_is_told(folders: Path) -> None:
+    (folders.parent / "test").mkdir()
+    found = listing.list_labelled(InputPath("--input_dir", str(folders.parent)))
+    assert found.notes == ("the data are in pictures/", "empty folders: test/")
+
+
+def test_a_folder_of_sidecars_alone_holds_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.csv").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"no files that could be pictures \(1 sidecar\)"):
+        listed(str(tmp_path))
+
+
+def test_pictures_without_a_class_are_left_for_predict(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "train" / "set", {"apu": 2, "bart": 2})
+    fakes.write_folders(tmp_path / "testset", {"testset": 3})
+    rows = by_key(listed(str(tmp_path)))
+    row = rows["testset/testset/0000.jpg"]
+    assert (row.class_name, row.split, row.problem) == (None, None, RejectReason.UNLABELLED)
+    assert rows["train/set/apu/0000.jpg"].split == "train"
+
+
+@pytest.mark.parametrize("wrapper", ["", "archive/", "train/", "archive/pets/"])
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_wrapper_belongs_to_no_key(
+    folders: Path, tmp_path: Path, wrapper: str, archive: bool
+) -> None:
+    root = tmp_path / "around"
+    (root / wrapper).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folders, root / wrapper, dirs_exist_ok=True)
+    (root / "cover.jpg").write_bytes(b"x")
+    source = shutil.make_archive(str(tmp_path / "a"), "zip", root) if archive else str(root)
+    rows = by_key(listed(source))
+    cover = "../" * wrapper.count("/") + "cover.jpg"
+    assert rows.pop(cover).problem is RejectReason.NO_CLASS
+    assert rows.keys() == {row.key for row in listed(str(folders))}
+    assert {row.class_name for row in rows.values()} == {"apu", "bart"}
 
 
 def test_links_are_followed_and_loops_are_not(folders: Path) -> None:

@@ -16,13 +16,19 @@ from tfrecords.inputs import listing
 from tfrecords.inputs.read import read_source
 from tfrecords.inputs.rows import InputPath, SourceFile
 
-NAMES = ("a.jpg", "deep/er/b.PNG", "deep/c.txt")
+NAMES = ("a.jpg", "deep/er/b.PNG", "deep/c")
+
+
+LEFT_OUT = (
+    ".hidden", "deep/.git/x.jpg", "__MACOSX/a.jpg", "deep/Thumbs.db", "$RECYCLE.BIN/S-1/a.jpg",
+    "a.jpg.json", "deep/README",
+)  # fmt: skip
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "in [1]"
-    for name in (*NAMES, ".hidden", "deep/.git/x.jpg", "__MACOSX/a.jpg", "deep/Thumbs.db"):
+    for name in (*NAMES, *LEFT_OUT):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
@@ -46,7 +52,7 @@ def test_a_folder_lists_all_files_below_it_in_order(folder: Path) -> None:
 
 
 def test_outputs_inside_the_input_are_no_input(folder: Path) -> None:
-    assert keys(folder, leave_out=[folder / "deep" / "c.txt"]) == ["a.jpg", "deep/er/b.PNG"]
+    assert keys(folder, leave_out=[folder / "deep" / "c"]) == ["a.jpg", "deep/er/b.PNG"]
 
 
 def test_a_linked_folder_is_entered_and_a_circle_left(folder: Path, tmp_path: Path) -> None:
@@ -118,8 +124,14 @@ def test_a_csv_keeps_its_order_and_paths_start_beside_it(folder: Path, column: s
     assert found[2].detail == "No such file or directory"
 
 
-def test_one_file_is_its_name(folder: Path) -> None:
-    assert keys(folder / "a.jpg") == ["a.jpg"]
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpg.json", ".hidden"])
+def test_one_file_is_its_name_whatever_it_is(folder: Path, name: str) -> None:
+    assert keys(folder / name) == [name]
+
+
+def test_empty_folders_are_no_pictures(folder: Path) -> None:
+    (folder / "none").mkdir()
+    assert keys(folder) == sorted(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""What the name of a folder says: a split, pictures without a class, one of many views."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from tfrecords.inputs.split_words import split_of
+from tfrecords.schema import TRAIN
+
+# Words that stand for a split at the end or at the beginning of a longer name. Fewer than those
+# that are a whole name: "val_kilmer" is not a validation split.
+_INNER_WORDS = frozenset("train training trainset test testing testset validation valset".split())
+
+_UNLABELLED_WORDS = frozenset(
+    "unlabelled unlabeled unlab nolabel pred predict prediction predictions submission".split()
+)
+
+# Names that folders below many classes have, and that no class has.
+_VIEWS = frozenset(
+    "image images img imgs mask masks photo photos picture pictures jpg jpeg png raw original "
+    "originals augmented cropped crops front back left right top bottom side day night indoor "
+    "outdoor color colour gray grey rgb depth label labels annotation annotations".split()
+)
+
+_NUMBERED = re.compile(r"(\D*)\d[\d\W_]*\Z")
+_WORD = re.compile(r"[a-z]+")
+
+
+def split_in(name: str) -> str | None:
+    """Returns the split that a folder's name stands for, by the whole name or a word at its end."""
+    if whole := split_of(name):
+        return whole
+    words = _words(name)
+    return next((split_of(word) for word in words[-1:] + words[:1] if word in _INNER_WORDS), None)
+
+
+def has_no_class(name: str) -> bool:
+    """Returns whether a folder that holds only pictures is called as if they had no class."""
+    words = _words(name)
+    if set(words[-1:] + words[:1]) & _UNLABELLED_WORDS:
+        return True
+    # The last word says what a thing is: a "pregnancy_test" may be one, a "test_tube" is not.
+    meant = split_of(name) or (words and words[-1] in _INNER_WORDS and split_of(words[-1])) or TRAIN
+    return meant != TRAIN
+
+
+def are_views(names: Iterable[str], tops: Iterable[str]) -> bool:
+    """Returns whether folders are sessions or views of something, and not classes.
+
+    Args:
+      names: of folders that stand below several others.
+      tops: names of those others.
+    """
+    folded = [fold(name) for name in names]
+    if all(name in _VIEWS for name in folded):
+        return True
+    return _stem(folded) is not None and not _stem([fold(top) for top in tops])
+
+
+def fold(name: str) -> str:
+    """Returns a name as it is compared: whatever its capitals and its Unicode form."""
+    return normal(name).casefold()
+
+
+def normal(name: str) -> str:
+    """Returns a name in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _words(name: str) -> list[str]:
+    return _WORD.findall(name.lower())
+
+
+def _stem(names: Sequence[str]) -> str | None:
+    """Returns what all names have before their numbers, as "fold1" and "fold2" do, or None."""
+    matches = [_NUMBERED.match(name) for name in names]
+    stems = {match.group(1) if match else None for match in matches}
+    return stems.pop() if len(stems) == 1 else None
