@@ -16,6 +16,9 @@ from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
+from tfrecords.inputs import filters
+from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
+from tfrecords.inputs.split_words import split_of
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -24,6 +27,9 @@ PIXELS_VERSION = 2
 
 # Raise it when files of the cache change their form: those of an earlier form are then made anew.
 _CACHE_VERSION = 3
+
+# Values of --class_order that are no file.
+CLASS_ORDERS = NATURAL, BY_NAME = "natural", "name"
 
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
 
@@ -109,6 +115,71 @@ def operations_of(value: Any) -> tuple[Operation, ...]:
     return tuple(operation for operation in Operation if operation.value in names)
 
 
+def splits_from_of(value: Any) -> str | tuple[tuple[str, str], ...]:
+    """Returns "auto", "folders" or "none", or (folder, split) pairs of "a:train,b:test".
+
+    Raises:
+      ValueError: anything else.
+    """
+    if value in (AUTO, FOLDERS, NO_FOLDERS):
+        return str(value)
+    if isinstance(value, str):
+        value = [part.rpartition(":")[::2] for part in value.split(",")]
+    try:
+        pairs = value.items() if isinstance(value, Mapping) else value
+        told = tuple((str(folder).strip(), str(split).strip()) for folder, split in pairs)
+    except (TypeError, ValueError):
+        told = ()
+    if not told or not all(folder and _SPLIT_NAME.fullmatch(split) for folder, split in told):
+        raise ValueError(
+            f"{AUTO}, {FOLDERS} or {NO_FOLDERS} is expected, or FOLDER:SPLIT,… with the names of "
+            "splits, such as fold1:train,fold2:test"
+        )
+    return tuple((folder, split_of(split) or split) for folder, split in told)
+
+
+def class_order_of(value: Any) -> str | tuple[str, ...]:
+    """Returns the name of an order, the path of a file with one, or class names in order.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if isinstance(value, str) and value or hasattr(value, "__fspath__"):
+        return str(value)
+    try:
+        names = () if isinstance(value, str) else tuple(map(str, value))
+    except TypeError:
+        names = ()
+    if not names:
+        raise ValueError(f"{' or '.join(CLASS_ORDERS)} is expected, or a file with a class a line")
+    return names
+
+
+def classes_map_of(value: Any) -> str | tuple[tuple[str, str], ...] | None:
+    """Returns the path of a table, or (from, to) pairs of a mapping or of such pairs.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if value is None or isinstance(value, str) and value or hasattr(value, "__fspath__"):
+        return None if value is None else str(value)
+    try:
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return tuple((str(old), "" if new in (None, "-") else str(new)) for old, new in pairs)
+    except (TypeError, ValueError) as error:
+        raise ValueError("a CSV with the columns from and to is expected") from error
+
+
+def _show_pairs(value: str | tuple[tuple[str, str], ...] | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return ",".join(f"{first}:{second}" for first, second in value)
+
+
+def _show_names(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
 def _auto(value: Any) -> int | None:
     """Returns a whole number, or None for auto."""
     if value is None or value == "auto":
@@ -146,8 +217,8 @@ class PrepareConfig:
         "",
         _INPUT,
         "Class folders with pictures in them, or a .zip or .tar of such; a path or any URL that "
-        "Beam reads (gs://, s3://, hdfs://). Folders train/, validation/, test/ at the top fix "
-        "the split.",
+        "Beam reads (gs://, s3://, hdfs://). Folders such as train/ and test/ above the classes "
+        "fix the split.",
         metavar="DIR",
         typed_as=("input", "data_dir", "source", "src", "images", "in"),
     )
@@ -165,6 +236,56 @@ class PrepareConfig:
         "--input_dir, or from the table's own folder.",
         metavar="FILE",
         typed_as=("csv", "labels", "table"),
+    )
+    splits_from: str | tuple[tuple[str, str], ...] = flag(
+        AUTO,
+        _INPUT,
+        "Which folders are splits. auto: those whose names and content leave no doubt; folders: "
+        "those with the name of a split; none: no folder; or a split for each folder, as in "
+        "fold1:train,fold2:test.",
+        metavar="auto|folders|none|FOLDER:SPLIT,…",
+        parse=splits_from_of,
+        show=_show_pairs,
+    )
+    class_level: int | None = flag(
+        None,
+        _INPUT,
+        "Which folder of a path below the input is the class, 1 for the top one. Default: found "
+        "from all names.",
+        metavar="N",
+    )
+    include: tuple[str, ...] = flag(
+        (),
+        _INPUT,
+        "Read only files that one of these globs matches: *.png, cat/**, /train. They match at any "
+        "folder of a path, or at the top if they begin with a slash; a folder stands for all in "
+        "it.",
+        metavar="GLOB,…",
+        typed_as=("only", "pattern"),
+    )
+    exclude: tuple[str, ...] = flag(
+        (), _INPUT, "Leave out files that one of these globs matches, included or not.",
+        metavar="GLOB,…",
+        typed_as=("ignore", "skip"),
+    )  # fmt: skip
+    class_order: str | tuple[str, ...] = flag(
+        NATURAL,
+        _INPUT,
+        "Order of the labels. natural: 2 before 10; name: by characters, as torchvision and Keras "
+        "do; or a file with one class a line.",
+        metavar="natural|name|FILE",
+        parse=class_order_of,
+        show=_show_names,
+    )
+    classes_map: str | tuple[tuple[str, str], ...] | None = flag(
+        None,
+        _INPUT,
+        "CSV with the columns from and to, which renames or merges classes; an empty to, or -, "
+        "drops one.",
+        metavar="FILE",
+        typed_as=("class_map", "label_map"),
+        parse=classes_map_of,
+        show=_show_pairs,
     )
     name: str = flag(
         "dataset", _INPUT, "Name of the data set; begins every shard's file name.", metavar="NAME"
@@ -224,7 +345,8 @@ class PrepareConfig:
     splits: tuple[tuple[str, float], ...] = flag(
         DEFAULT_SPLITS,
         _SPLIT,
-        "Fractions of each class; the first is train.",
+        "Fractions of each class; the first is train. Where the input fixes splits, those that it "
+        "lacks are taken from train; of the default ones, validation only.",
         metavar="NAME:F,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
         parse=splits_of,
@@ -329,6 +451,7 @@ class PrepareConfig:
                     "them, or a .zip or .tar of such"
                 )
             object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
+        self._check_input_rules()
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
@@ -342,6 +465,23 @@ class PrepareConfig:
                 raise UsageError(
                     f"--group_by={self.group_by!r} is not a regular expression: {error}"
                 ) from error
+
+    def _check_input_rules(self) -> None:
+        for name in ("include", "exclude"):
+            for pattern in getattr(self, name):
+                try:
+                    filters.check_glob(pattern)
+                except ValueError as error:
+                    raise UsageError(f"--{name}: {error}") from error
+        if self.class_level is not None and self.class_level < 1:
+            raise UsageError(f"--class_level must be at least 1, not {self.class_level}")
+        if self.input_csv is None:
+            return
+        for name, value in (("splits_from", self.splits_from != AUTO),
+                            ("class_level", self.class_level), ("include", self.include),
+                            ("exclude", self.exclude)):  # fmt: skip
+            if value:
+                raise UsageError(f"--{name} is for folders and archives, not for an --input_csv")
 
     def _check_numbers(self) -> None:
         if not 0 <= self.max_reject_fraction <= 1:
@@ -368,6 +508,17 @@ class PrepareConfig:
             raise UsageError(f"--near_distance must be 0 to 64 bits, not {self.near_distance}")
         if self.workers < 0:
             raise UsageError(f"--workers must be auto or at least 0, not {self.workers}")
+
+    def input_rules(self) -> InputRules:
+        """Returns which files are read, and what their folders mean."""
+        told = self.splits_from if isinstance(self.splits_from, tuple) else ()
+        return InputRules(
+            include=self.include,
+            exclude=self.exclude,
+            splits_from=AUTO if isinstance(self.splits_from, tuple) else self.splits_from,
+            split_folders=dict(told),
+            class_level=self.class_level,
+        )
 
     @property
     def image(self) -> ImageSpec:
@@ -427,6 +578,12 @@ class PrepareConfig:
             key: _json_value(value)
             for key, value in {
                 "name": self.name,
+                "splits_from": self.splits_from,
+                "class_level": self.class_level,
+                "include": self.include,
+                "exclude": self.exclude,
+                "class_order": self.class_order,
+                "classes_map": self.classes_map,
                 "image": asdict(self.image),
                 "limits": asdict(self.limits),
                 "splits": self.splits,

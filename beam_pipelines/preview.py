@@ -19,7 +19,8 @@ import numpy as np
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
-from beam_pipelines.inputs import sources
+from beam_pipelines.inputs import bake_input, sources
+from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
 from tfrecords import inspect
@@ -59,9 +60,12 @@ def run(config: PrepareConfig) -> int:
     Raises:
       UsageError: the input is not as expected, or no sampled file is a picture.
     """
-    rows = sources.list_sources(config.input_dir, config.input_csv)
-    sources.check_classes(rows, config.input_dir)
-    sources.check_splits(rows, config.split_names)
+    bake_input.refuse_output_inside(config)
+    understood = BakeInput.of(config)
+    config, rows = understood.config, understood.rows
+    for note in understood.notes:
+        print(f"input: {note}")
+    print(f"{understood.summary}\n")
     sample = take_sample(rows, config)
     plan = make_plan(
         facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
@@ -14,10 +15,12 @@ from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
 from beam_pipelines.cache.thumbnails import THUMBNAILS
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import sources
+from beam_pipelines.inputs import bake_input
+from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.report.source_reader import ReadSource, source_reader
+from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
 from beam_pipelines.tasks import BundleTask
@@ -25,10 +28,15 @@ from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
+from tfrecords.schema import TRAIN
 from tfrecords.system import locks
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
+
+# A train split is called unbalanced where its largest class has so many times the records of its
+# smallest: what a classifier then prefers is seen in its confusion matrix.
+_UNBALANCED = 2
 
 # Bundles that each worker, and all together, may begin while Beam is still being imported: two
 # seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
@@ -52,22 +60,25 @@ def run(
       BakeError: the bake cannot go on; running it again resumes it.
     """
     storage.configure(beam_arguments)
-    layout = Layout.of(config)
     _refuse_complete(config)
+    bake_input.refuse_output_inside(config)
+    understood = BakeInput.of(config)
+    layout = Layout.of(understood.config)
     for directory in layout.directories:
         storage.make_directory(directory)
     with _locked(layout):
-        return _run_locked(config, layout, beam_arguments, pool)
+        return _run_locked(understood, layout, beam_arguments, pool)
 
 
 def _run_locked(
-    config: PrepareConfig,
+    understood: BakeInput,
     layout: Layout,
     beam_arguments: Sequence[str],
     pool: WorkerPool | None,
 ) -> int:
+    config = understood.config
     _remove_temporary_files(layout)
-    bundles, files = _list(config, layout, pool)
+    bundles, files = _deal(understood, layout, pool)
     with BakeProgress(layout, len(bundles), files) as progress:
         outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
     for note in outcome.notes:
@@ -77,7 +88,9 @@ def _run_locked(
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
-        _report(config, progress.seconds, source_reader(layout, files), outcome, pool)
+        notes = (*understood.notes, *outcome.notes)
+        reader = source_reader(layout, files)
+        _report(config, progress.seconds, reader, notes, outcome.leaks, pool)
     finally:
         _clean(config, layout, bundles, outcome)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
@@ -89,16 +102,14 @@ def _run_locked(
     return 0
 
 
-def _list(
-    config: PrepareConfig, layout: Layout, pool: WorkerPool | None
+def _deal(
+    understood: BakeInput, layout: Layout, pool: WorkerPool | None
 ) -> tuple[list[BundleTask], int]:
-    """Lists the sources; returns their bundles and their number. The rows themselves are on disk.
+    """Returns the bundles of the sources and their number. The rows themselves are on disk.
 
-    The pool begins the first bundles as soon as they are listed.
+    The pool begins the first bundles as soon as they are dealt.
     """
-    rows = sources.list_sources(config.input_dir, config.input_csv)
-    sources.check_classes(rows, config.input_dir)
-    sources.check_splits(rows, config.split_names)
+    rows, config = understood.rows, understood.config
     most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
     bundles: list[BundleTask] = []
     done = 0
@@ -107,9 +118,10 @@ def _list(
         if pool is not None and len(bundles) < most:
             pool.begin(canonicalise_bundle, bundle)
         bundles.append(bundle)
-    classes = {row.class_name for row in rows if row.class_name is not None}
     reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
-    _say(f"{len(rows):,} files in {len(classes)} classes{reused}")
+    for note in understood.notes:
+        _say(f"input: {note}")
+    _say(f"{understood.summary}{reused}")
     return bundles, len(rows)
 
 
@@ -235,23 +247,46 @@ def _report(
     config: PrepareConfig,
     seconds: dict[str, float],
     read_source: ReadSource,
-    outcome: Outcome,
+    notes: Sequence[str],
+    leaks: Sequence[LeakMeter],
     pool: WorkerPool | None,
 ) -> None:
     # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
-    page.write_for(config, seconds, read_source, outcome.notes, outcome.leaks, pool)
+    page.write_for(config, seconds, read_source, notes, leaks, pool)
 
 
 def _finished(config: PrepareConfig, dataset: Manifest) -> str:
     splits = ", ".join(f"{split.name} {split.records:,}" for split in dataset.splits)
     statuses = ", ".join(f"{count:,} {status}" for status, count in dataset.statuses.items())
-    return (
+    lines = [
         f"{config.output_dir}: {splits} records in "
-        f"{sum(len(split.shards) for split in dataset.splits)} shards; sources: {statuses}\n"
-        f"digest {dataset.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
-    )
+        f"{sum(len(split.shards) for split in dataset.splits)} shards; sources: {statuses}",
+        f"digest {dataset.digest}",
+        f"report {storage.join(config.output_dir, 'report/index.html')}",
+        *_unbalanced(dataset),
+        f"next: {_next_command(config.output_dir)}",
+    ]
+    return "\n".join(lines)
+
+
+def _unbalanced(dataset: Manifest) -> Iterator[str]:
+    """Yields a line where the classes of the train split differ much in size."""
+    train = dataset.split(TRAIN)
+    counts = map(sum, zip(train.originals, train.copies, strict=True))
+    # What has no picture cannot be balanced; a note has said so.
+    records = sorted(count for count in counts if count)
+    if records and records[-1] >= _UNBALANCED * records[0]:
+        yield (
+            f"train is not balanced: its classes have {records[0]:,} to {records[-1]:,} records; "
+            f"--per_class={records[len(records) // 2]} --overwrite makes them equal"
+        )
+
+
+def _next_command(output_dir: str) -> str:
+    """Returns the command that trains on the data set, ready to paste."""
+    return f"python -m trainer.train --data_dir={shlex.quote(output_dir)} --run_dir=runs/first"
 
 
 def _say(text: str) -> None:

@@ -24,7 +24,8 @@ CAPPED = "capped"
 DUPLICATE = "duplicate"
 REJECTED = "rejected"
 CHANGED = "changed"
-STATUSES = (KEPT, CAPPED, DUPLICATE, REJECTED, CHANGED)
+IGNORED = "ignored"
+STATUSES = (KEPT, CAPPED, DUPLICATE, REJECTED, CHANGED, IGNORED)
 
 # Nulls: `class` of a file in no class folder; `sha256` of one that could not be read; `phash`,
 # `width` to `mode` and `group` of one without a picture; `split` of one that is neither kept

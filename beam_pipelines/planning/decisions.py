@@ -18,10 +18,13 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.planning.records import Records
 from beam_pipelines.planning.stages import Balanced, Deduplicated, Exclusion, Grouping
 from tfrecords import ledger
-from tfrecords.images.canonicalise import RejectReason
-from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE, KEPT, REJECTED
+from tfrecords.images import rejects
+from tfrecords.images.rejects import RejectReason
+from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE, IGNORED, KEPT, REJECTED
 
 STATUS = {name: number for number, name in enumerate(ledger.STATUSES)}
+
+IGNORED_REASONS = sorted(reason.value for reason in rejects.IGNORED)
 
 _NULL = -1
 
@@ -82,6 +85,7 @@ def decide(
     result = _undecided(len(reason))
     result.status[reason.is_null().to_numpy(zero_copy_only=False)] = STATUS[KEPT]
     result.status[_equals(reason, CHANGED)] = STATUS[CHANGED]
+    result.status[_equals(reason, *IGNORED_REASONS)] = STATUS[IGNORED]
     conflict = excluded.reason == Exclusion.LABEL_CONFLICT
     result.status[excluded.row] = np.where(conflict, STATUS[REJECTED], STATUS[DUPLICATE])
     result.exclusion[excluded.row] = excluded.reason
@@ -116,16 +120,16 @@ def _undecided(sources: int) -> Decisions:
 
 
 def rejections(decisions: Decisions, reason: pa.DictionaryArray) -> tuple[Counter[str], int]:
-    """Returns the reasons of rejected sources and the number of sources, without hidden ones.
+    """Returns the reasons of rejected sources and the number of sources, without ignored ones.
 
-    A hidden file beside each picture, as macOS adds them, is no fault of the data.
+    A hidden file or a description beside each picture is no fault of the data.
     """
-    is_visible = ~_equals(reason, RejectReason.HIDDEN.value)
-    rejected = np.flatnonzero((decisions.status == STATUS[REJECTED]) & is_visible)
+    is_counted = decisions.status != STATUS[IGNORED]
+    rejected = np.flatnonzero(decisions.status == STATUS[REJECTED])
     of_facts = reason.take(pa.array(rejected)).to_pylist()
     # A rejection that the facts do not explain is the plan's own: a label conflict.
     reasons = (name or RejectReason.LABEL_CONFLICT.value for name in of_facts)
-    return Counter(reasons), int(is_visible.sum())
+    return Counter(reasons), int(is_counted.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,9 +221,9 @@ def _or_null(values: np.ndarray) -> pa.Array:
     return pa.array(values, mask=values < 0)
 
 
-def _equals(names: pa.DictionaryArray, name: str) -> np.ndarray:
-    """Returns bool[n], whether each of a dictionary array's values is `name`."""
+def _equals(names: pa.DictionaryArray, *wanted: str) -> np.ndarray:
+    """Returns bool[n], whether each of a dictionary array's values is one of `wanted`."""
     # By the dictionary: as strings the names of a million rows would take 30 MB.
-    equal = [index for index, value in enumerate(names.dictionary.to_pylist()) if value == name]
+    equal = [index for index, value in enumerate(names.dictionary.to_pylist()) if value in wanted]
     indices = names.indices.fill_null(_NULL).to_numpy(zero_copy_only=False)
     return np.isin(indices, equal)

@@ -15,6 +15,7 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import split, stages
+from beam_pipelines.planning.classes import missing_notes
 from beam_pipelines.planning.decisions import Decisions, LedgerBuilder, decide, rejections
 from beam_pipelines.planning.records import Records, records_of_split
 from beam_pipelines.planning.stages import Deduplicated, Grouping, Pictures
@@ -150,7 +151,10 @@ def make_plan(
         classes=classes,
         labels=labels,
         records=records,
-        notes=tuple(_notes(deduplicated, grouping, split_index, config)),
+        notes=(
+            *missing_notes(classes, pictures.label, split_index, config.split_names, facts),
+            *_notes(deduplicated, grouping, split_index, config),
+        ),
         failure=_failure(classes, decisions, reason, config.max_reject_fraction),
     )
 

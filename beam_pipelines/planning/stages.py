@@ -27,6 +27,7 @@ from beam_pipelines.config import (
 )
 from beam_pipelines.planning import balance, split
 from beam_pipelines.planning.balance import CopyPlan
+from beam_pipelines.planning.classes import in_order
 from beam_pipelines.similarity import appearance, duplicates, partitioned
 from beam_pipelines.similarity.duplicates import ExactDuplicates, NearGroups
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
@@ -52,9 +53,10 @@ class Pictures:
 
     @classmethod
     def of(cls, facts: pa.Table, config: PrepareConfig) -> tuple[tuple[str, ...], Pictures]:
-        """Returns the names of the classes that have a picture, sorted, and the pictures."""
+        """Returns the classes that have a picture, in label order, and the pictures."""
         row = np.flatnonzero(facts["reason"].is_null().to_numpy())
-        classes, label = _labels(facts_table.column(facts, "class_name").take(pa.array(row)))
+        names = facts_table.column(facts, "class_name").take(pa.array(row))
+        classes, label = _labels(names, config.class_order)
         return classes, cls(
             row=row.astype(np.int32),
             label=label,
@@ -335,12 +337,14 @@ def balance_train(
     return Balanced(rank, balance.plan_copies(pictures.label, split_index, rank, targets))
 
 
-def _labels(names: pa.DictionaryArray) -> tuple[tuple[str, ...], np.ndarray]:
+def _labels(
+    names: pa.DictionaryArray, order: str | Sequence[str]
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Returns the distinct names in order and int32[n], the index of each row's among them."""
     indices = names.indices.to_numpy()
     used = np.flatnonzero(np.bincount(indices, minlength=len(names.dictionary)))
     used_names = names.dictionary.take(pa.array(used)).to_pylist()
-    classes = tuple(sorted(set(used_names)))
+    classes = in_order(set(used_names), order)
     label_of_name = {name: label for label, name in enumerate(classes)}
     labels = np.zeros(len(names.dictionary), np.int32)
     labels[used] = [label_of_name[name] for name in used_names]

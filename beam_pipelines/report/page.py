@@ -285,6 +285,7 @@ def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object
         "reasons": tables.reason_rows(rejected),
         "rejects": sorted(shown, key=lambda row: row["key"] not in uris),
         "reject_count": len(rejected),
+        "ignored": tables.reason_rows(tables.ignored(table)),
         "reject_thumbnails": uris,
     }
 

@@ -35,6 +35,11 @@ _MEANINGS = {
     RejectReason.HIDDEN: "a hidden file, as operating systems leave beside pictures",
     RejectReason.LABEL_CONFLICT: "an equal file has another class, and --label_conflicts=drop_all",
     RejectReason.DECODER_MISSING: "a format that an extra of evenshard reads; the ledger names it",
+    RejectReason.SIDECAR: "a description or the like beside pictures, by its name",
+    RejectReason.EXCLUDED: "left out by --include or --exclude",
+    RejectReason.UNLABELLED: "its folder has no classes; it is left for predict",
+    RejectReason.DROPPED_CLASS: "its class is dropped by --classes_map",
+    RejectReason.OWN_OUTPUT: "part of a data set that a bake wrote",
     RejectReason.DECODER_CRASHED: "it crashed the decoder's process",
     RejectReason.DECODER_HUNG: "the decoder did not finish in time",
 }
@@ -200,8 +205,13 @@ def rejects(sources: pa.Table) -> pa.Table:
     return sources.filter(pc.field("status").isin([ledger.REJECTED, ledger.CHANGED]))
 
 
+def ignored(sources: pa.Table) -> pa.Table:
+    """Returns the rows of files that were left out on purpose."""
+    return sources.filter(pc.field("status") == ledger.IGNORED)
+
+
 def reason_rows(rejected: pa.Table) -> list[ReasonRow]:
-    """Returns the reasons of `rejects`, most frequent first."""
+    """Returns the reasons of `rejects` or of `ignored`, most frequent first."""
     counts = Counter(rejected["reason"].to_pylist())
     return [
         ReasonRow(reason or "unknown", _meaning(reason), count)

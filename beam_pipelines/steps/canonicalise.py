@@ -25,6 +25,7 @@ from beam_pipelines.tasks import BundleResult, BundleTask
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, ImageHeader, RejectReason
 from tfrecords.images.decode_pool import DECODE_SECONDS, Watch
+from tfrecords.images.rejects import IGNORED
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.sharding import stable_hash
 
@@ -37,6 +38,10 @@ _DETAIL = {
     RejectReason.NAME_COLLISION: "another file has this name after Unicode normalisation",
     RejectReason.HIDDEN: "hidden files and files of the operating system are not read",
     RejectReason.NO_CLASS: "the file is in no class folder",
+    RejectReason.SIDECAR: "by its name it lies beside pictures and is none: it is not read",
+    RejectReason.EXCLUDED: "--include or --exclude leaves it out",
+    RejectReason.UNLABELLED: "its folder has no classes: it is left for predict",
+    RejectReason.OWN_OUTPUT: "it is part of a data set that a bake wrote",
     RejectReason.UNREADABLE: "the file could not be listed",
     RejectReason.DECODER_CRASHED: "decoding it crashes the process",
     RejectReason.DECODER_HUNG: f"decoding it took more than {DECODE_SECONDS} s",
@@ -210,6 +215,8 @@ _NOT_REUSED = (
     RejectReason.DECODER_MISSING.value,
     RejectReason.NAME_COLLISION.value,
     RejectReason.NO_CLASS.value,
+    # The next bake may have other flags.
+    *(reason.value for reason in IGNORED),
 )
 
 

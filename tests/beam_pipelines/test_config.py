@@ -123,6 +123,17 @@ def test_per_class_sets_both() -> None:
         ({"workers": "many"}, "--workers=many: auto or a whole number"),
         ({"near_duplicates": "gruop"}, "did you mean group?"),
         ({"input_dir": ""}, "--input_dir is required"),
+        ({"splits_from": "x"}, "--splits_from=x: auto, folders or none is expected, or FOLDER"),
+        ({"splits_from": "a:b c"}, "FOLDER:SPLIT"),
+        ({"splits_from": 3}, "--splits_from=3: auto"),
+        ({"class_level": 0}, "--class_level must be at least 1"),
+        ({"include": "*.png,[a"}, "--include: .*bracket"),
+        ({"exclude": "/"}, "--exclude: a glob such as"),
+        ({"class_order": ""}, "natural or name is expected, or a file"),
+        ({"class_order": 3}, "natural or name is expected, or a file"),
+        ({"classes_map": 3}, "a CSV with the columns from and to"),
+        ({"input_csv": "t.csv", "class_level": 2}, "--class_level is for folders and archives"),
+        ({"input_csv": "t.csv", "exclude": "x"}, "--exclude is for folders and archives"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_read(
@@ -130,6 +141,29 @@ def test_wrong_values_are_refused_before_anything_is_read(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         PrepareConfig(**{"input_dir": "in", "output_dir": "out", **values})
+
+
+def test_rules_of_an_input() -> None:
+    rules = config_of("--include=*.png,cat", "--exclude=/x", "--class_level=2").input_rules()
+    assert (rules.include, rules.exclude, rules.class_level) == (("*.png", "cat"), ("/x",), 2)
+    assert (rules.splits_from, rules.split_folders) == ("auto", {})
+    assert config_of("--splits_from=none").input_rules().splits_from == "none"
+    told = config_of("--splits_from=fold1:train,a:b:val").input_rules()
+    assert told.split_folders == {"fold1": "train", "a:b": "validation"}
+    same = PrepareConfig(
+        input_dir="in", output_dir="out", splits_from={"fold1": "train", "a:b": "validation"}
+    )
+    assert same.input_rules() == told
+
+
+def test_orders_and_maps_of_python() -> None:
+    found = PrepareConfig(
+        input_dir="in", output_dir="out", class_order=["b", "a"], classes_map={"a": "c", "b": None}
+    )
+    assert found.class_order == ("b", "a")
+    assert found.classes_map == (("a", "c"), ("b", ""))
+    assert found.for_manifest()["class_order"] == ["b", "a"]
+    assert found.for_manifest()["classes_map"] == [["a", "c"], ["b", ""]]
 
 
 def test_a_table_alone_has_its_own_folder_as_root() -> None:

@@ -155,7 +155,7 @@ def test_facts_are_small_whatever_the_size_of_the_pictures(tmp_path: Path, size:
     layout = Layout.of(baked)
     for directory in layout.directories:
         Path(directory).mkdir(parents=True, exist_ok=True)
-    rows = sources.list_sources(baked.input_dir, None)
+    rows = sources.list_sources(baked.input_dir).rows
     for task in make_tasks.bundle_tasks(rows, baked, layout):
         facts = canonicalise.canonicalise_bundle(task, Watch()).facts
         block = facts_table.facts_block(facts)

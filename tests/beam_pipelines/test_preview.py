@@ -54,7 +54,25 @@ def test_rejects_in_the_sample_are_told(
 
 def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "x.jpg").write_bytes(b"no")
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "x.jpg").write_bytes(b"no")
     with pytest.raises(UsageError, match="none of 2 sampled files"):
-        preview.run(PrepareConfig(input_dir=tmp_path, output_dir=tmp_path / "out"))
+        preview.run(PrepareConfig(input_dir=tmp_path / "in", output_dir=tmp_path / "out"))
+
+
+def test_nothing_is_written_into_the_input(config: PrepareConfig) -> None:
+    inside = dataclasses.replace(config, output_dir=f"{config.input_dir}/shards")
+    with pytest.raises(UsageError, match="lies in --input_dir="):
+        preview.run(inside)
+    assert not Path(inside.output_dir).exists()
+
+
+def test_what_was_understood_is_printed(
+    config: PrepareConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.write_folders(Path(config.input_dir) / "apu", {"val": 2})
+    (Path(config.input_dir) / "labels.csv").write_text("path,label")
+    preview.run(config)
+    told = capsys.readouterr().out
+    assert "input: apu/val/ is read as a part of class apu" in told
+    assert "42 files in 2 classes; left out: 1 sidecar" in told

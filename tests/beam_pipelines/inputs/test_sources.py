@@ -22,29 +22,14 @@ def test_errors_name_the_flags_of_the_bake(folders: Path, tmp_path: Path) -> Non
         sources.list_sources(str(folders), str(tmp_path / "absent.csv"))
 
 
-def test_an_input_may_not_fix_a_split_that_the_bake_lacks(tmp_path: Path) -> None:
-    fakes.write_folders(tmp_path / "train", {"apu": 2, "bart": 2})
-    fakes.write_folders(tmp_path / "val", {"apu": 1, "bart": 1})
-    rows = sources.list_sources(str(tmp_path))
-    with pytest.raises(UsageError, match="fixes split 'validation'"):
-        sources.check_splits(rows, ["train", "test"])
-    sources.check_splits(rows, ["train", "validation"])
-
-
-def test_one_class_points_to_the_likely_root(tmp_path: Path) -> None:
-    fakes.write_folders(tmp_path / "pictures", {"apu": 1, "bart": 1})
-    rows = sources.list_sources(str(tmp_path))
-    with pytest.raises(UsageError, match=r"one class only.*did you mean --input_dir=.*/pictures\?"):
-        sources.check_classes(rows, str(tmp_path))
-
-
 def test_remote_folders(folders: Path) -> None:
     pytest.importorskip("apache_beam")
     from tests.support.bucket import FakeBucket
 
     FakeBucket.root = str(folders.parent)
-    rows = sources.list_sources("fake://pictures")
-    assert [row.key for row in rows] == [row.key for row in sources.list_sources(str(folders))]
+    rows = sources.list_sources("fake://pictures").rows
+    local = sources.list_sources(str(folders)).rows
+    assert [row.key for row in rows] == [row.key for row in local]
     for row in rows:
         assert sources.read(row) == (folders / row.key).read_bytes()
 
@@ -68,7 +53,7 @@ def test_a_remote_zip_is_read_in_place(folders: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         for file in sorted(folders.rglob("*.jpg")):
             archive.write(file, file.relative_to(folders).as_posix())
-    rows = sources.list_sources("fake://p.zip")
+    rows = sources.list_sources("fake://p.zip").rows
     assert len(rows) == 5
     for row in rows:
         assert sources.read(row) == (folders / row.key).read_bytes()

@@ -223,7 +223,7 @@ def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportIn
 def test_a_sound_bake_says_so(tmp_path: Path) -> None:
     found = fakes.write_dataset(tmp_path)
     text = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
-    assert "None: every file is a readable picture." in text
+    assert "None: every file that was read is a picture." in text
     assert "Before you train" not in text
     assert 'id="timing"' not in text
 

@@ -15,7 +15,7 @@ from tests.support import fakes
 
 def test_a_source_is_read_again_by_its_key(tmp_path: Path) -> None:
     root = fakes.write_folders(tmp_path / "in", {"apu": 30, "bart": 20})
-    rows = list_sources(str(root))
+    rows = list_sources(str(root)).rows
     config = PrepareConfig(input_dir=root, output_dir=tmp_path / "out")
     layout = Layout.of(config)
     storage.make_directory(layout.listing_dir)

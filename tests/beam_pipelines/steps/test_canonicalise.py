@@ -39,7 +39,7 @@ class Bake:
             storage.make_directory(directory)
 
     def run(self) -> list[BundleResult]:
-        rows = list_sources(self.config.input_dir)
+        rows = list_sources(self.config.input_dir).rows
         tasks = list(bundle_tasks(rows, self.config, self.layout))
         return [canonicalise_bundle(task, Watch()) for task in tasks]
 
@@ -113,7 +113,7 @@ def test_what_is_odd_about_a_kept_file_is_its_detail(bake: Bake) -> None:
 
 
 def test_a_file_that_grows_while_it_is_read_is_changed(bake: Bake) -> None:
-    rows = list_sources(bake.config.input_dir)
+    rows = list_sources(bake.config.input_dir).rows
     tasks = list(bundle_tasks(rows, bake.config, bake.layout))
     with (bake.input_dir / "apu" / "0000.jpg").open("ab") as file:
         file.write(b"more")
@@ -155,7 +155,7 @@ def test_growth_that_doubles_the_bundles_reuses_all_there_is(bake: Bake) -> None
 
 def test_a_file_that_moves_to_another_class_by_csv_is_not_decoded_again(bake: Bake) -> None:
     bake.run()
-    rows = list_sources(bake.config.input_dir)
+    rows = list_sources(bake.config.input_dir).rows
     moved = [dataclasses.replace(row, class_name="carl") for row in rows]
     tasks = list(bundle_tasks(moved, bake.config, bake.layout))
     results = [canonicalise_bundle(task, Watch()) for task in tasks]

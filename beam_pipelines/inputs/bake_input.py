@@ -1,0 +1,305 @@
+"""The input of a bake, understood: its files, and what of the configuration the files decide.
+
+Folders and tables may fix splits, and a class order or a class map may lie in a file. Both are
+settled here, before anything is decoded, and what was settled is said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from beam_pipelines.cache import storage
+from beam_pipelines.config import CLASS_ORDERS, DEFAULT_SPLITS, PrepareConfig
+from beam_pipelines.inputs import sources
+from tfrecords.errors import UsageError
+from tfrecords.images.rejects import IGNORED
+from tfrecords.inputs import class_map
+from tfrecords.inputs.files import FileKind
+from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.split_words import VALIDATION, split_of
+from tfrecords.schema import TRAIN
+
+# Names that a line on the terminal shows before it only counts them.
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BakeInput:
+    """The files of a bake, and its configuration as far as they decide it.
+
+    Attributes:
+      config: with the splits that the bake has, and with the content of the files it names.
+      rows: of the sources, in key order.
+      notes: what a person should know of how the input was understood, a line each.
+    """
+
+    config: PrepareConfig
+    rows: tuple[SourceFile, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """The number of files and classes, and of files that are left out and why."""
+        reasons = Counter(
+            row.problem.value
+            for row in self.rows
+            if row.problem is not None and row.problem in IGNORED
+        )
+        classes = {row.class_name for row in self.rows if row.class_name is not None}
+        text = f"{len(self.rows) - reasons.total():,} files in {len(classes)} classes"
+        if not reasons:
+            return text
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        return f"{text}; left out: {told}"
+
+    @classmethod
+    def of(cls, config: PrepareConfig) -> BakeInput:
+        """Lists and understands the input of a configuration.
+
+        Raises:
+          UsageError: the input is not as it should be, or can be understood in two ways.
+        """
+        listing = sources.list_sources(config.input_dir, config.input_csv, config.input_rules())
+        names = _class_map(config)
+        rows = class_map.apply(listing.rows, names)
+        check_classes(rows, config.input_dir)
+        order = _class_order(config)
+        classes = {row.class_name for row in rows if row.class_name is not None}
+        splits, rows, split_notes = settle_splits(config.splits, rows)
+        before = {row.class_name for row in listing.rows if row.class_name is not None}
+        notes = (
+            *listing.notes,
+            *split_notes,
+            *_unknown_note("--classes_map", names, before),
+            *_order_notes(order, classes),
+            *_capitals_note(classes),
+        )
+        settled = dataclasses.replace(
+            config,
+            splits=splits,
+            class_order=order,
+            classes_map=tuple(sorted(names.items())) or None,
+        )
+        return cls(settled, rows, notes)
+
+
+def refuse_output_inside(config: PrepareConfig) -> None:
+    """Refuses to write a data set into the folder that its pictures are read from.
+
+    The next bake of that folder would take shards and report for a class.
+
+    Raises:
+      UsageError: the output is the input folder, or lies in it.
+    """
+    if config.input_csv is not None:
+        return
+    root, output = _absolute(config.input_dir), _absolute(config.output_dir)
+    if not f"{output}/".startswith(f"{root}/"):
+        return
+    try:
+        is_folder = storage.FILES.stat(config.input_dir).kind is FileKind.FOLDER
+    except OSError:
+        return
+    if is_folder:
+        raise UsageError(
+            f"--output_dir={config.output_dir} lies in --input_dir={config.input_dir}, where the "
+            "next bake would take it for pictures; choose a directory outside of it"
+        )
+
+
+def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
+    """Refuses an input that is no classification task.
+
+    Raises:
+      UsageError: fewer than two classes; the text points to the likely root.
+    """
+    rows = [row for row in rows if row.problem not in IGNORED]
+    classes = sorted({row.class_name for row in rows if row.class_name is not None})
+    if len(classes) > 1:
+        return
+    if not classes:
+        raise UsageError(
+            f"--input_dir={input_dir} has files but no class folders; "
+            "<input_dir>/<class>/<picture> expected, or --input_csv"
+        )
+    deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
+    hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if deeper else ""
+    raise UsageError(
+        f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
+    )
+
+
+def settle_splits(
+    splits: tuple[tuple[str, float], ...], rows: tuple[SourceFile, ...]
+) -> tuple[tuple[tuple[str, float], ...], tuple[SourceFile, ...], tuple[str, ...]]:
+    """Returns the splits of a bake whose input may fix some, the rows, and what to say of it.
+
+    The input decides which splits exist. Of the default ones that it leaves out only validation
+    is taken from train, since a training needs one; of splits that a person named all are.
+
+    Args:
+      splits: names and fractions that were asked for, train first.
+      rows: of the sources; a split that they call by another word gets the name asked for.
+
+    Raises:
+      UsageError: the input fixes splits and gives nothing to train on.
+    """
+    names = [name for name, _ in splits]
+    rows = _by_asked_names(rows, names)
+    usable = Counter(row.split for row in rows if row.problem is None)
+    free = usable.pop(None, 0)
+    given = {str(name): count for name, count in usable.items()}
+    if not given:
+        return splits, rows, ()
+    if TRAIN not in given and not free:
+        raise UsageError(
+            f"the input fixes {_some(sorted(given))} and has no picture to train on; "
+            "name the train split, or give --splits_from=none to ignore the folders' names"
+        )
+    absent = [name for name in names if name not in given and name != TRAIN]
+    dropped = [name for name in absent if name != VALIDATION and splits == DEFAULT_SPLITS]
+    dropped = [] if free else dropped
+    added = sorted(given.keys() - set(names))
+    of_added = [(name, given[name] / (sum(given.values()) + free)) for name in added]
+    settled = _fractions([pair for pair in splits if pair[0] not in dropped], of_added)
+    notes = [] if free else list(_taken_notes(settled, absent, dropped, given))
+    if added:
+        notes.append(f"the input fixes {_some(added)} too, which --splits does not name; kept")
+    return settled, rows, tuple(notes)
+
+
+def _by_asked_names(rows: tuple[SourceFile, ...], names: Sequence[str]) -> tuple[SourceFile, ...]:
+    """Returns rows whose splits have the names asked for: "val", if that is in `names`."""
+    by_meaning = {split_of(name): name for name in reversed(names)}
+    given = {row.split for row in rows if row.split is not None}
+    other = {split: by_meaning[split] for split in given - set(names) if split in by_meaning}
+    if not other:
+        return rows
+    return tuple(
+        dataclasses.replace(row, split=other[row.split]) if row.split in other else row
+        for row in rows
+    )
+
+
+def _fractions(
+    kept: Sequence[tuple[str, float]], added: Sequence[tuple[str, float]]
+) -> tuple[tuple[str, float], ...]:
+    """Returns all splits with fractions that add up to 1: `added` keep theirs."""
+    rest = 1 - sum(fraction for _, fraction in added)
+    whole = sum(fraction for _, fraction in kept)
+    if not added and abs(whole - 1) < 1e-6:
+        return tuple(kept)
+    scaled = [(name, fraction / whole * rest) for name, fraction in kept]
+    # Short numbers in the manifest; none may become nothing.
+    (train, _), *others = [(name, max(round(f, 6), 1e-6)) for name, f in (*scaled, *added)]
+    return ((train, round(1 - sum(fraction for _, fraction in others), 6)), *others)
+
+
+def _taken_notes(
+    splits: Sequence[tuple[str, float]],
+    absent: Sequence[str],
+    dropped: Sequence[str],
+    given: Collection[str],
+) -> Iterator[str]:
+    taken = [(name, fraction) for name, fraction in splits if name in absent]
+    fractions = dict(splits)
+    whole = fractions[TRAIN] + sum(fraction for _, fraction in taken)
+    for name, fraction in taken:
+        yield (
+            f"the input has no {name} split: {fraction / whole:.0%} of train is taken for it "
+            f"(name other --splits, as in --splits={_other_splits(given)}, to change that)"
+        )
+    for name in dropped:
+        yield (
+            f"the input has no {name} split, and none is taken from train; to have one, name it "
+            "with other fractions than the default ones in --splits"
+        )
+
+
+def _other_splits(given: Collection[str]) -> str:
+    """Returns what to give as --splits to have the given splits and no others."""
+    held_out = sorted(name for name in given if name != TRAIN)
+    share = 0.2 / max(1, len(held_out))
+    return ",".join([f"{TRAIN}:{0.8 if held_out else 1:g}", *(f"{n}:{share:g}" for n in held_out)])
+
+
+def _class_map(config: PrepareConfig) -> dict[str, str]:
+    if config.classes_map is None:
+        return {}
+    if isinstance(config.classes_map, str):
+        return class_map.read(InputPath("--classes_map", config.classes_map), storage.FILES)
+    return dict(config.classes_map)
+
+
+def _class_order(config: PrepareConfig) -> str | tuple[str, ...]:
+    """Returns the order of classes: its name, or the names that a file lists, one a line.
+
+    Raises:
+      UsageError: the file cannot be read, or names a class twice.
+    """
+    order = config.class_order
+    if isinstance(order, tuple) or order in CLASS_ORDERS:
+        return order
+    try:
+        text = storage.read_bytes(order).decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(
+            f"--class_order={order}: {' or '.join(CLASS_ORDERS)} is expected, or a file with a "
+            f"class a line ({error.strerror or error})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--class_order={order} is not UTF-8: {error}") from error
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"--class_order={order} has {_some(twice)} twice")
+    return names
+
+
+def _order_notes(order: str | tuple[str, ...], classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for names that are no class.
+
+    Raises:
+      UsageError: a class has no place in the order.
+    """
+    if isinstance(order, str):
+        return
+    if missing := sorted(set(classes) - set(order)):
+        raise UsageError(
+            f"--class_order does not name {_some(missing)}; it must name every class of the input"
+        )
+    yield from _unknown_note("--class_order", order, classes)
+
+
+def _unknown_note(flag: str, names: Iterable[str], classes: Collection[str]) -> Iterator[str]:
+    unknown = [name for name in names if name not in classes]
+    if not unknown:
+        return
+    nearest = difflib.get_close_matches(unknown[0], sorted(classes), n=1)
+    hint = f" (did you mean {nearest[0]} by {unknown[0]}?)" if nearest else ""
+    yield f"{flag} names {_some(unknown)}, which the input does not have{hint}"
+
+
+def _capitals_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for classes that differ in capitals only, as Cat in train/ and cat in test/."""
+    folded = Counter(name.casefold() for name in classes)
+    alike = sorted(name for name in classes if folded[name.casefold()] > 1)
+    if alike:
+        yield (
+            f"the classes {_some(alike)} differ in capitals only; --classes_map merges them if "
+            "they are the same"
+        )
+
+
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if storage.is_remote(path) else os.path.realpath(path).rstrip("/")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

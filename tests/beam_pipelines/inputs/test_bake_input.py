@@ -1,0 +1,197 @@
+"""The input of a bake, understood: splits, classes, what is said of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.config import DEFAULT_SPLITS, PrepareConfig
+from beam_pipelines.inputs import bake_input
+from beam_pipelines.inputs.bake_input import BakeInput, settle_splits
+from tests.support import fakes
+from tfrecords.errors import UsageError
+from tfrecords.inputs.rows import SourceFile
+
+Splits = tuple[tuple[str, float], ...]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    return fakes.write_folders(tmp_path / "in", {"apu": 3, "bart": 2, "carl": 2})
+
+
+def config(input_dir: Path, **values: Any) -> PrepareConfig:
+    return PrepareConfig(
+        **{"input_dir": input_dir, "output_dir": input_dir.parent / "out", **values}
+    )
+
+
+def rows(counts: Mapping[str | None, int]) -> tuple[SourceFile, ...]:
+    """Returns `counts[split]` sources of each split."""
+    return tuple(
+        SourceFile(f"{split}/{number}", "", "apu", 1, 0, split)
+        for split, count in counts.items()
+        for number in range(count)
+    )
+
+
+def settled(counts: Mapping[str | None, int], splits: Splits = DEFAULT_SPLITS) -> Splits:
+    return settle_splits(splits, rows(counts))[0]
+
+
+# Splits.
+
+
+def test_an_input_that_fixes_no_split_changes_nothing() -> None:
+    assert settle_splits(DEFAULT_SPLITS, rows({None: 3})) == (DEFAULT_SPLITS, rows({None: 3}), ())
+
+
+def test_validation_is_taken_from_train_where_the_input_has_none() -> None:
+    found, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8, "test": 2}))
+    assert found == DEFAULT_SPLITS
+    assert notes == (
+        "the input has no validation split: 11% of train is taken for it (name other --splits, "
+        "as in --splits=train:0.8,test:0.2, to change that)",
+    )
+
+
+def test_no_test_split_is_made_up() -> None:
+    found, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8, "validation": 2}))
+    assert found == (("train", 0.888889), ("validation", 0.111111))
+    assert notes[0].startswith("the input has no test split, and none is taken from train")
+
+
+def test_splits_that_a_person_names_are_all_there() -> None:
+    asked = (("train", 0.6), ("validation", 0.2), ("test", 0.2))
+    found, _, notes = settle_splits(asked, rows({"train": 8, "validation": 2}))
+    assert found == asked
+    assert "no test split: 25% of train is taken" in notes[0]
+    assert settled({"train": 8, "test": 2}, (("train", 0.8), ("test", 0.2))) == (
+        ("train", 0.8), ("test", 0.2),
+    )  # fmt: skip
+
+
+def test_a_split_that_nobody_named_is_kept() -> None:
+    found, _, notes = settle_splits(
+        (("train", 0.8), ("test", 0.2)), rows({"train": 6, "test": 2, "validation": 2})
+    )
+    assert found == (("train", 0.64), ("test", 0.16), ("validation", 0.2))
+    assert notes == ("the input fixes validation too, which --splits does not name; kept",)
+
+
+def test_a_split_has_the_name_that_was_asked_for() -> None:
+    found, named, notes = settle_splits(
+        (("train", 0.8), ("val", 0.2)), rows({"train": 6, "validation": 2})
+    )
+    assert (found, notes) == ((("train", 0.8), ("val", 0.2)), ())
+    assert {row.split for row in named} == {"train", "val"}
+
+
+def test_rows_without_a_split_are_dealt_as_asked() -> None:
+    assert settled({None: 5, "test": 2}) == DEFAULT_SPLITS
+    assert settle_splits(DEFAULT_SPLITS, rows({None: 5, "train": 2}))[2] == ()
+
+
+def test_an_input_without_train_pictures_is_refused() -> None:
+    with pytest.raises(UsageError, match="fixes test and has no picture to train on"):
+        settled({"test": 3})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["train", "validation", "test", "extra", None]), st.integers(1, 500)
+    ),
+    st.sampled_from([DEFAULT_SPLITS, (("train", 1.0),), (("train", 0.7), ("val", 0.3))]),
+)
+def test_whatever_an_input_fixes_gives_a_valid_configuration(
+    counts: dict[str | None, int], splits: Splits
+) -> None:
+    try:
+        found, named, _ = settle_splits(splits, rows(counts))
+    except UsageError:
+        assert "train" not in counts and None not in counts
+        return
+    made = PrepareConfig(input_dir="in", output_dir="out", splits=found)
+    assert {row.split for row in named} - {None} <= set(made.split_names)
+    assert [row.key for row in named] == [row.key for row in rows(counts)]
+
+
+# Classes.
+
+
+def test_one_class_points_to_the_likely_root(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "in" / "pictures", {"apu": 2})
+    fakes.write_folders(tmp_path / "in", {"pictures": 3})
+    with pytest.raises(UsageError, match=r"one class only.*did you mean --input_dir=.*/pictures\?"):
+        BakeInput.of(config(tmp_path / "in"))
+
+
+def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path, {"in": 2})
+    with pytest.raises(UsageError, match="has files but no class folders"):
+        BakeInput.of(config(tmp_path / "in"))
+
+
+def test_classes_are_mapped(folders: Path, tmp_path: Path) -> None:
+    table = tmp_path / "map.csv"
+    table.write_text("from,to\nbart,lisa\ncarl,-\napo,x\n")
+    found = BakeInput.of(config(folders, classes_map=table))
+    assert {row.class_name for row in found.rows} == {"apu", "lisa", None}
+    assert found.config.classes_map == (("apo", "x"), ("bart", "lisa"), ("carl", ""))
+    assert found.notes == (
+        "--classes_map names apo, which the input does not have (did you mean apu by apo?)",
+    )
+    assert found.summary == "5 files in 2 classes; left out: 2 dropped_class"
+    with pytest.raises(UsageError, match="one class only"):
+        BakeInput.of(config(folders, classes_map={"bart": "apu", "carl": "apu"}))
+
+
+def test_an_order_from_a_file(folders: Path, tmp_path: Path) -> None:
+    order = tmp_path / "order.txt"
+    order.write_text("carl\nbart\n\nlisa\napu\n")
+    found = BakeInput.of(config(folders, class_order=str(order)))
+    assert found.config.class_order == ("carl", "bart", "lisa", "apu")
+    assert found.notes == ("--class_order names lisa, which the input does not have",)
+    order.write_text("carl\nbart\n")
+    with pytest.raises(UsageError, match="--class_order does not name apu"):
+        BakeInput.of(config(folders, class_order=str(order)))
+    order.write_text("carl\ncarl\n")
+    with pytest.raises(UsageError, match="has carl twice"):
+        BakeInput.of(config(folders, class_order=str(order)))
+    with pytest.raises(UsageError, match="natural or name is expected, or a file.*No such file"):
+        BakeInput.of(config(folders, class_order="sorted"))
+
+
+def test_classes_that_differ_in_capitals_are_told(folders: Path) -> None:
+    fakes.write_folders(folders, {"Apu": 1})
+    assert BakeInput.of(config(folders)).notes == (
+        "the classes Apu, apu differ in capitals only; --classes_map merges them if they are the "
+        "same",
+    )
+
+
+# The output.
+
+
+@pytest.mark.parametrize("output", ["in", "in/shards", "in/apu/x/y", "link/shards", "in/../in/o"])
+def test_an_output_inside_the_input_is_refused(folders: Path, output: str) -> None:
+    os.symlink(folders, folders.parent / "link")
+    with pytest.raises(UsageError, match="--output_dir=.* lies in --input_dir=.*outside of it"):
+        bake_input.refuse_output_inside(config(folders, output_dir=f"{folders.parent}/{output}"))
+
+
+def test_other_outputs_are_not_refused(folders: Path) -> None:
+    root = folders.parent
+    for output in (root / "in2", root, root / "out"):
+        bake_input.refuse_output_inside(config(folders, output_dir=output))
+    (root / "labels.csv").write_text("path,label\n")
+    table = root / "labels.csv"
+    bake_input.refuse_output_inside(
+        PrepareConfig(input_csv=table, input_dir=root, output_dir=root / "out")
+    )
