@@ -62,6 +62,7 @@ def run(config: PrepareConfig) -> int:
     rows = sources.list_sources(config.input_dir, config.input_csv)
     sources.check_classes(rows, config.input_dir)
     sources.check_splits(rows, config.split_names)
+    sources.check_group_by(rows, config.group_by)
     sample = take_sample(rows, config)
     plan = make_plan(
         facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),

@@ -99,6 +99,7 @@ def _list(
     rows = sources.list_sources(config.input_dir, config.input_csv)
     sources.check_classes(rows, config.input_dir)
     sources.check_splits(rows, config.split_names)
+    sources.check_group_by(rows, config.group_by)
     most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
     bundles: list[BundleTask] = []
     done = 0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from beam_pipelines.cache import storage
@@ -53,6 +54,22 @@ def check_splits(rows: Iterable[SourceFile], names: Sequence[str]) -> None:
         raise UsageError(
             f"the input fixes split {unknown[0]!r}, --splits names only {', '.join(names)}; "
             f"add it, as in --splits=train:0.8,{unknown[0]}:0.2"
+        )
+
+
+def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:
+    """Refuses a pattern for groups that matches none of the files.
+
+    Raises:
+      UsageError: the text shows a path that it should match.
+    """
+    if pattern is None:
+        return
+    keys = [row.key for row in rows if row.problem is None]
+    if keys and not any(map(re.compile(pattern).search, keys)):
+        raise UsageError(
+            f"--group_by={pattern!r} matches none of the {len(keys):,} paths below the input, such "
+            f"as {keys[0]!r}"
         )
 
 

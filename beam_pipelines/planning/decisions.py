@@ -27,9 +27,9 @@ _NULL = -1
 
 _DETAILS = {
     Exclusion.NONE: "",
-    Exclusion.LABEL_CONFLICT: "an equal file has another class",
+    Exclusion.LABEL_CONFLICT: "label conflict: an equal file has another class",
     Exclusion.EXACT_DUPLICATE: "equal file",
-    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS: "equal file under another class",
+    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS: "label conflict: equal file under another class",
     Exclusion.NEAR_DUPLICATE: "near duplicate",
 }
 
@@ -116,15 +116,15 @@ def _undecided(sources: int) -> Decisions:
 
 
 def rejections(decisions: Decisions, reason: pa.DictionaryArray) -> tuple[Counter[str], int]:
-    """Returns the reasons of rejected sources and the number of sources, without hidden ones.
+    """Returns the reasons of sources that their facts reject and the number of sources.
 
-    A hidden file beside each picture, as macOS adds them, is no fault of the data.
+    Hidden ones do not count: one beside each picture, as macOS adds them, is no fault of the data.
+    Nor do label conflicts, which are rejected because the configuration asks for it.
     """
     is_visible = ~_equals(reason, RejectReason.HIDDEN.value)
-    rejected = np.flatnonzero((decisions.status == STATUS[REJECTED]) & is_visible)
-    of_facts = reason.take(pa.array(rejected)).to_pylist()
-    # A rejection that the facts do not explain is the plan's own: a label conflict.
-    reasons = (name or RejectReason.LABEL_CONFLICT.value for name in of_facts)
+    by_facts = ~reason.is_null().to_numpy(zero_copy_only=False)
+    rejected = (decisions.status == STATUS[REJECTED]) & is_visible & by_facts
+    reasons = reason.take(pa.array(np.flatnonzero(rejected))).to_pylist()
     return Counter(reasons), int(is_visible.sum())
 
 
@@ -193,7 +193,10 @@ class LedgerBuilder:
             np.where(is_excluded, exclusion.astype(np.int32), _NULL),
             [_DETAILS[exclusion] for exclusion in Exclusion],
         )
-        detail = pc.if_else(pa.array(is_excluded), why, facts["detail"].combine_chunks())
+        remark = facts["detail"].combine_chunks()
+        both = pc.binary_join_element_wise(why.fill_null(""), remark.fill_null(""), "; ")
+        why = pc.if_else(remark.is_valid(), both, why)
+        detail = pc.if_else(pa.array(is_excluded), why, remark)
         return pc.coalesce(of_facts, conflict, of_original), detail
 
     def _numbers(self, start: int, stop: int) -> dict[str, pa.Array]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
-from tfrecords.inputs import archives, layout, tables, walk
+from tfrecords.inputs import archives, keys, layout, tables, walk
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 
@@ -58,12 +58,12 @@ def list_labelled(
       UsageError: there is no input of that form; the text says what was found instead.
     """
     if table is not None:
-        return layout.in_key_order(_of_table(source.path, table, files))
+        return keys.in_key_order(_of_table(source.path, table, files))
     found = list(_tree(source, files))
     if all(file.problem is RejectReason.HIDDEN for file in found):
         raise UsageError(f"{source} holds no files; class folders expected")
     folders = layout.find_layout(found)
-    return layout.in_key_order(layout.by_folder(file, folders) for file in found)
+    return keys.in_key_order(layout.by_folder(file, folders) for file in found)
 
 
 def list_unlabelled(
