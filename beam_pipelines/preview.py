@@ -23,7 +23,7 @@ from beam_pipelines.inputs import sources
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
 from tfrecords import inspect
-from tfrecords.errors import UsageError
+from tfrecords.errors import BakeError, UsageError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError
 from tfrecords.inputs.rows import SourceFile
@@ -58,6 +58,7 @@ def run(config: PrepareConfig) -> int:
 
     Raises:
       UsageError: the input is not as expected, or no sampled file is a picture.
+      BakeError: the bake would fail.
     """
     rows = sources.list_sources(config.input_dir, config.input_csv)
     sources.check_classes(rows, config.input_dir)
@@ -78,11 +79,15 @@ def run(config: PrepareConfig) -> int:
         print(line)
     print()
     print(_cost(plan, sample, config))
+    for note in plan.notes:
+        print(f"note: {note}")
     # matplotlib takes a second to import.
     from beam_pipelines.report import page
 
     storage.make_directory(config.output_dir)
     print(f"drawn to {page.write_plan(config, planned, plan.sources)}")
+    if plan.failure is not None:
+        raise BakeError(f"this bake would fail: {plan.failure}")
     return 0
 
 

@@ -13,13 +13,14 @@ from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
 from beam_pipelines.cache.thumbnails import THUMBNAILS
-from beam_pipelines.config import PrepareConfig
+from beam_pipelines.config import PrepareConfig, SplitBy
 from beam_pipelines.inputs import sources
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.report.source_reader import ReadSource, source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
+from beam_pipelines.summary import summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
@@ -73,7 +74,7 @@ def _run_locked(
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
-        _say(meter.note)
+        _say(meter.note(by_appearance=config.split_by is SplitBy.APPEARANCE))
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
@@ -85,7 +86,8 @@ def _run_locked(
     done = _work_done(dataset, counters, files)
     if done is not None:
         _say(done)
-    _say(_finished(config, dataset))
+    for line in summary_lines(config, dataset, outcome.left_out):
+        _say(line)
     return 0
 
 
@@ -243,16 +245,6 @@ def _report(
     from beam_pipelines.report import page
 
     page.write_for(config, seconds, read_source, outcome.notes, outcome.leaks, pool)
-
-
-def _finished(config: PrepareConfig, dataset: Manifest) -> str:
-    splits = ", ".join(f"{split.name} {split.records:,}" for split in dataset.splits)
-    statuses = ", ".join(f"{count:,} {status}" for status, count in dataset.statuses.items())
-    return (
-        f"{config.output_dir}: {splits} records in "
-        f"{sum(len(split.shards) for split in dataset.splits)} shards; sources: {statuses}\n"
-        f"digest {dataset.digest}\nreport {storage.join(config.output_dir, 'report/index.html')}"
-    )
 
 
 def _say(text: str) -> None:

@@ -34,6 +34,13 @@ _DETAILS = {
 }
 
 
+_DUPLICATES = (
+    Exclusion.EXACT_DUPLICATE,
+    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS,
+    Exclusion.NEAR_DUPLICATE,
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
     """Decisions, one element per source in key order; -1 stands for null.
@@ -126,6 +133,34 @@ def rejections(decisions: Decisions, reason: pa.DictionaryArray) -> tuple[Counte
     rejected = (decisions.status == STATUS[REJECTED]) & is_visible & by_facts
     reasons = reason.take(pa.array(np.flatnonzero(rejected))).to_pylist()
     return Counter(reasons), int(is_visible.sum())
+
+
+def left_out(decisions: Decisions, reason: pa.DictionaryArray) -> dict[str, dict[str, int]]:
+    """Returns status → reason in words → number of sources, of those in no shard.
+
+    Args:
+      decisions: about all sources.
+      reason: why each is rejected by its facts, or null.
+    """
+    by_facts: Counter[str] = Counter()
+    for value in pc.value_counts(reason.drop_null()).to_pylist():
+        by_facts[value["values"]] += value["counts"]
+    changed = by_facts.pop(CHANGED, 0)
+    excluded = np.bincount(decisions.exclusion, minlength=len(Exclusion)).tolist()
+    conflicts = Counter({RejectReason.LABEL_CONFLICT.value: excluded[Exclusion.LABEL_CONFLICT]})
+    duplicates = {_DETAILS[kind]: excluded[kind] for kind in _DUPLICATES}
+    capped = int((decisions.status == STATUS[CAPPED]).sum())
+    result = {
+        CAPPED: {"": capped},
+        DUPLICATE: duplicates,
+        REJECTED: dict((by_facts + conflicts).most_common()),
+        CHANGED: {"": changed},
+    }
+    return {
+        status: {name: count for name, count in counts.items() if count}
+        for status, counts in result.items()
+        if any(counts.values())
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

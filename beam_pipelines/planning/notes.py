@@ -50,7 +50,8 @@ def notes_of(
     if grouping.named is not None:
         of_pictures = keys.take(pa.array(pictures.row))
         yield from named_groups.notes(grouping.named, of_pictures, pictures.label, classes)
-    yield from shortfall.lines()
+    if config.allow_empty_splits or shortfall.failure() is None:
+        yield from shortfall.lines()
     divided = len(split.divided_groups(grouping.group, split_index))
     if divided:
         yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"

@@ -23,6 +23,8 @@ MIN_ASKED = 10
 
 _MAX_NAMED_CLASSES = 3
 
+_PICTURE = {False: "picture", True: "pictures"}
+
 
 class Cause(enum.Enum):
     """What made the largest group outside a short split, in words."""
@@ -212,7 +214,7 @@ def _is_one(group: np.ndarray, members: np.ndarray) -> bool:
 def _counts(short: Sequence[ShortSplit]) -> str:
     asked = (max(1, round(each.asked)) for each in short)
     return " and ".join(
-        f"split {each.name} got {each.got:,} of {count:,} pictures asked for"
+        f"split {each.name} got {each.got:,} of the {count:,} {_PICTURE[count > 1]} asked for"
         for each, count in zip(short, asked, strict=True)
     )
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from tfrecords.schema import TRAIN_INDEX
 
-# A class with a larger part of its rows in its own groups, or single, can fill its quotas by itself.
+# A class with a larger part of its rows single or in groups of its own fills its quotas by itself.
 _MOST_OWN = 0.9
 
 # 2^(splits - 1) ways to cut the order of groups are compared for every class.
