@@ -62,7 +62,7 @@ def next_command(data_dir: str) -> str:
 
 def _why(config: PrepareConfig, status: str, reasons: Mapping[str, int]) -> str:
     if status == CAPPED:
-        return f"pictures of large classes beyond {_cap(config)}: not in train, nor elsewhere"
+        return f"pictures of large classes beyond {_cap(config)}: in no shard"
     if status == CHANGED:
         return "written to while the bake read them: bake again"
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_pipelines.config import GroupWithin, PrepareConfig, SplitBy
+from beam_pipelines.config import PrepareConfig, SplitBy
 from beam_pipelines.planning import split
 from beam_pipelines.planning.stages import Demand, Grouping, Pictures
 
-# An evaluation on fewer pictures says nothing: a set too small for that may go without a split.
-MIN_ASKED = 10
+# A handful of pictures to try the bake with may go without a split: one or two are no evaluation.
+MIN_PLANNED = 3
 
 _MAX_NAMED_CLASSES = 3
 
@@ -61,8 +61,8 @@ class ShortSplit:
 
     @property
     def fails(self) -> bool:
-        """Whether it is empty and should not be."""
-        return not self.got and (self.planned > 0 or self.asked >= MIN_ASKED)
+        """Whether it is empty because of groups; that small classes give it none is no fault."""
+        return not self.got and self.planned >= MIN_PLANNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class LargestGroup:
       classes: their names.
       split: where it went.
       cause: what made it one.
+      names_span_classes: whether equal matches of the pattern in two classes are a part of that.
     """
 
     key: str
@@ -82,6 +83,7 @@ class LargestGroup:
     classes: tuple[str, ...]
     split: str
     cause: Cause
+    names_span_classes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,10 @@ class Shortfall:
     Attributes:
       short: the splits.
       largest: the largest group outside of them; None if there is no group of two pictures.
-      group_within: of the configuration.
     """
 
     short: tuple[ShortSplit, ...]
     largest: LargestGroup | None
-    group_within: GroupWithin
 
     def lines(self) -> list[str]:
         """Returns a line for the splits that are short by a group, and one for the others."""
@@ -104,8 +104,9 @@ class Shortfall:
         by_rounding = [each for each in self.short if each not in by_group]
         lines = []
         if self.largest and by_group:
-            mend = _mend(self.largest, self.group_within)
-            lines.append(f"{_counts(by_group)}: {_group_words(self.largest)}; {mend}")
+            lines.append(
+                f"{_counts(by_group)}: {_group_words(self.largest)}; {_mend(self.largest)}"
+            )
         if by_rounding:
             least = min(each.least for each in by_rounding)
             lines.append(
@@ -141,7 +142,7 @@ def find_shortfall(
     largest = None
     if short:
         largest = _largest_group(short, pictures, grouping, split_index, keys, classes, config)
-    return Shortfall(short, largest, config.group_within)
+    return Shortfall(short, largest)
 
 
 def _short_splits(
@@ -179,19 +180,22 @@ def _largest_group(
     classes: Sequence[str],
     config: PrepareConfig,
 ) -> LargestGroup | None:
-    names = [each.name for each in short]
-    is_short = np.array([name in names for name in config.split_names])
+    short_names = {each.name for each in short}
+    is_short = np.array([name in short_names for name in config.split_names])
     sizes = np.bincount(grouping.unit[~is_short[split_index]], minlength=1)
     unit = int(sizes.argmax())
     if sizes[unit] < 2:
         return None
     members = np.flatnonzero(grouping.unit == unit)
+    label = pictures.label
+    names = members if grouping.named is None else grouping.named.group[members]
     return LargestGroup(
         key=keys[int(pictures.row[unit])].as_py(),
         size=len(members),
-        classes=tuple(classes[label] for label in np.unique(pictures.label[members])),
+        classes=tuple(classes[label] for label in np.unique(label[members])),
         split=config.split_names[split_index[unit]],
         cause=_cause(grouping, members, config),
+        names_span_classes=bool((label[names] != label[members]).any()),
     )
 
 
@@ -235,16 +239,15 @@ def some_of(classes: Sequence[str]) -> str:
     return f"{named} and {more:,} more" if more > 0 else named
 
 
-def _mend(largest: LargestGroup, group_within: GroupWithin) -> str:
+def _mend(largest: LargestGroup) -> str:
     smaller_distance = "a smaller --near_distance (or --near_duplicates=off)"
-    if len(largest.classes) > 1 and group_within is GroupWithin.ALL:
+    pattern = "a pattern that tells more of them apart"
+    if largest.names_span_classes:
         pattern = "a pattern with the class in it (or --group_within=class)"
-    else:
-        pattern = "a pattern that tells more of them apart"
     ways = {
         Cause.NAMES: pattern,
         Cause.NEAR_DUPLICATES: smaller_distance,
-        Cause.BOTH: f"{pattern}, or {smaller_distance}",
+        Cause.BOTH: f"{pattern}, or {smaller_distance},",
         Cause.APPEARANCE: "--split_by=random",
     }
     return f"{ways[largest.cause]} makes smaller groups"
