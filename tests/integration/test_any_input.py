@@ -145,6 +145,62 @@ def check_table(made: tuple[Files, list[tuple[str, str]]], values: dict[str, obj
         bake_and_check(len(rows), input_dir=root, input_csv=str(table), **values)
 
 
+def ledger_of(root: Path, rows: list[tuple[str, str]], **values: object) -> dict[str, dict]:
+    """Bakes the pictures that a table names; returns the rows of the ledger by key."""
+    for number, path in enumerate(dict(rows)):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data_of(number))
+    table = root / "labels.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "label"), *rows])
+    config = PrepareConfig(
+        input_csv=str(table), output_dir=str(root / "out"), image_size=8, workers=0, **values
+    )
+    assert run.run(config, config.beam_arguments) == 0
+    assert verify(root / "out").problems == ()
+    return {row["key"]: row for row in ledger.read(root / "out").to_pylist()}
+
+
+TWO_LABELS = [
+    *((f"p/{number}.jpg", "zebra") for number in range(4)),
+    *((f"q/{number}.jpg", "ant") for number in range(4)),
+    ("p/0.jpg", "ant"),
+]
+
+
+@pytest.mark.parametrize("policy", list(ConflictPolicy))
+def test_a_path_under_two_labels_is_a_label_conflict(
+    tmp_path: Path, policy: ConflictPolicy
+) -> None:
+    rows = ledger_of(tmp_path, TWO_LABELS, label_conflicts=policy)
+    assert len(rows) == 9
+    upper, lower = rows["p/0.jpg"], rows["p/0.jpg (2)"]
+    assert (upper["class"], lower["class"]) == ("zebra", "ant")
+    assert lower["detail"].startswith("label conflict: ")
+    assert lower["detail"].endswith("; the table names this file more than once")
+    if policy is ConflictPolicy.KEEP_FIRST:
+        assert (upper["status"], lower["status"]) == ("kept", "duplicate")
+        assert lower["reason"] == "p/0.jpg"
+    else:
+        assert upper["status"] == lower["status"] == "rejected"
+        assert upper["reason"] == lower["reason"] == "label_conflict"
+
+
+def test_a_row_that_stands_twice_is_kept_once_and_said_once(tmp_path: Path) -> None:
+    rows = ledger_of(tmp_path, [row for row in TWO_LABELS[:-1] for _ in range(2)])
+    assert Counter(row["status"] for row in rows.values()) == {"kept": 8, "duplicate": 8}
+    repeated = rows["p/0.jpg (2)"]
+    assert repeated["reason"] == "p/0.jpg"
+    assert repeated["detail"] == "equal file; the table names this file more than once"
+
+
+def test_a_file_with_the_name_of_a_copy_has_an_id_of_its_own(tmp_path: Path) -> None:
+    names_of = ("cat/0.jpg", "cat/0.jpg#1", "cat/0.jpg#1#0", "dog/0.jpg", "dog/0.jpg (2)")
+    files = Files({name: content for content, name in enumerate(names_of)})
+    files.write(tmp_path / "in")
+    bake_and_check(5, input_dir=str(tmp_path / "in"), per_class=12, splits="train:1")
+
+
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(few, max_examples=300)
 
