@@ -28,7 +28,7 @@ from tfrecords.verify import verify
 # Pieces of names; é in both of its spellings, and a name that is almost too long.
 _PIECES = (
     "x", "X", "#", "#1", "#0", "#01", " (2)", " (3)", "\u00e9", "e\u0301", "\u65e5\u672c", "'", '"',
-    ",", ";", "%20", " ", "\\", "\u202e", "a" * 200, ".jpg", ".JPG", ".png",
+    ",", ";", "%20", " ", "\n", "\\", "\u202e", "a" * 200, ".jpg", ".JPG", ".png",
 )  # fmt: skip
 
 names = (
