@@ -68,6 +68,13 @@ class SplitBy(str, enum.Enum):
     APPEARANCE = "appearance"
 
 
+class GroupWithin(str, enum.Enum):
+    """Whether equal matches of `group_by` in two classes are one group."""
+
+    ALL = "all"
+    CLASS = "class"
+
+
 class Operation(str, enum.Enum):
     """A change that makes an augmented copy; applied in this order."""
 
@@ -375,6 +382,17 @@ class PrepareConfig:
         "group) is equal, as of one video or patient, stay in one split.",
         metavar="REGEX",
     )
+    group_within: GroupWithin = flag(
+        GroupWithin.ALL,
+        _SPLIT,
+        "class: equal matches of --group_by in two classes are two groups, as where numbers start "
+        "anew in each class.",
+    )
+    allow_empty_splits: bool = flag(
+        False,
+        _SPLIT,
+        "Bake although a split that was asked for got no picture, as where groups are too large.",
+    )
     split_by: SplitBy = flag(
         SplitBy.RANDOM,
         _SPLIT,
@@ -465,6 +483,11 @@ class PrepareConfig:
                 raise UsageError(
                     f"--group_by={self.group_by!r} is not a regular expression: {error}"
                 ) from error
+        elif self.group_within is not GroupWithin.ALL:
+            raise UsageError(
+                f"--group_within={self.group_within.value} needs --group_by, whose groups it keeps "
+                "within classes"
+            )
 
     def _check_input_rules(self) -> None:
         for name in ("include", "exclude"):
@@ -540,6 +563,11 @@ class PrepareConfig:
         return self.min_per_class, self.max_per_class
 
     @property
+    def balances(self) -> bool:
+        """Whether the train split is to be balanced at all."""
+        return bool(self.balance or any(self.records_per_class))
+
+    @property
     def beam_arguments(self) -> tuple[str, ...]:
         """What Beam's own options are made of, the runner among them."""
         return (f"--runner={self.runner}", *self.beam_options)
@@ -596,6 +624,7 @@ class PrepareConfig:
                 "near_distance": self.near_distance,
                 "label_conflicts": self.label_conflicts,
                 "group_by": self.group_by,
+                "group_within": self.group_within,
                 "split_by": self.split_by,
                 "num_shards": self.num_shards,
                 "pixels_version": PIXELS_VERSION,

@@ -24,7 +24,7 @@ from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
 from tfrecords import inspect
-from tfrecords.errors import UsageError
+from tfrecords.errors import BakeError, UsageError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError
 from tfrecords.inputs.rows import SourceFile
@@ -59,6 +59,7 @@ def run(config: PrepareConfig) -> int:
 
     Raises:
       UsageError: the input is not as expected, or no sampled file is a picture.
+      BakeError: the bake would fail.
     """
     bake_input.refuse_output_inside(config)
     understood = BakeInput.of(config)
@@ -66,6 +67,7 @@ def run(config: PrepareConfig) -> int:
     for note in understood.notes:
         print(f"input: {note}")
     print(f"{understood.summary}\n")
+    sources.check_group_by(rows, config.group_by)
     sample = take_sample(rows, config)
     plan = make_plan(
         facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),
@@ -81,11 +83,15 @@ def run(config: PrepareConfig) -> int:
         print(line)
     print()
     print(_cost(plan, sample, config))
+    for note in plan.notes:
+        print(f"note: {note}")
     # matplotlib takes a second to import.
     from beam_pipelines.report import page
 
     storage.make_directory(config.output_dir)
     print(f"drawn to {page.write_plan(config, planned, plan.sources)}")
+    if plan.failure is not None:
+        raise BakeError(f"this bake would fail: {plan.failure}")
     return 0
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
@@ -14,8 +13,8 @@ from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
 from beam_pipelines.cache.thumbnails import THUMBNAILS
-from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import bake_input
+from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
@@ -23,20 +22,16 @@ from beam_pipelines.report.source_reader import ReadSource, source_reader
 from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
+from beam_pipelines.summary import summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
-from tfrecords.schema import TRAIN
 from tfrecords.system import locks
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
-
-# A train split is called unbalanced where its largest class has so many times the records of its
-# smallest: what a classifier then prefers is seen in its confusion matrix.
-_UNBALANCED = 2
 
 # Bundles that each worker, and all together, may begin while Beam is still being imported: two
 # seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
@@ -84,7 +79,7 @@ def _run_locked(
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
-        _say(meter.note)
+        _say(meter.note(by_appearance=config.split_by is SplitBy.APPEARANCE))
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
@@ -98,7 +93,8 @@ def _run_locked(
     done = _work_done(dataset, counters, files)
     if done is not None:
         _say(done)
-    _say(_finished(config, dataset))
+    for line in summary_lines(config, dataset, outcome.left_out):
+        _say(line)
     return 0
 
 
@@ -110,6 +106,7 @@ def _deal(
     The pool begins the first bundles as soon as they are dealt.
     """
     rows, config = understood.rows, understood.config
+    sources.check_group_by(rows, config.group_by)
     most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
     bundles: list[BundleTask] = []
     done = 0
@@ -255,38 +252,6 @@ def _report(
     from beam_pipelines.report import page
 
     page.write_for(config, seconds, read_source, notes, leaks, pool)
-
-
-def _finished(config: PrepareConfig, dataset: Manifest) -> str:
-    splits = ", ".join(f"{split.name} {split.records:,}" for split in dataset.splits)
-    statuses = ", ".join(f"{count:,} {status}" for status, count in dataset.statuses.items())
-    lines = [
-        f"{config.output_dir}: {splits} records in "
-        f"{sum(len(split.shards) for split in dataset.splits)} shards; sources: {statuses}",
-        f"digest {dataset.digest}",
-        f"report {storage.join(config.output_dir, 'report/index.html')}",
-        *_unbalanced(dataset),
-        f"next: {_next_command(config.output_dir)}",
-    ]
-    return "\n".join(lines)
-
-
-def _unbalanced(dataset: Manifest) -> Iterator[str]:
-    """Yields a line where the classes of the train split differ much in size."""
-    train = dataset.split(TRAIN)
-    counts = map(sum, zip(train.originals, train.copies, strict=True))
-    # What has no picture cannot be balanced; a note has said so.
-    records = sorted(count for count in counts if count)
-    if records and records[-1] >= _UNBALANCED * records[0]:
-        yield (
-            f"train is not balanced: its classes have {records[0]:,} to {records[-1]:,} records; "
-            f"--per_class={records[len(records) // 2]} --overwrite makes them equal"
-        )
-
-
-def _next_command(output_dir: str) -> str:
-    """Returns the command that trains on the data set, ready to paste."""
-    return f"python -m trainer.train --data_dir={shlex.quote(output_dir)} --run_dir=runs/first"
 
 
 def _say(text: str) -> None:

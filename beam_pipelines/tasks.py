@@ -213,6 +213,7 @@ class PlanSummary:
       name, classes, image, config: of the manifest.
       splits: name → originals and copies of each class, train first.
       statuses: number of sources of each status.
+      left_out: status → reason in words → number of sources that are in no shard.
       sources_digest: identifies the sources.
       sources: path of the ledger where the planner left it.
       copy_packs: names of the packs of copies that the plan uses.
@@ -226,6 +227,7 @@ class PlanSummary:
     config: Mapping[str, Any]
     splits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     statuses: Mapping[str, int]
+    left_out: Mapping[str, Mapping[str, int]]
     sources_digest: str
     sources: str
     copy_packs: tuple[str, ...]

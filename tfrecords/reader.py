@@ -21,7 +21,7 @@ from tfrecords import example, framing, ledger, locations
 from tfrecords.images import canonicalise
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
-from tfrecords.schema import TRAIN, ImageRecord
+from tfrecords.schema import TRAIN, ImageRecord, source_key
 
 # Read while looking for copies: under a second, and 20 copies of each of 121 classes at 224
 # pixels if one record in five is a copy.
@@ -256,6 +256,10 @@ def _first_copies(manifest: Manifest, open_shard: OpenShard) -> Iterator[ImageRe
 def _of_these(
     originals: Sequence[ImageRecord], copies: Sequence[ImageRecord], limit: int
 ) -> tuple[ImageRecord, ...]:
-    keys = {record.id for record in originals}
-    ordered = sorted(copies, key=lambda copy: (copy.id.rpartition("#")[0] not in keys, copy.rank))
+    keys = {_key(record) for record in originals}
+    ordered = sorted(copies, key=lambda copy: (_key(copy) not in keys, copy.rank))
     return tuple(ordered[:limit])
+
+
+def _key(record: ImageRecord) -> str:
+    return source_key(record.id, record.copy)

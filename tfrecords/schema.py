@@ -7,6 +7,7 @@ nothing but the standard library.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
@@ -21,6 +22,9 @@ TRAIN = "train"
 
 # Splits are numbered in the order of the manifest, and train is the first of every data set.
 TRAIN_INDEX = 0
+
+# How the id of a copy ends: its number, an int32, without leading zeros.
+_NUMBERED = re.compile(r"(?P<key>.*)#(?P<copy>0|[1-9][0-9]{0,9})", re.DOTALL)
 
 # libjpeg refuses longer sides; the other encodings are held to the same bound.
 MAX_IMAGE_SIDE = 65_500
@@ -102,7 +106,7 @@ class ImageRecord:
     Attributes:
       image: encoded bytes, per the data set's `ImageSpec`.
       label: index into the manifest's classes.
-      id: the source's key, plus `#k` for copy k.
+      id: the source's key, plus `#k` for copy k; see `record_id`.
       rank: position inside (split, class); `rank < n` selects what `--per_class=n` bakes.
       copy: 0 for an original, else the copy's number.
     """
@@ -122,15 +126,29 @@ class ImageRecord:
 
 
 def record_id(key: str, copy: int) -> str:
-    """Returns the `id` of copy number `copy` of the source `key`."""
-    return f"{key}#{copy}" if copy else key
+    """Returns the `id` of copy number `copy` of the source `key`: `key`, or `key#k` for copy k.
+
+    A key that itself ends like the id of a copy, as of a file called `000.jpg#1`, has its number
+    in the id of the original too: `000.jpg#1#0`. So no two records have one id, whatever files
+    are called, and `parse_id` leads back.
+    """
+    return f"{key}#{copy}" if copy or _NUMBERED.fullmatch(key) else key
+
+
+def parse_id(id_: str) -> tuple[str, int]:
+    """Returns the key and the number of the copy whose `record_id` is `id_`."""
+    match = _NUMBERED.fullmatch(id_)
+    return (match["key"], int(match["copy"])) if match else (id_, 0)
 
 
 def source_key(id_: str, copy: int) -> str:
-    """Returns the key of the source file that record `id_` was made from."""
-    suffix = f"#{copy}"
-    if not copy:
-        return id_
-    if not id_.endswith(suffix):
-        raise ValueError(f"the id of copy {copy} must end in {suffix!r}, got {id_!r}")
-    return id_.removesuffix(suffix)
+    """Returns the key of the source file that record `id_` was made from.
+
+    Raises:
+      ValueError: it is not the id of copy number `copy` of any file.
+    """
+    key, number = parse_id(id_)
+    if number != copy or record_id(key, copy) != id_:
+        expected = f"must end in '#{copy}'" if copy else "must not end like that of a copy"
+        raise ValueError(f"the id of copy {copy} {expected}, got {id_!r}")
+    return key

@@ -20,6 +20,7 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.reporting.html import size
+from tfrecords.schema import parse_id, record_id
 from trainer import remote
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
@@ -136,6 +137,7 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
     """
     root = remote.folder(data_dir)
     key, copy = _key_and_copy(root, id_)
+    id_ = record_id(key, copy)
     (source,) = _rows(root, "key", key)
     similar = [row for row in _group(root, source) if row["key"] != key]
     stored = None
@@ -259,11 +261,8 @@ def _prediction(predicted: Predictions, classes: Sequence[str], row: int) -> Rec
 
 
 def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
-    """Returns the source's key and the copy's number; a key may itself end in "#3"."""
-    base, _, number = id_.rpartition("#")
-    candidates = [(id_, 0)]
-    if base and number.isdecimal():
-        candidates.append((base, int(number)))
+    """Returns the source's key and the copy's number, from a record's id or from a key itself."""
+    candidates = (parse_id(id_), (id_, 0))
     for key, copy in candidates:
         try:
             if _rows(root, "key", key):
@@ -271,7 +270,7 @@ def _key_and_copy(root: Folder, id_: str) -> tuple[str, int]:
         except ledger.LedgerError as error:
             raise TrainerError(str(error)) from error
     raise TrainerError(
-        f"the data set in {root} has no source {candidates[-1][0]!r}; ids are POSIX paths "
+        f"the data set in {root} has no source {candidates[0][0]!r}; ids are POSIX paths "
         "relative to the input directory, as in predictions.parquet"
     )
 

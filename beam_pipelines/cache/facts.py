@@ -23,7 +23,7 @@ class ImageFacts:
     Attributes:
       key, class_name, bytes, version, split: of the `SourceFile`.
       reason: why it is rejected, or None for a picture.
-      detail: explains the rejection.
+      detail: explains the rejection, or a remark on a picture.
       sha256: of the file, hex; None if it could not be read.
       phash: 64-bit perceptual hash; None without a picture, like all that follow.
       fingerprint: 256 bits for finding near-duplicates, hex.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from beam_pipelines.cache import storage
+from tfrecords.errors import UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.listing import Listing
 from tfrecords.inputs.read import read_source
@@ -16,6 +20,22 @@ def list_sources(
     """Returns every input file in key order; raises as `listing.list_labelled`."""
     table = None if input_csv is None else InputPath("--input_csv", input_csv)
     return listing.list_labelled(InputPath("--input_dir", input_dir), table, storage.FILES, rules)
+
+
+def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:
+    """Refuses a pattern for groups that matches none of the files.
+
+    Raises:
+      UsageError: the text shows a path that it should match.
+    """
+    if pattern is None:
+        return
+    keys = [row.key for row in rows if row.problem is None]
+    if keys and not any(map(re.compile(pattern).search, keys)):
+        raise UsageError(
+            f"--group_by={pattern!r} matches none of the {len(keys):,} paths below the input, such "
+            f"as {keys[0]!r}"
+        )
 
 
 def read(source: SourceFile) -> bytes:

@@ -30,11 +30,18 @@ _NULL = -1
 
 _DETAILS = {
     Exclusion.NONE: "",
-    Exclusion.LABEL_CONFLICT: "an equal file has another class",
+    Exclusion.LABEL_CONFLICT: "label conflict: an equal file has another class",
     Exclusion.EXACT_DUPLICATE: "equal file",
-    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS: "equal file under another class",
+    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS: "label conflict: equal file under another class",
     Exclusion.NEAR_DUPLICATE: "near duplicate",
 }
+
+
+_DUPLICATES = (
+    Exclusion.EXACT_DUPLICATE,
+    Exclusion.EXACT_DUPLICATE_OF_ANOTHER_CLASS,
+    Exclusion.NEAR_DUPLICATE,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,16 +127,46 @@ def _undecided(sources: int) -> Decisions:
 
 
 def rejections(decisions: Decisions, reason: pa.DictionaryArray) -> tuple[Counter[str], int]:
-    """Returns the reasons of rejected sources and the number of sources, without ignored ones.
+    """Returns the reasons of sources that their facts reject and the number of sources.
 
-    A hidden file or a description beside each picture is no fault of the data.
+    Ignored ones do not count: a hidden file or a description beside each picture is no fault of
+    the data. Nor do label conflicts, which are rejected because the configuration asks for it.
     """
     is_counted = decisions.status != STATUS[IGNORED]
-    rejected = np.flatnonzero(decisions.status == STATUS[REJECTED])
-    of_facts = reason.take(pa.array(rejected)).to_pylist()
-    # A rejection that the facts do not explain is the plan's own: a label conflict.
-    reasons = (name or RejectReason.LABEL_CONFLICT.value for name in of_facts)
+    by_facts = ~reason.is_null().to_numpy(zero_copy_only=False)
+    rejected = (decisions.status == STATUS[REJECTED]) & by_facts
+    reasons = reason.take(pa.array(np.flatnonzero(rejected))).to_pylist()
     return Counter(reasons), int(is_counted.sum())
+
+
+def left_out(decisions: Decisions, reason: pa.DictionaryArray) -> dict[str, dict[str, int]]:
+    """Returns status → reason in words → number of sources, of those in no shard.
+
+    Args:
+      decisions: about all sources.
+      reason: why each is rejected by its facts, or null.
+    """
+    by_facts: Counter[str] = Counter()
+    for value in pc.value_counts(reason.drop_null()).to_pylist():
+        by_facts[value["values"]] += value["counts"]
+    changed = by_facts.pop(CHANGED, 0)
+    ignored = {name: by_facts.pop(name) for name in IGNORED_REASONS if name in by_facts}
+    excluded = np.bincount(decisions.exclusion, minlength=len(Exclusion)).tolist()
+    conflicts = Counter({RejectReason.LABEL_CONFLICT.value: excluded[Exclusion.LABEL_CONFLICT]})
+    duplicates = {_DETAILS[kind]: excluded[kind] for kind in _DUPLICATES}
+    capped = int((decisions.status == STATUS[CAPPED]).sum())
+    result = {
+        CAPPED: {"": capped},
+        DUPLICATE: duplicates,
+        REJECTED: dict((by_facts + conflicts).most_common()),
+        CHANGED: {"": changed},
+        IGNORED: dict(Counter(ignored).most_common()),
+    }
+    return {
+        status: {name: count for name, count in counts.items() if count}
+        for status, counts in result.items()
+        if any(counts.values())
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +234,10 @@ class LedgerBuilder:
             np.where(is_excluded, exclusion.astype(np.int32), _NULL),
             [_DETAILS[exclusion] for exclusion in Exclusion],
         )
-        detail = pc.if_else(pa.array(is_excluded), why, facts["detail"].combine_chunks())
+        remark = facts["detail"].combine_chunks()
+        both = pc.binary_join_element_wise(why.fill_null(""), remark.fill_null(""), "; ")
+        why = pc.if_else(remark.is_valid(), both, why)
+        detail = pc.if_else(pa.array(is_excluded), why, remark)
         return pc.coalesce(of_facts, conflict, of_original), detail
 
     def _numbers(self, start: int, stop: int) -> dict[str, pa.Array]:

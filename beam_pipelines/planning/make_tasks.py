@@ -17,7 +17,7 @@ from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import to_lines
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning.decisions import STATUS
+from beam_pipelines.planning.decisions import STATUS, left_out
 from beam_pipelines.planning.plan import Plan
 from beam_pipelines.planning.records import Records
 from beam_pipelines.tasks import (
@@ -305,6 +305,7 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
             for name in plan.records
         },
         statuses=plan.statuses(),
+        left_out=left_out(plan.decisions, facts_table.column(plan.facts, "reason")),
         sources_digest=plan.sources_digest(),
         sources=sources,
         copy_packs=tuple(copy_packs),

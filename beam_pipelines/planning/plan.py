@@ -14,11 +14,13 @@ import pyarrow as pa
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import split, stages
+from beam_pipelines.planning import stages
 from beam_pipelines.planning.classes import missing_notes
 from beam_pipelines.planning.decisions import Decisions, LedgerBuilder, decide, rejections
+from beam_pipelines.planning.notes import notes_of
 from beam_pipelines.planning.records import Records, records_of_split
-from beam_pipelines.planning.stages import Deduplicated, Grouping, Pictures
+from beam_pipelines.planning.shortfall import Shortfall, find_shortfall
+from beam_pipelines.planning.stages import Pictures
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from beam_pipelines.tasks import CopyJob
 from tfrecords import manifest
@@ -142,6 +144,8 @@ def make_plan(
         )
         for index, name in enumerate(config.split_names)
     }
+    keys = facts["key"]
+    short = find_shortfall(pictures, grouping, split_index, keys, classes, config)
     reason = facts_table.column(facts, "reason")
     decisions = decide(reason, deduplicated, grouping, split_index, balanced, records.values())
     return Plan(
@@ -153,44 +157,26 @@ def make_plan(
         records=records,
         notes=(
             *missing_notes(classes, pictures.label, split_index, config.split_names, facts),
-            *_notes(deduplicated, grouping, split_index, config),
+            *notes_of(deduplicated, grouping, split_index, short, keys, classes, config),
         ),
-        failure=_failure(classes, decisions, reason, config.max_reject_fraction),
+        failure=_failure(classes, decisions, reason, short, config),
     )
-
-
-def _notes(
-    deduplicated: Deduplicated, grouping: Grouping, split_index: np.ndarray, config: PrepareConfig
-) -> Iterator[str]:
-    if deduplicated.conflicts:
-        yield (
-            f"{deduplicated.conflicts} files are equal to a file of another class "
-            f"(label_conflicts={config.label_conflicts.value}); see detail in {manifest.SOURCES}"
-        )
-    tightened = deduplicated.tightened + grouping.tightened
-    if tightened:
-        yield (
-            f"in {tightened} classes, chains of near duplicates joined more than a fifth of the "
-            "pictures; a smaller distance was used there"
-        )
-    divided = len(split.divided_groups(grouping.group, split_index))
-    if divided:
-        yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
 
 
 def _failure(
     classes: Sequence[str],
     decisions: Decisions,
     reason: pa.DictionaryArray,
-    max_reject_fraction: float,
+    short: Shortfall,
+    config: PrepareConfig,
 ) -> str | None:
     rejected, total = rejections(decisions, reason)
     if not classes:
         return f"none of the {total} files is a usable picture"
-    if rejected.total() <= max_reject_fraction * total:
-        return None
-    reasons = ", ".join(f"{count} {name}" for name, count in rejected.most_common())
-    return (
-        f"{rejected.total()} of {total} files were rejected ({reasons}), more than "
-        f"--max_reject_fraction={max_reject_fraction:g}; raise it if that is expected"
-    )
+    if rejected.total() > config.max_reject_fraction * total:
+        reasons = ", ".join(f"{count} {name}" for name, count in rejected.most_common())
+        return (
+            f"{rejected.total()} of {total} files were rejected ({reasons}), more than "
+            f"--max_reject_fraction={config.max_reject_fraction:g}; raise it if that is expected"
+        )
+    return None if config.allow_empty_splits else short.failure()

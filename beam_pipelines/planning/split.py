@@ -24,6 +24,9 @@ import numpy as np
 
 from tfrecords.schema import TRAIN_INDEX
 
+# A class with a larger part of its rows single or in groups of its own fills its quotas by itself.
+_MOST_OWN = 0.9
+
 # 2^(splits - 1) ways to cut the order of groups are compared for every class.
 MAX_SPLITS = 12
 
@@ -88,14 +91,14 @@ def assign(
     if len(group) == 0:
         return np.zeros(0, np.int8)
     result = _follow_fixed(group, fixed, len(fractions))
-    quota = _quota_table(np.bincount(class_ids), fractions)
+    quota = quota_table(np.bincount(class_ids), fractions)
     is_free = result < 0
     is_single = np.bincount(group, minlength=len(group))[group] == 1
     groups = _free_groups(group, class_ids, order, is_free & ~is_single, len(quota))
     taken = _count_table(result, class_ids, quota.shape)
     singles = np.bincount(class_ids[is_free & is_single], minlength=len(quota))
     exact = quota.sum(axis=1, keepdims=True) * np.array(fractions, np.float64)
-    group_split = _assign_groups(groups, quota - taken, exact - taken)
+    group_split = _assign_groups(groups, quota - taken, _shares(groups, exact - taken, singles))
     _put_every_class_in_train(groups, group_split, taken, singles)
     split_of_group = np.full(len(group), -1, np.int8)
     split_of_group[groups.ids] = group_split
@@ -125,7 +128,7 @@ def _exact_shares(fractions: Sequence[float]) -> list[Fraction]:
     return [share / total for share in shares]
 
 
-def _quota_table(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+def quota_table(counts: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
     """Returns int64[classes, splits]."""
     different, which = np.unique(counts, return_inverse=True)
     return np.array([quotas(int(count), fractions) for count in different], np.int64)[which]
@@ -206,15 +209,32 @@ def _free_groups(
     )
 
 
+def _shares(groups: _Groups, share: np.ndarray, singles: np.ndarray) -> np.ndarray:
+    """Returns float64[classes, splits], the rows that the groups and singles of a class can fill.
+
+    Where much of a class is in groups at home in other classes, those rows go wherever these
+    groups go. To count on them would leave the splits that come after train short.
+
+    Args:
+      share: float64[classes, splits], quotas before rounding, less the rows assigned so far.
+      singles: int64[classes], single rows.
+    """
+    share = np.maximum(share, 0)
+    own = singles + np.bincount(groups.home, groups.home_count, minlength=len(singles))
+    part = own / np.maximum(share.sum(axis=1), 1e-9)
+    # A stray link between two classes is no reason to cut elsewhere.
+    return share * np.where(part < _MOST_OWN, part, 1.0)[:, None]
+
+
 def _assign_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Returns int8[k], the split of each group.
 
     Args:
       room: int64[classes, splits], quota less the rows assigned so far.
-      share: float64[classes, splits], the same before quotas are rounded.
+      share: float64[classes, splits], what each split should get.
     """
     result = np.empty(len(groups.ids), np.int8)
-    room, share = np.maximum(room, 0), np.maximum(share, 0)
+    room = np.maximum(room, 0)
     homes, starts = np.unique(groups.home, return_index=True)
     ends = np.append(starts, len(groups.ids))[1:]
     for home, start, end in zip(homes, starts, ends, strict=True):

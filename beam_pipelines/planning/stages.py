@@ -8,7 +8,6 @@ is the one whose key sorts first.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,9 +24,10 @@ from beam_pipelines.config import (
     PrepareConfig,
     SplitBy,
 )
-from beam_pipelines.planning import balance, split
+from beam_pipelines.planning import balance, named_groups, split
 from beam_pipelines.planning.balance import CopyPlan
 from beam_pipelines.planning.classes import in_order
+from beam_pipelines.planning.named_groups import NamedGroups
 from beam_pipelines.similarity import appearance, duplicates, partitioned
 from beam_pipelines.similarity.duplicates import ExactDuplicates, NearGroups
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
@@ -181,19 +181,23 @@ def _concatenated(one: Excluded, other: Excluded) -> Excluded:
 
 
 def _near_groups(
-    pictures: Pictures, facts: pa.Table, config: PrepareConfig, joined: JoinedDuplicates | None
+    pictures: Pictures,
+    facts: pa.Table,
+    config: PrepareConfig,
+    joined: JoinedDuplicates | None,
+    named: np.ndarray | None = None,
 ) -> NearGroups:
     max_distance = near_distance(config)
     if joined is None:
         fingerprint = facts_table.binary(facts_table.column(facts, "fingerprint"))[pictures.row]
         words = fingerprints.columns(fingerprint)
-        return duplicates.near_groups(words, pictures.label, max_distance)
+        return duplicates.near_groups(words, pictures.label, max_distance, named=named)
     rows = pa.array(pictures.row)
     ids = partitioned.picture_ids(
         facts_table.column(facts, "pack").take(rows),
         facts_table.column(facts, "index").take(rows).to_numpy(),
     )
-    return joined.near_groups(ids, pictures.label, max_distance)
+    return joined.near_groups(ids, pictures.label, max_distance, named)
 
 
 # 2. Group.
@@ -208,11 +212,15 @@ class Grouping:
       unit: int64[k], the smallest picture of what is assigned to a split as one: the group,
         or the cluster of a split by appearance.
       tightened: number of classes whose near duplicates needed a smaller distance.
+      named: groups by name, if the configuration asks for them.
+      near: int64[k], groups of near duplicates, if there are both; `group` joins the two.
     """
 
     group: np.ndarray
     unit: np.ndarray
-    tightened: int
+    tightened: int = 0
+    named: NamedGroups | None = None
+    near: np.ndarray | None = None
 
 
 def group_pictures(
@@ -234,33 +242,20 @@ def group_pictures(
     Raises:
       ValueError: a split by appearance without thumbnails.
     """
-    groupings, tightened = [], 0
-    if config.near_duplicates is NearDuplicates.GROUP:
-        near = _near_groups(pictures, facts, config, joined)
-        groupings.append(near.group)
-        tightened = len(near.tightened)
+    named, group, near, tightened = None, np.arange(len(pictures.row)), None, 0
     if config.group_by is not None:
-        groupings.append(_groups_of_names(facts, pictures.row, config.group_by))
-    # A single grouping is labelled by its smallest members already.
-    group = (
-        groupings[0]
-        if len(groupings) == 1
-        else duplicates.merge(*groupings, np.full(len(pictures.row), -1))
-    )
-    return Grouping(group, _units(pictures, group, config, thumbnails), tightened)
-
-
-def _groups_of_names(facts: pa.Table, row: np.ndarray, pattern: str) -> np.ndarray:
-    """Groups keys by the first capture of `pattern`, or by the whole match."""
-    compiled = re.compile(pattern)
-    first: dict[str, int] = {}
-    group = np.arange(len(row))
-    for index, key in enumerate(facts_table.keys(facts, row)):
-        match = compiled.search(key)
-        if match is not None:
-            name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
-            group[index] = first.setdefault(name, index)
-    return group
+        named = named_groups.group_by_name(
+            facts, pictures.row, pictures.label, config.group_by, config.group_within
+        )
+        group = named.group
+    if config.near_duplicates is NearDuplicates.GROUP:
+        found = _near_groups(pictures, facts, config, joined, None if named is None else group)
+        tightened = len(found.tightened)
+        # A single grouping is labelled by its smallest members already.
+        near = None if named is None else found.group
+        group = found.group if near is None else duplicates.merge(near, group)
+    unit = _units(pictures, group, config, thumbnails)
+    return Grouping(group, unit, tightened, named, near)
 
 
 def _units(
@@ -280,27 +275,52 @@ def _units(
 # 3. Assign splits.
 
 
-def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -> np.ndarray:
-    """Returns int8[k], the split index of each picture; no unit is divided.
+@dataclass(frozen=True, slots=True, eq=False)
+class Demand:
+    """The pictures that are to be divided, and into which splits.
 
-    If the input gives some splits and not others (a test folder and no validation folder,
-    say), the missing ones are taken from the given train split.
+    Attributes:
+      free: int64[m], the pictures, as indices of `Pictures`.
+      splits: indices of the splits, train first.
+      shares: what each of them should get; adds up to 1.
     """
-    fractions = np.array([fraction for _, fraction in config.splits])
-    given = np.isin(np.arange(len(fractions)), pictures.fixed)
-    open_splits = np.flatnonzero(~given | (np.arange(len(fractions)) == TRAIN_INDEX))
-    if not given.any() or len(open_splits) == 1:
-        return split.assign(
-            unit, pictures.label, pictures.order, fractions.tolist(), pictures.fixed
-        )
-    free = np.flatnonzero(np.isin(pictures.fixed, (-1, TRAIN_INDEX)))
+
+    free: np.ndarray
+    splits: np.ndarray
+    shares: tuple[float, ...]
+
+    @classmethod
+    def of(cls, pictures: Pictures, config: PrepareConfig) -> Demand:
+        """Returns what a configuration asks for.
+
+        If the input gives some splits and not others (a test folder and no validation folder,
+        say), the missing ones are taken from the given train split.
+        """
+        fractions = np.array([fraction for _, fraction in config.splits])
+        given = np.isin(np.arange(len(fractions)), pictures.fixed)
+        if not given.any():
+            free, splits = np.arange(len(pictures.row)), np.arange(len(fractions))
+        else:
+            free = np.flatnonzero(np.isin(pictures.fixed, (-1, TRAIN_INDEX)))
+            splits = np.flatnonzero(~given | (np.arange(len(fractions)) == TRAIN_INDEX))
+            fractions = fractions[splits] / fractions[splits].sum()
+        return cls(free, splits, tuple(fractions.tolist()))
+
+
+def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -> np.ndarray:
+    """Returns int8[k], the split index of each picture; no unit is divided."""
+    demand = Demand.of(pictures, config)
+    is_given = (pictures.fixed >= 0).any()
+    if not is_given or len(demand.splits) == 1:
+        fractions = [fraction for _, fraction in config.splits]
+        return split.assign(unit, pictures.label, pictures.order, fractions, pictures.fixed)
+    free = demand.free
     _, first, member = np.unique(unit[free], return_index=True, return_inverse=True)
-    shares = fractions[open_splits] / fractions[open_splits].sum()
     assigned = split.assign(
-        first[member], pictures.label[free], pictures.order[free], shares.tolist()
+        first[member], pictures.label[free], pictures.order[free], demand.shares
     )
     result = pictures.fixed.copy()
-    result[free] = open_splits[assigned]
+    result[free] = demand.splits[assigned]
     return result
 
 

@@ -30,7 +30,6 @@ _MEANINGS = {
     RejectReason.BOMB: "so many pixels that decoding it could exhaust the memory",
     RejectReason.UNREADABLE: "the file could not be opened or read",
     RejectReason.NAME_NOT_UTF8: "its name is not valid UTF-8",
-    RejectReason.NAME_COLLISION: "another file has the same name after Unicode normalisation",
     RejectReason.NO_CLASS: "it is in no class folder",
     RejectReason.HIDDEN: "a hidden file, as operating systems leave beside pictures",
     RejectReason.LABEL_CONFLICT: "an equal file has another class, and --label_conflicts=drop_all",

@@ -32,7 +32,6 @@ _SHOWABLE = frozenset(
         RejectReason.TOO_LARGE.value,
         RejectReason.NO_CLASS.value,
         RejectReason.LABEL_CONFLICT.value,
-        RejectReason.NAME_COLLISION.value,
     )
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,6 +125,7 @@ def near_groups(
     class_ids: np.ndarray,
     max_distance: int = MAX_DISTANCE,
     max_group_fraction: float = MAX_GROUP_FRACTION,
+    named: np.ndarray | None = None,
 ) -> NearGroups:
     """Groups pictures whose fingerprints differ in few bits, through any chain of such links.
 
@@ -138,6 +140,9 @@ def near_groups(
         the class, an eighth at a time, until none has. A link between classes must be within
         the distance of both. A class that has too many equal fingerprints loses all its
         links: there they mean nothing.
+      named: int64[n], the smallest row of each row's group by name, if there are such groups.
+        The bound then holds for groups of both together: near duplicates that join groups by
+        name into a larger one count, a group by name that is larger by itself does not.
 
     Raises:
       ValueError: a distance out of range.
@@ -148,7 +153,9 @@ def near_groups(
         raise ValueError(f"fingerprints may differ in 0 to {widest} bits, not {max_distance}")
     distinct, node = distinct_rows(table)
     links = banding.near_pairs(distinct, max_distance)
-    return groups_of_links(links, node, len(distinct), class_ids, max_distance, max_group_fraction)
+    return groups_of_links(
+        links, node, len(distinct), class_ids, max_distance, max_group_fraction, named
+    )
 
 
 def groups_of_links(
@@ -158,6 +165,7 @@ def groups_of_links(
     class_ids: np.ndarray,
     max_distance: int,
     max_group_fraction: float = MAX_GROUP_FRACTION,
+    named: np.ndarray | None = None,
 ) -> NearGroups:
     """Returns the groups of `near_groups` from links that have been found.
 
@@ -165,14 +173,17 @@ def groups_of_links(
       links: of `banding.near_pairs`, between distinct fingerprints.
       node: int64[n], fingerprint of each row.
       nodes: number of distinct fingerprints.
-      class_ids, max_distance, max_group_fraction: as there.
+      class_ids, max_distance, max_group_fraction, named: as there.
     """
     counts = np.bincount(class_ids)
     limits = np.full(len(counts), max_distance)
     while True:
         group = _groups_within(links, node, limits[class_ids], nodes)
-        share = _largest_shares(group, class_ids, counts)
-        chained = (share > max_group_fraction) & (limits >= 0)
+        if named is None:
+            chained = _largest_shares(group, class_ids, counts) > max_group_fraction
+        else:
+            chained = _chained(group, named, class_ids, counts, max_group_fraction)
+        chained &= limits >= 0
         if not chained.any():
             return NearGroups(group, _tightened(limits, max_distance))
         step = max(1, max_distance // 8)
@@ -209,6 +220,73 @@ def _largest_shares(group: np.ndarray, class_ids: np.ndarray, counts: np.ndarray
     largest = np.zeros(len(counts), np.int64)
     np.maximum.at(largest, cells % len(counts), sizes)
     return np.where(largest >= MIN_GUARDED_GROUP, largest / np.maximum(counts, 1), 0.0)
+
+
+def _chained(
+    near: np.ndarray,
+    named: np.ndarray,
+    class_ids: np.ndarray,
+    counts: np.ndarray,
+    max_group_fraction: float,
+) -> np.ndarray:
+    """Returns bool[classes], those whose near duplicates chain groups by name into too large a one.
+
+    A group by name is respected, however large it is. So what counts of a joined group is its rows
+    beyond the largest group by name in it that is over the bound by itself. Where they are too
+    many of a class, that class is cut if its own near duplicates join groups by name; else the
+    classes are whose do.
+
+    Args:
+      near: int64[n], the smallest row of each row's group of near duplicates.
+      named: int64[n], the same of groups by name.
+      class_ids: int32[n].
+      counts: int64[classes].
+      max_group_fraction: as for `near_groups`.
+    """
+    group = merge(near, named)
+    respected: dict[tuple[int, int], int] = defaultdict(int)
+    for (first, label), size in crowded(named, class_ids, counts, max_group_fraction).items():
+        cell = int(group[first]), label
+        respected[cell] = max(respected[cell], size)
+    excess = {
+        cell: size - respected.get(cell, 0)
+        for cell, size in crowded(group, class_ids, counts, max_group_fraction).items()
+    }
+    result = np.zeros(len(counts), bool)
+    joins = _joining(near, named)
+    for (first, label), size in excess.items():
+        if size >= MIN_GUARDED_GROUP and size / counts[label] > max_group_fraction:
+            joined_by = np.unique(class_ids[joins & (group == first)])
+            result[label if label in joined_by else joined_by] = True
+    return result
+
+
+def _joining(near: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Returns bool[n], the rows of the groups of near duplicates that span groups by name."""
+    result = np.zeros(len(near), bool)
+    result[near[named[near] != named]] = True
+    return result[near]
+
+
+def crowded(
+    group: np.ndarray,
+    class_ids: np.ndarray,
+    counts: np.ndarray,
+    max_group_fraction: float = MAX_GROUP_FRACTION,
+) -> dict[tuple[int, int], int]:
+    """Returns (group, class) → rows, where they are more than a fraction of the class.
+
+    Args:
+      group: int64[n], the smallest row of each row's group.
+      class_ids: int32[n].
+      counts: int64[classes], rows of each class.
+      max_group_fraction: 0 to 1.
+    """
+    cells, sizes = np.unique(group.astype(np.int64) * len(counts) + class_ids, return_counts=True)
+    is_crowded = sizes / counts[cells % len(counts)] > max_group_fraction
+    groups, labels = np.divmod(cells[is_crowded], len(counts))
+    pairs = zip(groups.tolist(), labels.tolist(), strict=True)
+    return dict(zip(pairs, sizes[is_crowded].tolist(), strict=True))
 
 
 def distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,13 @@ from tfrecords.schema import TRAIN_INDEX
 # and of frames of tracks 95% and more, or 60% where the camera shakes. See docs/duplicates.md.
 NEAR = 0.3
 
+# Below this share of a held-out split, nothing points to a leak: after a random split, independent
+# pictures read 3% (objects) to 13% (plankton). See docs/duplicates.md.
+GOOD = 0.15
+
+# From this share on there is a leak: sets with frames of a track on both sides read 44% to 99%.
+BAD = 0.4
+
 # Edges of the histograms of distances; the last bin takes what is beyond.
 EDGES = tuple(index / 20 for index in range(31))
 
@@ -118,14 +125,40 @@ class LeakMeter:
         """Share of the train pictures that are as near to another train picture."""
         return self.train_near / max(self.train_pictures, 1)
 
-    @property
-    def note(self) -> str:
-        """The reading in one line."""
+    def note(self, *, by_appearance: bool = False) -> str:
+        """Returns the reading in one line: the numbers, whether they are good and what to do.
+
+        Args:
+          by_appearance: whether pictures were split by appearance.
+        """
+        if not self.pictures:
+            return f"leak meter: there is no {self.split} picture to compare with train"
+        sampled = ", of a sample: the true share is higher" if self.sampled else ""
         return (
             f"leak meter: {self.share:.1%} of {self.pictures:,} {self.split} pictures are "
             "suspiciously near to a train picture of their class "
-            f"({self.random_share:.1%} after a random split)"
+            f"({self.random_share:.1%} after a random split{sampled}): "
+            f"{self.verdict(by_appearance=by_appearance)}"
         )
+
+    def verdict(self, *, by_appearance: bool = False) -> str:
+        """Returns in words whether the reading is good, and what to do if it is not."""
+        if self.share < GOOD:
+            why = "; low by construction after a split by appearance" if by_appearance else ""
+            return f"good, no sign of a leak{why}"
+        if self.share < BAD:
+            return (
+                "doubtful, more than pictures that are merely alike: look at the nearest pairs in "
+                f"the report, and if they are of one object or video, {_MEND}"
+            )
+        return f"bad, as where frames of one video are on both sides: {_MEND}"
+
+
+# A split that the input gives stays as it is, whatever the flags say.
+_MEND = (
+    "keep what belongs together in one split by --group_by=REGEX on file names or, if they do not "
+    "tell, by --split_by=appearance (neither changes a split that the input itself gives)"
+)
 
 
 def total_of_splits(parts: Sequence[LeakMeter], splits: Sequence[str]) -> tuple[LeakMeter, ...]:

@@ -223,13 +223,18 @@ class JoinedDuplicates:
         return cls(concatenated(twins, TWIN), concatenated(pairs, PAIR))
 
     def near_groups(
-        self, ids: np.ndarray, class_ids: np.ndarray, max_distance: int
+        self,
+        ids: np.ndarray,
+        class_ids: np.ndarray,
+        max_distance: int,
+        named: np.ndarray | None = None,
     ) -> duplicates.NearGroups:
         """Returns the groups that `duplicates.near_groups` finds from all fingerprints.
 
         Args:
           ids: int64[n], of the pictures to group, in key order.
           class_ids: int32[n].
+          max_distance, named: as there.
         """
         first = ids.copy()
         by_id = np.argsort(self.twins["id"])
@@ -238,7 +243,9 @@ class JoinedDuplicates:
         nodes, node = np.unique(first, return_inverse=True)
         left, right = (np.searchsorted(nodes, self.pairs[end]) for end in ("left", "right"))
         links = left, right, self.pairs["distance"].astype(np.int64)
-        return duplicates.groups_of_links(links, node, len(nodes), class_ids, max_distance)
+        return duplicates.groups_of_links(
+            links, node, len(nodes), class_ids, max_distance, named=named
+        )
 
 
 def concatenated(blocks: Sequence[bytes], kind: np.dtype) -> np.ndarray:

@@ -35,7 +35,6 @@ CHANGED = "changed"
 
 _DETAIL = {
     RejectReason.NAME_NOT_UTF8: "the name is not UTF-8: rename the file",
-    RejectReason.NAME_COLLISION: "another file has this name after Unicode normalisation",
     RejectReason.HIDDEN: "hidden files and files of the operating system are not read",
     RejectReason.NO_CLASS: "the file is in no class folder",
     RejectReason.SIDECAR: "by its name it lies beside pictures and is none: it is not read",
@@ -133,7 +132,7 @@ def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Wat
         )
     return ImageFacts(
         **base,
-        detail=image.note or None,
+        detail="; ".join(filter(None, (source.detail, image.note))) or None,
         sha256=sha256,
         phash=image.phash,
         fingerprint=image.fingerprint.hex(),
@@ -188,7 +187,9 @@ class _Earlier:
     def has(self, source: SourceFile) -> bool:
         """Returns whether there are facts of a source, which has not changed since."""
         row = self.facts.get(source.key)
-        if row is None or source.problem is not None or row.reason in _NOT_REUSED:
+        # The remark on a source belongs to this listing.
+        remarked = source.problem is not None or source.detail is not None
+        if row is None or remarked or row.reason in _NOT_REUSED:
             return False
         return (row.bytes, row.version) == (source.bytes, source.version)
 
@@ -213,7 +214,6 @@ _NOT_REUSED = (
     CHANGED,
     RejectReason.UNREADABLE.value,
     RejectReason.DECODER_MISSING.value,
-    RejectReason.NAME_COLLISION.value,
     RejectReason.NO_CLASS.value,
     # The next bake may have other flags.
     *(reason.value for reason in IGNORED),

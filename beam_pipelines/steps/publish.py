@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
@@ -30,6 +30,7 @@ class Outcome:
       notes: of the plan.
       leaks: the leak meter of each held-out split.
       copy_packs: names of the packs of copies that the plan uses.
+      left_out: status → reason in words → number of sources that are in no shard.
     """
 
     failure: str | None
@@ -37,6 +38,7 @@ class Outcome:
     notes: tuple[str, ...]
     leaks: tuple[LeakMeter, ...]
     copy_packs: tuple[str, ...]
+    left_out: Mapping[str, Mapping[str, int]]
 
     @classmethod
     def load(cls, cache_dir: str) -> Outcome:
@@ -48,6 +50,7 @@ class Outcome:
             tuple(fields["notes"]),
             tuple(map(LeakMeter.from_fields, fields["leaks"])),
             tuple(fields["copy_packs"]),
+            fields["left_out"],
         )
 
 
@@ -78,7 +81,9 @@ def publish_dataset(
         name = FAILED_SOURCES if complete else manifest.SOURCES
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
-    outcome = Outcome(summary.failure, ledger, summary.notes, of_splits, summary.copy_packs)
+    outcome = Outcome(
+        summary.failure, ledger, summary.notes, of_splits, summary.copy_packs, summary.left_out
+    )
     storage.write_bytes(
         storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )

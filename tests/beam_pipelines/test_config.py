@@ -7,6 +7,7 @@ import pytest
 
 from beam_pipelines.config import (
     ConflictPolicy,
+    GroupWithin,
     NearDuplicates,
     Operation,
     PrepareConfig,
@@ -45,6 +46,8 @@ def test_every_flag_arrives() -> None:
         "--near_distance=3",
         "--label_conflicts=drop_all",
         "--group_by=^(.*)_",
+        "--group_within=class",
+        "--allow_empty_splits",
         "--split_by=random",
         "--min_source_pixels=4",
         "--max_source_pixels=400",
@@ -64,6 +67,7 @@ def test_every_flag_arrives() -> None:
     assert (found.near_duplicates, found.near_distance) == (NearDuplicates.DROP, 3)
     assert (found.label_conflicts, found.group_by) == (ConflictPolicy.DROP_ALL, "^(.*)_")
     assert found.split_by is SplitBy.RANDOM
+    assert found.group_within is GroupWithin.CLASS and found.allow_empty_splits
     assert (found.limits.min_pixels, found.limits.max_pixels) == (4, 400)
     assert found.limits.truncated is Truncated.REJECT
     assert found.max_reject_fraction == 0.5
@@ -119,6 +123,7 @@ def test_per_class_sets_both() -> None:
         ({"jpeg_quality": 101}, "jpeg_quality"),
         ({"min_source_pixels": 9, "max_source_pixels": 4}, "source pixels"),
         ({"group_by": "("}, "not a regular expression"),
+        ({"group_within": "class"}, "--group_within=class needs --group_by"),
         ({"workers": -1}, "--workers"),
         ({"workers": "many"}, "--workers=many: auto or a whole number"),
         ({"near_duplicates": "gruop"}, "did you mean group?"),
@@ -192,7 +197,7 @@ def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
     """A flag added later is either there, or named here as one that cannot change bytes."""
     elsewhere = {
         "input_dir", "output_dir", "input_csv", "overwrite", "keep_cache", "plan_only", "workers",
-        "runner", "beam_options", "max_reject_fraction", "per_class",
+        "runner", "beam_options", "max_reject_fraction", "per_class", "allow_empty_splits",
         "image_size", "resize", "encoding", "jpeg_quality",  # As `image`.
         "min_source_pixels", "max_source_pixels", "truncated",  # As `limits`.
     }  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 from tfrecords import ledger, manifest
 from tfrecords.checks.shards import NO_LABEL, Problem
 from tfrecords.manifest import Manifest
+from tfrecords.schema import record_id
 from tfrecords.sharding import stable_hash
 
 _COLUMNS = (
@@ -104,7 +105,7 @@ class _Audit:
         if record["label"] == NO_LABEL:
             return None
         place = f"record {row['position']} of {row['shard']}"
-        if record["id"] != stable_hash(row["key"]):
+        if record["id"] != stable_hash(record_id(row["key"], 0)):
             return f"{place} is another picture"
         expected = self._labels[row["class"]], row["rank"], 0
         came = int(record["label"]), int(record["rank"]), int(record["copy"])

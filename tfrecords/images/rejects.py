@@ -25,7 +25,6 @@ class RejectReason(str, enum.Enum):
     BOMB = "bomb"
     UNREADABLE = "unreadable"
     NAME_NOT_UTF8 = "name_not_utf8"
-    NAME_COLLISION = "name_collision"
     NO_CLASS = "no_class"
     HIDDEN = "hidden"
     LABEL_CONFLICT = "label_conflict"

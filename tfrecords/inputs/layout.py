@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Iterable
 
 from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs.folder_layout import FolderLayout
@@ -66,24 +65,3 @@ def unlabelled(file: ListedFile) -> SourceFile:
         member=file.member,
         detail=file.detail,
     )
-
-
-def in_key_order(rows: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
-    """Sorts sources and makes their keys unique: the second of two equal ones is rejected."""
-    ordered = sorted(rows, key=lambda row: (row.key, row.path, row.class_name or ""))
-    if len({row.key for row in ordered}) == len(ordered):
-        return tuple(ordered)
-    seen: dict[str, int] = {}
-    result = []
-    for row in ordered:
-        count = seen.get(row.key, 0)
-        seen[row.key] = count + 1
-        if count:
-            row = dataclasses.replace(
-                row,
-                key=f"{row.key} ({count + 1})",
-                problem=RejectReason.NAME_COLLISION,
-                detail=None,
-            )
-        result.append(row)
-    return tuple(sorted(result, key=lambda row: row.key))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs import archives, filters, layout, tables, walk
+from tfrecords.inputs import archives, filters, keys, layout, tables, walk
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.find_layout import find_layout
 from tfrecords.inputs.folder_layout import FolderLayout
@@ -81,7 +81,7 @@ def list_labelled(
         says what was found, and what to do.
     """
     if table is not None:
-        return Listing(layout.in_key_order(_of_table(source.path, table, files)))
+        return Listing(keys.in_key_order(_of_table(source.path, table, files)))
     rules = rules or InputRules()
     found = filters.apply(_tree(source, files), rules)
     if filters.is_data_set(found):
@@ -92,7 +92,7 @@ def list_labelled(
     if not candidates:
         raise UsageError(f"{source} holds no files{_left_out(found)}; class folders expected")
     folders = find_layout(candidates, rules, str(source))
-    rows = layout.in_key_order(
+    rows = keys.in_key_order(
         layout.by_folder(file, folders)
         for file in found
         if not file.is_folder or file.problem is RejectReason.HIDDEN

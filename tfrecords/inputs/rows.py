@@ -95,7 +95,8 @@ class SourceFile:
       split: the split that the input fixes for it, or None.
       problem: why it is rejected unread, or None.
       member: its place inside an archive, or None for a plain file.
-      detail: the problem in words, where the listing knows them.
+      detail: the problem in words, where the listing knows them; or a remark on a source that has
+        none.
     """
 
     key: str

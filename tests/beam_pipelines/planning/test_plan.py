@@ -132,7 +132,7 @@ def test_equal_files_are_one_record_and_conflicts_are_told() -> None:
     found = rows_by_key(result)
     assert found["apu/again"]["status"] == found["bart/also"]["status"] == "duplicate"
     assert found["apu/again"]["reason"] == found["bart/also"]["reason"] == "apu/0000"
-    assert found["bart/also"]["detail"] == "equal file under another class"
+    assert found["bart/also"]["detail"] == "label conflict: equal file under another class"
     assert any("equal to a file of another class" in note for note in result.notes)
     dropped = rows_by_key(plan(rows, label_conflicts="drop_all"))
     for key in ("apu/0000", "apu/again", "bart/also"):

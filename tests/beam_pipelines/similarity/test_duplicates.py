@@ -206,6 +206,98 @@ def test_where_most_pictures_are_blank_blankness_says_nothing() -> None:
     assert [(cut.class_id, cut.max_distance) for cut in found.tightened] == [(0, -1)]
 
 
+def smallest_rows(names: list[int]) -> np.ndarray:
+    return np.array([names.index(name) for name in names], np.int64)
+
+
+def beyond_the_bound(
+    group: np.ndarray, named: np.ndarray, class_ids: np.ndarray
+) -> list[tuple[int, int]]:
+    """Returns the (group, class) whose rows beyond a group by name are too many, slowly."""
+    bound = duplicates.MAX_GROUP_FRACTION
+    result = []
+    for name in set(group.tolist()):
+        for label in set(class_ids.tolist()):
+            total = int((class_ids == label).sum())
+            rows = np.flatnonzero((group == name) & (class_ids == label))
+            own = max(np.bincount(named[rows]).tolist(), default=0)
+            size = len(rows) - (own if own > bound * total else 0)
+            if size >= duplicates.MIN_GUARDED_GROUP and size > bound * total:
+                result.append((name, label))
+    return result
+
+
+@st.composite
+def named_chains(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fingerprints in chains, groups by name across them and classes."""
+    lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
+    table = np.concatenate(
+        [chain(length, draw(st.sampled_from([0, 8, 20]))) ^ random_fingerprints(1, seed)
+         for seed, length in enumerate(lengths)]
+    )  # fmt: skip
+    names = draw(st.lists(st.integers(0, 12), min_size=len(table), max_size=len(table)))
+    labels = draw(st.lists(st.integers(0, 2), min_size=len(table), max_size=len(table)))
+    return table, smallest_rows(names), np.array(labels, np.int32)
+
+
+@given(made=named_chains())
+@settings(max_examples=60, deadline=None)
+def test_near_duplicates_never_chain_groups_by_name_beyond_the_bound(
+    made: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    table, named, class_ids = made
+    near = duplicates.near_groups(table, class_ids, named=named).group
+    group = duplicates.merge(near, named)
+    assert beyond_the_bound(group, named, class_ids) == []
+    # Groups by name are whole, and no link was made up.
+    assert np.array_equal(group[named], group)
+    free = duplicates.near_groups(table, class_ids, max_group_fraction=1).group
+    assert np.array_equal(free[near], free)
+
+
+@given(made=named_chains())
+@settings(max_examples=40, deadline=None)
+def test_groups_by_name_of_single_pictures_change_nothing(
+    made: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    table, _, class_ids = made
+    alone = duplicates.near_groups(table, class_ids)
+    named = duplicates.near_groups(table, class_ids, named=np.arange(len(table)))
+    assert named.group.tolist() == alone.group.tolist()
+    assert named.tightened == alone.tightened
+
+
+def test_links_between_groups_by_name_are_dropped_where_they_would_join_a_third_of_a_class() -> (
+    None
+):
+    pairs = random_fingerprints(3)
+    table = np.concatenate([random_fingerprints(54, 1), pairs, flipped(pairs, 30)])
+    # Six tracks of ten; one picture of each of three is nearly one of another three.
+    named = smallest_rows([*(row // 9 for row in range(54)), *range(6)])
+    class_ids = np.zeros(60, np.int32)
+    found = duplicates.near_groups(table, class_ids, named=named)
+    assert np.array_equal(duplicates.merge(found.group, named), named)
+    assert [cut.max_distance for cut in found.tightened] == [25]
+
+
+def test_a_huge_group_by_name_is_respected_and_keeps_its_near_duplicates() -> None:
+    table = np.concatenate([random_fingerprints(40), flipped(random_fingerprints(1), 30)])
+    named = smallest_rows([0] * 30 + list(range(1, 12)))
+    found = duplicates.near_groups(table, np.zeros(41, np.int32), named=named)
+    assert found.tightened == ()
+    assert np.bincount(duplicates.merge(found.group, named)).max() == 31
+
+
+def test_the_class_whose_links_join_is_cut_and_not_the_one_that_is_crowded() -> None:
+    """Tracks 0 and 1 are a fifth of class 0 each, and pictures of class 1 link them."""
+    pair = random_fingerprints(1)
+    table = np.concatenate([random_fingerprints(50, 1), pair, flipped(pair, 30)])
+    named = smallest_rows([*([0] * 10), *([1] * 10), *range(2, 32), 0, 1])
+    class_ids = np.repeat([0, 1], [50, 2]).astype(np.int32)
+    found = duplicates.near_groups(table, class_ids, named=named)
+    assert [cut.class_id for cut in found.tightened] == [1]
+
+
 def test_a_hundred_thousand_blank_pictures_are_one_comparison() -> None:
     table = np.concatenate([np.zeros((100_000, 4), np.uint64), random_fingerprints(500)])
     distinct = np.unique(table, axis=0)

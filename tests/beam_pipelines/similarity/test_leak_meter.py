@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,9 +64,27 @@ def test_the_total_does_not_depend_on_the_order_of_the_parts(
         assert [p.distance for p in one.pairs] == [p.distance for p in again.pairs]
 
 
-def test_the_note_says_what_was_found() -> None:
-    meter = LeakMeter("test", 2_000, 100, 400.0, 9, 3, (0,) * BINS, (0,) * BINS, ())
-    assert meter.note == (
+def meter_of(near: int, pictures: int = 2_000, *, sampled: bool = False) -> LeakMeter:
+    empty = (0,) * BINS
+    return LeakMeter("test", pictures, near, 400.0, 9, 3, empty, empty, (), sampled)
+
+
+def test_the_note_says_what_was_found_and_that_it_is_good() -> None:
+    assert meter_of(100).note() == (
         "leak meter: 5.0% of 2,000 test pictures are suspiciously near to a train picture of "
-        "their class (20.0% after a random split)"
+        "their class (20.0% after a random split): good, no sign of a leak"
     )
+    assert "of a sample: the true share is higher" in meter_of(100, sampled=True).note()
+    assert "low by construction" in meter_of(0).note(by_appearance=True)
+
+
+@pytest.mark.parametrize(("near", "word"), [(299, "good"), (300, "doubtful"), (800, "bad")])
+def test_a_verdict_in_one_word_and_what_to_do(near: int, word: str) -> None:
+    verdict = meter_of(near).verdict()
+    assert verdict.startswith(word)
+    assert ("--group_by=REGEX" in verdict) == (word != "good")
+    assert ("--split_by=appearance" in verdict) == (word != "good")
+
+
+def test_without_pictures_there_is_nothing_to_judge() -> None:
+    assert meter_of(0, 0).note() == "leak meter: there is no test picture to compare with train"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs import layout
+from tfrecords.inputs import keys, layout
 from tfrecords.inputs.filters import is_hidden
 from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.rows import ArchiveMember, ListedFile
@@ -52,7 +52,7 @@ NAMES = st.lists(
 def test_every_file_is_one_row_and_no_key_stands_twice(names: list[str], in_archive: bool) -> None:
     files = [listed(name, in_archive) for name in names]
     for folders in (SPLITS, FolderLayout()):
-        rows = layout.in_key_order(layout.by_folder(file, folders) for file in files)
+        rows = keys.in_key_order(layout.by_folder(file, folders) for file in files)
         assert sorted(row.path for row in rows) == sorted(file.path for file in files)
         assert len({row.key for row in rows}) == len(rows)
         for row in rows:

@@ -1,0 +1,80 @@
+"""What a person should know about a plan, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.planning import named_groups, split
+from beam_pipelines.planning.shortfall import Shortfall, some_of
+from beam_pipelines.planning.stages import Deduplicated, Grouping
+from tfrecords import manifest
+from tfrecords.schema import TRAIN_INDEX
+
+# Where the largest class has fewer than twice the pictures of the smallest, nobody need balance.
+_UNBALANCED = 2
+
+
+def notes_of(
+    deduplicated: Deduplicated,
+    grouping: Grouping,
+    split_index: np.ndarray,
+    shortfall: Shortfall,
+    keys: pa.ChunkedArray,
+    classes: Sequence[str],
+    config: PrepareConfig,
+) -> Iterator[str]:
+    """Yields the notes of a plan.
+
+    Args:
+      deduplicated, grouping, split_index, shortfall: what its stages returned.
+      keys: of all sources.
+      classes: names in label order.
+      config: of the bake.
+    """
+    pictures = deduplicated.pictures
+    if deduplicated.conflicts:
+        yield (
+            f"{deduplicated.conflicts} files are equal to a file of another class "
+            f"(label_conflicts={config.label_conflicts.value}); see detail in {manifest.SOURCES}"
+        )
+    tightened = deduplicated.tightened + grouping.tightened
+    if tightened:
+        yield (
+            f"in {tightened} classes, chains of near duplicates joined more than a fifth of the "
+            "pictures; a smaller distance was used there"
+        )
+    if grouping.named is not None:
+        of_pictures = keys.take(pa.array(pictures.row))
+        yield from named_groups.notes(grouping.named, of_pictures, pictures.label, classes)
+    if config.allow_empty_splits or shortfall.failure() is None:
+        yield from shortfall.lines()
+    divided = len(split.divided_groups(grouping.group, split_index))
+    if divided:
+        yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
+    counts = np.bincount(pictures.label[split_index == TRAIN_INDEX], minlength=len(classes))
+    yield from _class_sizes(counts, classes, config)
+
+
+def _class_sizes(
+    counts: np.ndarray, classes: Sequence[str], config: PrepareConfig
+) -> Iterator[str]:
+    missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
+    if missing:
+        noun, pronoun = ("class", "it") if len(missing) == 1 else ("classes", "them")
+        yield (
+            f"no train picture of {noun} {some_of(missing)}: a model cannot learn to recognise "
+            f"{pronoun}"
+        )
+    by_size = sorted(
+        (int(counts[label]), classes[label]) for label in np.flatnonzero(counts).tolist()
+    )
+    if by_size and not config.balances and by_size[-1][0] >= _UNBALANCED * by_size[0][0]:
+        (least, of_least), (most, of_most) = by_size[0], by_size[-1]
+        yield (
+            f"the classes are not balanced: {least:,} ({of_least}) to {most:,} ({of_most}) train "
+            f"pictures each, median {by_size[len(by_size) // 2][0]:,}; --per_class=N gives each N"
+        )
