@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from tfrecords import locations
@@ -41,7 +42,7 @@ def open_read(path: str) -> BinaryIO:
     if is_remote(path):
         filesystems = _filesystems()
         return filesystems.open(path, compression_type=_uncompressed())
-    return open(path, "rb")
+    return LOCAL.open(path)
 
 
 def read_bytes(path: str) -> bytes:
@@ -119,6 +120,16 @@ class StorageFiles:
             yield ListedFile(
                 name, found.path, found.size_in_bytes, _version(found), problem=problem
             )
+
+    def write(self, path: str) -> AbstractContextManager[BinaryIO]:
+        make_directory(os.path.dirname(path))
+        return publish(path)
+
+    def names(self, folder: str) -> list[str]:
+        return list_names(folder)
+
+    def free_bytes(self, folder: str) -> int | None:
+        return None if is_remote(folder) else LOCAL.free_bytes(folder)
 
 
 FILES = StorageFiles()

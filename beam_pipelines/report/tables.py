@@ -40,7 +40,11 @@ _MEANINGS = {
     RejectReason.DROPPED_CLASS: "its class is dropped by --classes_map",
     RejectReason.OWN_OUTPUT: "part of a data set that a bake wrote",
     RejectReason.DECODER_CRASHED: "it crashed the decoder's process",
-    RejectReason.DECODER_HUNG: "the decoder did not finish in time",
+    RejectReason.DECODER_HUNG: "reading or decoding it did not finish in time",
+    RejectReason.MISSING: "the table names it, and there is no such file",
+    RejectReason.NOT_A_FILE: "a folder, a pipe, a socket or a device",
+    RejectReason.TOO_MANY_BYTES: "more bytes than --max_file_mb",
+    RejectReason.CHANGED: "the file changed while the bake ran",
 }
 
 

@@ -26,6 +26,7 @@ from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, ImageHeader, RejectReason
 from tfrecords.images.decode_pool import DECODE_SECONDS, Watch
 from tfrecords.images.rejects import IGNORED
+from tfrecords.inputs.read import reason_of
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.sharding import stable_hash
 
@@ -43,7 +44,7 @@ _DETAIL = {
     RejectReason.OWN_OUTPUT: "it is part of a data set that a bake wrote",
     RejectReason.UNREADABLE: "the file could not be listed",
     RejectReason.DECODER_CRASHED: "decoding it crashes the process",
-    RejectReason.DECODER_HUNG: f"decoding it took more than {DECODE_SECONDS} s",
+    RejectReason.DECODER_HUNG: f"reading or decoding it took more than {DECODE_SECONDS} s",
 }
 
 
@@ -79,7 +80,9 @@ def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
                     detail=source.detail or _DETAIL[reason],
                 )
             else:
-                row = _canonicalise(source, next(contents), bundle, watch)
+                with watch.decoding(source.key):  # A share that hangs costs its picture alone.
+                    content = next(contents)
+                row = _canonicalise(source, content, bundle, watch)
             rows.append(row)
     thumbnails.write(path, bundle.thumbnails)
     storage.write_bytes(path + FACTS, to_lines(rows))
@@ -109,9 +112,7 @@ def _canonicalise(source: SourceFile, data: Content, bundle: _Bundle, watch: Wat
     """Hashes and decodes one source, and appends its image to the bundle."""
     task, base = bundle.task, _source_fields(source)
     if isinstance(data, OSError):
-        return ImageFacts(
-            **base, reason=RejectReason.UNREADABLE.value, detail=data.strerror or str(data)
-        )
+        return ImageFacts(**base, reason=reason_of(data).value, detail=data.strerror or str(data))
     sha256 = hashlib.sha256(data).hexdigest()
     if len(data) != source.bytes:
         return ImageFacts(
@@ -215,6 +216,9 @@ _NOT_REUSED = (
     RejectReason.UNREADABLE.value,
     RejectReason.DECODER_MISSING.value,
     RejectReason.NO_CLASS.value,
+    RejectReason.MISSING.value,
+    RejectReason.NOT_A_FILE.value,
+    RejectReason.TOO_MANY_BYTES.value,
     # The next bake may have other flags.
     *(reason.value for reason in IGNORED),
 )

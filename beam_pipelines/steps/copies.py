@@ -57,7 +57,9 @@ def make_copies(task: CopyTask, watch: Watch) -> CopyResult:
             ]
             fresh: Iterator[bytes] = iter(())
             if missing:
-                data = _unchanged_bytes(files[job.key], next(contents), job)
+                with watch.decoding(job.key):
+                    content = next(contents)
+                data = _unchanged_bytes(files[job.key], content, job)
                 fresh = _fresh_copies(files[job.key], data, job, missing, task, watch)
             for location in locations:
                 pack.append(next(fresh) if location is None else _read(task, location))

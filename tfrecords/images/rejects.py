@@ -36,6 +36,10 @@ class RejectReason(str, enum.Enum):
     UNLABELLED = "unlabelled"
     DROPPED_CLASS = "dropped_class"
     OWN_OUTPUT = "own_output"
+    MISSING = "missing"
+    NOT_A_FILE = "not_a_file"
+    TOO_MANY_BYTES = "too_many_bytes"
+    CHANGED = "changed"
 
 
 # Reasons of files that are left out on purpose: no fault of the data, and no rejects.

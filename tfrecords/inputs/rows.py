@@ -5,9 +5,10 @@ Worker processes import this module, so it needs little more than the standard l
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfrecords.images.rejects import RejectReason
 
@@ -43,14 +44,32 @@ class ArchiveMember:
     Attributes:
       offset: of the data (tar) or of the local header (zip), in bytes.
       stored: bytes that the archive spends on it.
-      method: "tar", or a zip's "store", "deflate", "bzip2" or "lzma".
+      method: "tar", or a zip's "store", "deflate", "bzip2", "lzma", "xz" or "zstd".
       crc32: of the file, None in a tar.
+      segments: (offset in the file, bytes) of what a sparse member of a tar stores, in order; the
+        rest of the file is zeros. None where all of the file is stored.
+      archive: bytes and version of the archive when it was listed, None where unknown.
     """
 
     offset: int
     stored: int
     method: str
     crc32: int | None = None
+    segments: tuple[tuple[int, int], ...] | None = None
+    archive: tuple[int, int] | None = None
+
+    @classmethod
+    def of_json(cls, values: Sequence[Any]) -> ArchiveMember:
+        """Returns the member whose fields JSON gives back as lists."""
+        offset, stored, method, crc32, segments, archive = values
+        return cls(
+            offset,
+            stored,
+            method,
+            crc32,
+            None if segments is None else tuple((begin, length) for begin, length in segments),
+            None if archive is None else (archive[0], archive[1]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,7 @@ class ListedFile:
       member: its place inside an archive, or None for a plain file.
       problem: why it is rejected unread, or None.
       detail: the problem in words, where the listing knows them.
+      label: name of the class where the archive itself gives one, as a WebDataset does.
     """
 
     name: str
@@ -74,6 +94,7 @@ class ListedFile:
     member: ArchiveMember | None = None
     problem: RejectReason | None = None
     detail: str | None = None
+    label: str | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -112,7 +133,8 @@ class SourceFile:
     def to_json(self) -> str:
         """Returns the row as one line."""
         # By hand: dataclasses.astuple copies deeply, which costs more than the JSON.
-        member = None if self.member is None else dataclasses.astuple(self.member)
+        m = self.member
+        member = m and (m.offset, m.stored, m.method, m.crc32, m.segments, m.archive)
         return _to_json(
             (
                 self.key,
@@ -139,6 +161,6 @@ class SourceFile:
             version,
             split,
             RejectReason(problem) if problem else None,
-            ArchiveMember(*member) if member else None,
+            ArchiveMember.of_json(member) if member else None,
             detail,
         )

@@ -14,7 +14,7 @@ from types import TracebackType
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError, PixelLimits, RejectReason
 from tfrecords.images.decode_pool import DECODE_SECONDS, TaskQueue, Watch, WorkerPool
-from tfrecords.inputs.read import read_source
+from tfrecords.inputs.read import read_source, reason_of
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.schema import ImageSpec
 
@@ -98,7 +98,7 @@ def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
     try:
         data = read_source(source)
     except OSError as error:
-        return Decoded(source, None, RejectReason.UNREADABLE, error.strerror or str(error))
+        return Decoded(source, None, reason_of(error), error.strerror or str(error))
     try:
         return Decoded(source, canonicalise.canonicalise(data, spec, PixelLimits()).data)
     except ImageError as error:
@@ -108,8 +108,10 @@ def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
 def _decode_watched(source: SourceFile, spec: ImageSpec, watch: Watch) -> Decoded:
     reason = watch.blamed(source.key)
     if reason is RejectReason.DECODER_HUNG:
-        return Decoded(source, None, reason, f"its decoder took more than {watch.seconds:g} s")
+        return Decoded(
+            source, None, reason, f"reading or decoding it took more than {watch.seconds:g} s"
+        )
     if reason is not None:
-        return Decoded(source, None, reason, "its decoder brought the process down")
+        return Decoded(source, None, reason, "decoding it crashes the process")
     with watch.decoding(source.key):
         return decode(source, spec)

@@ -15,9 +15,9 @@ from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning.make_tasks import bundle_tasks
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.tasks import BundleResult
-from tests.support import fakes
+from tests.support import fakes, hanging
 from tfrecords.images import canonicalise
-from tfrecords.images.decode_pool import Watch
+from tfrecords.images.decode_pool import Watch, run_alone
 from tfrecords.schema import ImageSpec
 
 SPEC = ImageSpec(16, 16, encoding="png")
@@ -119,6 +119,26 @@ def test_a_file_that_grows_while_it_is_read_is_changed(bake: Bake) -> None:
         file.write(b"more")
     facts = facts_of([canonicalise_bundle(task, Watch()) for task in tasks])
     assert facts["apu/0000.jpg"].reason == "changed"
+
+
+def test_a_read_that_hangs_costs_its_picture(bake: Bake) -> None:
+    (bake.input_dir / "apu" / "0000.jpg").rename(bake.input_dir / "apu" / f"{hanging.HANGS}.jpg")
+    rows = list_sources(bake.config.input_dir)
+    (task,) = bundle_tasks(rows, bake.config, bake.layout)
+    facts = facts_of([run_alone(hanging.canonicalise_bundle, task, seconds=1.0)])
+    hung = facts.pop("apu/hangs.jpg")
+    assert (hung.reason, hung.pack) == ("decoder_hung", None)
+    assert "reading or decoding it took more than" in (hung.detail or "")
+    assert len(facts) == 7 and all(row.reason is None for row in facts.values())
+
+
+def test_what_is_no_file_is_a_fact_and_is_tried_again(bake: Bake) -> None:
+    path = bake.input_dir / "apu" / "pipe.jpg"
+    os.mkfifo(path)
+    assert facts_of(bake.run())["apu/pipe.jpg"].reason == "not_a_file"
+    path.unlink()
+    path.write_bytes(b"")
+    assert facts_of(bake.run())["apu/pipe.jpg"].reason == "empty"
 
 
 def test_a_second_run_decodes_nothing(bake: Bake) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support import fakes, hanging
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import PixelLimits, RejectReason
 from tfrecords.images.decode_pool import Watch
 from tfrecords.inputs import listing
-from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from trainer.data import decoding
 from trainer.data.decoding import Decoders, DecodeTask
@@ -23,7 +23,7 @@ SPEC = ImageSpec(16, 16)
 
 
 def source(path: Path) -> SourceFile:
-    return SourceFile(path.name, str(path), None, 0, 0)
+    return SourceFile(path.name, str(path), None, UNKNOWN_SIZE, 0)
 
 
 def pictures(root: Path, count: int) -> list[SourceFile]:
@@ -58,6 +58,7 @@ def test_a_zip_gives_the_same_as_the_files(tmp_path: Path) -> None:
     damaged = bytearray(archive.read_bytes())
     damaged[60] ^= 0xFF
     archive.write_bytes(damaged)
+    (inside_zip,) = listing.list_unlabelled(InputPath("--input", str(archive)))
     bad = decoding.decode(inside_zip, SPEC)
     assert (bad.data, bad.reason) == (None, RejectReason.UNREADABLE)
 
@@ -68,12 +69,12 @@ def test_an_absent_file_is_unreadable(tmp_path: Path) -> None:
     assert found.detail == "No such file or directory"
 
 
-def test_a_picture_that_hangs_or_kills_costs_only_itself(tmp_path: Path) -> None:
-    """Reading a pipe that nobody writes hangs; the alarm then kills the process."""
+def test_a_picture_that_hangs_or_kills_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "decode_all", hanging.decode_all)
     asked = pictures(tmp_path, 6)
-    pipe = tmp_path / "pipe.jpg"
-    os.mkfifo(pipe)
-    asked.insert(3, source(pipe))
+    asked.insert(3, source(tmp_path / f"{hanging.HANGS}.jpg"))
     with Decoders(SPEC, 1, seconds=1.0) as decoders:
         found = list(decoders.run(asked))
     assert [item.source for item in found] == asked
@@ -84,14 +85,20 @@ def test_a_picture_that_hangs_or_kills_costs_only_itself(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        (RejectReason.DECODER_CRASHED, "its decoder brought the process down"),
-        (RejectReason.DECODER_HUNG, "its decoder took more than 1.5 s"),
+        (RejectReason.DECODER_CRASHED, "decoding it crashes the process"),
+        (RejectReason.DECODER_HUNG, "reading or decoding it took more than 1.5 s"),
     ],
 )
 def test_what_broke_a_process_is_not_tried_again(reason: RejectReason, said: str) -> None:
     watch = Watch(seconds=1.5, blame={"a": reason})
     (blamed,) = decoding.decode_all(DecodeTask((source(Path("a")),), SPEC), watch)
     assert (blamed.data, blamed.reason, blamed.detail) == (None, reason, said)
+
+
+def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    found = decoding.decode(source(tmp_path / "pipe.jpg"), SPEC)
+    assert (found.data, found.reason) == (None, RejectReason.NOT_A_FILE)
 
 
 def test_leaving_early_ends_the_processes(tmp_path: Path) -> None:
