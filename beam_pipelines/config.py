@@ -17,6 +17,7 @@ from tfrecords.errors import UsageError
 from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
 from tfrecords.inputs import filters
+from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
 from tfrecords.inputs.split_words import split_of
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
@@ -239,10 +240,55 @@ class PrepareConfig:
     input_csv: str | None = flag(
         None,
         _INPUT,
-        "Table with a header that names path, label and optionally split; paths start from "
-        "--input_dir, or from the table's own folder.",
+        "Table with a column of paths or ids, one of classes and optionally one of splits; paths "
+        "start from --input_dir, or from the table's own folder. It may lie in an archive, as in "
+        "data.zip/labels.csv.",
         metavar="FILE",
         typed_as=("csv", "labels", "table"),
+    )
+    path_column: str = flag(
+        "",
+        _INPUT,
+        "The table's column of paths or ids, by name or number. Default: path, or a usual name, "
+        "which is then said.",
+        metavar="NAME",
+        typed_as=("image_column", "file_column", "x_col"),
+    )
+    label_column: tuple[str, ...] = flag(
+        (),
+        _INPUT,
+        "The column of classes; of several, each is a class and has a 1 in its rows. Default: "
+        "label, or a usual name, which is then said.",
+        metavar="NAME,…",
+        typed_as=("class_column", "target_column", "y_col"),
+    )
+    split_column: str = flag(
+        "",
+        _INPUT,
+        "The column of splits. Default: split, or a usual name, which is then said.",
+        metavar="NAME",
+    )
+    csv_separator: str = flag(
+        "",
+        _INPUT,
+        "Between the table's fields, one character or tab. Default: found from its first lines.",
+        metavar="CHARACTER",
+        typed_as=("sep", "separator", "delimiter"),
+    )
+    csv_encoding: str = flag(
+        "",
+        _INPUT,
+        "Of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
+        metavar="CODEC",
+        typed_as=("encoding",),
+    )
+    zip_encoding: str = flag(
+        "",
+        _INPUT,
+        "Of names in an archive that are not UTF-8, such as cp932 or gbk. Default: guessed, which "
+        "is then said.",
+        metavar="CODEC",
+        typed_as=("archive_encoding", "name_encoding"),
     )
     splits_from: str | tuple[tuple[str, str], ...] = flag(
         AUTO,
@@ -340,6 +386,12 @@ class PrepareConfig:
         "JPEGs without their last marker: keep takes those that lack at most 5% of their rows, as "
         "every viewer shows them, and notes it in sources.parquet.",
         choices=(Truncated.KEEP.value, Truncated.REJECT.value),
+    )
+    max_file_mb: int = flag(
+        DEFAULT_MAX_FILE_MB,
+        _PIXELS,
+        "Reject files of more megabytes unread, and inflate no more of an archive's.",
+        metavar="N",
     )
     max_reject_fraction: float = flag(
         0.05,
@@ -470,6 +522,7 @@ class PrepareConfig:
                 )
             object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
         self._check_input_rules()
+        self._check_table()
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
@@ -506,12 +559,17 @@ class PrepareConfig:
             if value:
                 raise UsageError(f"--{name} is for folders and archives, not for an --input_csv")
 
+    def _check_table(self) -> None:
+        for name in ("path_column", "split_column", "csv_separator", "csv_encoding"):
+            if getattr(self, name) and self.input_csv is None:
+                raise UsageError(f"--{name} is for a table: give --input_csv too, or leave it out")
+
     def _check_numbers(self) -> None:
         if not 0 <= self.max_reject_fraction <= 1:
             raise UsageError(
                 f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
             )
-        for name in ("per_class", "min_per_class", "max_per_class", "num_shards"):
+        for name in ("per_class", "min_per_class", "max_per_class", "num_shards", "max_file_mb"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} must be at least 1, not {value}")
@@ -547,6 +605,22 @@ class PrepareConfig:
     def image(self) -> ImageSpec:
         """Size and encoding of the records."""
         return ImageSpec(*self.image_size, self.resize, self.encoding, self.jpeg_quality)
+
+    def input_options(self, spool_dir: str = "") -> InputOptions:
+        """Returns how the input is to be read.
+
+        Args:
+          spool_dir: folder for the plain form of a compressed tar.
+        """
+        table = TableOptions(
+            path_column=self.path_column,
+            label_column=self.label_column,
+            split_column=self.split_column,
+            separator=self.csv_separator,
+            encoding=self.csv_encoding,
+            splits=self.split_names,
+        )
+        return InputOptions(table, self.zip_encoding, self.max_file_mb * MEGABYTE, spool_dir)
 
     @property
     def limits(self) -> PixelLimits:
@@ -614,6 +688,13 @@ class PrepareConfig:
                 "classes_map": self.classes_map,
                 "image": asdict(self.image),
                 "limits": asdict(self.limits),
+                "max_file_mb": self.max_file_mb,
+                "path_column": self.path_column,
+                "label_column": self.label_column,
+                "split_column": self.split_column,
+                "csv_separator": self.csv_separator,
+                "csv_encoding": self.csv_encoding,
+                "zip_encoding": self.zip_encoding,
                 "splits": self.splits,
                 "seed": self.seed,
                 "min_per_class": least,

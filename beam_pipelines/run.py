@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
@@ -27,6 +27,7 @@ from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images.decode_pool import WorkerPool
+from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
 from tfrecords.system import locks
 
@@ -87,6 +88,7 @@ def _run_locked(
         reader = source_reader(layout, files)
         _report(config, progress.seconds, reader, notes, outcome.leaks, pool)
     finally:
+        _remove_spooled(layout, understood.rows)
         _clean(config, layout, bundles, outcome)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
         dataset = manifest.load(local)
@@ -221,6 +223,17 @@ def _remove_temporary_files(layout: Layout) -> None:
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
+
+
+def _remove_spooled(layout: Layout, rows: Iterable[SourceFile]) -> None:
+    """Removes the plain forms of compressed tars that were the input of earlier bakes."""
+    spooled = [
+        storage.join(layout.spool_dir, name) for name in storage.list_names(layout.spool_dir)
+    ]
+    read = {row.path for row in rows} if spooled else set()
+    for path in spooled:
+        if path not in read:
+            storage.remove(path)
 
 
 def _clean(

@@ -12,6 +12,7 @@ from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
+from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from trainer import remote, tensorflow_import
 
 if TYPE_CHECKING:
@@ -36,8 +37,37 @@ class PredictConfig:
         MISSING,
         _WHAT,
         "Pictures: a folder with all below it, a pattern (in quotes: 'in/**/*.jpg'), a zip or tar, "
-        "one picture, or a CSV with a column path or Id, relative to the CSV.",
+        "one picture, or a table with a column of paths or ids, relative to the table.",
         metavar="PATH",
+    )
+    path_column: str = flag(
+        "",
+        _WHAT,
+        "The table's column of paths or ids, by name or number. Default: path, Id, or a usual "
+        "name, which is then said.",
+        metavar="NAME",
+    )
+    csv_separator: str = flag(
+        "",
+        _WHAT,
+        "Between the table's fields, one character or tab. Default: found from its first lines.",
+        metavar="CHARACTER",
+    )
+    csv_encoding: str = flag(
+        "",
+        _WHAT,
+        "Of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
+        metavar="CODEC",
+    )
+    zip_encoding: str = flag(
+        "",
+        _WHAT,
+        "Of names in an archive that are not UTF-8, such as cp932. Default: guessed, which is "
+        "then said.",
+        metavar="CODEC",
+    )
+    max_file_mb: int = flag(
+        DEFAULT_MAX_FILE_MB, _WHAT, "Reject files of more megabytes unread.", metavar="N"
     )
     fallback_class: str = flag(
         "",
@@ -75,10 +105,19 @@ class PredictConfig:
         flags.convert_fields(self)
         for name in ("run_dir", "output"):
             remote.check_local(name, getattr(self, name))
-        for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0)):
+        for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0), ("max_file_mb", 1)):
             value = getattr(self, name)
             if value < low:
                 raise UsageError(f"--{name} must be {low} or more, not {value}")
+
+    def input_options(self) -> InputOptions:
+        """Returns how the input is to be read."""
+        table = TableOptions(
+            path_column=self.path_column,
+            separator=self.csv_separator,
+            encoding=self.csv_encoding,
+        )
+        return InputOptions(table, self.zip_encoding, self.max_file_mb * MEGABYTE)
 
 
 def main(config: PredictConfig) -> int:
@@ -98,6 +137,7 @@ def main(config: PredictConfig) -> int:
         batch_size=config.batch_size,
         workers=config.workers,
         device=config.device,
+        options=config.input_options(),
     )
     print(describe(found, config.output, time.monotonic() - started))
     return DONE

@@ -70,6 +70,11 @@ class Layout:
         return storage.join(self.cache_dir, "shards")
 
     @property
+    def spool_dir(self) -> str:
+        """The plain form of a compressed tar that is the input."""
+        return storage.join(self.cache_dir, "spool")
+
+    @property
     def directories(self) -> tuple[str, ...]:
         """Every directory that a bake writes to."""
         return (

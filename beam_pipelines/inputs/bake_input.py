@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import CLASS_ORDERS, DEFAULT_SPLITS, PrepareConfig
 from beam_pipelines.inputs import sources
 from tfrecords.errors import UsageError
@@ -64,7 +65,12 @@ class BakeInput:
         Raises:
           UsageError: the input is not as it should be, or can be understood in two ways.
         """
-        listing = sources.list_sources(config.input_dir, config.input_csv, config.input_rules())
+        listing = sources.list_sources(
+            config.input_dir,
+            config.input_csv,
+            config.input_rules(),
+            config.input_options(Layout.of(config).spool_dir),
+        )
         names = _class_map(config)
         rows = class_map.apply(listing.rows, names)
         check_classes(rows, config.input_dir)

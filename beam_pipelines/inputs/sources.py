@@ -9,17 +9,22 @@ from beam_pipelines.cache import storage
 from tfrecords.errors import UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.listing import Listing
+from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.read import read_source
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.inputs.rules import InputRules
 
 
 def list_sources(
-    input_dir: str, input_csv: str | None = None, rules: InputRules | None = None
+    input_dir: str,
+    input_csv: str | None = None,
+    rules: InputRules | None = None,
+    options: InputOptions = listing.DEFAULTS,
 ) -> Listing:
-    """Returns every input file in key order; raises as `listing.list_labelled`."""
+    """Returns every input file in key order; arguments and errors as of `listing.list_labelled`."""
+    source = InputPath("--input_dir", input_dir)
     table = None if input_csv is None else InputPath("--input_csv", input_csv)
-    return listing.list_labelled(InputPath("--input_dir", input_dir), table, storage.FILES, rules)
+    return listing.list_labelled(source, table, storage.FILES, rules, options)
 
 
 def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:

@@ -17,6 +17,7 @@ from tests.support.prepare_configs import config_of
 from tfrecords.cli import flags
 from tfrecords.errors import UsageError
 from tfrecords.images.canonicalise import Truncated
+from tfrecords.inputs.options import TableOptions
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -33,6 +34,13 @@ def test_defaults_are_those_of_the_contract() -> None:
 def test_every_flag_arrives() -> None:
     found = config_of(
         "--input_csv=t.csv",
+        "--path_column=file",
+        "--label_column=kind",
+        "--split_column=part",
+        "--csv_separator=;",
+        "--csv_encoding=cp1252",
+        "--zip_encoding=cp932",
+        "--max_file_mb=30",
         "--name=town",
         "--image_size=96x128",
         "--resize=pad",
@@ -72,6 +80,12 @@ def test_every_flag_arrives() -> None:
     assert found.limits.truncated is Truncated.REJECT
     assert found.max_reject_fraction == 0.5
     assert found.keep_cache and found.overwrite and found.plan_only
+    options = found.input_options("spool")
+    assert options.table == TableOptions(
+        "file", ("kind",), "part", ";", "cp1252", splits=("train", "test")
+    )
+    assert (options.name_encoding, options.max_bytes) == ("cp932", 30_000_000)
+    assert options.spool_dir == "spool"
 
 
 def test_python_values_mean_what_flags_mean() -> None:
@@ -139,6 +153,8 @@ def test_per_class_sets_both() -> None:
         ({"classes_map": 3}, "a CSV with the columns from and to"),
         ({"input_csv": "t.csv", "class_level": 2}, "--class_level is for folders and archives"),
         ({"input_csv": "t.csv", "exclude": "x"}, "--exclude is for folders and archives"),
+        ({"max_file_mb": 0}, "--max_file_mb must be at least 1"),
+        ({"path_column": "file"}, "--path_column is for a table: give --input_csv too"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_read(
@@ -169,6 +185,14 @@ def test_orders_and_maps_of_python() -> None:
     assert found.classes_map == (("a", "c"), ("b", ""))
     assert found.for_manifest()["class_order"] == ["b", "a"]
     assert found.for_manifest()["classes_map"] == [["a", "c"], ["b", ""]]
+
+
+def test_how_the_input_is_read_is_in_the_manifest() -> None:
+    """Which pictures and which classes are in a data set depends on it."""
+    one = config_of("--input_csv=t.csv")
+    for value in ({"label_column": "breed"}, {"max_file_mb": 1}, {"zip_encoding": "gbk"}):
+        assert one.for_manifest() != dataclasses.replace(one, **value).for_manifest()
+        assert one.pixels_digest() == dataclasses.replace(one, **value).pixels_digest()
 
 
 def test_a_table_alone_has_its_own_folder_as_root() -> None:

@@ -38,7 +38,7 @@ def labelled(file: ListedFile, class_name: str | None, split: str | None) -> Sou
         class_name, problem, detail = None, RejectReason.NAME_NOT_UTF8, None
     if problem in IGNORED:
         class_name = None
-    elif class_name is None and problem is not RejectReason.NAME_NOT_UTF8:
+    elif class_name is None and problem is None:
         problem, detail = RejectReason.NO_CLASS, None
     return SourceFile(
         key=key,

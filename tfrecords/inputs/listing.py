@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs import archives, filters, keys, layout, tables, walk
+from tfrecords.inputs import filters, keys, layout, walk
+from tfrecords.inputs.archives.members import is_archive, list_members, split_inside
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.find_layout import find_layout
 from tfrecords.inputs.folder_layout import FolderLayout
+from tfrecords.inputs.options import MEGABYTE, InputOptions
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
+from tfrecords.inputs.say import Say, counted, silent
+from tfrecords.inputs.table_input import open_table
+from tfrecords.inputs.tables.pictures import is_table, labelled_files, unlabelled_files
+
+DEFAULTS = InputOptions()
 
 
 class InputForm(enum.Enum):
@@ -39,10 +47,12 @@ def form_of(path: str, files: FileSystem = LOCAL) -> InputForm:
     if kind is FileKind.FOLDER:
         return InputForm.FOLDER
     # An absent archive or table is of that form still: opening it says what is wrong.
-    if archives.is_archive(path):
+    if is_archive(path):
         return InputForm.ARCHIVE
-    if tables.is_table(path):
+    if is_table(path):
         return InputForm.TABLE
+    if kind is None and split_inside(path, files) is not None:
+        return InputForm.ARCHIVE
     if kind is not None:
         return InputForm.FILE
     return InputForm.PATTERN if walk.has_wildcard(path) else InputForm.ABSENT
@@ -66,24 +76,28 @@ def list_labelled(
     table: InputPath | None = None,
     files: FileSystem = LOCAL,
     rules: InputRules | None = None,
+    options: InputOptions = DEFAULTS,
 ) -> Listing:
     """Returns every input file, with its class and, where the input fixes it, its split.
 
     Args:
-      source: holds class folders; or a .zip or .tar of them; or, with `table`, the folder that
-        its relative paths start from.
-      table: a CSV with a header that names `path`, `label` and optionally `split`.
+      source: holds class folders; or an archive of them, or a folder in one ("data.zip/train");
+        or, with `table`, the folder or archive that its paths start from.
+      table: names the pictures and their classes; it may lie in an archive ("data.zip/labels.csv").
       files: the file system that both lie on.
       rules: which files are read and what their folders mean; not for a table.
+      options: how archives and tables are read.
 
     Raises:
       UsageError: there is no input of that form, or it can be understood in two ways; the text
         says what was found, and what to do.
     """
+    notes: list[str] = []
     if table is not None:
-        return Listing(keys.in_key_order(_of_table(source.path, table, files)))
+        rows = _limited(_of_table(source, table, files, options, notes.append), options.max_bytes)
+        return Listing(keys.in_key_order(rows), tuple(notes))
     rules = rules or InputRules()
-    found = filters.apply(_tree(source, files), rules)
+    found = filters.apply(_tree(source, files, options, notes.append), rules)
     if filters.is_data_set(found):
         raise UsageError(
             f"{source} is a data set that a bake wrote; give the pictures that it was made of"
@@ -91,42 +105,54 @@ def list_labelled(
     candidates = [file.name for file in found if not file.is_folder and _may_be_picture(file)]
     if not candidates:
         raise UsageError(f"{source} holds no files{_left_out(found)}; class folders expected")
-    folders = find_layout(candidates, rules, str(source))
-    rows = keys.in_key_order(
-        layout.by_folder(file, folders)
-        for file in found
-        if not file.is_folder or file.problem is RejectReason.HIDDEN
-    )
-    unused = (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
-    return Listing(rows, (*folders.notes, *_vanished(found, folders), *unused))
+    notes += _archives_note(source, found)
+    notes += (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
+    listed = [file for file in found if not file.is_folder or file.problem is RejectReason.HIDDEN]
+    if any(file.label is not None for file in listed):
+        rows = (layout.labelled(file, file.label, None) for file in listed)
+    else:
+        folders = find_layout(candidates, rules, str(source))
+        notes += (*folders.notes, *_vanished(found, folders))
+        rows = (layout.by_folder(file, folders) for file in listed)
+    return Listing(keys.in_key_order(_limited(rows, options.max_bytes)), tuple(notes))
 
 
 def list_unlabelled(
-    source: InputPath, leave_out: Collection[Path] = (), files: FileSystem = LOCAL
+    source: InputPath,
+    leave_out: Collection[Path] = (),
+    files: FileSystem = LOCAL,
+    options: InputOptions = DEFAULTS,
+    say: Say = silent,
 ) -> tuple[SourceFile, ...]:
-    """Returns the pictures of an input in key order; those of a CSV in its order.
+    """Returns the pictures of an input in key order; those of a table in its order.
 
     Hidden files, what operating systems leave behind and what lies beside pictures are not
     listed, as in a bake. Every other file is: whether it is a picture is found out by reading it.
 
     Args:
-      source: a folder, a .zip or .tar, a .csv with a column path or Id, a file, or a pattern.
+      source: a folder, an archive or a folder in one, a table of paths or ids, a file, or a
+        pattern.
       leave_out: files that are none of the input, such as earlier outputs.
       files: the file system that the input lies on; patterns are for the local one.
+      options: how archives and tables are read.
+      say: told what was guessed and what was noticed.
 
     Raises:
       UsageError: nothing there, or nothing of that form.
     """
     form = form_of(source.path, files)
     if form is InputForm.TABLE:
-        root = os.path.dirname(source.path)
-        rows = tables.unlabelled_rows(source, files)
-        return tuple(layout.unlabelled(tables.file_of(row, root, files)) for row in rows)
+        root = InputPath(source.flag, os.path.dirname(source.path))
+        opened = open_table(root, source, files, options, say)
+        rows = unlabelled_files(source, opened.data, opened.finder, options.table, say)
+        # A prediction gives the names of the table back.
+        named = (dataclasses.replace(row.file, name=row.row.path) for row in rows)
+        return tuple(_limited(map(layout.unlabelled, named), options.max_bytes))
     unwanted = {path.resolve() for path in leave_out}
     kept = sorted(
         (
             layout.unlabelled(file)
-            for file in _unlabelled_files(source, form, files)
+            for file in _unlabelled_files(source, form, files, options, say)
             if not file.is_folder
             and _may_be_picture(file)
             and (file.member is not None or Path(file.path).resolve() not in unwanted)
@@ -135,14 +161,14 @@ def list_unlabelled(
     )
     if not kept:
         raise UsageError(f"{source} holds no file")
-    return tuple(kept)
+    return tuple(_limited(kept, options.max_bytes))
 
 
 def _unlabelled_files(
-    source: InputPath, form: InputForm, files: FileSystem
+    source: InputPath, form: InputForm, files: FileSystem, options: InputOptions, say: Say
 ) -> Iterator[ListedFile]:
     if form in (InputForm.FOLDER, InputForm.ARCHIVE):
-        yield from filters.apply(_tree(source, files))
+        yield from filters.apply(_tree(source, files, options, say))
     elif form is InputForm.FILE:
         # Named by a person, so its name is not asked what it is.
         status = files.stat(source.path)
@@ -156,7 +182,9 @@ def _unlabelled_files(
         raise UsageError(f"{source} does not exist")
 
 
-def _tree(source: InputPath, files: FileSystem) -> Iterator[ListedFile]:
+def _tree(
+    source: InputPath, files: FileSystem, options: InputOptions, say: Say
+) -> Iterable[ListedFile]:
     """Returns the files of a folder or an archive.
 
     Raises:
@@ -166,7 +194,7 @@ def _tree(source: InputPath, files: FileSystem) -> Iterator[ListedFile]:
     if form is InputForm.FOLDER:
         return files.walk(source.path)
     if form is InputForm.ARCHIVE:
-        return archives.list_members(source, files)
+        return list_members(source, files, options, say)
     raise UsageError(
         f"{source} is not a folder, a .zip or a .tar"
         if form in (InputForm.FILE, InputForm.TABLE)
@@ -174,9 +202,35 @@ def _tree(source: InputPath, files: FileSystem) -> Iterator[ListedFile]:
     )
 
 
-def _of_table(root: str, table: InputPath, files: FileSystem) -> Iterator[SourceFile]:
-    for row in tables.labelled_rows(table, files):
-        yield layout.labelled(tables.file_of(row, root, files), row.label, row.split)
+def _archives_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[str]:
+    """Yields a line for archives that lie in an input: they are files in it, and no pictures."""
+    nested = [file.name for file in found if file.problem is None and is_archive(file.name)]
+    if nested:
+        yield (
+            f"{source}: {counted(len(nested), 'archive')} in it not opened, such as "
+            f"{nested[0]!r}: unpack it, or give it as the input"
+        )
+
+
+def _of_table(
+    source: InputPath, table: InputPath, files: FileSystem, options: InputOptions, say: Say
+) -> Iterator[SourceFile]:
+    opened = open_table(source, table, files, options, say)
+    for found in labelled_files(table, opened.data, opened.finder, options.table, say):
+        yield layout.labelled(found.file, found.row.label, found.row.split)
+
+
+def _limited(rows: Iterable[SourceFile], max_bytes: int) -> Iterator[SourceFile]:
+    """Yields sources, with a problem those of more bytes than may be read."""
+    for row in rows:
+        if row.bytes > max_bytes and row.problem is None:
+            row = dataclasses.replace(
+                row,
+                problem=RejectReason.TOO_MANY_BYTES,
+                detail=f"{row.bytes:,} bytes, --max_file_mb={max_bytes / MEGABYTE:g} allows "
+                f"{max_bytes:,}",
+            )
+        yield row
 
 
 def _may_be_picture(file: ListedFile) -> bool:

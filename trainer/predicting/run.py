@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import difflib
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +19,8 @@ import tensorflow as tf
 from tfrecords.cli.progress import Progress
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
+from tfrecords.inputs.archives.members import is_archive
+from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import ImageSpec
 from tfrecords.system import atomic, cores
@@ -74,8 +80,12 @@ def run(
     batch_size: int = 128,
     workers: int = 0,
     device: str = "auto",
+    options: InputOptions = listing.DEFAULTS,
 ) -> Submission:
     """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
+
+    Args:
+      options: how to read the source; the flags of its table and its archive.
 
     Raises:
       UsageError: nothing to predict, or a fallback class that the run does not know.
@@ -83,17 +93,44 @@ def run(
       OSError: a file cannot be written.
     """
     paths = outputs(output)
-    pictures = listing.list_unlabelled(InputPath("--input", source), leave_out=paths)
     if paths[0].is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    opened = load.open_run(run_dir, weights, device)
-    fallback = fallback_class(opened, fallback)
-    found = predict(
-        opened, pictures, fallback, tta=tta, top_k=top_k, batch_size=batch_size, workers=workers
-    )
+    with _spool(source, paths[0].parent) as spool_dir:
+        pictures = listing.list_unlabelled(
+            InputPath("--input", source),
+            leave_out=paths,
+            options=dataclasses.replace(options, spool_dir=spool_dir),
+            say=_say,
+        )
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        opened = load.open_run(run_dir, weights, device)
+        fallback = fallback_class(opened, fallback)
+        found = predict(
+            opened,
+            pictures,
+            fallback,
+            tta=tta,
+            top_k=top_k,
+            batch_size=batch_size,
+            workers=workers,
+        )
     write(found, output, top_k)
     return found
+
+
+@contextlib.contextmanager
+def _spool(source: str, folder: Path) -> Iterator[str]:
+    """Yields a folder for the plain form of a compressed tar, which lives as long as the block."""
+    if not is_archive(source):
+        yield ""
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".evenshard-", dir=folder) as spool_dir:
+        yield spool_dir
+
+
+def _say(note: str) -> None:
+    print(note, file=sys.stderr, flush=True)
 
 
 def fallback_class(run: LoadedRun, name: str = "") -> str:

@@ -123,7 +123,7 @@ def test_a_file_that_grows_while_it_is_read_is_changed(bake: Bake) -> None:
 
 def test_a_read_that_hangs_costs_its_picture(bake: Bake) -> None:
     (bake.input_dir / "apu" / "0000.jpg").rename(bake.input_dir / "apu" / f"{hanging.HANGS}.jpg")
-    rows = list_sources(bake.config.input_dir)
+    rows = list_sources(bake.config.input_dir).rows
     (task,) = bundle_tasks(rows, bake.config, bake.layout)
     facts = facts_of([run_alone(hanging.canonicalise_bundle, task, seconds=1.0)])
     hung = facts.pop("apu/hangs.jpg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
@@ -202,6 +203,16 @@ def test_a_zip_is_read_in_place(folders: Path, tmp_path: Path, method: int, wrap
     check_readable(shown, folders)
 
 
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_archives_inside_are_told(folders: Path, tmp_path: Path, form: str) -> None:
+    (folders / "bart" / "more.tar.gz").write_bytes(b"x")
+    source = folders
+    if form == "zip":
+        source = Path(shutil.make_archive(str(tmp_path / "in"), "zip", folders))
+    (note,) = listing.list_labelled(InputPath("--input_dir", str(source))).notes
+    assert "1 archive in it not opened, such as 'bart/more.tar.gz'" in note
+
+
 def test_a_tar_is_read_in_place(folders: Path, tmp_path: Path) -> None:
     path = tmp_path / "p.tar"
     with tarfile.open(path, "w") as archive:
@@ -232,7 +243,7 @@ def test_csv(folders: Path, tmp_path: Path) -> None:
     rows = by_key(listed(str(folders), str(table)))
     assert rows["apu/0000.jpg"].split == "test"
     assert rows["bart/0001.jpg"].class_name == "new"
-    assert rows["gone.jpg"].problem is RejectReason.UNREADABLE
+    assert rows["gone.jpg"].problem is RejectReason.MISSING
 
 
 def test_a_table_may_name_files_in_hidden_folders(tmp_path: Path) -> None:
@@ -241,15 +252,22 @@ def test_a_table_may_name_files_in_hidden_folders(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("path,label\n.scans/a.jpg,apu\n./.scans/a.jpg,bart\n")
     rows = listed(str(tmp_path), str(table))
-    assert [(row.class_name, row.problem) for row in rows] == [("bart", None), ("apu", None)]
+    assert [(row.key, row.class_name, row.problem) for row in rows] == [
+        (".scans/a.jpg", "apu", None),
+        (".scans/a.jpg (2)", "bart", None),
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,class\n", "must name path and label"),
-        ("path,label\napu/0000.jpg,\n", "line 2: path or label is empty"),
-        (b"\xff\xfe", "not UTF-8"),
+        ("file,class\n", "a header and no line"),
+        ("a,b,c\n1,2,3\n", "no column is known to hold the paths: name it with --path_column"),
+        ("path,a,b\n1,2,3\n", "no column is known to hold the classes: .*--label_column"),
+        ("path,label\napu/0000.jpg,\n", "line 2: label is empty"),
+        ("path,label\n,apu\n", "line 2: path is empty"),
+        (b"path,label\n\xe9.jpg,apu\n", "line 2 is not UTF-8: .*--csv_encoding=cp1252"),
+        ("", "is empty"),
     ],
 )
 def test_csv_errors(folders: Path, tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -263,6 +281,7 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "bad.zip").write_bytes(b"no")
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"no"))
     for name, message in {
         "absent": "does not exist",
         "empty": "holds no files",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 import zipfile
@@ -120,8 +121,7 @@ def test_a_csv_keeps_its_order_and_paths_start_beside_it(folder: Path, column: s
     assert [row.key for row in found] == ["deep/er/b.PNG", absolute, "none.jpg"]
     assert Path(found[0].path) == folder / "deep/er/b.PNG"
     assert found[1].path == absolute
-    assert found[2].problem is RejectReason.UNREADABLE
-    assert found[2].detail == "No such file or directory"
+    assert found[2].problem is RejectReason.MISSING
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.jpg.json", ".hidden"])
@@ -143,7 +143,7 @@ def test_empty_folders_are_no_pictures(folder: Path) -> None:
         ("bad.zip", "not a readable zip"),
         ("absent.csv", "No such file"),
         ("in.tar.gz", "a compressed tar cannot be read"),
-        ("labels.csv", "must name a column path or Id"),
+        ("labels.csv", "no column is known to hold the paths"),
         ("header.csv", "no line"),
         ("hole.csv", "line 3: path is empty"),
     ],
@@ -151,7 +151,8 @@ def test_empty_folders_are_no_pictures(folder: Path) -> None:
 def test_what_is_no_input(tmp_path: Path, source: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.zip").write_bytes(b"PK no")
-    (tmp_path / "labels.csv").write_text("file,label\na.jpg,b\n")
+    (tmp_path / "in.tar.gz").write_bytes(gzip.compress(b"no"))
+    (tmp_path / "labels.csv").write_text("one,two\na,b\n")
     (tmp_path / "header.csv").write_text("path\n")
     (tmp_path / "hole.csv").write_text("path,x\na.jpg,1\n,2\n")
     with pytest.raises(UsageError, match=f"--input=.*{said}"):

@@ -123,6 +123,37 @@ def test_every_form_of_input_gives_the_same_answers(
     assert list(in_order) == sorted(expected, reverse=True)
 
 
+def test_a_compressed_tar_is_made_plain_beside_the_output_and_removed(
+    run_dir: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tmp_path / "in.tgz", "w:gz") as file:
+        file.add(folder, ".")
+    output = tmp_path / "out" / "s.csv"
+    found = run.run(str(run_dir), str(tmp_path / "in.tgz"), str(output), workers=1)
+    assert found.ids == tuple(row.key for row in listed(folder))
+    assert len(found.rejects) == 3
+    assert "in.tgz is compressed, and was decompressed to" in capsys.readouterr().err
+    assert sorted(path.name for path in output.parent.iterdir()) == ["s.csv", "s.csv.rejects.csv"]
+
+
+def test_a_table_as_contests_have_it(
+    run_dir: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "test.csv").write_bytes("part;number\nd1/01;1\nd0/00;2\ngone;3\n".encode("utf-16"))
+    config = predict.PredictConfig(
+        run_dir=str(run_dir),
+        input=str(folder / "test.csv"),
+        output=str(tmp_path / "s.csv"),
+        path_column="part",
+        workers=1,
+    )
+    assert predict.main(config) == 0
+    assert [id_ for id_, _ in read_csv(config.output)] == ["Id", "d1/01", "d0/00", "gone"]
+    assert read_csv(f"{config.output}.rejects.csv")[1][:2] == ["gone", "missing"]
+    said = capsys.readouterr().err
+    assert "its fields are separated by ';'" in said and "1 of 3 files missing" in said
+
+
 def answers(opened: load.LoadedRun, source: str) -> dict[str, str]:
     found = run.predict(opened, listed(source), "bart", workers=1)
     return {id_: found.expected(row) for row, id_ in enumerate(found.ids)}
@@ -335,6 +366,7 @@ def test_the_command(run_dir: Path, folder: Path, tmp_path: Path) -> None:
         (["--run_dir=r", "--input=i"], 2, "--output is required"),
         (["--run_dir=r", "--input=i", "--output=o", "--tpa=flip"], 2, "did you mean --tta"),
         (["--run_dir=r", "--input=i", "--output=o", "--top_k=-1"], 2, "--top_k must be 0 or more"),
+        (["--run_dir=r", "--input=i", "--output=o", "--max_file_mb=0"], 2, "must be 1 or more"),
     ],
 )
 def test_misuse(capsys: pytest.CaptureFixture[str], flags: list[str], code: int, said: str) -> None:

@@ -1,0 +1,106 @@
+"""A table and the place that its paths start from, wherever the two lie: in folders or archives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tfrecords.errors import UsageError
+from tfrecords.inputs.archives.members import (
+    inside_table,
+    is_archive,
+    list_members,
+    read_table,
+    split_inside,
+)
+from tfrecords.inputs.files import FileKind, FileStatus, FileSystem
+from tfrecords.inputs.options import InputOptions
+from tfrecords.inputs.rows import InputPath, ListedFile
+from tfrecords.inputs.say import Say
+from tfrecords.inputs.tables.paths import ArchivePlace, Finder, FolderPlace
+from tfrecords.inputs.tables.pictures import read_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A table that was read, and what finds the files that it names.
+
+    Attributes:
+      data: its bytes.
+      finder: of the files.
+    """
+
+    data: bytes
+    finder: Finder
+
+
+def open_table(
+    source: InputPath, table: InputPath, files: FileSystem, options: InputOptions, say: Say
+) -> OpenTable:
+    """Returns a table, read.
+
+    Args:
+      source: the folder or archive that its paths start from, or a folder in an archive.
+      table: a path; or one in an archive ("data.zip/labels.csv"); or, where nothing is at that
+        path and `source` is an archive, the name of a table in it.
+      files: the file system that both lie on.
+      options: how to read the archives.
+      say: told what was guessed and what was noticed.
+
+    Raises:
+      UsageError: the table is not there, or the archive that it or its files lie in.
+    """
+    archives = _Archives(source.flag, files, options, say)
+    inside = split_inside(table.path, files)
+    root = _archive_of(source.path, files)
+    if root is None:
+        finder = Finder(FolderPlace(source.path, files))
+    else:
+        archive, folder = root
+        # The first of equal names is the one that counts.
+        members = {file.name: file for file in reversed(archives.members(archive))}
+        finder = Finder(ArchivePlace(archive, members, folder))
+        if inside is None and _status(table.path, files) is None:
+            inside = archive, table.path
+    if inside is None:
+        return OpenTable(read_bytes(table, files), finder)
+    archive, name = inside
+    found = inside_table(archives.members(archive), name)
+    if found is None:
+        raise UsageError(f"{table}: there is no one table {name!r} in {archive}")
+    try:
+        return OpenTable(read_table(found, files), finder)
+    except OSError as error:
+        raise UsageError(f"{table}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Archives:
+    """Lists each archive once: a table and its pictures may lie in one."""
+
+    flag: str
+    files: FileSystem
+    options: InputOptions
+    say: Say
+    known: dict[str, list[ListedFile]] = field(default_factory=dict)
+
+    def members(self, path: str) -> list[ListedFile]:
+        if path not in self.known:
+            archive = InputPath(self.flag, path)
+            self.known[path] = list_members(archive, self.files, self.options, self.say)
+        return self.known[path]
+
+
+def _archive_of(path: str, files: FileSystem) -> tuple[str, str] | None:
+    """Returns the archive that a path names and the folder in it; None for a plain folder."""
+    inside = split_inside(path, files)
+    if inside is not None or not is_archive(path):
+        return inside
+    status = _status(path, files)
+    return None if status is not None and status.kind is FileKind.FOLDER else (path, "")
+
+
+def _status(path: str, files: FileSystem) -> FileStatus | None:
+    try:
+        return files.stat(path)
+    except (OSError, ValueError):
+        return None

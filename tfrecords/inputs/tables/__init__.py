@@ -1,0 +1,1 @@
+"""Tables that name pictures: their text, their columns, and the files that their rows stand for."""

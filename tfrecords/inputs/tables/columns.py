@@ -1,0 +1,232 @@
+"""Which columns of a table hold paths, classes and splits: told, by contract, or guessed and said.
+
+`path`, `label` and `split` mean themselves. Other usual names are a guess, which is never silent;
+where two columns may be meant, the table's own values decide or a person does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from tfrecords.errors import UsageError
+from tfrecords.inputs.column_names import LABEL_NAMES, PATH_NAMES, SPLIT_NAMES, normalised
+from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.picture_names import is_picture_name
+from tfrecords.inputs.split_words import split_of
+from tfrecords.inputs.tables.text import TableText
+
+PATH, LABEL, SPLIT = "path", "label", "split"
+
+# What Kaggle's sample submissions call it.
+_ID = "id"
+
+# Rows that tell by their values which column holds paths.
+_SAMPLE = 20
+
+# Values of one-hot columns.
+_ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
+
+# Whether there is a file for a path or an id.
+Finds = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a table's fields are.
+
+    Attributes:
+      path: number of the column, from 0.
+      labels: one column of class names; or several, each named after a class, in which a 1 stands
+        in the column of a row's class; none where classes are not asked for.
+      split: number of the column, or None.
+      notes: what was guessed, for people.
+    """
+
+    path: int
+    labels: tuple[int, ...] = ()
+    split: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_columns(
+    table: TableText, options: TableOptions, finds: Finds, *, labelled: bool
+) -> Columns:
+    """Returns the columns of a table.
+
+    Args:
+      table: with at least a header.
+      options: which columns a person named.
+      finds: whether there is a file for a path or an id.
+      labelled: whether classes are asked for.
+
+    Raises:
+      UsageError: a column that was named is not there, or one that is needed is not clear.
+    """
+    search = _Search(table, finds)
+    path = search.path(options.path_column, labelled)
+    if not labelled:
+        return Columns(path, notes=tuple(search.notes))
+    split = search.split(options.split_column, {path}, options.splits)
+    taken = {path} if split is None else {path, split}
+    return Columns(path, search.labels(options.label_column, taken), split, tuple(search.notes))
+
+
+def one_hot_value(text: str) -> bool | None:
+    """Returns what a field of a one-hot column says, or None if it is none."""
+    lower = text.lower()
+    return True if lower in _ONE else False if lower in _ZERO else None
+
+
+class _Search:
+    """Looks for columns and notes what it guesses.
+
+    Args:
+      table: the table.
+      finds: whether there is a file for a path or an id.
+    """
+
+    def __init__(self, table: TableText, finds: Finds) -> None:
+        self.notes: list[str] = []
+        self._table = table
+        self._finds = finds
+        self._names = [normalised(name) for name in table.header]
+
+    def path(self, given: str, labelled: bool) -> int:
+        if given:
+            return self._given("--path_column", given)
+        if PATH in self._table.header:
+            return self._table.header.index(PATH)
+        found = self._usual(PATH_NAMES, set())
+        if not found:
+            found = self._with_pictures()
+        if len(found) > 1:
+            # Ids of rows beside file names are no paths: what there is a file for is one.
+            found = self._with_files(found) or found
+        if len(found) != 1:
+            self._unclear("the paths", "--path_column", found)
+        if labelled or self._names[found[0]] != _ID:
+            self._guessed("paths", found)
+        return found[0]
+
+    def split(self, given: str, taken: Collection[int], splits: Sequence[str]) -> int | None:
+        if given:
+            return self._given("--split_column", given)
+        if SPLIT in self._table.header:
+            return self._table.header.index(SPLIT)
+        usual = [
+            column
+            for column in self._usual(SPLIT_NAMES, taken)
+            if self._all(column, lambda value: not value or _is_split(value, splits))
+        ]
+        if len(usual) > 1:
+            self._unclear("the splits", "--split_column", usual)
+        if not usual:
+            return None
+        self._guessed("splits", usual)
+        return usual[0]
+
+    def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
+        if given:
+            return tuple(self._given("--label_column", name) for name in given)
+        if LABEL in self._table.header:
+            return (self._table.header.index(LABEL),)
+        found = self._usual(LABEL_NAMES, taken)
+        if len(found) > 1 and self._say_the_same(found):
+            # A number and a name of one class: the name.
+            found = [next((c for c in found if not self._all(c, str.isdigit)), found[0])]
+        if len(found) > 1:
+            self._unclear("the classes", "--label_column", found)
+        if not found:
+            others = [c for c, name in enumerate(self._names) if name and c not in taken]
+            found = others if len(others) == 1 else self._one_hot(others)
+            if not found:
+                self._unclear("the classes", "--label_column", [])
+            if len(found) > 1:
+                self.notes.append(
+                    f"each of its {len(found)} columns of 0 and 1 is a class: {self._listed(found)}"
+                )
+                return tuple(found)
+        self._guessed("classes", found)
+        return tuple(found)
+
+    def _given(self, flag: str, name: str) -> int:
+        header = self._table.header
+        if name in header:
+            return header.index(name)
+        same = [c for c, own in enumerate(header) if own.lower() == name.strip().lower()]
+        if len(same) == 1:
+            return same[0]
+        if name.isdigit() and 1 <= int(name) <= len(header):
+            return int(name) - 1
+        near = difflib.get_close_matches(name, header, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"{flag}={name}: {self._table.source} has the columns {', '.join(header)}{hint}"
+        )
+
+    def _usual(self, names: Sequence[str], taken: Collection[int]) -> list[int]:
+        """Returns the columns that have a usual name, in the order of `names`."""
+        found = [c for c, name in enumerate(self._names) if name in names and c not in taken]
+        return sorted(found, key=lambda column: names.index(self._names[column]))
+
+    def _sampled(self, column: int) -> list[str]:
+        rows = itertools.islice(self._table.rows(), _SAMPLE)
+        return [fields[column] for _, fields in rows]
+
+    def _with_pictures(self) -> list[int]:
+        """Returns the columns whose values all have the suffix of a picture."""
+        columns = range(len(self._names))
+        sampled = {column: self._sampled(column) for column in columns}
+        return [c for c in columns if sampled[c] and all(map(is_picture_name, sampled[c]))]
+
+    def _with_files(self, columns: Sequence[int]) -> list[int]:
+        """Returns the columns for whose values there are files."""
+        found = {c: [self._finds(value) for value in self._sampled(c) if value] for c in columns}
+        best = max(sum(values) for values in found.values())
+        return [c for c in columns if best and sum(found[c]) == best]
+
+    def _all(self, column: int, test: Callable[[str], bool]) -> bool:
+        return all(test(fields[column]) for _, fields in self._table.rows())
+
+    def _say_the_same(self, columns: Sequence[int]) -> bool:
+        """Returns whether each value of one column always stands beside the same of the others."""
+        seen: dict[tuple[int, str], tuple[str, ...]] = {}
+        for _, fields in self._table.rows():
+            values = tuple(fields[column] for column in columns)
+            for column in columns:
+                if seen.setdefault((column, fields[column]), values) != values:
+                    return False
+        return True
+
+    def _one_hot(self, columns: Sequence[int]) -> list[int]:
+        """Returns the columns of zeros and ones, if there are several."""
+        left = list(columns)
+        for _, fields in self._table.rows():
+            left = [c for c in left if fields[c] and one_hot_value(fields[c]) is not None]
+        return left if len(left) > 1 else []
+
+    def _guessed(self, what: str, columns: Sequence[int]) -> None:
+        self.notes.append(f"its {what} are taken from column {self._listed(columns)}")
+
+    def _listed(self, columns: Sequence[int]) -> str:
+        shown = [repr(self._table.header[column]) for column in columns[:8]]
+        return ", ".join(shown) + (", …" if len(columns) > 8 else "")
+
+    def _unclear(self, what: str, flag: str, found: Sequence[int]) -> None:
+        header = ", ".join(self._table.header)
+        if found:
+            raise UsageError(
+                f"{self._table.source}: the columns {self._listed(found)} may hold {what}: "
+                f"say which with {flag}"
+            )
+        raise UsageError(
+            f"{self._table.source}: no column is known to hold {what}: name it with {flag}; the "
+            f"header is {header!r}"
+        )
+
+
+def _is_split(value: str, splits: Sequence[str]) -> bool:
+    return value in splits or split_of(value) is not None

@@ -1,0 +1,271 @@
+"""Tables that name pictures: their rows, and the files that these stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from tfrecords.errors import UsageError
+from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs.files import FileSystem
+from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
+from tfrecords.inputs.say import Say, counted
+from tfrecords.inputs.split_words import split_of
+from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
+from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder
+from tfrecords.inputs.tables.text import TableText, parse
+
+_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
+
+_WEB = re.compile(r"(?i)(https?|ftp|data):")
+
+_MISSING = "there is no such file"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of a table.
+
+    Attributes:
+      line: its number in the file, from 1.
+      path: as it is written, without spaces around it.
+      label: name of the class; "" in a table of unlabelled pictures.
+      split: that the table fixes, or None.
+    """
+
+    line: int
+    path: str
+    label: str = ""
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """The file of a row.
+
+    Attributes:
+      row: of the table.
+      file: named by its path below the root; of no file, by the row's path.
+    """
+
+    row: TableRow
+    file: ListedFile
+
+
+def is_table(path: str) -> bool:
+    """Returns whether a path has the name of a table."""
+    return path.lower().endswith(_SUFFIXES)
+
+
+def read_bytes(table: InputPath, files: FileSystem) -> bytes:
+    """Returns a table's bytes.
+
+    Raises:
+      UsageError: it cannot be read.
+    """
+    try:
+        with files.open(table.path) as file:
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"{table}: {error.strerror or error}") from error
+
+
+def labelled_files(
+    table: InputPath, data: bytes, finder: Finder, options: TableOptions, say: Say
+) -> list[TableFile]:
+    """Returns the file of each row of a labelled table, with its class.
+
+    Rows that stand twice and files under several classes are said, and are rows like any other.
+
+    Args:
+      table: names the table in errors.
+      data: its bytes.
+      finder: of the files.
+      options: how to read it.
+      say: told what was guessed and what was noticed.
+
+    Raises:
+      UsageError: the table, or what it names, is not clear.
+    """
+    rows, _ = _rows(table, data, finder, options, say, labelled=True)
+    return list(_noticing_repeats(table, _files_of(table, rows, finder, say), say))
+
+
+def unlabelled_files(
+    table: InputPath, data: bytes, finder: Finder, options: TableOptions, say: Say
+) -> list[TableFile]:
+    """Returns the file of each row of a table, classes or none; arguments as `labelled_files`.
+
+    Raises:
+      UsageError: as for `labelled_files`.
+    """
+    rows, _ = _rows(table, data, finder, options, say, labelled=False)
+    return list(_files_of(table, rows, finder, say))
+
+
+def _rows(
+    table: InputPath,
+    data: bytes,
+    finder: Finder,
+    options: TableOptions,
+    say: Say,
+    *,
+    labelled: bool,
+) -> tuple[list[TableRow], Columns]:
+    text = parse(table, data, options)
+    if next(text.rows(), None) is None:
+        raise UsageError(f"{table} has a header and no line")
+
+    def finds(value: str) -> bool:
+        try:
+            return finder.find(value) is not None
+        except AmbiguousPathError:
+            return True
+
+    columns = find_columns(text, options, finds, labelled=labelled)
+    for note in (*text.notes, *columns.notes):
+        say(f"{table}: {note}")
+    return list(_parsed(text, columns, options)), columns
+
+
+def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterator[TableRow]:
+    for line, fields in text.rows():
+        path = fields[columns.path]
+        if not path:
+            raise UsageError(f"{text.source} line {line}: {text.header[columns.path]} is empty")
+        if _WEB.match(path):
+            raise UsageError(
+                f"{text.source} line {line}: {path[:80]} is on the web: download the pictures, "
+                "and let the table name the files"
+            )
+        label = _label(text, line, fields, columns.labels)
+        split = "" if columns.split is None else fields[columns.split]
+        yield TableRow(line, path, label, _split(split, options) if split else None)
+
+
+def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...]) -> str:
+    """Returns the class of a row, "" where none is asked for."""
+    if len(labels) > 1:
+        marks = {column: one_hot_value(fields[column]) for column in labels}
+        ones = [column for column, mark in marks.items() if mark]
+        odd = [column for column, mark in marks.items() if mark is None]
+        if odd:
+            column = odd[0]
+            raise UsageError(
+                f"{text.source} line {line}: {text.header[column]} is {fields[column]!r}, "
+                "0 or 1 is expected of a column for one class"
+            )
+        if len(ones) != 1:
+            raise UsageError(
+                f"{text.source} line {line}: {len(ones)} of its classes are 1, exactly one is "
+                "expected: a picture has one class"
+            )
+        return text.header[ones[0]]
+    if not labels:
+        return ""
+    if not fields[labels[0]]:
+        raise UsageError(f"{text.source} line {line}: {text.header[labels[0]]} is empty")
+    return fields[labels[0]]
+
+
+def _split(word: str, options: TableOptions) -> str:
+    """Returns the split that a word stands for; one that is not known is left as it is."""
+    for own in (word, word.lower()):
+        if own in options.splits:
+            return own
+    return split_of(word) or word
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Rows of one kind: how many, and the first of them."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, text: str) -> None:
+        self.first = self.first or text
+        self.count += 1
+
+
+@dataclass(slots=True)
+class _Noticed:
+    """What is said once for all rows of a table."""
+
+    missing: _Tally = field(default_factory=_Tally)
+    by_name: _Tally = field(default_factory=_Tally)
+    repeated: _Tally = field(default_factory=_Tally)
+    conflicts: _Tally = field(default_factory=_Tally)
+
+
+def _files_of(
+    table: InputPath, rows: list[TableRow], finder: Finder, say: Say
+) -> Iterator[TableFile]:
+    noticed = _Noticed()
+    for row in rows:
+        try:
+            found = finder.find(row.path)
+        except AmbiguousPathError as error:
+            raise UsageError(
+                f"{table} line {row.line}: {error}: write the path from the root, or give the "
+                "folder that is meant as the root"
+            ) from error
+        if found is None:
+            where = finder.where(row.path)
+            noticed.missing.add(f"line {row.line}: {row.path!r}, looked for at {where}")
+            file = ListedFile(
+                row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
+            )
+        else:
+            file = found.file
+            if found.by_name:
+                noticed.by_name.add(f"line {row.line}: {row.path!r} is {file.name!r}")
+        yield TableFile(row, file)
+    missing, by_name = noticed.missing, noticed.by_name
+    if missing.count == len(rows):
+        raise UsageError(
+            f"{table}: not one of its {len(rows):,} files is there; the first, {missing.first}; "
+            "paths start from --input_dir, or from the table's own folder"
+        )
+    if missing.count:
+        files = counted(len(rows), "file")
+        say(f"{table}: {missing.count:,} of {files} missing; {missing.first}")
+    if by_name.count:
+        say(f"{table}: {counted(by_name.count, 'file')} found by name; {by_name.first}")
+
+
+def _noticing_repeats(
+    table: InputPath, found: Iterable[TableFile], say: Say
+) -> Iterator[TableFile]:
+    """Yields all rows; those of one file have one path, however the table writes it."""
+    earlier: dict[str, list[TableFile]] = {}
+    noticed = _Noticed()
+    for item in found:
+        row, others = item.row, earlier.setdefault(item.file.name, [])
+        same = next((other.row for other in others if other.row.label == row.label), None)
+        if same is not None:
+            if same.split != row.split:
+                raise UsageError(
+                    f"{table} lines {same.line} and {row.line} put {row.path!r} into two splits, "
+                    f"{same.split or 'none'} and {row.split or 'none'}: remove one of them"
+                )
+            noticed.repeated.add(f"line {row.line} is line {same.line}")
+        elif others:
+            noticed.conflicts.add(
+                f"line {row.line}: {row.path!r} is {others[0].row.label!r} and {row.label!r}"
+            )
+        if others:
+            item = replace(item, file=replace(item.file, path=others[0].file.path))
+        if same is None:
+            others.append(item)
+        yield item
+    repeated, conflicts = noticed.repeated, noticed.conflicts
+    if repeated.count:
+        say(f"{table}: {counted(repeated.count, 'repeated row')}, kept once; {repeated.first}")
+    if conflicts.count:
+        say(
+            f"{table}: {counted(conflicts.count, 'row')} with another class for a file of an "
+            f"earlier one, for --label_conflicts to decide; {conflicts.first}"
+        )

@@ -1,0 +1,196 @@
+"""The fields of a table, out of whatever bytes a spreadsheet or a script wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tfrecords.errors import UsageError
+from tfrecords.inputs.column_names import LABEL_NAMES, PATH_NAMES, SPLIT_NAMES, normalised
+from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.picture_names import is_picture_name
+from tfrecords.inputs.rows import InputPath
+
+_SEPARATORS = (",", ";", "\t", "|")
+_NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+# Lines that the separator is found from.
+_SAMPLE_LINES = 50
+
+_NO_TABLES = {
+    b"PK\x03\x04": "a spreadsheet or a zip",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "compressed",
+    b"SQLite format 3": "a database",
+}
+
+# The longer ones first: UTF-16's mark is the begin of UTF-32's.
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+_USUAL = {normalised(name) for name in (*PATH_NAMES, *LABEL_NAMES, *SPLIT_NAMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class TableText:
+    """A table as text.
+
+    Attributes:
+      source: where it is from.
+      text: all of it.
+      separator: between fields.
+      header: names of the columns, without spaces around them; "1", "2", … where it has none.
+      has_header: whether its first line is a header.
+      notes: what was found and not told, for people.
+    """
+
+    source: InputPath
+    text: str
+    separator: str
+    header: tuple[str, ...]
+    has_header: bool
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields the line, from 1, and the fields of each row, without spaces around them.
+
+        Raises:
+          UsageError: a row has more or fewer fields than the header, or its quotes do not end.
+        """
+        rows = _parsed(self.source, self.text, self.separator)
+        for line, fields in itertools.islice(rows, int(self.has_header), None):
+            if len(fields) != len(self.header):
+                raise UsageError(
+                    f"{self.source} line {line}: {len(fields)} fields where "
+                    f"{len(self.header)} are expected ({','.join(self.header)}); "
+                    f"put a field with {self.separator!r} in it into double quotes"
+                )
+            yield line, fields
+
+
+def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
+    """Returns a table.
+
+    Raises:
+      UsageError: it is no table, it has no line, its encoding or its separator is not clear, or
+        two of its columns have one name.
+    """
+    text = _decoded(source, data, options.encoding)
+    notes = []
+    text, separator = _separator(source, text, options.separator)
+    if separator != "," and not options.separator:
+        notes.append(f"its fields are separated by {separator!r}")
+    first = next(_parsed(source, text, separator), None)
+    if first is None:
+        raise UsageError(f"{source} is empty: a header and one line for each picture are expected")
+    header = tuple(first[1])
+    has_header = not any(map(is_picture_name, header))
+    if not has_header:
+        notes.append("its first line is no header but a picture's: its columns are 1, 2, …")
+        header = tuple(str(number + 1) for number in range(len(header)))
+    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+    if twice:
+        raise UsageError(
+            f"{source}: two columns are called {twice[0]!r}: rename or remove one of them"
+        )
+    return TableText(source, text, separator, header, has_header, tuple(notes))
+
+
+def _decoded(source: InputPath, data: bytes, encoding: str) -> str:
+    for magic, what in _NO_TABLES.items():
+        if data.startswith(magic):
+            raise UsageError(f"{source} is {what}, not a text table: save it as CSV")
+    if not encoding:
+        marks = (codec for mark, codec in _MARKS.items() if data.startswith(mark))
+        encoding = next(marks, None) or _without_mark(data)
+    try:
+        text = data.decode(encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        if isinstance(error, LookupError) and not isinstance(error, UnicodeDecodeError):
+            raise UsageError(f"--csv_encoding={encoding} is no encoding that is known") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{source} line {line} is not {encoding.upper().removesuffix('-SIG')}: say what it is, "
+            "as with --csv_encoding=cp1252 (Windows in the West), cp1251, gbk or cp932"
+        ) from error
+    if "\0" in text:
+        raise UsageError(
+            f"{source} has zero bytes in it: it is no text table, or of an encoding "
+            "that --csv_encoding should name"
+        )
+    return text
+
+
+def _without_mark(data: bytes) -> str:
+    """Returns UTF-16 for text with a zero in every other byte, UTF-8 for any other."""
+    begin = data[:256]
+    if len(begin) >= 4 and begin[1::2].count(0) * 4 > len(begin):
+        return "utf-16-le"
+    if len(begin) >= 4 and begin[::2].count(0) * 4 > len(begin):
+        return "utf-16-be"
+    return "utf-8"
+
+
+def _separator(source: InputPath, text: str, given: str) -> tuple[str, str]:
+    """Returns the table, a line that names the separator made blank, and the separator."""
+    if given:
+        found = _NAMED_SEPARATORS.get(given.lower(), given)
+        if len(found) != 1:
+            raise UsageError(f"--csv_separator={given}: one character is expected, or tab")
+        return text, found
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
+        return f"\n{rest}", first[4]  # Lines keep their numbers.
+    sample = "".join(itertools.islice(io.StringIO(text, newline=""), _SAMPLE_LINES))
+    ranked = sorted((_rank(sample, separator), separator) for separator in _SEPARATORS)
+    (best, separator), (second, other) = ranked[-1], ranked[-2]
+    if best == second and best[0]:
+        raise UsageError(
+            f"{source}: its fields may be separated by {separator!r} or by {other!r}: "
+            "say which with --csv_separator"
+        )
+    return text, separator if best[0] else ","
+
+
+def _rank(sample: str, separator: str) -> tuple[bool, int, bool, int]:
+    """Returns how well a separator explains the first lines; larger is better."""
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True)
+    try:
+        rows = [row for row in reader if row]
+    except csv.Error:
+        return (False, 0, False, 0)
+    columns = len(rows[0]) if rows else 0
+    usual = sum(normalised(name) in _USUAL for name in rows[0]) if rows else 0
+    # The last row may be cut off.
+    even = all(len(row) == columns for row in rows[:-1])
+    return (columns > 1, usual, even, columns)
+
+
+def _parsed(source: InputPath, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line and the fields of every row that is not blank."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+    )
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UsageError(
+                f"{source} line {line}: {error}; a quote inside a quoted field is written twice"
+            ) from error
+        if row is None:
+            return
+        fields = [field.strip() for field in row]
+        if any(fields):
+            yield line, fields
