@@ -129,6 +129,7 @@ COMMAND = Command(
     examples=(
         "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv"
     ),
+    extra="trainer",
 )
 
 
