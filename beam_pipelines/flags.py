@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines.config import LOCAL_RUNNER
 from tfrecords.cli.flags import ForeignFlags
+from tfrecords.system import extras
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -35,6 +36,7 @@ def check_beam_flags(arguments: Sequence[str]) -> ForeignFlags:
 
 def _beam_flags() -> frozenset[str]:
     """Returns the name of every flag that Beam's own options define, without dashes."""
+    extras.require("beam")
     with _quiet_beam():
         from apache_beam.options.pipeline_options import PipelineOptions
 

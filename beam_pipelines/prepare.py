@@ -1,7 +1,7 @@
 """`python -m beam_pipelines.prepare`: pictures in, balanced shards out.
 
-Worker processes import this module again as their `__main__`; it stays light, and Beam is
-imported only by the process that runs the pipeline.
+It stays light: worker processes start while Beam is imported, which only the process that runs
+the pipeline does.
 """
 
 from __future__ import annotations
@@ -22,10 +22,19 @@ def main(config: PrepareConfig) -> int:
 
         return preview.run(config)
     allocator.release_early()
-    pool = _pool(config)
-    from beam_pipelines import run
+    return bake(config)
 
-    return run.run(config, config.beam_arguments, pool)
+
+def bake(config: PrepareConfig) -> int:
+    """Bakes, and leaves the process as it was: for callers that go on; returns the exit code."""
+    pool = _pool(config)
+    try:
+        from beam_pipelines import run
+
+        return run.run(config, config.beam_arguments, pool)
+    finally:
+        if pool is not None:
+            pool.close()
 
 
 def _pool(config: PrepareConfig) -> WorkerPool | None:
@@ -51,6 +60,7 @@ python -m beam_pipelines.prepare --input_dir=gs://b/pictures --output_dir=gs://b
     --runner=DataflowRunner --project=p --region=r --temp_location=gs://b/tmp""",
     foreign=flags.check_beam_flags,
     after_interrupt="the same command carries on where it stopped",
+    extra="beam",
 )
 
 

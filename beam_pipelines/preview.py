@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
@@ -54,26 +55,77 @@ class Sample:
     copy_seconds: float
 
 
-def run(config: PrepareConfig) -> int:
-    """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a bake would make, and what it would cost.
+
+    Attributes:
+      config: of the bake, with what the input itself fixes.
+      summary: number of files and classes.
+      notes: how the input was understood, where it could have been otherwise.
+      plan_notes: what the bake would say of its plan.
+      failure: why the bake would fail, or None.
+      manifest: that the bake would write, with empty digests.
+      sources: the ledger that it would write.
+      sample: measurements from decoding some of the sources.
+      seconds: estimated time of decoding and augmenting.
+      workers: number of processes that the estimate counts on.
+    """
+
+    config: PrepareConfig
+    summary: str
+    notes: tuple[str, ...]
+    plan_notes: tuple[str, ...]
+    failure: str | None
+    manifest: Manifest
+    sources: pa.Table
+    sample: Sample
+    seconds: float
+    workers: int
+
+
+def preview(config: PrepareConfig) -> Preview:
+    """Returns what a bake would make and cost; writes nothing.
 
     Raises:
       UsageError: the input is not as expected, or no sampled file is a picture.
-      BakeError: the bake would fail.
     """
-    bake_input.refuse_output_inside(config)
     understood = BakeInput.of(config)
     config, rows = understood.config, understood.rows
-    for note in understood.notes:
-        print(f"input: {note}")
-    print(f"{understood.summary}\n")
     sources.check_group_by(rows, config.group_by)
     sample = take_sample(rows, config)
     plan = make_plan(
         facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),
         _without_likeness(config),
     )
-    planned = planned_manifest(plan)
+    workers = max(config.workers, 1)
+    return Preview(
+        config=config,
+        summary=understood.summary,
+        notes=understood.notes,
+        plan_notes=plan.notes,
+        failure=plan.failure,
+        manifest=planned_manifest(plan),
+        sources=plan.sources,
+        sample=sample,
+        seconds=_work_seconds(plan, sample) / workers,
+        workers=workers,
+    )
+
+
+def run(config: PrepareConfig) -> int:
+    """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
+
+    Raises:
+      UsageError: as `preview`, or the output lies in the input.
+      BakeError: the bake would fail.
+    """
+    bake_input.refuse_output_inside(config)
+    found = preview(config)
+    for note in found.notes:
+        print(f"input: {note}")
+    print(f"{found.summary}\n")
+    planned = found.manifest
     width = shutil.get_terminal_size((100, 24)).columns
     unicode = "utf" in (sys.stdout.encoding or "").lower()
     for line in inspect.class_table(planned, planned.splits, width, unicode):
@@ -82,16 +134,16 @@ def run(config: PrepareConfig) -> int:
     for line in inspect.split_table(planned.splits):
         print(line)
     print()
-    print(_cost(plan, sample, config))
-    for note in plan.notes:
+    print(cost(found))
+    for note in found.plan_notes:
         print(f"note: {note}")
     # matplotlib takes a second to import.
     from beam_pipelines.report import page
 
     storage.make_directory(config.output_dir)
-    print(f"drawn to {page.write_plan(config, planned, plan.sources)}")
-    if plan.failure is not None:
-        raise BakeError(f"this bake would fail: {plan.failure}")
+    print(f"drawn to {page.write_plan(found.config, planned, found.sources)}")
+    if found.failure is not None:
+        raise BakeError(f"this bake would fail: {found.failure}")
     return 0
 
 
@@ -186,21 +238,26 @@ def _without_likeness(config: PrepareConfig) -> PrepareConfig:
     )
 
 
-def _cost(plan: Plan, sample: Sample, config: PrepareConfig) -> str:
+def _work_seconds(plan: Plan, sample: Sample) -> float:
+    """Returns how long one core would decode and augment."""
     jobs = [len(job.copies) for job in plan.copy_jobs()]
     # A source with copies is decoded a second time for them.
     decoded, copies = len(plan.facts) + len(jobs), sum(jobs)
-    work = decoded * sample.seconds + copies * sample.copy_seconds
-    workers = max(config.workers, 1)
+    return decoded * sample.seconds + copies * sample.copy_seconds
+
+
+def cost(found: Preview) -> str:
+    """Returns the time that a bake would take, in words, and what it is estimated from."""
+    sample = found.sample
     rejects = ""
     if sample.rejected:
         files = sample.pictures + sample.rejected
         verb = "is not a picture" if sample.rejected == 1 else "are not pictures"
         rejects = f"; {sample.rejected} of {files} sampled files {verb}"
     return (
-        f"about {_duration(work / workers)} with {workers} workers: {sample.seconds * 1e3:.1f} ms "
-        f"a picture, {sample.copy_seconds * 1e3:.1f} ms a copy (sample of {sample.pictures}, "
-        f"{sample.encoded_bytes / 1024:.1f} KiB a record{rejects})"
+        f"about {_duration(found.seconds)} with {found.workers} workers: "
+        f"{sample.seconds * 1e3:.1f} ms a picture, {sample.copy_seconds * 1e3:.1f} ms a copy "
+        f"(sample of {sample.pictures}, {sample.encoded_bytes / 1024:.1f} KiB a record{rejects})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines import flags
@@ -148,11 +148,12 @@ def _run_pipeline(
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     storage.remove(storage.join(layout.cache_dir, OUTCOME))
     root = beam.Pipeline(options=beam_options)
-    (
-        root
-        | "ListBundles" >> beam.Create(bundles, reshuffle=True)
-        | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
-    )
+    with _plain_labels():
+        (
+            root
+            | "ListBundles" >> beam.Create(bundles, reshuffle=True)
+            | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
+        )
     try:
         result = root.run()
         result.wait_until_finish()
@@ -163,6 +164,22 @@ def _run_pipeline(
             raise
         raise bake_error from error
     return Outcome.load(layout.cache_dir), _counters(result)
+
+
+@contextlib.contextmanager
+def _plain_labels() -> Iterator[None]:
+    """Keeps Beam 2.77 from naming steps after the cell of a notebook.
+
+    It imports its interactive package for that, which fails without pandas and with pandas 3.
+    """
+    from apache_beam import pipeline
+
+    original = pipeline.alter_label_if_ipython
+    pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
+    try:
+        yield
+    finally:
+        pipeline.alter_label_if_ipython = original
 
 
 def _counters(result: PipelineResult) -> dict[str, int]:

@@ -1,5 +1,71 @@
-"""Balanced TFRecord shards from imbalanced image folders, and classifiers trained on them."""
+"""Balanced TFRecord shards from imbalanced image folders, and classifiers trained on them.
+
+    import evenshard
+
+    dataset = evenshard.bake("pictures", "shards", image_size=128, per_class=300)
+    run = evenshard.train("shards", "runs/a", epochs=30)
+    run.predict("unlabelled")
+
+Arguments have the names of the commands' flags. Importing this package imports neither Beam nor
+TensorFlow: what a function needs is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tfrecords import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from beam_pipelines.config import PrepareConfig
+    from evenshard.baking import bake, plan
+    from evenshard.dataset import Dataset, open
+    from evenshard.plan_result import Plan
+    from evenshard.running import Run, load_run
+    from evenshard.training import train
+    from tfrecords.errors import EvenshardError, UsageError
+    from trainer.config import TrainConfig
+
+__all__ = [
+    "Dataset",
+    "EvenshardError",
+    "Plan",
+    "PrepareConfig",
+    "Run",
+    "TrainConfig",
+    "UsageError",
+    "__version__",
+    "bake",
+    "load_run",
+    "open",
+    "plan",
+    "train",
+]
+
+_MODULES = {
+    "Dataset": "evenshard.dataset",
+    "EvenshardError": "tfrecords.errors",
+    "Plan": "evenshard.plan_result",
+    "PrepareConfig": "beam_pipelines.config",
+    "Run": "evenshard.running",
+    "TrainConfig": "trainer.config",
+    "UsageError": "tfrecords.errors",
+    "bake": "evenshard.baking",
+    "load_run": "evenshard.running",
+    "open": "evenshard.dataset",
+    "plan": "evenshard.baking",
+    "train": "evenshard.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value  # Looked up once.
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import MISSING, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from tfrecords import manifest
@@ -22,7 +21,7 @@ from tfrecords.cli.progress import Progress
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import EvenshardError
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
-from tfrecords.system import cores
+from tfrecords.system import cores, processes
 
 # Below this a pool's start (0.2 s a process) costs more than it saves.
 _POOL_BYTES = 256 * 2**20
@@ -41,6 +40,11 @@ class Verdict:
     manifest: Manifest
     splits: tuple[SplitInfo, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
 
 
 def verify(
@@ -87,7 +91,7 @@ def _read_shards(
         yield from zip(shards, map(check, shards), strict=True)
         return
     # Spawned: a fork of a process with threads (Arrow's) may deadlock.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=processes.spawn_context()) as pool:
         try:
             yield from zip(shards, pool.map(check, shards), strict=True)
         except BrokenProcessPool as error:
@@ -142,8 +146,8 @@ class VerifyConfig:
         flags.convert_fields(self)
 
 
-def main(config: VerifyConfig) -> int:
-    """Runs the command; prints problems to standard output."""
+def run(config: VerifyConfig) -> Verdict:
+    """Verifies a data set and shows how far it is; raises as `verify`."""
     found = manifest.load(config.data_dir)
     splits = found.splits if config.split is None else (found.split(config.split),)
     total = sum(split.bytes for split in splits)
@@ -153,7 +157,12 @@ def main(config: VerifyConfig) -> int:
         else _auto_workers(total, sum(len(split.shards) for split in splits))
     )
     with Progress("verify", total, "B") as progress:
-        verdict = verify(config.data_dir, config.split, config.images, workers, progress.advance)
+        return verify(config.data_dir, config.split, config.images, workers, progress.advance)
+
+
+def main(config: VerifyConfig) -> int:
+    """Runs the command; prints problems to standard output."""
+    verdict = run(config)
     for line in problem_lines(verdict.problems):
         print(line)
     if verdict.problems:

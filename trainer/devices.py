@@ -1,11 +1,13 @@
 """Sets up devices, memory, precision and determinism before the first op touches a device.
 
 TensorFlow fixes them when it initialises its devices. `set_up_devices` therefore runs before
-anything else of a command, and raises a clear error where it comes too late.
+anything else of a command. In a process that has used TensorFlow already, such as a notebook's, a
+default that comes too late is left out with a line that says so; a memory limit is an error.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,15 +100,22 @@ def limit_memory(gpus: Sequence[tf.config.PhysicalDevice], *, growth: bool, limi
     """Sets memory growth, or a hard limit, on every GPU. TensorFlow allows only one of them.
 
     Raises:
-      TrainerError: the devices are already initialised.
+      TrainerError: a limit is asked for and the devices are already initialised.
     """
+    for gpu in gpus:
+        if limit_mb:
+            _limit(gpu, limit_mb)
+            continue
+        try:
+            tf.config.experimental.set_memory_growth(gpu, growth)
+        except (RuntimeError, ValueError):
+            _say_too_late(f"the memory of {gpu.name} is used as it was set up then")
+
+
+def _limit(gpu: tf.config.PhysicalDevice, limit_mb: int) -> None:
+    limited = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)
     try:
-        for gpu in gpus:
-            if limit_mb:
-                limited = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)
-                tf.config.set_logical_device_configuration(gpu, [limited])
-            else:
-                tf.config.experimental.set_memory_growth(gpu, growth)
+        tf.config.set_logical_device_configuration(gpu, [limited])
     except (RuntimeError, ValueError) as error:
         raise TrainerError(
             f"cannot set GPU memory: {error}. It must be set before TensorFlow touches a device, "
@@ -132,13 +141,25 @@ def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
         )
     if config.device == "cpu":
         if gpus:
-            tf.config.set_visible_devices([], "GPU")
+            _show_only([])
         return []
     if config.distribute == "none":
         # A process uses one GPU: the others stay free for other runs.
-        tf.config.set_visible_devices(gpus[:1], "GPU")
+        _show_only(gpus[:1])
         return gpus[:1]
     return gpus
+
+
+def _show_only(gpus: Sequence[tf.config.PhysicalDevice]) -> None:
+    """Hides the other GPUs from this process, unless it uses them already."""
+    try:
+        tf.config.set_visible_devices(list(gpus), "GPU")
+    except RuntimeError:
+        _say_too_late("all its GPUs stay in use")
+
+
+def _say_too_late(what: str) -> None:
+    print(f"note: TensorFlow was used in this process before, so {what}", file=sys.stderr)
 
 
 def _strategy(distribute: str, gpus: int) -> tf.distribute.Strategy:

@@ -169,6 +169,7 @@ COMMAND = Command(
     examples=(
         "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv"
     ),
+    extra="trainer",
 )
 
 

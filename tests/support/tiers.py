@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 
+import evenshard
 from tests.support import commands
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # a page has a second's worth.
 HEAVY = frozenset({"keras", "tensorflow", "torch", "tfrecords.reporting.figures"})
 
-# By these a test starts whole commands, which takes a second or more each.
-STARTERS = (subprocess, commands)
+# By these a test runs whole commands, which takes a second or more each.
+STARTERS = (subprocess, commands, evenshard)
 
 INTEGRATION = ROOT / "tests" / "integration"
 

@@ -49,14 +49,25 @@ def test_growth_or_a_limit_never_both(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [True, True, 3500, False]
 
 
-def test_too_late_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(gpu: object, on: bool) -> None:
+def test_where_tensorflow_was_used_before_a_limit_is_refused_and_defaults_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def late(*args: object) -> None:
         raise RuntimeError("Physical devices cannot be modified after being initialized")
 
+    gpus = [tf.config.PhysicalDevice(f"/physical_device:GPU:{n}", "GPU") for n in range(2)]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {})
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", late)
-    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "set_logical_device_configuration", late)
+    monkeypatch.setattr(tf.config, "set_visible_devices", late)
+    devices.set_up_devices(config(device="cpu"))
+    assert devices.set_up_devices(config(deterministic="off")).kind == "gpu"
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == 3
+    assert all(note.startswith("note: TensorFlow was used in this process") for note in notes)
     with pytest.raises(TrainerError, match="before TensorFlow touches a device"):
-        devices.limit_memory([gpu], growth=True, limit_mb=0)
+        devices.set_up_devices(config(gpu_memory_limit_mb=3500))
 
 
 @pytest.mark.parametrize(

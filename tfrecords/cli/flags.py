@@ -17,6 +17,7 @@ import difflib
 import enum
 import functools
 import operator
+import os
 import textwrap
 import types
 import typing
@@ -282,6 +283,19 @@ def choices_of(config: type[Any], name: str) -> tuple[str, ...]:
     return _choices(config, name)
 
 
+def metavar_of(config: type[Any], name: str) -> str | None:
+    """Returns what kind of value a flag takes, such as "DIR" or "FILE"; None for a switch."""
+    if name in _flags(config):
+        is_switch = _plain_type(config, name) is bool
+        return None if is_switch else str(_flags(config)[name].metadata["metavar"])
+    return "FILE" if name == "flagfile" else None
+
+
+def is_positional(config: type[Any], name: str) -> bool:
+    """Returns whether a flag's value may stand alone, without the flag's name."""
+    return name in _flags(config) and bool(_flags(config)[name].metadata["positional"])
+
+
 def image_size(value: Any) -> tuple[int, int] | None:
     """Returns (height, width) of N, "N", "HxW" or a pair; None for None or "".
 
@@ -400,8 +414,8 @@ def _number(value: Any) -> float:
 def _string(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if hasattr(value, "__fspath__"):  # A path given in Python.
-        return str(value)
+    if isinstance(value, os.PathLike):  # A path given in Python.
+        return os.fsdecode(value)
     raise ValueError("text is expected")
 
 

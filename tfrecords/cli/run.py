@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from tfrecords.cli import flags
 from tfrecords.cli.flags import ForeignCheck
 from tfrecords.errors import EvenshardError
+from tfrecords.system import extras
 
 DONE, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -43,6 +44,7 @@ class Command(Generic[ConfigT]):
       examples: command lines, shown at the end of the help as they are.
       foreign: judges arguments that are no flags of `config`; by default all are refused.
       after_interrupt: what follows "interrupted", such as how to carry on.
+      extra: of this distribution, without which nothing can be done; "" for none.
     """
 
     module: str
@@ -54,6 +56,7 @@ class Command(Generic[ConfigT]):
     examples: str = ""
     foreign: ForeignCheck | None = None
     after_interrupt: str = ""
+    extra: str = ""
 
     def run(self, argv: Sequence[str] | None = None, program: str = "") -> int:
         """Runs the command and returns its exit code.
@@ -96,7 +99,10 @@ class Command(Generic[ConfigT]):
         if given.version:
             print(version_line())
             return DONE
-        return self.main(flags.build(self.config, given.values))
+        config = flags.build(self.config, given.values)
+        if self.extra:
+            extras.require(self.extra)
+        return self.main(config)
 
 
 def version_line() -> str:

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from tfrecords.errors import EvenshardError
 from tfrecords.images.decoder_setup import prepare_worker
 from tfrecords.images.rejects import RejectReason
+from tfrecords.system import processes
 
 # The slowest good picture seen, 178 million pixels of PNG, takes 4 s.
 DECODE_SECONDS = 120.0
@@ -207,7 +208,7 @@ class WorkerPool:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             self._executor = ProcessPoolExecutor(
                 self.workers,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=processes.spawn_context(),
                 initializer=prepare_process,
             )
         return self._executor
@@ -255,7 +256,7 @@ def run_alone(work: Work[TaskT, ResultT], task: TaskT, seconds: float = DECODE_S
       WorkerDiedError: the process dies outside of decoding.
     """
     blame: dict[str, RejectReason] = {}
-    context = multiprocessing.get_context("spawn")
+    context = processes.spawn_context()
     with tempfile.TemporaryDirectory(prefix="evenshard-") as directory:
         path = os.path.join(directory, "key")
         while True:

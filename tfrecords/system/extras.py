@@ -6,6 +6,13 @@ import importlib.util
 
 from tfrecords.errors import EvenshardError
 
+# What the commands and the Python interface import of each extra.
+_MODULES = {
+    "beam": ("apache_beam",),
+    "torch": ("torch",),
+    "trainer": ("tensorflow", "keras", "yaml"),
+}
+
 
 class MissingExtraError(EvenshardError):
     """An optional dependency is not installed; the text says how to install it."""
@@ -18,12 +25,13 @@ def require(extra: str, *modules: str) -> None:
 
     Args:
       extra: of this distribution, which brings the modules: "beam", "trainer", "export", ….
-      modules: top-level names, as an import statement has them.
+      modules: top-level names, as an import statement has them; by default those that the
+        commands of the extra need.
 
     Raises:
       MissingExtraError: some are not installed.
     """
-    missing = [name for name in modules if not _is_installed(name)]
+    missing = [name for name in modules or _MODULES[extra] if not _is_installed(name)]
     if missing:
         raise MissingExtraError(
             f"this needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "

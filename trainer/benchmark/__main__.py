@@ -57,6 +57,7 @@ COMMAND = Command(
     config=BenchmarkConfig,
     main=main,
     notes="It takes every flag of trainer.train: give it those of the training that you mean.",
+    extra="trainer",
 )
 
 

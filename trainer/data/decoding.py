@@ -99,6 +99,11 @@ def decode(source: SourceFile, spec: ImageSpec) -> Decoded:
         data = read_source(source)
     except OSError as error:
         return Decoded(source, None, reason_of(error), error.strerror or str(error))
+    return decode_bytes(source, data, spec)
+
+
+def decode_bytes(source: SourceFile, data: bytes, spec: ImageSpec) -> Decoded:
+    """Returns the picture in a file's bytes as the bake would store it, or why it cannot be."""
     try:
         return Decoded(source, canonicalise.canonicalise(data, spec, PixelLimits()).data)
     except ImageError as error:

@@ -115,6 +115,7 @@ COMMAND = Command(
         "flatter."
     ),
     examples="python -m trainer.evaluate --run_dir=runs/a --split=test",
+    extra="trainer",
 )
 
 

@@ -33,6 +33,7 @@ COMMAND = Command(
         "exit code is 1."
     ),
     examples="python -m trainer.export --run_dir=runs/a --format=saved_model,onnx,litert",
+    extra="trainer",
 )
 
 

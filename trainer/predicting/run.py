@@ -165,27 +165,46 @@ def predict(
     Raises:
       TrainerError: not one of them could be read.
     """
-    k = min(max(1, top_k), len(run.selection.classes))
-    labels = np.full((len(pictures), k), -1, np.int32)
-    probabilities = np.zeros((len(pictures), k), np.float32)
-    best = _best(load.function_of(run.model, tta), k)
-    rejects: list[Decoded] = []
     workers = min(workers or cores.usable(), -(-len(pictures) // decoding.CHUNK))
     with (
         Decoders(run.manifest.image, workers) as decoders,
         Progress("predict", len(pictures), " pictures") as progress,
     ):
-        decoded = _watched(decoders.run(pictures), progress, rejects)
-        for index, images in batches(decoded, run.manifest.image, run.size, batch_size):
-            top_labels, top_probabilities = best(images)
-            labels[index] = top_labels.numpy()
-            probabilities[index] = top_probabilities.numpy()
-    if len(rejects) == len(pictures):
+        decoded = _watched(decoders.run(pictures), progress)
+        ids = tuple(picture.key for picture in pictures)
+        return classify(run, ids, decoded, fallback, tta=tta, top_k=top_k, batch_size=batch_size)
+
+
+def classify(
+    run: LoadedRun,
+    ids: tuple[str, ...],
+    decoded: Iterable[Decoded],
+    fallback: str,
+    *,
+    tta: str = "none",
+    top_k: int = 1,
+    batch_size: int = 128,
+) -> Submission:
+    """Returns the predictions of a network on decoded pictures, given in the order of `ids`.
+
+    Raises:
+      TrainerError: not one of them could be read.
+    """
+    k = min(max(1, top_k), len(run.selection.classes))
+    labels = np.full((len(ids), k), -1, np.int32)
+    probabilities = np.zeros((len(ids), k), np.float32)
+    best = _best(load.function_of(run.model, tta), k)
+    rejects: list[Decoded] = []
+    noted = _noting_rejects(decoded, rejects)
+    for index, images in batches(noted, run.manifest.image, run.size, batch_size):
+        top_labels, top_probabilities = best(images)
+        labels[index] = top_labels.numpy()
+        probabilities[index] = top_probabilities.numpy()
+    if len(rejects) == len(ids):
         raise TrainerError(
-            f"not one of {len(pictures):,} files could be read as a picture; the first, "
+            f"not one of {len(ids):,} files could be read as a picture; the first, "
             f"{rejects[0].source.key!r}: {_reason(rejects[0])}, {rejects[0].detail}"
         )
-    ids = tuple(picture.key for picture in pictures)
     return Submission(ids, run.selection.classes, labels, probabilities, fallback, tuple(rejects))
 
 
@@ -254,14 +273,17 @@ def _best(function: Callable[[tf.Tensor], tf.Tensor], k: int) -> Callable[[tf.Te
     return best
 
 
-def _watched(
-    decoded: Iterable[Decoded], progress: Progress, rejects: list[Decoded]
-) -> Iterator[Decoded]:
+def _watched(decoded: Iterable[Decoded], progress: Progress) -> Iterator[Decoded]:
+    for item in decoded:
+        yield item
+        progress.advance(1)
+
+
+def _noting_rejects(decoded: Iterable[Decoded], rejects: list[Decoded]) -> Iterator[Decoded]:
     for item in decoded:
         if item.data is None:
             rejects.append(item)
         yield item
-        progress.advance(1)
 
 
 def _reason(item: Decoded) -> str:

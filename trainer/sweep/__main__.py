@@ -50,6 +50,7 @@ COMMAND = Command(
         "python -m trainer.sweep --data_dir=shards --runs_dir=runs --grid=experiments/story.yaml"
     ),
     after_interrupt="the same command carries on",
+    extra="trainer",
 )
 
 

@@ -42,6 +42,7 @@ COMMAND = Command(
 python -m trainer.train --data_dir=shards --run_dir=runs/a
 python -m trainer.train --data_dir=shards --run_dir=runs/20x300 --num_classes=20 --per_class=300""",
     after_interrupt="the same command carries on from the last checkpoint",
+    extra="trainer",
 )
 
 

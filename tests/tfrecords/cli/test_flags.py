@@ -227,6 +227,21 @@ def test_a_command_line_is_its_configuration(config: Config) -> None:
     assert flags.parse(Config, flags.command_line(config)) == config
 
 
+def test_a_path_stands_for_its_text() -> None:
+    assert Config(where=Path("a") / "b").where == "a/b"  # type: ignore[arg-type]
+
+
+def test_what_completion_asks_of_a_flag() -> None:
+    assert flags.metavar_of(Config, "where") == "DIR"
+    assert flags.metavar_of(Config, "resume") is None
+    assert flags.metavar_of(Config, "noresume") is None
+    assert flags.metavar_of(Config, "flagfile") == "FILE"
+    assert flags.metavar_of(Config, "help") is None
+    assert [name for name in flags.names_of(Reading) if flags.is_positional(Reading, name)] == [
+        "data_dir"
+    ]
+
+
 def test_help_is_grouped_and_names_every_flag_once() -> None:
     text = flags.help_text(Config, "Does things.", "Examples:\n  as typed")
     assert text.startswith("Does things.")

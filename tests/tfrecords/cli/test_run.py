@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,16 @@ def test_verbose_shows_the_traceback_before_the_line(capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
     assert lines[-1] == "error: gone"
+
+
+def test_a_missing_extra_is_said_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)  # type: ignore[arg-type]
+    bake = dataclasses.replace(fail_with(AssertionError("it began")), extra="beam")
+    assert bake.run(["out"]) == 1
+    assert "run: pip install 'evenshard[beam]'" in capsys.readouterr().err
+    assert bake.run(["--help"]) == 0
 
 
 def test_the_commands_own_exit_code_is_returned() -> None:

@@ -1,0 +1,328 @@
+"""`Run`: a trained network and its records, opened from Python."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from evenshard import notebook
+from evenshard.arguments import PathLike, naming_arguments
+from evenshard.results import RunEvaluation, RunPrediction
+from evenshard.tensorflow_state import trainer_session
+from tfrecords.cli import flags
+from trainer.config import TrainConfig
+from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.export.config import ExportConfig
+from trainer.predict import PredictConfig
+from trainer.runs import history
+from trainer.runs.config_file import RunConfig
+from trainer.runs.history import History
+
+if TYPE_CHECKING:
+    from evenshard.pictures import Pictures
+    from trainer.runs.load import LoadedRun
+
+# Columns of metrics.csv that count.
+_WHOLE = ("epoch", "step")
+
+
+class Run:
+    """A training run: how it went, and the network it ended in.
+
+    Args:
+      run_dir: that `evenshard.train` or the command wrote.
+    """
+
+    def __init__(self, run_dir: PathLike) -> None:
+        self._run_dir = os.fspath(run_dir)
+        self._loaded: dict[tuple[str, str], LoadedRun] = {}
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the run is."""
+        return Path(self._run_dir)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The arguments that it was trained with."""
+        return self._stored.flags
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that the network tells apart, in label order."""
+        return self._stored.selection.classes
+
+    @property
+    def history(self) -> pa.Table:
+        """One row an epoch, the columns of metrics.csv; `to_pandas()` gives a data frame."""
+        columns = {}
+        for name, values in self._epochs.columns.items():
+            column = pa.array(values, from_pandas=True)
+            columns[name] = column.cast(pa.int64()) if name in _WHOLE else column
+        return pa.table(columns)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The row of the best epoch by `monitor`, whose weights are used; {} before there is one.
+
+        Cells without a number are left out.
+        """
+        row = self._best_row
+        if row is None:
+            return {}
+        values = self.history.slice(row, 1).to_pylist()[0]
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def report(self) -> Path:
+        """Path of the page about the run; it is written when the run is finished."""
+        return self.run_dir / "report" / "index.html"
+
+    @naming_arguments()
+    def predict(
+        self,
+        input: Pictures,
+        *,
+        path_column: str = "",
+        csv_separator: str = "",
+        csv_encoding: str = "",
+        zip_encoding: str = "",
+        max_file_mb: int = 200,
+        weights: str = "best",
+        tta: str = "none",
+        batch_size: int = 128,
+        workers: int = 0,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> RunPrediction:
+        """Names the class of pictures that are not in the data set.
+
+        They are decoded and resized as the bake did it.
+
+        >>> import evenshard
+        >>> answers = evenshard.load_run("runs/a").predict(["unlabelled/1.jpg", "unlabelled/2.jpg"])
+        >>> answers.ids, answers.probabilities.shape
+        (('unlabelled/1.jpg', 'unlabelled/2.jpg'), (2, 3))
+
+        Args:
+          input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
+            path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
+            uint8[height, width, 3] and of `PIL.Image` images.
+          path_column: column of a CSV that names the pictures; by default the usual names are tried.
+          csv_separator: of a CSV; by default it is found.
+          csv_encoding: of a CSV; by default it is found.
+          zip_encoding: of names in a zip that does not say; by default it is guessed.
+          max_file_mb: larger files are not read.
+          weights: "best", "last", or "ema", their moving average.
+          tta: "flip" averages the probabilities of each picture and its mirror image.
+          batch_size: pictures at a time; no effect on results.
+          workers: processes that decode files; 0: one per core.
+          device: "auto", "cpu" or "gpu".
+          verbose: show TensorFlow's log.
+
+        Returns:
+          The classes and their probabilities, in the order of the input. A picture that cannot be
+          read has the class None, and `rejects` says why.
+
+        Raises:
+          UsageError: nothing to predict, or an argument is wrong.
+          TrainerError: no usable checkpoint, or not one picture could be read.
+        """
+        given = {
+            "run_dir": self._run_dir, "input": "-", "output": "-", "weights": weights, "tta": tta,
+            "batch_size": batch_size, "workers": workers, "device": device, "verbose": verbose,
+            "path_column": path_column, "csv_separator": csv_separator,
+            "csv_encoding": csv_encoding, "zip_encoding": zip_encoding, "max_file_mb": max_file_mb,
+        }  # fmt: skip
+        config = flags.build(PredictConfig, given)
+        with trainer_session(config.verbose):
+            from evenshard import pictures
+
+            return pictures.predict(self._open(config.weights, config.device), input, config)
+
+    @naming_arguments()
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        data_dir: PathLike = "",
+        classes: str | Sequence[str] = (),
+        allow_leaks: bool = False,
+        weights: str = "best",
+        logit_adjustment: float = 0.0,
+        tta: str = "none",
+        batch_size: int = 128,
+        output_dir: PathLike = "",
+        verbose: bool = False,
+    ) -> RunEvaluation:
+        """Evaluates the network on a split, and writes numbers, tables and a page into the run.
+
+        >>> import evenshard
+        >>> result = evenshard.load_run("runs/a").evaluate("validation")
+        >>> 0 <= result.metrics["macro_f1"] <= 1
+        True
+
+        Args:
+          split: name of the split.
+          data_dir: another data set than the one the run was trained on.
+          classes: only pictures of these; the network still chooses among all it knows.
+          allow_leaks: evaluate also on pictures that the run was trained on.
+          weights: "best", "last", or "ema", their moving average.
+          logit_adjustment: subtract so many times the log of each class's share.
+          tta: "flip" averages the probabilities of each picture and its mirror image.
+          batch_size: pictures at a time; no effect on results.
+          output_dir: where results go; by default in the run's own directory.
+          verbose: show TensorFlow's log.
+
+        Raises:
+          UsageError, ManifestError: an argument is wrong.
+          TrainerError: no usable checkpoint, or the run was trained on some of the pictures.
+        """
+        given = {
+            "run_dir": self._run_dir, "split": split, "data_dir": data_dir, "classes": classes,
+            "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
+            "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
+        }  # fmt: skip
+        config = flags.build(EvaluateConfig, given)
+        with trainer_session(config.verbose):
+            from trainer.evaluate import run
+
+            result = run.run(config)
+        return RunEvaluation(
+            split=config.split,
+            metrics=result.evaluation.summary(),
+            per_class=_per_class(self.classes, result.evaluation.per_class),
+            pictures=len(result.predictions.ids),
+            leaks=len(result.leaks),
+            left_out=result.left_out,
+            report=result.page,
+        )
+
+    @naming_arguments()
+    def export(
+        self,
+        format: str | Sequence[str] = "saved_model",
+        *,
+        weights: str = "best",
+        temperature: float | str = "fitted",
+        parity_pictures: int = 200,
+        data_dir: PathLike = "",
+        parity_input: PathLike = "",
+        output: PathLike = "",
+        overwrite: bool = False,
+        verbose: bool = False,
+    ) -> dict[str, Path]:
+        """Writes the network for use without this package, and checks that its answers agree.
+
+        >>> import evenshard
+        >>> paths = evenshard.load_run("runs/a").export("saved_model")
+        >>> paths["saved_model"].is_dir()
+        True
+
+        Args:
+          format: one or several of "saved_model", "onnx" and "litert".
+          weights: "best", "last", or "ema", their moving average.
+          temperature: divides the logits; "fitted" on validation, or a number.
+          parity_pictures: pictures on which it must agree with the network; 0: no check.
+          data_dir: where they come from, if not the data set the run was trained on.
+          parity_input: source pictures to compare a SavedModel's decoder on.
+          output: where to write; by default in the run's own directory.
+          overwrite: replace an export of another run or other weights.
+          verbose: show TensorFlow's log.
+
+        Returns:
+          The path of each format.
+
+        Raises:
+          UsageError: an argument is wrong, or `output` holds another export.
+          TrainerError: the network cannot be converted, or its answers differ.
+        """
+        given = {
+            "run_dir": self._run_dir, "format": format, "weights": weights,
+            "temperature": temperature, "parity_pictures": parity_pictures, "data_dir": data_dir,
+            "parity_input": parity_input, "output": output, "overwrite": overwrite,
+            "verbose": verbose,
+        }  # fmt: skip
+        config = flags.build(ExportConfig, given)
+        with trainer_session(config.verbose):
+            from trainer.export import run
+
+            result = run.run(config)
+        return {item.format.name: item.path for item in result.exported}
+
+    def __repr__(self) -> str:
+        return f"<Run {self._run_dir}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        from trainer.report import curves  # matplotlib: half a second.
+
+        top = notebook.heading(f"Run {self._run_dir}:", self._summary())
+        if not len(self._epochs):
+            return top
+        drawn = "".join(
+            notebook.figure(draw(self._epochs, self._best_row), description)
+            for draw, description in (
+                (curves.loss, "Loss by epoch"),
+                (curves.accuracy, "Accuracy by epoch"),
+            )
+        )
+        return top + notebook.table(("best epoch", "value"), self.best.items()) + drawn
+
+    @functools.cached_property
+    def _stored(self) -> RunConfig:
+        with naming_arguments():
+            return RunConfig.read(self._run_dir)
+
+    @property
+    def _epochs(self) -> History:
+        try:
+            return history.load(self.run_dir / history.METRICS)
+        except FileNotFoundError:
+            return History({})
+
+    @property
+    def _best_row(self) -> int | None:
+        return self._epochs.best(self.config.monitor)
+
+    def _open(self, weights: str, device: str) -> LoadedRun:
+        """Returns the network, built and loaded once."""
+        from trainer.runs import load
+
+        if (weights, device) not in self._loaded:
+            self._loaded[weights, device] = load.open_run(self._run_dir, weights, device)
+        return self._loaded[weights, device]
+
+    def _summary(self) -> str:
+        config = self.config
+        done = f"{len(self._epochs)} of {config.epochs} epochs"
+        best = self.best
+        found = f"; best is epoch {best['epoch']} with {config.monitor} {best[config.monitor]:.4f}"
+        return f"{config.model} on {len(self.classes)} classes, {done}{found if best else ''}"
+
+
+@naming_arguments()
+def load_run(run_dir: PathLike) -> Run:
+    """Opens a run that `train` or the command wrote.
+
+    >>> import evenshard
+    >>> run = evenshard.load_run("runs/a")
+    >>> run.classes
+    ('apu', 'bart', 'lisa')
+
+    Raises:
+      TrainerError: not the directory of a run.
+    """
+    run = Run(run_dir)
+    _ = run.config
+    return run
+
+
+def _per_class(classes: Sequence[str], results: Sequence[Any]) -> pa.Table:
+    names = ("precision", "recall", "f1", "support")
+    columns = {name: [getattr(result, name) for result in results] for name in names}
+    return pa.table({"class": list(classes), **columns})

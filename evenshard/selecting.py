@@ -1,0 +1,52 @@
+"""Which records of a split a caller asked for, by the names that all functions share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+from tfrecords.errors import UsageError
+from tfrecords.manifest import Manifest
+from tfrecords.schema import ImageRecord
+from trainer.data.selection import Selection
+
+
+def select(
+    manifest: Manifest, classes: Collection[str], per_class: int | None, originals_only: bool
+) -> Selection:
+    """Returns the selection that the arguments of these names ask for.
+
+    Raises:
+      UsageError: a class that the data set does not have, or a number below 1.
+    """
+    names = [classes] if isinstance(classes, str) else list(classes)
+    for name in names:
+        if name not in manifest.classes:
+            hint = meant(name, manifest.classes)
+            raise UsageError(f"classes: data set {manifest.name!r} has no class {name!r}{hint}")
+    if per_class is not None and per_class < 1:
+        raise UsageError(f"per_class={per_class} must be at least 1")
+    labels = tuple(
+        label for label, name in enumerate(manifest.classes) if not names or name in names
+    )
+    return Selection(
+        classes=tuple(manifest.classes[label] for label in labels),
+        labels=labels,
+        max_rank=per_class,
+        originals_only=originals_only,
+    )
+
+
+def is_selected(record: ImageRecord, selection: Selection) -> bool:
+    """Returns whether a selection holds a record."""
+    return (
+        record.label in selection.labels
+        and (selection.max_rank is None or record.rank < selection.max_rank)
+        and not (selection.originals_only and record.copy)
+    )
+
+
+def meant(name: str, known: Collection[str]) -> str:
+    """Returns "; did you mean …?" with the nearest known name, or nothing where none is near."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,104 @@
+"""A data set as (images, labels) batches of `tf.data`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from tfrecords.errors import UsageError
+from trainer.config import TrainConfig
+from trainer.data import augment as augmentations
+from trainer.data.selection import Source
+from trainer.data.stream import Augment, Batch, steps_per_epoch, stream_source, training_stream
+
+# These mix two pictures, so that a label is a share of each.
+_MIXING = {"mixup", "cutmix"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """How a split is streamed.
+
+    Attributes:
+      batch_size: records a batch.
+      augment: names of augmentations, or "auto"; None for nothing.
+      shuffle: a new order each epoch.
+      seed: of order and augmentation.
+      epochs: passes over the records.
+      cache: "none", "encoded" or "decoded".
+
+    Raises:
+      UsageError: a value out of range.
+    """
+
+    batch_size: int
+    augment: str | Sequence[str] | None = None
+    shuffle: bool = True
+    seed: int = 0
+    epochs: int = 1
+    cache: str = "none"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int):
+            raise UsageError(f"batch_size={self.batch_size!r}: a whole number is expected")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size={self.batch_size} must be at least 1")
+        if not self.shuffle and (self.augment or self.cache != "none"):
+            raise UsageError("augment and cache need shuffle=True")
+
+
+def stream(source: Source, options: StreamOptions) -> tf.data.Dataset:
+    """Returns (uint8[b, height, width, 3], int32[b]) batches; shares for labels where mixed.
+
+    Raises:
+      UsageError: a value that the trainer would refuse too.
+    """
+    # Its checks and its defaults are those of a training run.
+    config = TrainConfig(
+        data_dir=str(source.data_dir),
+        run_dir=".",
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        augment=() if options.augment is None else options.augment,  # type: ignore[arg-type]
+        seed=options.seed,
+        cache=options.cache,
+    )
+    batches = steps_per_epoch(source, config.fixed_batch_size) * config.epochs
+    if not options.shuffle:
+        once = stream_source(source, config.fixed_batch_size)
+        return once.map(lambda images, labels, ids: (images, labels)).repeat(config.epochs)
+    augment: Augment | None = augmentations.build(config)
+    whole = training_stream(
+        source,
+        config.fixed_batch_size,
+        config.epochs,
+        config.seed,
+        augment=augment,
+        cache=config.cache,
+        shuffle_buffer_mb=config.shuffle_buffer_mb,
+    )
+    mixed = bool(_MIXING & set(config.augmentations))
+    classes = len(source.selection.classes)
+
+    def pair(batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        labels = _shares(batch, classes) if mixed else batch.labels
+        # An epoch's last batch is filled up for the trainer with repeats that weigh nothing.
+        images, labels = batch.images[: _present(batch)], labels[: _present(batch)]
+        return tf.ensure_shape(images, (None, *source.size, 3)), labels
+
+    pairs = whole.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
+    return pairs.apply(tf.data.experimental.assert_cardinality(batches))
+
+
+def _present(batch: Batch) -> tf.Tensor:
+    return tf.math.count_nonzero(batch.weight, dtype=tf.int32)
+
+
+def _shares(batch: Batch, classes: int) -> tf.Tensor:
+    """Returns float32[b, classes], each class's share of each picture."""
+    share = batch.share[:, tf.newaxis]
+    return share * tf.one_hot(batch.labels, classes) + (1 - share) * tf.one_hot(
+        batch.partners, classes
+    )

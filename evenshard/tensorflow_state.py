@@ -1,0 +1,50 @@
+"""Keeping a Python session's TensorFlow as it was.
+
+A run sets what holds for a whole process: Keras' precision policy, deterministic ops, seeds. A
+command ends with its process; a notebook goes on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from tfrecords.system import extras
+from trainer import tensorflow_import
+
+
+@contextmanager
+def trainer_session(verbose: bool = False) -> Iterator[None]:
+    """Imports TensorFlow for the block, and puts its global settings back afterwards.
+
+    These are the precision policy, whether ops are deterministic, and the seeds of Python, numpy
+    and TensorFlow. What cannot be undone: which GPUs the process sees and how it takes their
+    memory, and the seed of `keras.random` functions that are given none.
+
+    Raises:
+      MissingExtraError: TensorFlow is not installed.
+    """
+    extras.require("trainer")
+    tensorflow_import.import_tensorflow(verbose)
+    import keras
+    import tensorflow as tf
+
+    # TensorFlow sets these in public and reads them in private.
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import config
+
+    policy = keras.config.dtype_policy()
+    deterministic = config.is_op_determinism_enabled()
+    seeds = random.getstate(), np.random.get_state(), context.global_seed()
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        if not deterministic:
+            config.disable_op_determinism()
+        random.setstate(seeds[0])
+        np.random.set_state(seeds[1])
+        tf.random.set_seed(seeds[2])

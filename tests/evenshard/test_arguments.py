@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines.config import PrepareConfig
+from evenshard.arguments import configuration, in_python, naming_arguments
+from tfrecords.errors import EvenshardError, TrainerError, UsageError
+from tfrecords.framing import DamagedRecordError
+from tfrecords.ledger import LedgerError
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments"),
+    [
+        ("--per_class=0 must be at least 1", "per_class=0 must be at least 1"),
+        ("give --overwrite to replace it", "give overwrite=True to replace it"),
+        ("--noresume starts anew", "resume=False starts anew"),
+        ("--near_duplicates=drop: no", 'near_duplicates="drop": no'),
+        ("use --batch_size=auto, or --grad_accum", 'use batch_size="auto", or grad_accum'),
+        ("--splits=train:0.8,test:0.2 is odd", "splits=train:0.8,test:0.2 is odd"),
+        ("--output_dir=/a/b-c holds", "output_dir=/a/b-c holds"),
+        ("--nothing_of_ours", "nothing_of_ours"),
+        ("see --help for the input", "see help() for the input"),
+        ("run `python -m x --overwrite=1` or --overwrite", "run `python -m x --overwrite=1` or "
+         "overwrite=True"),
+        ("a -- b --- c", "a -- b --- c"),
+    ],
+)  # fmt: skip
+def test_flags_become_arguments(flags: str, arguments: str) -> None:
+    assert in_python(flags) == arguments
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("--per_class=0 must be at least 1"),
+        TrainerError("--weights=ema: none"),
+        LedgerError(Path("sources.parquet"), "is missing: bake again with --overwrite"),
+    ],
+)
+def test_an_error_keeps_its_type_and_names_its_cause(error: EvenshardError) -> None:
+    with pytest.raises(type(error)) as caught, naming_arguments():
+        raise error
+    assert str(caught.value) == in_python(str(error))
+    assert caught.value.__cause__ is error
+    assert type(caught.value) is type(error)
+
+
+def test_an_error_without_a_flag_passes_as_it_is() -> None:
+    error = DamagedRecordError("a-b", 7, "CRC")
+    with pytest.raises(DamagedRecordError) as caught, naming_arguments():
+        raise error
+    assert caught.value is error
+
+
+def call(input_dir: object = "", output_dir: str = "", *, per_class: int | None = None) -> object:
+    return configuration(PrepareConfig, call, dict(locals()))
+
+
+def test_a_configuration_stands_alone() -> None:
+    config = PrepareConfig(input_dir="in", output_dir="out")
+    assert call(config) is config
+    assert call("in", "out", per_class=3) == PrepareConfig(
+        input_dir="in", output_dir="out", per_class=3
+    )
+    with pytest.raises(UsageError, match="per_class is given beside a PrepareConfig"):
+        call(config, per_class=3)
+    with pytest.raises(UsageError, match="--output_dir is required"):
+        call("in")

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import evenshard
+from evenshard import __main__ as program
+from evenshard.commands import COMMANDS, find
+from tfrecords.errors import UsageError
+
+
+def test_help_lists_every_command_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--help"], ["-h"], ["help"]):
+        assert program.main(argv) == 0
+        text = capsys.readouterr().out
+        heads = [line for line in text.splitlines() if line.endswith(":")]
+        assert heads == ["Prepare data:", "Train:", "Use what was trained:", "Shell:"]
+        for command in COMMANDS:
+            assert f"  {command.name} " in text
+            assert command.summary in text
+        assert max(map(len, text.splitlines())) <= 100
+
+
+def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([]) == 2
+    assert "usage: evenshard COMMAND" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"evenshard {evenshard.__version__} (Python ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("trian", "unknown command 'trian'; did you mean 'train'?"),
+        ("prepare", "unknown command 'prepare'; did you mean 'bake'?"),
+        ("eval", "unknown command 'eval'; did you mean 'evaluate'?"),
+        ("qqq", "unknown command 'qqq'; evenshard --help lists all commands"),
+        ("--lr=3", "--lr=3 stands before the command: evenshard COMMAND [--flag=value …]"),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(
+    typed: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main([typed]) == 2
+    assert capsys.readouterr().err == f"error: {text}\n"
+
+
+def test_names_that_people_type_lead_to_one_command_each() -> None:
+    typed = [name for command in COMMANDS for name in command.typed_as]
+    assert len(typed) == len(set(typed))
+    assert not set(typed) & {command.name for command in COMMANDS}
+    with pytest.raises(UsageError):
+        find("")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_commands_help_shows_how_it_was_called(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = command.name  # type: ignore[attr-defined]
+    assert program.main([name, "--help"]) == 0
+    assert f"usage: evenshard {name} " in capsys.readouterr().out
+
+
+def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    from pathlib import Path
+
+    from tests.support import fakes
+
+    folder = Path(str(tmp_path))
+    fakes.write_folders(folder / "in", {"apu": 12, "bart": 12})
+    assert (
+        program.main(["plan", f"--input_dir={folder / 'in'}", f"--output_dir={folder / 'o'}"]) == 0
+    )
+    assert "about " in capsys.readouterr().out
+    assert not list(folder.glob("o/*.tfrecord*"))
+
+
+def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m evenshard completion bash | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("# bash completion")
+    assert done.stderr == ""
