@@ -113,7 +113,7 @@ class Run:
           input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
             path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
             uint8[height, width, 3] and of `PIL.Image` images.
-          path_column: column of a CSV that names the pictures; by default the usual names are tried.
+          path_column: column of a CSV that names the pictures; by default it is guessed.
           csv_separator: of a CSV; by default it is found.
           csv_encoding: of a CSV; by default it is found.
           zip_encoding: of names in a zip that does not say; by default it is guessed.
