@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import flags as beam_flags
@@ -62,8 +63,8 @@ def bake(
     label_conflicts: str = "keep_first",
     group_by: str | None = None,
     group_within: str = "all",
-    allow_empty_splits: bool = False,
     split_by: str = "random",
+    allow_empty_splits: bool = False,
     per_class: int | None = None,
     min_per_class: int | None = None,
     max_per_class: int | None = None,
@@ -139,8 +140,8 @@ def plan(
     label_conflicts: str = "keep_first",
     group_by: str | None = None,
     group_within: str = "all",
-    allow_empty_splits: bool = False,
     split_by: str = "random",
+    allow_empty_splits: bool = False,
     per_class: int | None = None,
     min_per_class: int | None = None,
     max_per_class: int | None = None,
@@ -173,7 +174,9 @@ def plan(
     config = configuration(PrepareConfig, plan, given)
     if locations.is_url(config.input_dir):
         extras.require("beam")
-    return Plan(preview.preview(config))
+    # A compressed archive is unpacked beside the output, which a plan leaves alone.
+    with tempfile.TemporaryDirectory(prefix="evenshard-") as folder:
+        return Plan(preview.preview(dataclasses.replace(config, output_dir=folder)))
 
 
 def _listed(options: BeamOptions) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -37,19 +40,20 @@ def predict(run: LoadedRun, pictures: Pictures, config: PredictConfig) -> RunPre
       TrainerError: not one of them could be read.
     """
     fallback = predicting.fallback_class(run)
-    every = len(run.selection.classes)
     items = _items(pictures)
     for number, item in enumerate(() if isinstance(items, str) else items):
         _check(number, item)
-    if isinstance(items, str) or all(isinstance(item, (str, os.PathLike)) for item in items):
-        found = predicting.predict(
-            run, _sources(items, config), fallback, tta=config.tta, top_k=every,
-            batch_size=config.batch_size, workers=config.workers,
-        )  # fmt: skip
+    if isinstance(items, str):
+        found = _of_path(run, items, fallback, config)
+    elif all(isinstance(item, (str, os.PathLike)) for item in items):
+        paths = [os.fspath(item) for item in items]  # type: ignore[arg-type]
+        sources = [SourceFile(path, path, None, UNKNOWN_SIZE, version=0) for path in paths]
+        found = _of_sources(run, sources, fallback, config)
     else:
         found = predicting.classify(
             run, tuple(map(_name, range(len(items)), items)), _decoded(items, run.manifest.image),
-            fallback, tta=config.tta, top_k=every, batch_size=config.batch_size,
+            fallback, tta=config.tta, top_k=len(run.selection.classes),
+            batch_size=config.batch_size,
         )  # fmt: skip
     return _result(found)
 
@@ -81,11 +85,25 @@ def _check(number: int, item: object) -> None:
         raise UsageError(f"input[{number}] is {item.dtype}[{shape}]: {expected}")
 
 
-def _sources(items: str | Sequence[Picture], config: PredictConfig) -> Sequence[SourceFile]:
-    if isinstance(items, str):
-        return listing.list_unlabelled(InputPath("--input", items), options=config.input_options())
-    paths = [os.fspath(item) for item in items]  # type: ignore[arg-type]
-    return [SourceFile(path, path, None, UNKNOWN_SIZE, version=0) for path in paths]
+def _of_path(run: LoadedRun, path: str, fallback: str, config: PredictConfig) -> Submission:
+    """Predicts what a path holds: a folder, an archive, a table, a pattern or a picture."""
+    with predicting.spool(path, Path(tempfile.gettempdir())) as spool_dir:
+        options = dataclasses.replace(config.input_options(), spool_dir=spool_dir)
+        sources = listing.list_unlabelled(InputPath("--input", path), options=options, say=_say)
+        return _of_sources(run, sources, fallback, config)
+
+
+def _of_sources(
+    run: LoadedRun, sources: Sequence[SourceFile], fallback: str, config: PredictConfig
+) -> Submission:
+    return predicting.predict(
+        run, sources, fallback, tta=config.tta, top_k=len(run.selection.classes),
+        batch_size=config.batch_size, workers=config.workers,
+    )  # fmt: skip
+
+
+def _say(note: str) -> None:
+    print(note, file=sys.stderr, flush=True)
 
 
 def _decoded(items: Sequence[Picture], spec: ImageSpec) -> Iterator[Decoded]:
@@ -127,10 +145,9 @@ def _result(found: Submission) -> RunPrediction:
     }
     if rejects:
         first = next(iter(rejects.items()))
-        print(
+        _say(
             f"note: {len(rejects):,} of {len(found.ids):,} pictures could not be read; the first, "
-            f"{first[0]!r}: {first[1]}",
-            file=sys.stderr,
+            f"{first[0]!r}: {first[1]}"
         )
     return RunPrediction(
         ids=found.ids,

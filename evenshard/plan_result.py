@@ -7,6 +7,7 @@ import pyarrow as pa
 from beam_pipelines import preview
 from beam_pipelines.preview import Preview
 from evenshard import notebook
+from evenshard.arguments import in_python
 from evenshard.contents import Contents
 from tfrecords.manifest import Manifest
 
@@ -28,8 +29,13 @@ class Plan(Contents):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the input was understood, where it could have been otherwise."""
-        return self._found.notes
+        """How the input was understood where it could have been otherwise, and what is odd."""
+        return tuple(map(in_python, (*self._found.notes, *self._found.plan_notes)))
+
+    @property
+    def failure(self) -> str | None:
+        """Why the bake would fail, as far as the plan can tell; None where it would not."""
+        return in_python(self._found.failure) if self._found.failure else None
 
     @property
     def seconds(self) -> float:
@@ -41,10 +47,14 @@ class Plan(Contents):
         return self._found.sources
 
     def __repr__(self) -> str:
-        parts = (self._summary(), preview.cost(self._found), *self.notes)
+        parts = (self._summary(), preview.cost(self._found), *self._remarks())
         return f"<Plan of {self._found.summary}: {'; '.join(parts)}>"
 
     def _repr_html_(self) -> str:
         top = notebook.heading(f"Plan of {self._found.summary}:", preview.cost(self._found))
-        notes = "".join(notebook.heading("Input:", note) for note in self.notes)
-        return top + notes + self._tables()
+        remarks = "".join(notebook.heading("Note:", remark) for remark in self._remarks())
+        return top + remarks + self._tables()
+
+    def _remarks(self) -> tuple[str, ...]:
+        failure = (f"this bake would fail: {self.failure}",) if self.failure else ()
+        return *failure, *self.notes

@@ -88,16 +88,16 @@ class Run:
         self,
         input: Pictures,
         *,
-        path_column: str = "",
-        csv_separator: str = "",
-        csv_encoding: str = "",
-        zip_encoding: str = "",
-        max_file_mb: int = 200,
         weights: str = "best",
         tta: str = "none",
         batch_size: int = 128,
         workers: int = 0,
         device: str = "auto",
+        path_column: str = "",
+        csv_separator: str = "",
+        csv_encoding: str = "",
+        zip_encoding: str = "",
+        max_file_mb: int = 200,
         verbose: bool = False,
     ) -> RunPrediction:
         """Names the class of pictures that are not in the data set.
@@ -113,16 +113,16 @@ class Run:
           input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
             path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
             uint8[height, width, 3] and of `PIL.Image` images.
-          path_column: column of a CSV that names the pictures; by default it is guessed.
-          csv_separator: of a CSV; by default it is found.
-          csv_encoding: of a CSV; by default it is found.
-          zip_encoding: of names in a zip that does not say; by default it is guessed.
-          max_file_mb: larger files are not read.
           weights: "best", "last", or "ema", their moving average.
           tta: "flip" averages the probabilities of each picture and its mirror image.
           batch_size: pictures at a time; no effect on results.
           workers: processes that decode files; 0: one per core.
           device: "auto", "cpu" or "gpu".
+          path_column: of a table, by name or number; by default found from its header.
+          csv_separator: of a table; by default found from its first lines.
+          csv_encoding: of a table; by default UTF-8.
+          zip_encoding: of names in an archive that are not UTF-8; guessed by default.
+          max_file_mb: larger files are rejected unread.
           verbose: show TensorFlow's log.
 
         Returns:
@@ -135,9 +135,10 @@ class Run:
         """
         given = {
             "run_dir": self._run_dir, "input": "-", "output": "-", "weights": weights, "tta": tta,
-            "batch_size": batch_size, "workers": workers, "device": device, "verbose": verbose,
+            "batch_size": batch_size, "workers": workers, "device": device,
             "path_column": path_column, "csv_separator": csv_separator,
-            "csv_encoding": csv_encoding, "zip_encoding": zip_encoding, "max_file_mb": max_file_mb,
+            "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
+            "max_file_mb": max_file_mb, "verbose": verbose,
         }  # fmt: skip
         config = flags.build(PredictConfig, given)
         with trainer_session(config.verbose):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from apache_beam.utils import interactive_utils
 
 import evenshard
 from evenshard.baking import _listed
-from tests.support import commands
+from tests.support import commands, fakes
 from tfrecords import manifest
 from tfrecords.system import extras
 
@@ -51,6 +52,10 @@ def test_a_plan_writes_nothing(
     assert plan.seconds > 0
     assert plan.sources().num_rows == 62
     assert "62 files in 3 classes" in repr(plan)
+    shutil.make_archive(str(tmp_path / "packed"), "gztar", world / "pictures")
+    assert evenshard.plan("packed.tar.gz", **SIZE).counts() == plan.counts()
+    assert [path.name for path in tmp_path.iterdir()] == ["packed.tar.gz"]
+    (tmp_path / "packed.tar.gz").unlink()
     monkeypatch.chdir(world / "pictures")
     assert evenshard.plan(".", **SIZE).counts() == plan.counts()
     monkeypatch.chdir(tmp_path)
@@ -76,6 +81,17 @@ def test_errors_name_arguments(world: Path, changes: dict[str, object], text: st
     with pytest.raises(evenshard.UsageError, match=text) as caught:
         evenshard.bake(**given)
     assert "--" not in str(caught.value)
+
+
+def test_a_plan_says_why_its_bake_would_fail(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path, {"apu": 6, "bart": 6})
+    plan = evenshard.plan(
+        tmp_path, image_size=16, workers=1, group_by="jpg", splits="train:0.6,test:0.4"
+    )
+    assert plan.failure is not None
+    assert f"this bake would fail: {plan.failure}" in repr(plan)
+    assert "this bake would fail" in plan._repr_html_()
+    assert "--" not in repr(plan)
 
 
 def test_planning_is_not_baking() -> None:

@@ -127,7 +127,7 @@ def test_settings_come_back_after_an_error_too() -> None:
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_predictions_of_files(run: evenshard.Run, trained: Path) -> None:
+def test_predictions_of_files(run: evenshard.Run, trained: Path, tmp_path: Path) -> None:
     folder = run.predict(trained / "unlabelled", workers=1)
     assert folder.ids == ("1.jpg", "2.jpg")
     assert folder.class_names == ("apu", "bart", "lisa")
@@ -136,6 +136,9 @@ def test_predictions_of_files(run: evenshard.Run, trained: Path) -> None:
     likeliest = [folder.class_names[i] for i in folder.probabilities.argmax(axis=1)]
     assert list(folder.classes) == likeliest
     assert dict(folder.rejects) == {}
+    packed = shutil.make_archive(str(tmp_path / "new"), "gztar", trained / "unlabelled")
+    of_archive = run.predict(packed, workers=1)
+    np.testing.assert_array_equal(of_archive.probabilities, folder.probabilities)
     listed = run.predict([str(trained / "unlabelled" / "2.jpg")], workers=1)
     np.testing.assert_array_equal(listed.probabilities, folder.probabilities[1:])
     assert listed.ids == (str(trained / "unlabelled" / "2.jpg"),)

@@ -95,7 +95,7 @@ def run(
     paths = outputs(output)
     if paths[0].is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
-    with _spool(source, paths[0].parent) as spool_dir:
+    with spool(source, paths[0].parent) as spool_dir:
         pictures = listing.list_unlabelled(
             InputPath("--input", source),
             leave_out=paths,
@@ -119,7 +119,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _spool(source: str, folder: Path) -> Iterator[str]:
+def spool(source: str, folder: Path) -> Iterator[str]:
     """Yields a folder for the plain form of a compressed tar, which lives as long as the block."""
     if not is_archive(source):
         yield ""
