@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import named_groups, split
-from beam_pipelines.planning.shortfall import Shortfall, some_of
+from beam_pipelines.planning.shortfall import Shortfall
 from beam_pipelines.planning.stages import Deduplicated, Grouping
 from tfrecords import manifest
 from tfrecords.schema import TRAIN_INDEX
@@ -62,13 +62,6 @@ def notes_of(
 def _class_sizes(
     counts: np.ndarray, classes: Sequence[str], config: PrepareConfig
 ) -> Iterator[str]:
-    missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
-    if missing:
-        noun, pronoun = ("class", "it") if len(missing) == 1 else ("classes", "them")
-        yield (
-            f"no train picture of {noun} {some_of(missing)}: a model cannot learn to recognise "
-            f"{pronoun}"
-        )
     by_size = sorted(
         (int(counts[label]), classes[label]) for label in np.flatnonzero(counts).tolist()
     )
