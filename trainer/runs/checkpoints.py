@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +36,7 @@ class Variable(Protocol):
 
 
 class DamagedCheckpointWarning(UserWarning):
-    """A checkpoint cannot be read; an earlier one is used."""
+    """A checkpoint cannot be used; an earlier one is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Store:
         """
         path = self.directory / f"step-{checkpoint.global_step:09d}{_SUFFIX}"
         write(path, checkpoint)
-        for old in self._numbered()[: -self.keep]:
+        for old in self.numbered()[: -self.keep]:
             old.unlink(missing_ok=True)
         return path
 
@@ -94,11 +94,18 @@ class Store:
 
     def latest(self) -> Checkpoint | None:
         """Returns the last checkpoint that can be read, or None; warns of each that cannot."""
-        for path in reversed(self._numbered()):
+        return next((checkpoint for _, checkpoint in self.readable()), None)
+
+    def readable(self) -> Iterator[tuple[Path, Checkpoint]]:
+        """Yields the checkpoints that can be read, the last first; warns of each that cannot."""
+        for path in reversed(self.numbered()):
             checkpoint = _read_or_warn(path)
             if checkpoint is not None:
-                return checkpoint
-        return None
+                yield path, checkpoint
+
+    def numbered(self) -> list[Path]:
+        """Returns the paths of the checkpoints but the best, the last one last."""
+        return sorted(self.directory.glob(f"step-*{_SUFFIX}"))
 
     def best(self) -> Checkpoint | None:
         """Returns the checkpoint of the best epoch, or None if there is none that can be read."""
@@ -108,15 +115,6 @@ class Store:
     def tidy(self) -> None:
         """Deletes files that a killed save left half written."""
         atomic.remove_temporary(self.directory)
-
-    def clear(self) -> None:
-        """Deletes every checkpoint, half-written ones included."""
-        self.tidy()
-        for path in self.directory.glob(f"*{_SUFFIX}"):
-            path.unlink(missing_ok=True)
-
-    def _numbered(self) -> list[Path]:
-        return sorted(self.directory.glob(f"step-*{_SUFFIX}"))
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
@@ -148,30 +146,64 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Returns the checkpoint in a file, every CRC checked.
+    """Returns the checkpoint in a file, every CRC and the form of its contents checked.
 
     Raises:
-      ValueError: damaged.
+      ValueError: damaged, or of another form.
       OSError: cannot be read.
     """
     frames = framing.read_records(str(path))
     try:
         meta = json.loads(next(frames))
-        arrays = {
-            name: np.frombuffer(next(frames), dtype).reshape(shape)
-            for name, dtype, shape in meta["arrays"]
-        }
+        arrays = {name: _array(next(frames), dtype, shape) for name, dtype, shape in meta["arrays"]}
+        return Checkpoint(
+            epoch=_count(meta, "epoch"),
+            step=_count(meta, "step"),
+            global_step=_count(meta, "global_step"),
+            arrays=arrays,
+            history=tuple(map(_object, _list(meta, "history"))),
+            fingerprint=_text(meta, "fingerprint"),
+            extra=_object(meta["extra"]),
+        )
     except StopIteration as error:
         raise ValueError("the file ends before its last array") from error
-    return Checkpoint(
-        epoch=meta["epoch"],
-        step=meta["step"],
-        global_step=meta["global_step"],
-        arrays=arrays,
-        history=tuple(meta["history"]),
-        fingerprint=meta["fingerprint"],
-        extra=meta["extra"],
-    )
+    except KeyError as error:
+        raise ValueError(f"it has no {error.args[0]!r}") from error
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it has another form than a checkpoint: {error}") from error
+
+
+def _array(data: bytes, dtype: str, shape: list[int]) -> np.ndarray:
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array has the shape {shape}")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _count(meta: Mapping[str, Any], name: str) -> int:
+    value = meta[name]
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {value!r}, a number from 0 expected")
+    return value
+
+
+def _text(meta: Mapping[str, Any], name: str) -> str:
+    value = meta[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, a text expected")
+    return value
+
+
+def _list(meta: Mapping[str, Any], name: str) -> list[Any]:
+    value = meta[name]
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {value!r}, a list expected")
+    return value
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"an object expected, not {value!r}")
+    return value
 
 
 def capture(state: Mapping[str, Variable]) -> dict[str, np.ndarray]:
@@ -179,11 +211,11 @@ def capture(state: Mapping[str, Variable]) -> dict[str, np.ndarray]:
     return {name: np.asarray(variable.numpy()) for name, variable in state.items()}
 
 
-def assign(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives variables the values of a checkpoint.
+def check(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> None:
+    """Checks that a checkpoint has every variable.
 
     Raises:
-      TrainerError: the checkpoint lacks a variable or has it in another shape.
+      TrainerError: it lacks one or has it in another shape.
     """
     for name, variable in state.items():
         if name not in arrays:
@@ -193,6 +225,11 @@ def assign(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> N
                 f"{name} is {list(arrays[name].shape)} in the checkpoint, "
                 f"{list(variable.shape)} in the network: it belongs to another network"
             )
+
+
+def assign(state: Mapping[str, Variable], arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives variables the values of a checkpoint; raises as `check`, with nothing changed."""
+    check(state, arrays)
     for name, variable in state.items():
         variable.assign(arrays[name])
 
@@ -205,13 +242,18 @@ def first_not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
     return None
 
 
+def warn_of_damage(path: Path, reason: object) -> None:
+    """Warns that a checkpoint is skipped."""
+    warnings.warn(
+        f"checkpoint {path} is damaged and skipped: {reason}",
+        DamagedCheckpointWarning,
+        stacklevel=3,
+    )
+
+
 def _read_or_warn(path: Path) -> Checkpoint | None:
     try:
         return read(path)
     except (ValueError, OSError) as error:
-        warnings.warn(
-            f"checkpoint {path} is damaged and skipped: {error}",
-            DamagedCheckpointWarning,
-            stacklevel=3,
-        )
+        warn_of_damage(path, error)
         return None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import platform
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +23,8 @@ from tfrecords.system import atomic, locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
-from trainer.runs import config_file, tensorboard
-from trainer.runs.checkpoints import Store
+from trainer.runs import config_file, replaced, tensorboard
+from trainer.runs.checkpoints import Checkpoint, Store
 from trainer.runs.config_file import CONFIG, DatasetIdentity, DeviceSummary, RunConfig
 from trainer.runs.history import METRICS
 
@@ -37,6 +39,10 @@ COLUMNS = (
 )  # fmt: skip
 
 Row = Mapping[str, Any]
+
+
+class MendedRunWarning(UserWarning):
+    """A file of a run was damaged, and is written again from the rest."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,20 @@ class RunDir:
     def fingerprint(self) -> str:
         """Identifies the configuration; checkpoints carry it."""
         return self.config.fingerprint
+
+    @property
+    def replaces(self) -> Path | None:
+        """The directory of the run that --noresume replaces, until the first checkpoint."""
+        return replaced.kept(self.path)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Saves a checkpoint; the run that was moved aside for this one is then deleted.
+
+        Raises:
+          TrainerError: it cannot be written.
+        """
+        self.store.save(checkpoint)
+        replaced.forget(self.path)
 
     def write_metrics(self, history: Sequence[Row]) -> None:
         """Writes metrics.csv, one row an epoch; empty cells where a number is unknown."""
@@ -110,26 +130,90 @@ def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: De
     )
 
 
-def claim(described: RunConfig) -> RunDir:
-    """Returns the directory of a run, made if absent, with its config.json written.
+def of(described: RunConfig) -> RunDir:
+    """Returns the directory of a run; nothing is written.
+
+    Raises:
+      UsageError, TrainerError: it holds a run that this one does not resume; as `check`.
+    """
+    # A link stays one: what --noresume moves aside is the directory that it leads to.
+    path = Path(os.path.realpath(described.flags.run_dir))
+    run_dir = RunDir(path, described, Store(path / "checkpoints", described.flags.keep_checkpoints))
+    check(run_dir)
+    return run_dir
+
+
+def check(run_dir: RunDir) -> None:
+    """Checks that a run may write to its directory.
+
+    It may where nothing has been trained, with --noresume, and to resume a run of its own
+    configuration. A config.json that is absent or damaged is as good as that of the checkpoints.
 
     Raises:
       UsageError: it holds a run of another configuration; the text shows the difference.
-      TrainerError: it cannot be written.
+      TrainerError: its config.json is damaged, and its checkpoints are of another configuration.
     """
-    path = Path(described.flags.run_dir)
-    store = Store(path / "checkpoints", described.flags.keep_checkpoints)
-    if described.flags.resume:
-        _refuse_another(path, described)
-    else:
-        store.clear()
+    described, path = run_dir.config, run_dir.path
+    if not described.flags.resume or not replaced.was_trained(path):
+        return
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
-    with _explained(path / CONFIG):
-        atomic.write_text(path / CONFIG, described.to_json())
-    return RunDir(path, described, store)
+        stored = RunConfig.read_if_present(path)
+    except TrainerError as error:
+        if not _is_resumable(run_dir):
+            raise
+        warnings.warn(f"{error}; it is written again", MendedRunWarning, stacklevel=2)
+        return
+    if stored is None and not _is_resumable(run_dir):
+        raise UsageError(
+            f"{path} holds a run of another configuration, whose {CONFIG} is gone: give another "
+            "--run_dir, the flags of that run to resume it, or --noresume to start anew"
+        )
+    if stored is None:
+        return
+    changes = config_file.differences(stored, described.flags, described.dataset.digest)
+    if changes:
+        raise UsageError(
+            f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
+            "--run_dir, the same flags to resume, or --noresume to start anew"
+        )
+
+
+@contextmanager
+def claimed(run_dir: RunDir) -> Iterator[None]:
+    """Holds a run's directory while the block runs, made if absent, with its config.json written.
+
+    With --noresume, the run that it holds is moved aside first. Two locks are held then: that of
+    the directory moved and that of the new one.
+
+    Raises:
+      LockedError: another process trains there; nothing is changed.
+      UsageError, TrainerError: as `check`, or it cannot be written.
+    """
+    path, described = run_dir.path, run_dir.config
+    with ExitStack() as held:
+        _make(path)
+        held.enter_context(locked(path))
+        check(run_dir)  # Again: another process may have trained since.
+        if not described.flags.resume and replaced.was_trained(path):
+            aside = replaced.move_aside(path)
+            _make(path)
+            held.enter_context(locked(path))
+            with _explained(path / replaced.MARKER):
+                replaced.remember(path, aside)
+        with _explained(path / CONFIG):
+            atomic.write_text(path / CONFIG, described.to_json())
+        yield
+
+
+def refuse_held(run_dir: str | Path) -> None:
+    """Refuses a directory that another process trains in, before any work is done.
+
+    Raises:
+      LockedError: another process trains there.
+    """
+    if locks.is_locked(Path(run_dir) / LOCK):
+        with locked(run_dir):
+            pass
 
 
 def locked(run_dir: str | Path) -> AbstractContextManager[None]:
@@ -141,16 +225,17 @@ def locked(run_dir: str | Path) -> AbstractContextManager[None]:
     )
 
 
-def _refuse_another(path: Path, described: RunConfig) -> None:
-    stored = RunConfig.read_if_present(path)
-    if stored is None:
-        return
-    changes = config_file.differences(stored, described.flags, described.dataset.digest)
-    if changes:
-        raise UsageError(
-            f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
-            "--run_dir, the same flags to resume, or --noresume to start anew"
-        )
+def _is_resumable(run_dir: RunDir) -> bool:
+    """Returns whether the last checkpoint is of this run's configuration."""
+    latest = run_dir.store.latest()
+    return latest is not None and latest.fingerprint == run_dir.fingerprint
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
 
 
 def _versions() -> dict[str, str]:

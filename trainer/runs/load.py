@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrecords.errors import TrainerError
@@ -17,11 +20,15 @@ from trainer.devices import set_up_devices
 from trainer.metrics import inference
 from trainer.models.build import build
 from trainer.models.weights import model_state
-from trainer.runs.checkpoints import Store, assign
+from trainer.runs.checkpoints import Checkpoint, Store, assign
 from trainer.runs.config_file import RunConfig
 
 # Prefix of the moving averages among a checkpoint's arrays; see `train.step.Stepper.state`.
 _AVERAGE = "average/"
+
+
+class MissingBestWarning(UserWarning):
+    """The checkpoint of the best epoch is gone; the last one is used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +107,19 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
     model = build(fresh, stored.size, len(stored.selection.classes))
     store = Store(Path(run_dir) / "checkpoints")
     checkpoint = store.best() if weights == "best" else store.latest()
+    if checkpoint is None and weights == "best" and (checkpoint := store.latest()):
+        warnings.warn(
+            f"{run_dir} has no best checkpoint: the weights of the last are used in its place",
+            MissingBestWarning,
+            stacklevel=2,
+        )
+        # What --ema calls best is an average.
+        checkpoint = dataclasses.replace(
+            checkpoint, arrays={**checkpoint.arrays, **_average_of(checkpoint)}
+        )
     if checkpoint is None:
         raise TrainerError(f"{run_dir} has no {weights} checkpoint yet: train first")
-    assign(model_state(model), checkpoint.arrays)
+    _assign(run_dir, model, checkpoint.arrays)
     return LoadedRun(model, stored)
 
 
@@ -138,12 +155,7 @@ def _on_this_machine(config: TrainConfig, device: str, precision: str) -> TrainC
 
 def _assign_average(model: keras.Model, run_dir: Path) -> None:
     checkpoint = Store(run_dir / "checkpoints").latest()
-    arrays = checkpoint.arrays if checkpoint else {}
-    average = {
-        name.removeprefix(_AVERAGE): values
-        for name, values in arrays.items()
-        if name.startswith(_AVERAGE)
-    }
+    average = _average_of(checkpoint) if checkpoint else {}
     if not average:
         raise TrainerError(
             f"--weights=ema: {run_dir} has no average of its weights, since it was trained without "
@@ -151,3 +163,19 @@ def _assign_average(model: keras.Model, run_dir: Path) -> None:
         )
     state = model_state(model)
     assign({name: state[name] for name in average}, average)
+
+
+def _average_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """Returns the moving averages in a checkpoint by the names of what they average."""
+    return {
+        name.removeprefix(_AVERAGE): values
+        for name, values in checkpoint.arrays.items()
+        if name.startswith(_AVERAGE)
+    }
+
+
+def _assign(run_dir: str | Path, model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    try:
+        assign(model_state(model), arrays)
+    except TrainerError as error:
+        raise TrainerError(f"{run_dir}: {error}") from error

@@ -12,7 +12,7 @@ from tfrecords.manifest import Manifest
 from tfrecords.system import locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
-from trainer.runs import config_file, history
+from trainer.runs import config_file, history, replaced
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS, History
 from trainer.sweep.grid import Trial
@@ -94,12 +94,14 @@ def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
 
 
 def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
-    """Refuses a run directory that holds another configuration.
+    """Refuses a run directory that holds a trained run of another configuration.
 
     Raises:
       UsageError: it does; the text shows the difference.
       TrainerError: its config.json is damaged.
     """
+    if not replaced.was_trained(Path(trial.config.run_dir)):
+        return
     stored = RunConfig.read_if_present(trial.config.run_dir)
     if stored is None:
         return

@@ -21,6 +21,8 @@ def main(config: TrainConfig) -> int:
     if result.status == "paused":
         print(f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch")
         return DONE
+    if result.weights == "last":
+        print("the checkpoint of the best epoch is gone: model.keras has the last weights")
     print(
         f"{result.status.replace('_', ' ')} after {result.epochs} epochs; best is epoch "
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"

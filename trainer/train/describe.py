@@ -21,6 +21,10 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    if task.directory.replaces is not None:
+        lines.append(
+            f"the run before is kept in {task.directory.replaces} until the first checkpoint"
+        )
     if state.epoch == config.epochs:
         lines.append("already trained: only the results are written again")
     elif state.epoch or state.step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfrecords.errors import TrainerError
 from trainer.data import augment
 from trainer.data.stream import Batch, explain, stream_source, training_stream
 from trainer.metrics import inference, metrics
@@ -25,7 +25,7 @@ from trainer.train.describe import describe
 from trainer.train.epoch import Meter
 from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
-from trainer.train.state import State, Task, checkpoint_of, restore, save
+from trainer.train.state import State, Task, checkpoint_of, resume, save
 from trainer.train.step import Stepper, Tally, empty_tally, to_host
 
 # Ends after which the same command continues the run.
@@ -43,6 +43,7 @@ class RunResult:
       best_epoch: 1 for the first; None before the end of the first.
       best: the best epoch's row of metrics.csv; empty before the end of the first.
       run_dir: where everything is.
+      weights: of model.keras: "best", or "last" where the checkpoint of the best epoch is gone.
     """
 
     status: str
@@ -51,6 +52,7 @@ class RunResult:
     best_epoch: int | None
     best: Row
     run_dir: Path
+    weights: str = "best"
 
     @property
     def finished(self) -> bool:
@@ -71,15 +73,20 @@ class Trained:
     model: keras.Model
 
 
-def train(task: Task) -> Trained:
+def train(task: Task, state: State) -> Trained:
     """Trains from the last checkpoint, if any, to the end, and writes model.keras there.
+
+    Args:
+      task: whose run directory is held.
+      state: from `build_state`.
 
     Raises:
       OutOfMemoryError: a step does not fit the device.
       TrainerError: damaged input, a full disk, or numbers that are no longer finite.
     """
     task.directory.store.tidy()
-    state = build_state(task)
+    resume(task, state)
+    task.directory.write_history(state.history)
     progress = EpochProgress(task.config.progress, task.config.epochs, task.train.records)
     progress.say(describe(task, state))
 
@@ -89,13 +96,18 @@ def train(task: Task) -> Trained:
     with stopping_on_signal(stop):
         status = _train_epochs(task, state, progress)
     result = _result(task, state, status)
-    if result.finished:
-        _write_best_model(task, state)
+    if result.finished and not _write_best_model(task, state):
+        progress.say("no best checkpoint: the weights of the last epoch are used in its place")
+        result = dataclasses.replace(result, weights="last")
     return Trained(result, state.stepper.model)
 
 
 def build_state(task: Task) -> State:
-    """Returns the run's state: fresh, or of its last good checkpoint."""
+    """Returns the state of a fresh run: its network is built, and nothing is read or written.
+
+    Raises:
+      UsageError, TrainerError: no such network, or its weights cannot be loaded.
+    """
     config = task.config
     schedule = optim.build(config, task.steps)
     loss = losses.build(config, task.train.selection.counts(task.train.split), schedule.total_steps)
@@ -103,12 +115,7 @@ def build_state(task: Task) -> State:
         model = build(config, task.train.size, task.classes, synchronized=task.devices.replicas > 1)
         optimizer = optim.build_optimizer(config, schedule)
         stepper = Stepper(model, optimizer, loss, config, task.devices.strategy)
-    state = State(stepper, Meter(empty_tally(task.classes)))
-    checkpoint = task.directory.store.latest()
-    if checkpoint is not None:
-        restore(task, state, checkpoint)
-    task.directory.write_history(state.history)
-    return state
+    return State(stepper, Meter(empty_tally(task.classes)))
 
 
 def validation_stream(task: Task) -> tf.data.Dataset:
@@ -204,15 +211,22 @@ def _evaluate(
         ) from error
 
 
-def _write_best_model(task: Task, state: State) -> None:
-    """Puts the weights of the best epoch into the model and writes model.keras."""
+def _write_best_model(task: Task, state: State) -> bool:
+    """Puts the weights of the best epoch into the model and writes model.keras.
+
+    Returns:
+      False if the checkpoint of the best epoch is gone: the last weights, or their average with
+      --ema, are written.
+    """
+    model = state.stepper.model
     best = task.directory.store.best()
     if best is None:
-        raise TrainerError(f"{task.directory.path} has no best checkpoint; --noresume starts anew")
-    model = state.stepper.model
-    checkpoints.assign(model_state(model), best.arrays)
+        state.stepper.use_average()
+    else:
+        checkpoints.assign(model_state(model), best.arrays)
     freeze_backbone(model, frozen=False)
     task.directory.write_model(model)
+    return best is not None
 
 
 def _training_stream(task: Task, state: State) -> tf.data.Dataset:

@@ -15,7 +15,7 @@ from trainer.train.state import Task
 
 
 def prepare(config: TrainConfig) -> Task:
-    """Returns a run ready to train: data opened, devices set up, run directory claimed.
+    """Returns a run ready to train: data opened, devices set up; nothing is written.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
@@ -28,7 +28,7 @@ def prepare(config: TrainConfig) -> Task:
     _check_counts(train, validation)
     devices = set_up_devices(config)
     config = config.with_batch_size(_batch_size(config, train, devices))
-    run_dir = directory.claim(directory.describe(config, manifest, train, devices))
+    run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
     return Task(config, train, validation, devices, run_dir, steps)
 

@@ -16,7 +16,7 @@ from trainer.runs.history import METRICS
 from trainer.train import batch_size, loop
 from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
-from trainer.train.state import Task
+from trainer.train.state import State, Task
 
 
 def run(config: TrainConfig, *, report: bool = True) -> RunResult:
@@ -33,10 +33,12 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
+    directory.refuse_held(config.run_dir)
     task = prepare(config)
     while True:
         try:
-            return _train(task, report=report)
+            # The network is built before the directory is touched: a wrong --model costs nothing.
+            return _train(task, loop.build_state(task), report=report)
         except OutOfMemoryError:
             smaller = _smaller_batch(config, task)
             if smaller is None:
@@ -67,10 +69,10 @@ def write_report(task: Task, model: keras.Model) -> Path:
     )
 
 
-def _train(task: Task, *, report: bool) -> RunResult:
+def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    with directory.locked(task.directory.path):
-        trained = loop.train(task)
+    with directory.claimed(task.directory):
+        trained = loop.train(task, state)
         if report and trained.result.finished:
             write_report(task, trained.model)
         return trained.result

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +84,7 @@ def save(task: Task, state: State) -> None:
         raise diverged(
             f"{bad} is not finite", task.directory, state.global_step(task.steps) + 1, state.epoch
         )
-    task.directory.store.save(checkpoint_of(task, state, arrays))
+    task.directory.save(checkpoint_of(task, state, arrays))
 
 
 def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Checkpoint:
@@ -100,19 +102,85 @@ def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Ch
     )
 
 
-def restore(task: Task, state: State, checkpoint: Checkpoint) -> None:
-    """Brings the state to where the checkpoint was taken.
+def resume(task: Task, state: State) -> None:
+    """Brings the state to where the last usable checkpoint was taken; warns of those skipped.
 
     Raises:
-      TrainerError: the checkpoint is of another configuration.
+      TrainerError: there are checkpoints, and none can be used or one is of another
+        configuration.
     """
+    store = task.directory.store
+    reason: str | None = "damaged"
+    for path, checkpoint in store.readable():
+        _refuse_another(task, checkpoint)
+        reason = _unusable(task, state, checkpoint)
+        if reason is None:
+            _restore(state, checkpoint)
+            return
+        checkpoints.warn_of_damage(path, reason)
+    count = len(store.numbered())
+    if count:
+        raise TrainerError(
+            f"none of the {count} checkpoints in {store.directory} can be used ({reason}): "
+            "--noresume starts anew"
+        )
+
+
+def _refuse_another(task: Task, checkpoint: Checkpoint) -> None:
     if checkpoint.fingerprint != task.directory.fingerprint:
         raise TrainerError(
             f"the checkpoints in {task.directory.path} are of another configuration than its "
             "config.json: --noresume starts anew"
         )
+
+
+def _restore(state: State, checkpoint: Checkpoint) -> None:
     checkpoints.assign(state.stepper.state, checkpoint.arrays)
     tally = Tally(*(checkpoint.arrays[f"tally/{name}"] for name in Tally._fields))
     state.meter = Meter(tally, **checkpoint.extra)
     state.epoch, state.step = checkpoint.epoch, checkpoint.step
     state.history = tuple(checkpoint.history)
+
+
+def _unusable(task: Task, state: State, checkpoint: Checkpoint) -> str | None:
+    """Returns why a run cannot resume from a checkpoint whose CRCs are sound, or None."""
+    try:
+        checkpoints.check(state.stepper.state, checkpoint.arrays)
+    except TrainerError as error:
+        return str(error)
+    bad = checkpoints.first_not_finite(checkpoint.arrays)
+    if bad is not None:
+        return f"{bad} is not finite"
+    for name, empty in state.meter.tally._asdict().items():
+        values = checkpoint.arrays.get(f"tally/{name}")
+        if values is None or values.shape != np.shape(empty):
+            return f"it has no tally of {name}"
+    if not _is_place(task, checkpoint):
+        return (
+            f"epoch {checkpoint.epoch}, step {checkpoint.step} and {checkpoint.global_step} steps "
+            f"in all are no place of {task.config.epochs} epochs of {task.steps} steps"
+        )
+    if checkpoint.extra.keys() != state.meter.counters().keys():
+        return f"its counters are {', '.join(checkpoint.extra) or 'none'}"
+    if not all(map(_is_number, checkpoint.extra.values())):
+        return "its counters are no numbers"
+    needed = ("epoch", "step", "seconds", task.config.monitor)
+    for number, row in enumerate(checkpoint.history, start=1):
+        if not all(_is_number(row.get(name)) for name in needed) or row["epoch"] != number:
+            return f"row {number} of its history is not that of an epoch"
+    return None
+
+
+def _is_place(task: Task, checkpoint: Checkpoint) -> bool:
+    """Returns whether a checkpoint's position is one that this run comes to."""
+    epoch, step = checkpoint.epoch, checkpoint.step
+    return (
+        epoch == len(checkpoint.history)
+        and epoch <= task.config.epochs
+        and step <= task.steps
+        and checkpoint.global_step == epoch * task.steps + step
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

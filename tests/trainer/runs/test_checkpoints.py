@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tfrecords import framing
 from tfrecords.errors import TrainerError
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint, DamagedCheckpointWarning, Store
@@ -88,12 +94,48 @@ def test_a_full_disk_leaves_the_earlier_one(
     assert_equal(store.latest(), checkpoint(1))
 
 
-def test_clear_takes_what_a_killed_save_left(tmp_path: Path) -> None:
+def test_tidy_takes_what_a_killed_save_left(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.save_best(checkpoint())
+    path = store.save_best(checkpoint())
     (tmp_path / ".tmp-4-step-000000001.ckpt").write_bytes(b"half")
-    store.clear()
-    assert not list(tmp_path.iterdir())
+    store.tidy()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _meta(edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """Returns a checkpoint without arrays, its CRCs sound, whose JSON was edited."""
+    meta: dict[str, Any] = {
+        "epoch": 1, "step": 2, "global_step": 5, "history": [], "fingerprint": "f", "extra": {},
+        "arrays": [],
+    }  # fmt: skip
+    edit(meta)
+    return framing.frame(json.dumps(meta).encode())
+
+
+NAMES = ("epoch", "step", "global_step", "history", "fingerprint", "extra", "arrays")
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, -1), st.floats(), st.text(max_size=3),
+    st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=2)), min_size=1, max_size=3),
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(NAMES), value=VALUES)
+def test_sound_crcs_with_nonsense_inside_are_damage(name: str, value: object) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".ckpt") as file:
+        file.write(_meta(lambda meta: meta.__setitem__(name, value)))
+        file.flush()
+        try:
+            found = checkpoints.read(Path(file.name))
+        except ValueError:
+            return
+    assert found.fingerprint == value or (name, value) in (("extra", {}), ("history", []))
+
+
+@pytest.mark.parametrize("text", [b"", b"7", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff"])
+def test_another_text_is_damage(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "c.ckpt").write_bytes(framing.frame(text))
+    with pytest.raises(ValueError):
+        checkpoints.read(tmp_path / "c.ckpt")
 
 
 def test_variables_round_trip() -> None:

@@ -82,6 +82,9 @@ def test_a_run_of_this_configuration_is_carried_on(
     run_configs.write(tmp_path, stored)
     trial_status.check_unclaimed(trial, manifest)
     other = Trial("a", dataclasses.replace(wanted, batch_size="32"))
+    trial_status.check_unclaimed(other, manifest)  # Nothing has been trained there yet.
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.ckpt").touch()
     with pytest.raises(UsageError, match=r"--batch_size was 48, is now 32"):
         trial_status.check_unclaimed(other, manifest)
     moved = DatasetIdentity(manifest.name, "0" * 64)
