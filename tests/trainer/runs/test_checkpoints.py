@@ -128,7 +128,7 @@ def test_sound_crcs_with_nonsense_inside_are_damage(name: str, value: object) ->
             found = checkpoints.read(Path(file.name))
         except ValueError:
             return
-    assert found.fingerprint == value or (name, value) in (("extra", {}), ("history", []))
+    assert (name, value) == ("fingerprint", found.fingerprint)
 
 
 @pytest.mark.parametrize("text", [b"", b"7", b"[]", b"null", b"{}", b"[" * 100_000, b"\xff"])
