@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -35,3 +36,8 @@ def of(data_dir: str | Folder) -> Folder:
 def is_url(path: str) -> bool:
     """Returns whether `path` names an object store or a cluster file system, as in gs://."""
     return _URL.match(path) is not None
+
+
+def absolute(path: str) -> str:
+    """Returns a path that does not depend on the working directory; a URL as it is."""
+    return path if is_url(path) else os.path.abspath(path)

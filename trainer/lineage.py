@@ -24,6 +24,7 @@ from tfrecords.schema import parse_id, record_id
 from trainer import remote
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
+from trainer.runs import locate
 from trainer.runs.config_file import RunConfig
 from trainer.runs.evaluation_file import EVALUATION, StoredEvaluation
 
@@ -200,10 +201,7 @@ def run(config: LineageConfig) -> list[Origin]:
     Raises:
       TrainerError, ManifestError, LedgerError: with one readable line.
     """
-    trained_on = _data_dir_of(config.run_dir) if config.run_dir else ""
-    data_dir = config.data_dir or trained_on
-    if not data_dir:
-        raise UsageError(f"{config.run_dir} does not say which data set it is of: give --data_dir")
+    data_dir = remote.folder(config.data_dir) if config.data_dir else _data_dir_of(config.run_dir)
     manifest = remote.load(data_dir)
     asked = list(_asked(config))
     try:
@@ -285,15 +283,28 @@ def _group(root: Folder, source: dict[str, Any]) -> list[dict[str, Any]]:
     return [] if source["group"] is None else _rows(root, "group", source["group"])
 
 
-def _data_dir_of(run_dir: str) -> str:
-    """Returns the data set of a run or of an evaluation; empty where it does not say."""
+def _data_dir_of(run_dir: str) -> Folder:
+    """Returns the data set of a run or of an evaluation.
+
+    Raises:
+      UsageError: it does not say, or TensorFlow does not read the URL.
+      TrainerError: it is gone, or neither a run nor an evaluation is there.
+    """
     stored = RunConfig.read_if_present(run_dir)
     if stored is not None:
-        return stored.flags.data_dir
-    evaluation = Path(run_dir, EVALUATION)
-    if evaluation.exists():
-        return StoredEvaluation.read(evaluation).data_dir
-    raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
+        return locate.data_dir(run_dir, stored)
+    if not Path(run_dir, EVALUATION).exists():
+        raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
+    judged = StoredEvaluation.read(Path(run_dir, EVALUATION))
+    if not judged.data_dir:
+        raise UsageError(f"{run_dir} does not say which data set it is of: give --data_dir")
+    there = remote.load(judged.data_dir).digest
+    if judged.digest not in ("", there):
+        raise TrainerError(
+            f"{run_dir} is of the data set {judged.digest[:12]}…, and {judged.data_dir} holds "
+            f"another ({there[:12]}…), baked again since: give --data_dir"
+        )
+    return remote.folder(judged.data_dir)
 
 
 def _near_duplicates(origin: Origin) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfrecords import ledger
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer.data.selection import Selection
-
-_COLUMNS = ("key", "class", "sha256", "phash", "group", "split", "rank", "shard")
+from trainer.runs import trained_on
+from trainer.runs.trained_on import TrainedOn
 
 
 @dataclass(frozen=True)
@@ -49,29 +47,23 @@ class Part:
     selection: Selection
 
 
-def find(trained: Part, evaluated: Part) -> list[Leak]:
-    """Returns the pictures of `evaluated` that `trained` holds, or nearly holds, in key order.
+def find(trained: TrainedOn, evaluated: Part) -> list[Leak]:
+    """Returns the pictures of `evaluated` that a run was trained on, or nearly, in key order.
 
     Near-duplicates of one bake share a group, so groups are compared. Two bakes number their
     groups differently: there the files' sha256 and the pictures' perceptual hashes are compared.
     Those find pictures that are the same after resizing, but not every near-duplicate.
 
     Raises:
-      ledger.LedgerError: a data set has no readable sources.parquet.
+      ledger.LedgerError: the evaluated data set has no readable sources.parquet.
     """
-    one_bake = trained.manifest.digest == evaluated.manifest.digest
-    names = ("group",) if one_bake else ("sha256", "phash")
-    seen: dict[str, dict[object, str]] = {name: {} for name in names}
-    for row in _rows(trained):
-        for name in names:
-            seen[name].setdefault(row[name], row["key"])
-    leaks = []
-    for row in _rows(evaluated):
-        for name in names:
-            if row[name] is not None and row[name] in seen[name]:
-                leaks.append(Leak(row["key"], seen[name][row[name]], name))
-                break
-    return sorted(leaks, key=lambda leak: leak.key)
+    one_bake = trained.digest == evaluated.manifest.digest
+    pictures = trained_on.pictures_of(evaluated.data_dir, evaluated.split, evaluated.selection)
+    leaks: dict[str, Leak] = {}
+    for column in ("group",) if one_bake else ("sha256", "phash"):
+        for key, trained_key in _shared(trained.pictures, pictures, column):
+            leaks.setdefault(key, Leak(key, trained_key, column))
+    return sorted(leaks.values(), key=lambda leak: leak.key)
 
 
 def explain(leaks: Collection[Leak], split: str) -> str:
@@ -89,13 +81,13 @@ def explain(leaks: Collection[Leak], split: str) -> str:
     )
 
 
-def _rows(part: Part) -> Iterator[dict[str, Any]]:
-    """Yields the ledger's rows of the originals that take part."""
-    classes = pa.array(part.selection.classes, pa.string())
-    for batch in ledger.stream(part.data_dir, _COLUMNS):
-        table = pa.Table.from_batches([batch])
-        keep = pc.and_(pc.equal(table["split"], part.split), pc.is_valid(table["shard"]))
-        keep = pc.and_(keep, pc.is_in(table["class"], classes))
-        if part.selection.max_rank is not None:
-            keep = pc.and_(keep, pc.less(table["rank"], part.selection.max_rank))
-        yield from table.filter(keep).to_pylist()
+def _shared(trained: pa.Table, evaluated: pa.Table, column: str) -> list[tuple[str, str]]:
+    """Returns (key, first key trained on) of the evaluated pictures whose value was trained on."""
+    values = pc.unique(pc.drop_null(evaluated[column]))
+    seen = trained.filter(pc.is_in(trained[column], value_set=values))
+    first: dict[object, str] = {}
+    for key, value in zip(seen["key"].to_pylist(), seen[column].to_pylist(), strict=True):
+        first.setdefault(value, key)
+    hits = evaluated.filter(pc.is_in(evaluated[column], value_set=pc.unique(seen[column])))
+    rows = zip(hits["key"].to_pylist(), hits[column].to_pylist(), strict=True)
+    return [(key, first[value]) for key, value in rows if value is not None]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import ledger
+from tfrecords import ledger, locations
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
-from tfrecords.manifest import Manifest, ManifestError
+from tfrecords.manifest import Manifest
 from trainer import remote
 from trainer.data.selection import Selection, open_split
 from trainer.data.stream import explain, stream_source
@@ -24,9 +24,11 @@ from trainer.evaluate.overlap import Leak, Part
 from trainer.metrics import inference, metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import model_card, page
+from trainer.runs import locate, trained_on
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
 from trainer.runs.history import METRICS
 from trainer.runs.load import LoadedRun, function_of, open_run
+from trainer.runs.trained_on import TrainedOn
 
 # Losses that already shift the logits by the classes' priors in training.
 _ADJUSTED_LOSSES = ("balanced_softmax", "logit_adjusted")
@@ -114,7 +116,11 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     trained = open_run(config.run_dir, config.weights)
-    data_dir = remote.folder(config.data_dir or trained.config.data_dir)
+    data_dir = (
+        remote.folder(config.data_dir)
+        if config.data_dir
+        else locate.data_dir(config.run_dir, trained.stored)
+    )
     manifest = remote.load(data_dir)
     selection = _selection(trained, manifest, config.classes)
     if not sum(selection.originals(manifest.split(config.split))):
@@ -167,9 +173,12 @@ def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
     per_class = zip(trained.selection.classes, result.evaluation.per_class, strict=True)
     return {
         "run_dir": str(config.run_dir),
-        "data_dir": str(task.data_dir),
+        "data_dir": locations.absolute(str(task.data_dir)),
         "dataset": {"name": manifest.name, "digest": manifest.digest},
-        "trained_on": dataclasses.asdict(trained.stored.dataset),
+        "trained_on": {
+            "name": trained.stored.dataset.name,
+            "digest": trained.stored.dataset.digest,
+        },
         "split": config.split,
         "weights": config.weights,
         "logit_adjustment": config.logit_adjustment,
@@ -201,18 +210,12 @@ def _selection(trained: LoadedRun, manifest: Manifest, classes: tuple[str, ...])
 
 def _leaks(task: EvaluationTask) -> list[Leak]:
     """Returns the pictures that the run was trained on; refuses them unless --allow_leaks."""
-    trained, split = task.trained, task.config.split
-    trained_part = Part(
-        remote.folder(trained.config.data_dir),
-        trained.manifest,
-        trained.config.train_split,
-        trained.selection,
-    )
+    split = task.config.split
     try:
         leaks = overlap.find(
-            trained_part, Part(task.data_dir, task.manifest, split, task.selection)
+            _trained_on(task), Part(task.data_dir, task.manifest, split, task.selection)
         )
-    except (ledger.LedgerError, ManifestError) as error:
+    except (ledger.LedgerError, TrainerError) as error:
         if task.config.allow_leaks:
             return []
         raise TrainerError(
@@ -224,6 +227,31 @@ def _leaks(task: EvaluationTask) -> list[Leak]:
             f"{overlap.explain(leaks, split)}; give another --split, or --allow_leaks"
         )
     return leaks
+
+
+def _trained_on(task: EvaluationTask) -> TrainedOn:
+    """Returns the pictures that the run was trained on.
+
+    A run of an earlier version does not hold them: they are those of its data set, if that is
+    found.
+
+    Raises:
+      TrainerError: they are not known.
+      ledger.LedgerError: the data set has no readable sources.parquet.
+    """
+    trained, run_dir = task.trained, task.config.run_dir
+    digest = trained.stored.dataset.digest
+    known = trained_on.read(Path(run_dir))
+    if known is None:
+        same = task.manifest.digest == digest
+        data_dir = task.data_dir if same else locate.data_dir(run_dir, trained.stored)
+        return trained_on.of(data_dir, digest, trained.config.train_split, trained.selection)
+    if known.digest != digest:
+        raise TrainerError(
+            f"{trained_on.FILENAME} in {run_dir} is of another data set ({known.digest[:12]}…) "
+            f"than its config.json ({digest[:12]}…)"
+        )
+    return known
 
 
 def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predictions:

@@ -27,6 +27,7 @@ from trainer.export.config import ExportConfig
 from trainer.export.formats import Format, Predictor
 from trainer.metrics.metrics import Predictions
 from trainer.predicting import run
+from trainer.runs import locate
 from trainer.runs.load import LoadedRun, function_of
 
 # Two backends sum in different orders, so probabilities differ in the seventh digit and a
@@ -195,8 +196,12 @@ def compare_pixels(live: np.ndarray, exported: np.ndarray) -> tuple[float, float
 
 def _source(opened: LoadedRun, config: ExportConfig) -> Source:
     """Returns the split that the check takes its pictures from."""
-    data_dir = config.data_dir or opened.config.data_dir
     try:
+        data_dir = (
+            remote.folder(config.data_dir)
+            if config.data_dir
+            else locate.data_dir(config.run_dir, opened.stored)
+        )
         manifest = remote.load(data_dir)
         _check_classes(opened, manifest)
         selection = Selection.of_classes(manifest, opened.selection.classes).natural()

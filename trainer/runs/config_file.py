@@ -33,10 +33,14 @@ class DatasetIdentity:
     Attributes:
       name: given to the bake.
       digest: of its shards; two data sets with the same digest hold the same records.
+      absolute: where it was when the run began; empty for a URL. Not part of the identity.
+      relative: the same, from the run's directory.
     """
 
     name: str
     digest: str
+    absolute: str = ""
+    relative: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,12 @@ class RunConfig:
         known = {each.name for each in dataclasses.fields(TrainConfig)}
         return cls(
             flags=config,
-            dataset=DatasetIdentity(str(dataset.get("name", "")), _text(dataset, "digest")),
+            dataset=DatasetIdentity(
+                name=str(dataset.get("name", "")),
+                digest=_text(dataset, "digest"),
+                absolute=str(dataset.get("absolute", "")),
+                relative=str(dataset.get("relative", "")),
+            ),
             selection=_checked("selection", lambda: _selection(_section(document, "selection"))),
             size=_checked("size", lambda: _size(document.get("size"))),
             manifest=_checked("manifest", lambda: Manifest.from_json(json.dumps(manifest))),

@@ -18,14 +18,16 @@ import keras
 import tensorflow as tf
 
 from tfrecords.errors import TrainerError, UsageError
+from tfrecords.ledger import LedgerError
+from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.system import atomic, locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
-from trainer.runs import config_file, replaced, tensorboard
+from trainer.runs import config_file, locate, replaced, tensorboard, trained_on
 from trainer.runs.checkpoints import Checkpoint, Store
-from trainer.runs.config_file import CONFIG, DatasetIdentity, DeviceSummary, RunConfig
+from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig
 from trainer.runs.history import METRICS
 
 MODEL = "model.keras"
@@ -39,6 +41,10 @@ COLUMNS = (
 )  # fmt: skip
 
 Row = Mapping[str, Any]
+
+
+class UnknownPicturesWarning(UserWarning):
+    """The data set does not say which pictures a run is trained on."""
 
 
 class MendedRunWarning(UserWarning):
@@ -121,7 +127,9 @@ def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: De
     """
     return RunConfig(
         flags=config,
-        dataset=DatasetIdentity(manifest.name, manifest.digest),
+        dataset=locate.identity(
+            manifest.name, manifest.digest, config.data_dir, os.path.realpath(config.run_dir)
+        ),
         selection=train.selection,
         size=train.size,
         manifest=manifest,
@@ -179,11 +187,15 @@ def check(run_dir: RunDir) -> None:
 
 
 @contextmanager
-def claimed(run_dir: RunDir) -> Iterator[None]:
-    """Holds a run's directory while the block runs, made if absent, with its config.json written.
+def claimed(run_dir: RunDir, data_dir: Folder) -> Iterator[None]:
+    """Holds a run's directory while the block runs, made if absent.
 
-    With --noresume, the run that it holds is moved aside first. Two locks are held then: that of
-    the directory moved and that of the new one.
+    Its config.json and trained_on.parquet are written. With --noresume, the run that it holds is
+    moved aside first; two locks are held then, that of the directory moved and that of the new one.
+
+    Args:
+      run_dir: to hold.
+      data_dir: of the data set to train on.
 
     Raises:
       LockedError: another process trains there; nothing is changed.
@@ -200,6 +212,7 @@ def claimed(run_dir: RunDir) -> Iterator[None]:
             held.enter_context(locked(path))
             with _explained(path / replaced.MARKER):
                 replaced.remember(path, aside)
+        _write_trained_on(run_dir, data_dir)
         with _explained(path / CONFIG):
             atomic.write_text(path / CONFIG, described.to_json())
         yield
@@ -229,6 +242,32 @@ def _is_resumable(run_dir: RunDir) -> bool:
     """Returns whether the last checkpoint is of this run's configuration."""
     latest = run_dir.store.latest()
     return latest is not None and latest.fingerprint == run_dir.fingerprint
+
+
+def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
+    """Writes which pictures are trained on, unless the file says so already.
+
+    A data set without a readable ledger can be trained on; evaluation then cannot tell leaks.
+    """
+    described = run_dir.config
+    digest, split = described.dataset.digest, described.flags.train_split
+    try:
+        present = trained_on.read(run_dir.path)
+    except TrainerError:
+        present = None
+    if present is not None and present.digest == digest:
+        return
+    try:
+        of_run = trained_on.of(data_dir, digest, split, described.selection)
+    except LedgerError as error:
+        warnings.warn(
+            f"{error}; trainer.evaluate will not be able to tell what this run was trained on",
+            UnknownPicturesWarning,
+            stacklevel=2,
+        )
+        return
+    with _explained(run_dir.path / trained_on.FILENAME):
+        trained_on.write(run_dir.path, of_run)
 
 
 def _make(path: Path) -> None:

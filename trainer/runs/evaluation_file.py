@@ -19,6 +19,7 @@ class StoredEvaluation:
 
     Attributes:
       data_dir: of the data set; empty where the file does not say.
+      digest: of the data set; empty where the file does not say.
       metrics: name → value, None where the split has no picture to tell.
       leaks: pictures that the run had been trained on.
     """
@@ -26,6 +27,7 @@ class StoredEvaluation:
     data_dir: str
     metrics: Mapping[str, float | None]
     leaks: int
+    digest: str = ""
 
     @classmethod
     def read(cls, path: Path) -> StoredEvaluation:
@@ -44,6 +46,7 @@ class StoredEvaluation:
                 data_dir=str(document.get("data_dir") or ""),
                 metrics=metrics,
                 leaks=int(document.get("leaks") or 0),
+                digest=str((document.get("dataset") or {}).get("digest", "")),
             )
         except OSError as error:
             raise TrainerError(f"cannot read {path}: {error.strerror or error}") from error

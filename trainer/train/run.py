@@ -71,7 +71,7 @@ def write_report(task: Task, model: keras.Model) -> Path:
 
 def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    with directory.claimed(task.directory):
+    with directory.claimed(task.directory, task.train.data_dir):
         trained = loop.train(task, state)
         if report and trained.result.finished:
             write_report(task, trained.model)

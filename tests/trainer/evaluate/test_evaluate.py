@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support import fakes, ledgers, tiny_run
+from tests.support import fakes, ledgers, run_configs, tiny_run
+from tfrecords import ledger
 from tfrecords import manifest as manifests
 from trainer.evaluate import __main__ as evaluate
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card
+from trainer.runs import locate, trained_on
+from trainer.runs.config_file import RunConfig
 from trainer.runs.load import open_run
 
 
@@ -147,6 +151,114 @@ def test_refuses_what_the_run_has_trained_on(
     assert not (tmp_path / "out").exists()
     assert evaluate.COMMAND.run([*argv, "--allow_leaks"]) == 0
     assert "warning: 25 of them" in capsys.readouterr().out
+
+
+@pytest.fixture
+def own(
+    data_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """A data set and a run on it, side by side, whose config.json has relative paths."""
+    data, run = tmp_path / "w" / "data", tmp_path / "w" / "runs" / "tiny"
+    shutil.copytree(data_dir, data)
+    shutil.copytree(run_dir, run)
+    stored = RunConfig.read(run)
+    flags = dataclasses.replace(stored.flags, data_dir="data", run_dir="runs/tiny")
+    monkeypatch.chdir(tmp_path / "w")
+    place = locate.identity("fake", stored.dataset.digest, "data", "runs/tiny")
+    run_configs.write(run, dataclasses.replace(stored, flags=flags, dataset=place))
+    return data, run
+
+
+def rebake(data: Path) -> None:
+    """Writes a data set in place of another: what was trained on is now split otherwise."""
+    before = manifests.load(data)
+    rows = ledger.read(data).to_pylist()
+    shutil.rmtree(data)
+    after = fakes.write_dataset(data, {"train": (6, 5, 4), "test": (3, 3, 3)}, shards=1)
+    assert after.digest != before.digest
+    trained = [row for row in rows if row["split"] == "train"]
+    tested = [row["key"] for row in ledger.read(data).to_pylist() if row["split"] == "test"]
+    leaked = {
+        key: {"sha256": row["sha256"], "phash": row["phash"]}
+        for key, row in zip(tested[:8], trained[:8], strict=True)
+    }
+    fresh = {
+        row["key"]: {"sha256": f"{i:064x}", "phash": i}
+        for i, row in enumerate(ledger.read(data).to_pylist(), start=10**6)
+    }
+    ledgers.write(data, after, fresh | leaked)
+
+
+def test_a_data_set_baked_again_in_place_is_not_the_one_trained_on(
+    own: tuple[Path, Path], capsys: pytest.CaptureFixture[str], without_page: None
+) -> None:
+    data, run = own
+    rebake(data)
+    assert evaluate.COMMAND.run([f"--run_dir={run}"]) == 1
+    error = capsys.readouterr().err
+    assert "holds another" in error and "--data_dir" in error and error.count("\n") == 1
+    # Named, it is judged on; what the run says that it was trained on tells the leaks.
+    assert evaluate.COMMAND.run([f"--run_dir={run}", f"--data_dir={data}"]) == 1
+    assert "8 pictures of split 'test' are files that the run was" in capsys.readouterr().err
+
+
+def test_a_data_set_that_moved_is_the_same(
+    own: tuple[Path, Path], without_page: None, judged: evaluation.Result
+) -> None:
+    data, run = own
+    moved = data.with_name("moved")
+    data.rename(moved)
+    found = evaluation.run(EvaluateConfig(run_dir=str(run), data_dir=str(moved)))
+    np.testing.assert_array_equal(found.predictions.logits, judged.predictions.logits)
+    assert found.leaks == ()
+
+
+def test_a_run_without_trained_on_takes_its_data_set(
+    own: tuple[Path, Path], capsys: pytest.CaptureFixture[str], without_page: None
+) -> None:
+    """As runs of earlier versions are."""
+    data, run = own
+    (run / trained_on.FILENAME).unlink()
+    assert evaluation.run(EvaluateConfig(run_dir=str(run))).leaks == ()
+    rebake(data)
+    assert evaluate.COMMAND.run([f"--run_dir={run}", "--data_dir=data"]) == 1
+    assert "cannot check whether the run was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "other"])
+def test_a_damaged_trained_on_is_named(
+    own: tuple[Path, Path], capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    _, run = own
+    path = run / trained_on.FILENAME
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[60] ^= 1
+    path.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    if damage == "other":
+        of_run = trained_on.read(run)
+        assert of_run is not None
+        trained_on.write(run, dataclasses.replace(of_run, digest="0" * 64))
+    assert evaluate.COMMAND.run([f"--run_dir={run}"]) == 1
+    error = capsys.readouterr().err
+    assert trained_on.FILENAME in error and error.count("\n") == 1
+
+
+def test_another_working_directory_finds_the_data(
+    own: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, without_page: None
+) -> None:
+    _, run = own
+    monkeypatch.chdir("/")
+    assert evaluation.run(EvaluateConfig(run_dir=str(run))).leaks == ()
+
+
+def test_a_project_that_moved_as_a_whole_finds_its_data(
+    own: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_page: None
+) -> None:
+    monkeypatch.chdir("/")
+    (tmp_path / "w").rename(tmp_path / "v")
+    found = evaluation.run(EvaluateConfig(run_dir=str(tmp_path / "v" / "runs" / "tiny")))
+    assert found.leaks == ()
 
 
 def test_judges_some_classes_among_all(

@@ -13,12 +13,18 @@ from tfrecords.manifest import MANIFEST, SOURCES, Manifest
 from trainer.data.selection import select
 from trainer.evaluate import overlap
 from trainer.evaluate.overlap import Leak, Part
+from trainer.runs import trained_on
+from trainer.runs.trained_on import TrainedOn
 
 TRAINED, TESTED = "apu/train003.png", "bart/test001.png"
 
 
 def _part(root: Path, manifest: Manifest, split: str, per_class: int | None = None) -> Part:
     return Part(root, manifest, split, select(manifest, per_class=per_class))
+
+
+def _trained(part: Part) -> TrainedOn:
+    return trained_on.of(part.data_dir, part.manifest.digest, part.split, part.selection)
 
 
 @pytest.fixture
@@ -29,14 +35,14 @@ def manifest(tmp_path: Path) -> Manifest:
 def test_split_by_group_share_nothing(tmp_path: Path, manifest: Manifest) -> None:
     ledgers.write(tmp_path, manifest)
     train, test = (_part(tmp_path, manifest, split) for split in ("train", "test"))
-    assert overlap.find(train, test) == []
+    assert overlap.find(_trained(train), test) == []
 
 
 def test_finds_a_group_in_both(tmp_path: Path, manifest: Manifest) -> None:
     changes = {TRAINED: {"group": 999}, TESTED: {"group": 999}}
     ledgers.write(tmp_path, manifest, changes)
     train, test = (_part(tmp_path, manifest, split) for split in ("train", "test"))
-    assert overlap.find(train, test) == [Leak(TESTED, TRAINED, "group")]
+    assert overlap.find(_trained(train), test) == [Leak(TESTED, TRAINED, "group")]
 
 
 def test_what_was_not_selected_was_not_seen(tmp_path: Path, manifest: Manifest) -> None:
@@ -44,14 +50,14 @@ def test_what_was_not_selected_was_not_seen(tmp_path: Path, manifest: Manifest) 
     ledgers.write(tmp_path, manifest, changes)
     test = _part(tmp_path, manifest, "test")
     # `TRAINED` has rank 3 in its class.
-    assert overlap.find(_part(tmp_path, manifest, "train", per_class=3), test) == []
-    assert len(overlap.find(_part(tmp_path, manifest, "train", per_class=4), test)) == 1
+    assert overlap.find(_trained(_part(tmp_path, manifest, "train", per_class=3)), test) == []
+    assert len(overlap.find(_trained(_part(tmp_path, manifest, "train", per_class=4)), test)) == 1
 
 
 def test_a_split_leaks_into_itself(tmp_path: Path, manifest: Manifest) -> None:
     ledgers.write(tmp_path, manifest)
     train = _part(tmp_path, manifest, "train")
-    found = overlap.find(train, train)
+    found = overlap.find(_trained(train), train)
     assert len(found) == sum(manifest.split("train").originals)
     assert all(leak.key == leak.trained_key for leak in found)
     assert "16 pictures of split 'train' are near-duplicates" in overlap.explain(found, "train")
@@ -75,11 +81,11 @@ def test_another_bake_is_compared_by_content(tmp_path: Path, column: str) -> Non
     ledgers.write(tmp_path / "b", second, distinct)
     train, test = _part(tmp_path / "a", first, "train"), _part(tmp_path / "b", second, "test")
     # Equal group numbers of two bakes mean nothing.
-    assert overlap.find(train, test) == [Leak(TESTED, TRAINED, column)]
+    assert overlap.find(_trained(train), test) == [Leak(TESTED, TRAINED, column)]
 
 
 def test_cannot_tell_without_a_ledger(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / SOURCES).unlink(missing_ok=True)
     part = _part(tmp_path, manifest, "train")
     with pytest.raises(ledger.LedgerError, match="sources.parquet.* is missing"):
-        overlap.find(part, part)
+        _trained(part)
