@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,6 +53,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+_RowsT = TypeVar("_RowsT", pa.Table, pa.RecordBatch)
+
 # Rows held at a time while streaming: about 10 MB of Python objects.
 BATCH_ROWS = 1 << 16
 
@@ -83,7 +85,7 @@ def read(data_dir: str | Folder) -> pa.Table:
     path = locations.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
-            return file.read(columns=SCHEMA.names)
+            return _checked(file.read(columns=SCHEMA.names))
         except (OSError, pa.ArrowException) as error:
             raise LedgerError(path, f"damaged: {error}") from error
 
@@ -97,7 +99,7 @@ def stream(data_dir: str | Folder, columns: Sequence[str]) -> Iterator[pa.Record
     path = locations.of(data_dir) / SOURCES
     with _open(path) as file:
         try:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
+            yield from map(_checked, file.iter_batches(BATCH_ROWS, columns=list(columns)))
         except (OSError, pa.ArrowException) as error:
             raise LedgerError(path, f"damaged: {error}") from error
 
@@ -113,7 +115,7 @@ def select(data_dir: str | Folder, columns: Sequence[str], where: pc.Expression)
         pass
     try:
         with _source(path) as source:
-            return pq.read_table(source, columns=list(columns), filters=where)
+            return _checked(pq.read_table(source, columns=list(columns), filters=where))
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(path, f"damaged: {error}") from error
 
@@ -142,6 +144,12 @@ def _source(path: Folder) -> Iterator[Path | BinaryIO]:
         return
     with path.open("rb") as file:
         yield file
+
+
+def _checked(rows: _RowsT) -> _RowsT:
+    """Returns rows whose texts are texts: a Parquet file's pages have no checksum."""
+    rows.validate(full=True)
+    return rows
 
 
 def _wrong_columns(found: pa.Schema) -> str | None:

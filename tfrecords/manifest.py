@@ -1,7 +1,9 @@
 """`manifest.json`: what a data set holds. Written last, so its presence means complete.
 
 It contains nothing that depends on time, machine or number of workers: equal input and
-configuration give an equal file.
+configuration give an equal file, but for the sha256 of `sources.parquet`, which depends on the
+version of the library that writes it too. It covers every file of the data set, itself included;
+the report is none.
 """
 
 from __future__ import annotations
@@ -9,18 +11,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfrecords import locations, schema
 from tfrecords.errors import EvenshardError
 from tfrecords.locations import Folder
-from tfrecords.schema import ImageSpec
+from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.sharding import is_shard_name
 
 MANIFEST = "manifest.json"
 SOURCES = "sources.parquet"
+
+# The name among the digests of that of the manifest itself.
+SEAL = "manifest"
+
+_MAX_COUNT = 2**63 - 1
+_SHOWN = 60  # Characters of a wrong value in a message.
 
 
 class ManifestError(EvenshardError, ValueError):
@@ -46,8 +55,8 @@ class ShardInfo:
     def __post_init__(self) -> None:
         if not is_shard_name(self.filename):
             raise ValueError(f"not a shard's name: {self.filename!r}")
-        if len(self.sha256) != 64:
-            raise ValueError(f"sha256 of {self.filename} has {len(self.sha256)} characters, not 64")
+        if not is_sha256(self.sha256):
+            raise ValueError(f"sha256 of {self.filename} is {self.sha256!r}, not 64 hex digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,11 @@ class Manifest:
       splits: train first.
       statuses: number of sources by their status in `sources.parquet`.
       config: the flags of the bake that determine its bytes.
-      digests: "sources" (what went in), "config" and "dataset" (what came out), hex sha256.
+      digests: "sources" (what went in), "config" and "dataset" (what came out), hex sha256; and
+        "manifest", of everything else in this file.
       schema_version: of the record on disk.
+      files: name → hex sha256 of each file beside the shards. Empty where an earlier version
+        baked the data set, as is "manifest" of `digests`.
     """
 
     name: str
@@ -109,6 +121,7 @@ class Manifest:
     config: Mapping[str, Any]
     digests: Mapping[str, str]
     schema_version: int = schema.SCHEMA_VERSION
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -119,6 +132,9 @@ class Manifest:
                     f"split {split.name!r} counts {len(split.originals)} classes, "
                     f"the manifest names {len(self.classes)}"
                 )
+        names = [split.name for split in self.splits]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a split is named twice: {', '.join(names)}")
 
     def split(self, name: str) -> SplitInfo:
         """Returns the split called `name`.
@@ -137,9 +153,26 @@ class Manifest:
         """The hex sha256 that identifies the contents of all shards."""
         return self.digests["dataset"]
 
+    @property
+    def covers_itself(self) -> bool:
+        """Whether damage to the manifest and to the files beside the shards can be told."""
+        return bool(self.files) or SEAL in self.digests
+
+    def sealed(self) -> Manifest:
+        """Returns the manifest with the digest of everything else in it."""
+        return dataclasses.replace(self, digests={**self.digests, SEAL: self.seal()})
+
+    def seal(self) -> str:
+        """Returns the digest of everything in the manifest but itself."""
+        others = {name: digest for name, digest in self.digests.items() if name != SEAL}
+        text = dataclasses.replace(self, digests=others).to_json()
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def to_json(self) -> str:
         """Returns the text of `manifest.json`."""
         fields = dataclasses.asdict(self)
+        if not self.files:  # As earlier versions wrote it.
+            del fields["files"]
         ordered = {"schema_version": fields.pop("schema_version")} | fields
         return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
@@ -151,35 +184,152 @@ class Manifest:
           ManifestError: not JSON, not a manifest, or of another schema version.
         """
         try:
-            fields = json.loads(text)
-            version = fields["schema_version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ManifestError(f"not a manifest: {error!r}") from error
+            document = json.loads(text)
+            json.dumps(document, ensure_ascii=False).encode()  # Lone surrogates are no text.
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"not a manifest: not JSON: {error}") from error
+        try:
+            fields = _object(document, "it")
+            version = _field(fields, "it", "schema_version")
+            if type(version) is not int:
+                raise ValueError(f"schema_version is {_shown(version)}, a number expected")
+        except ValueError as error:
+            raise ManifestError(f"not a manifest: {error}") from error
         if version != schema.SCHEMA_VERSION:
             raise ManifestError(
                 f"the data set has schema version {version}, this evenshard reads "
                 f"{schema.SCHEMA_VERSION}: bake again, or install the evenshard that baked it"
             )
         try:
-            return cls(
-                **fields
-                | {
-                    "classes": tuple(fields["classes"]),
-                    "image": ImageSpec(**fields["image"]),
-                    "splits": tuple(map(_split_from_json, fields["splits"])),
-                }
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            return _from_fields(fields)
+        except ValueError as error:
             raise ManifestError(f"not a manifest of schema version {version}: {error}") from error
 
 
-def _split_from_json(fields: Mapping[str, Any]) -> SplitInfo:
-    return SplitInfo(
-        name=fields["name"],
-        originals=tuple(fields["originals"]),
-        copies=tuple(fields["copies"]),
-        shards=tuple(ShardInfo(**shard) for shard in fields["shards"]),
+def is_sha256(text: object) -> bool:
+    """Returns whether a value is a sha256 in hex."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
+def _from_fields(fields: Mapping[str, Any]) -> Manifest:
+    """Returns the manifest of a JSON object; a ValueError names the field that is wrong."""
+    known = [each.name for each in dataclasses.fields(Manifest)]
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ValueError(f"it has an unknown field {unknown[0]!r}")
+    image = _object(_field(fields, "it", "image"), "image")
+    digests = _texts(fields, "digests", is_sha256, "64 hex digits")
+    for name in ("dataset", "config", "sources"):
+        _field(digests, "digests", name)
+    return Manifest(
+        name=_text(_field(fields, "it", "name"), "name"),
+        classes=tuple(
+            _text(value, f"classes[{i}]")
+            for i, value in enumerate(_list(_field(fields, "it", "classes"), "classes"))
+        ),
+        image=_image(image),
+        splits=tuple(
+            _split(value, f"splits[{i}]")
+            for i, value in enumerate(_list(_field(fields, "it", "splits"), "splits"))
+        ),
+        statuses={
+            name: _count(value, f"statuses.{name}")
+            for name, value in _object(_field(fields, "it", "statuses"), "statuses").items()
+        },
+        config=_object(_field(fields, "it", "config"), "config"),
+        digests=digests,
+        files=_texts(fields, "files", is_sha256, "64 hex digits") if "files" in fields else {},
     )
+
+
+def _image(fields: Mapping[str, Any]) -> ImageSpec:
+    known = [each.name for each in dataclasses.fields(ImageSpec)]
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ValueError(f"image has an unknown field {unknown[0]!r}")
+    height, width, quality = (
+        _count(_field(fields, "image", name), f"image.{name}")
+        for name in ("height", "width", "jpeg_quality")
+    )
+    resize, encoding = (
+        _text(_field(fields, "image", name), f"image.{name}") for name in ("resize", "encoding")
+    )
+    return ImageSpec(height, width, Resize(resize), Encoding(encoding), quality)
+
+
+def _split(value: object, where: str) -> SplitInfo:
+    fields = _object(value, where)
+    counts = {
+        name: tuple(
+            _count(number, f"{where}.{name}[{i}]")
+            for i, number in enumerate(_list(_field(fields, where, name), f"{where}.{name}"))
+        )
+        for name in ("originals", "copies")
+    }
+    shards = _list(_field(fields, where, "shards"), f"{where}.shards")
+    return SplitInfo(
+        name=_text(_field(fields, where, "name"), f"{where}.name"),
+        originals=counts["originals"],
+        copies=counts["copies"],
+        shards=tuple(_shard(shard, f"{where}.shards[{i}]") for i, shard in enumerate(shards)),
+    )
+
+
+def _shard(value: object, where: str) -> ShardInfo:
+    fields = _object(value, where)
+    return ShardInfo(
+        filename=_text(_field(fields, where, "filename"), f"{where}.filename"),
+        records=_count(_field(fields, where, "records"), f"{where}.records"),
+        bytes=_count(_field(fields, where, "bytes"), f"{where}.bytes"),
+        sha256=_text(_field(fields, where, "sha256"), f"{where}.sha256"),
+    )
+
+
+def _texts(
+    fields: Mapping[str, Any], name: str, is_right: Callable[[object], bool], expected: str
+) -> dict[str, str]:
+    """Returns an object whose values are texts of a form."""
+    values = _object(_field(fields, "it", name), name)
+    for key, value in values.items():
+        if not is_right(value):
+            raise ValueError(f"{name}.{key} is {_shown(value)}, {expected} expected")
+    return dict(values)
+
+
+def _field(fields: Mapping[str, Any], where: str, name: str) -> Any:
+    if name not in fields:
+        raise ValueError(f"{where} has no {name!r}")
+    return fields[name]
+
+
+def _object(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {_shown(value)}, an object expected")
+    return value
+
+
+def _list(value: object, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is {_shown(value)}, a list expected")
+    return value
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{where} is {_shown(value)}, a text expected")
+    return value
+
+
+def _count(value: object, where: str) -> int:
+    # True and False are numbers to Python, and no counts.
+    if type(value) is not int or not 0 <= value <= _MAX_COUNT:
+        raise ValueError(f"{where} is {_shown(value)}, a number from 0 to {_MAX_COUNT} expected")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def load(data_dir: str | Folder) -> Manifest:

@@ -20,7 +20,7 @@ from tfrecords.cli.flags import flag
 from tfrecords.cli.progress import Progress
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import EvenshardError
-from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
+from tfrecords.manifest import SOURCES, Manifest, ShardInfo, SplitInfo
 from tfrecords.system import cores, processes
 
 # Below this a pool's start (0.2 s a process) costs more than it saves.
@@ -45,6 +45,11 @@ class Verdict:
     def sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether damage to any file is found: else an earlier version baked the data set."""
+        return self.manifest.covers_itself
 
 
 def verify(
@@ -77,7 +82,9 @@ def verify(
         advance(shard.bytes)
     problems = [*checks.check_manifest(found), *checks.check_directory(root, found)]
     problems += [problem for report in reports for problem in report.problems]
-    return Verdict(found, splits, (*problems, *_check_together(root, found, splits, reports)))
+    problems += _check_together(root, found, splits, reports)
+    problems += checks.check_files(root, found, {problem.file for problem in problems})
+    return Verdict(found, splits, tuple(problems))
 
 
 def _read_shards(
@@ -168,6 +175,11 @@ def main(config: VerifyConfig) -> int:
     if verdict.problems:
         raise EvenshardError(_failure(config.data_dir, verdict))
     print(_success(config.data_dir, verdict))
+    if not verdict.covers_all:
+        print(
+            f"note: an earlier version baked it: the manifest has no digest of {SOURCES} and of "
+            "itself, where damage may go unseen; baking again with --overwrite adds them"
+        )
     return DONE
 
 
@@ -220,8 +232,9 @@ COMMAND = Command(
     module="tfrecords.verify",
     summary=(
         "Reads every shard of a data set once and checks it: the CRCs, size, sha256 and number of "
-        "records; each record's label, id, rank and copy; counts per class; sources.parquet; "
-        "digests; left-over files. Prints one line for each thing that is wrong."
+        "records; each record's label, id, rank and copy; counts per class; sources.parquet and "
+        "the files for TFDS; digests; left-over files. Prints one line for each thing that is "
+        "wrong. The report is not part of the data."
     ),
     arguments="DIR",
     config=VerifyConfig,

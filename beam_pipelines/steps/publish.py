@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -132,10 +133,11 @@ def _publish(complete: Manifest, summary: PlanSummary, layout: Layout) -> None:
         if storage.exists(staged):
             storage.rename(staged, storage.join(output_dir, name))
             storage.remove(staged + SHARD_DONE)
-    for name, text in tfds.metadata_files(complete).items():
-        storage.write_bytes(storage.join(output_dir, name), text.encode())
     storage.remove(storage.join(output_dir, FAILED_SOURCES))
-    storage.write_bytes(
-        storage.join(output_dir, manifest.SOURCES), storage.read_bytes(summary.sources)
-    )
-    storage.write_bytes(final, complete.to_json().encode(), durable=True)
+    files = {name: text.encode() for name, text in tfds.metadata_files(complete).items()}
+    files[manifest.SOURCES] = storage.read_bytes(summary.sources)
+    for name, data in files.items():
+        storage.write_bytes(storage.join(output_dir, name), data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    sealed = dataclasses.replace(complete, files=digests).sealed()
+    storage.write_bytes(final, sealed.to_json().encode(), durable=True)

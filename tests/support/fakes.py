@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
@@ -106,10 +107,21 @@ def write_dataset(
             "dataset": manifest.digest_of_shards(tuple(splits)),
         },
     )
-    for name, text in tfds.metadata_files(result).items():
-        (data_dir / name).write_text(text)
-    (data_dir / manifest.MANIFEST).write_text(result.to_json())
-    return result
+    return write_manifest(data_dir, result)
+
+
+def write_manifest(data_dir: Path, unsealed: manifest.Manifest) -> manifest.Manifest:
+    """Writes a manifest that covers the files as they are now, and those for TFDS; returns it."""
+    texts = tfds.metadata_files(unsealed)
+    for name, text in texts.items():
+        (data_dir / name).write_text(text, encoding="utf-8")
+    files = {
+        name: hashlib.sha256((data_dir / name).read_bytes()).hexdigest()
+        for name in (*texts, manifest.SOURCES)
+    }
+    sealed = dataclasses.replace(unsealed, files=files).sealed()
+    (data_dir / manifest.MANIFEST).write_text(sealed.to_json(), encoding="utf-8")
+    return sealed
 
 
 def _record(

@@ -88,7 +88,13 @@ class TestErrors:
         with pytest.raises(ManifestError, match="cannot read"):
             manifest.load(tmp_path)
 
-    @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None])
+    @pytest.mark.parametrize("version", [True, 1.0, "1", None, [1]])
+    def test_a_schema_version_that_is_no_number(self, version: object) -> None:
+        text = json.dumps(json.loads(FOUND.to_json()) | {"schema_version": version})
+        with pytest.raises(ManifestError, match=r"schema_version is .*, a number expected"):
+            Manifest.from_json(text)
+
+    @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1])
     def test_another_schema_version(self, version: object) -> None:
         text = json.dumps(json.loads(FOUND.to_json()) | {"schema_version": version})
         with pytest.raises(ManifestError, match=f"schema version {version}, this .* reads 1: bake"):
@@ -136,7 +142,7 @@ class TestInvariants:
             ShardInfo(name, 1, 1, "ab" * 32)
 
     def test_a_sha256_has_64_digits(self) -> None:
-        with pytest.raises(ValueError, match="has 2 characters, not 64"):
+        with pytest.raises(ValueError, match="is 'ab', not 64 hex digits"):
             ShardInfo(SHARD.filename, 1, 1, "ab")
 
     def test_classes_and_shards_count_the_same_records(self) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import fakes
-from tfrecords import example, framing, ledger, manifest, tfds
+from tfrecords import example, framing, ledger, manifest
 from tfrecords.checks.shards import MAX_PROBLEMS_PER_FILE, Images, Problem
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageRecord
@@ -67,22 +67,21 @@ def replace_shard(data_dir: Path, name: str, data: bytes) -> None:
         for split in found.splits
     )
     digests = {**found.digests, "dataset": manifest.digest_of_shards(splits)}
-    edited = dataclasses.replace(found, splits=splits, digests=digests)
-    for file, text in (tfds.metadata_files(edited) | {manifest.MANIFEST: edited.to_json()}).items():
-        (data_dir / file).write_text(text)
+    fakes.write_manifest(data_dir, dataclasses.replace(found, splits=splits, digests=digests))
 
 
 def edit_manifest(data_dir: Path, edit: Callable[[dict], object]) -> None:
     path = data_dir / manifest.MANIFEST
     fields = json.loads(path.read_text())
     edit(fields)
-    path.write_text(json.dumps(fields))
+    path.write_text(Manifest.from_json(json.dumps(fields)).sealed().to_json())
 
 
 def edit_ledger(data_dir: Path, edit: Callable[[list[dict]], object]) -> None:
     rows = ledger.read(data_dir).to_pylist()
     edit(rows)
     pq.write_table(pa.Table.from_pylist(rows, ledger.SCHEMA), data_dir / manifest.SOURCES)
+    fakes.write_manifest(data_dir, manifest.load(data_dir))
 
 
 def offsets(path: Path) -> list[int]:

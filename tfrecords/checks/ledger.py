@@ -16,9 +16,9 @@ from tfrecords.manifest import Manifest
 from tfrecords.schema import record_id
 from tfrecords.sharding import stable_hash
 
-_COLUMNS = (
+_COLUMNS = [
     "key", "class", "status", "reason", "sha256", "split", "rank", "copies", "shard", "position",
-)  # fmt: skip
+]  # fmt: skip
 
 
 def check_ledger(
@@ -34,8 +34,9 @@ def check_ledger(
     """
     audit = _Audit(found, facts)
     try:
-        for batch in ledger.stream(data_dir, _COLUMNS):
-            for row in batch.to_pylist():
+        # Every column is read, so that damage to any is noticed.
+        for batch in ledger.stream(data_dir, ledger.SCHEMA.names):
+            for row in batch.select(_COLUMNS).to_pylist():
                 if what := audit.fault_of(row):
                     yield _of_ledger(f"row {row['key']!r}: {what}")
     except ledger.LedgerError as error:

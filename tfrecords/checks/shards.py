@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -192,6 +192,50 @@ def check_manifest(found: Manifest) -> Iterator[Problem]:
                 f"digest {name!r} is {found.digests.get(name, 'missing')[:12]}…, "
                 f"its contents give {digest[:12]}…"
             )
+    unknown = sorted(found.digests.keys() - {"sources", "config", "dataset", manifest.SEAL})
+    if unknown:
+        yield _of_manifest(f"has a digest of {unknown[0]!r}, which no version writes")
+
+
+def check_files(data_dir: Path, found: Manifest, named: Collection[str]) -> Iterator[Problem]:
+    """Checks the manifest and the files beside the shards by their digests.
+
+    A manifest that an earlier version wrote has none of them; see `Manifest.covers_itself`.
+
+    Args:
+      data_dir: of the data set.
+      found: its manifest.
+      named: files that are known to be damaged already, and need no second line.
+    """
+    if not found.covers_itself:
+        return
+    expected = {manifest.SOURCES, *tfds.metadata_files(found)}
+    if found.files.keys() != expected:
+        yield _of_manifest(
+            f"has the sha256 of {', '.join(sorted(found.files)) or 'no file'}; "
+            f"{', '.join(sorted(expected))} expected"
+        )
+    if manifest.MANIFEST not in named:
+        yield from _check_seal(data_dir, found)
+    for name, sha256 in found.files.items():
+        if name in named or name not in expected:
+            continue
+        try:
+            with open(data_dir / name, "rb") as file:
+                came = hashlib.sha256(file.read()).hexdigest()
+        except OSError as error:
+            yield Problem(name, f"cannot be read: {error.strerror or error}")
+            continue
+        if came != sha256:
+            yield Problem(name, f"sha256 is {came[:12]}…, the manifest says {sha256[:12]}…")
+
+
+def _check_seal(data_dir: Path, found: Manifest) -> Iterator[Problem]:
+    seal, came = found.digests.get(manifest.SEAL, "missing"), found.seal()
+    if seal != came:
+        yield _of_manifest(f"its own digest is {seal[:12]}…, its contents give {came[:12]}…")
+    elif (data_dir / manifest.MANIFEST).read_bytes() != found.to_json().encode():
+        yield _of_manifest("is not as a bake writes it: spaces or line ends differ")
 
 
 def _of_manifest(what: str) -> Problem:
