@@ -1,7 +1,8 @@
 """What every command shares: its help, one-line errors and exit codes.
 
 A command module declares one `Command` and ends in `sys.exit(COMMAND.run())`. Exit codes:
-0 done, 1 failed, 2 usage, and 130 after Ctrl-C as shells expect.
+0 done, 1 failed, 2 usage; 130 after Ctrl-C and 143 after SIGTERM, as shells have them: the work
+is unfinished, and the same command carries on.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Generic, TypeVar
 
 from tfrecords.cli import flags
@@ -28,6 +31,10 @@ TERMINATED = 128 + signal.SIGTERM
 _WIDTH = 100
 
 ConfigT = TypeVar("ConfigT")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived, from `kill` or before a machine is taken away; handled as Ctrl-C is."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,17 @@ class Command(Generic[ConfigT]):
         argv = sys.argv[1:] if argv is None else list(argv)
         verbose = not {"-v", "--verbose"}.isdisjoint(argv)
         try:
-            code = self._run(argv, program)
+            with _raising_on_sigterm():
+                code = self._run(argv, program)
             # Here, not at the interpreter's exit, so that a closed pipe is caught below.
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            return fail("; ".join(filter(None, ("interrupted", self.after_interrupt))), INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            what, code = (
+                ("terminated", TERMINATED)
+                if isinstance(interrupt, Terminated)
+                else ("interrupted", INTERRUPTED)
+            )
+            return fail("; ".join(filter(None, (what, self.after_interrupt))), code)
         except BrokenPipeError:
             return hang_up()
         except Exception as error:
@@ -103,6 +116,29 @@ class Command(Generic[ConfigT]):
         if self.extra:
             extras.require(self.extra)
         return self.main(config)
+
+
+@contextlib.contextmanager
+def _raising_on_sigterm() -> Iterator[None]:
+    """Lets the first SIGTERM end the block as Ctrl-C does; a second one ends the process.
+
+    Python lets only the main thread handle signals; a handler of somebody else's stays.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def version_line() -> str:

@@ -33,7 +33,7 @@ def main(config: SweepConfig) -> int:
         "not all trials are done; the same command carries on, and tries failed ones again",
         file=sys.stderr,
     )
-    return FAILED
+    return 128 + result.stopped_by if result.interrupted else FAILED  # As shells have it.
 
 
 COMMAND = Command(

@@ -28,19 +28,23 @@ class SweepResult:
 
     Attributes:
       entries: its trials, in the grid's order.
-      interrupted: whether it was told to stop.
+      stopped_by: number of the signal that told it to stop; 0 for none.
       page: path of the leaderboard's page; None with --plan_only.
     """
 
     entries: tuple[Entry, ...]
-    interrupted: bool
+    stopped_by: int
     page: Path | None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was told to stop."""
+        return bool(self.stopped_by)
 
     @property
     def complete(self) -> bool:
         """Whether every trial finished, or was dropped by halving."""
-        ended = (trials.DONE, trials.DROPPED)
-        return not self.interrupted and all(entry.status in ended for entry in self.entries)
+        return all(entry.status in (trials.DONE, trials.DROPPED) for entry in self.entries)
 
 
 @dataclass
@@ -91,11 +95,11 @@ def run(config: SweepConfig) -> SweepResult:
     display = Display(entries, config.metric, config.progress, on_end=results.refresh)
     display.say(describe(entries, shares))
     if config.plan_only:
-        return SweepResult(entries, interrupted=False, page=None)
+        return SweepResult(entries, stopped_by=0, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
         _train(config, entries, shares, display, stop)
         page = results.write()
-    return SweepResult(entries, bool(stop.asked), page)
+    return SweepResult(entries, stop.number, page)
 
 
 def prepare(config: SweepConfig, manifest: Manifest) -> tuple[Entry, ...]:

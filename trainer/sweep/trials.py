@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Protocol
 
 from tfrecords.cli import flags
+from tfrecords.cli import run as codes
 from trainer.runs.history import History, HistoryError
 from trainer.sweep import trial_status
 from trainer.sweep.grid import Trial
@@ -41,6 +42,8 @@ _GRACE_SECONDS = 120.0
 # An orphan of a killed sweep releases its run directory within seconds.
 _HELD_SECONDS = 120.0
 _MAX_REASON = 300
+# Of a child that was asked to stop: while it trained, or before it had a handler for that.
+_UNFINISHED = (codes.DONE, codes.INTERRUPTED, codes.TERMINATED, -signal.SIGTERM, -signal.SIGINT)
 
 
 @dataclass
@@ -104,9 +107,15 @@ class Listener(Protocol):
 
 @dataclass
 class Stop:
-    """How often a stop was asked for: once, trials save first; twice, they are killed."""
+    """How often a stop was asked for: once, trials save first; twice, they are killed.
+
+    Attributes:
+      asked: how often.
+      number: of the last signal that asked; 0 for none.
+    """
 
     asked: int = 0
+    number: int = 0
 
 
 @dataclass(eq=False)
@@ -214,8 +223,7 @@ def conclude(child: Child, *, stopped: bool) -> None:
         entry.status = DONE
     elif entry.progress.reached(child.until) and code == 0:
         entry.status = PAUSED
-    elif stopped or code == 0:
-        # trainer.train ends with 0 after SIGTERM, since it stopped as asked.
+    elif stopped or code in _UNFINISHED:
         entry.status, entry.reason = INTERRUPTED, "stopped; the same command resumes it"
     else:
         entry.status, entry.reason = FAILED, _reason(child)
@@ -227,8 +235,8 @@ def stopping_on_signals() -> Iterator[Stop]:
     stop = Stop()
 
     def count(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop.asked += 1
+        del frame
+        stop.asked, stop.number = stop.asked + 1, number
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -16,10 +16,16 @@ def main(config: TrainConfig) -> int:
 
     result = run.run(config)
     if result.status == "interrupted":
-        print(f"interrupted after step {result.step}; the same command carries on from there")
-        return DONE
+        print(
+            f"interrupted after step {result.step}, unfinished: the same command carries on from "
+            "there"
+        )
+        return 128 + result.stopped_by  # As shells have it.
     if result.status == "paused":
-        print(f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch")
+        print(
+            f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch: "
+            "without it, the same command trains on"
+        )
         return DONE
     if result.weights == "last":
         print("the checkpoint of the best epoch is gone: model.keras has the last weights")
@@ -38,7 +44,9 @@ COMMAND = Command(
     config=TrainConfig,
     main=main,
     notes=(
-        "The same command again resumes a run that was cut short, and ends with the same weights."
+        "The same command again resumes a run that was cut short, and ends with the same weights. "
+        "Exit code: 0 done or paused, 1 failed, 2 usage, 130 (Ctrl-C) or 143 (SIGTERM) unfinished, "
+        "to be run again."
     ),
     examples="""\
 python -m trainer.train --data_dir=shards --run_dir=runs/a

@@ -44,6 +44,7 @@ class RunResult:
       best: the best epoch's row of metrics.csv; empty before the end of the first.
       run_dir: where everything is.
       weights: of model.keras: "best", or "last" where the checkpoint of the best epoch is gone.
+      stopped_by: number of the signal that interrupted it; 0 for none.
     """
 
     status: str
@@ -53,6 +54,7 @@ class RunResult:
     best: Row
     run_dir: Path
     weights: str = "best"
+    stopped_by: int = 0
 
     @property
     def finished(self) -> bool:
@@ -90,8 +92,9 @@ def train(task: Task, state: State) -> Trained:
     progress = EpochProgress(task.config.progress, task.config.epochs, task.train.records)
     progress.say(describe(task, state))
 
-    def stop() -> None:
-        state.stop = True
+    def stop(number: int) -> None:
+        state.stop = number
+        progress.say("stopping after this step; once more stops at once, at the last checkpoint")
 
     with stopping_on_signal(stop):
         status = _train_epochs(task, state, progress)
@@ -284,4 +287,5 @@ def _result(task: Task, state: State, status: str) -> RunResult:
         best_epoch=best,
         best=state.history[best - 1] if best else {},
         run_dir=task.directory.path,
+        stopped_by=state.stop,
     )

@@ -8,25 +8,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tfrecords.cli.run import Terminated
+
 
 @contextmanager
-def stopping_on_signal(request: Callable[[], None]) -> Iterator[None]:
-    """Calls `request` at the first SIGTERM (preemption) or Ctrl-C; a second one interrupts.
+def stopping_on_signal(request: Callable[[int], None]) -> Iterator[None]:
+    """Calls `request` with the first SIGTERM (preemption) or Ctrl-C; a second one interrupts.
 
     Python lets only the main thread handle signals; elsewhere nothing is changed.
 
     Raises:
-      KeyboardInterrupt: at the second signal.
+      KeyboardInterrupt: at the second signal; Terminated, if that is a SIGTERM.
     """
     requested = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal requested
-        del number, frame
+        del frame
         if requested:
-            raise KeyboardInterrupt
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
         requested = True
-        request()
+        request(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -30,7 +30,7 @@ class State:
       epoch: the current epoch, from 0.
       step: steps done of that epoch.
       history: a row of metrics.csv for each finished epoch.
-      stop: whether a signal asked the run to stop after the current step.
+      stop: number of the signal that asked the run to stop after the current step; 0 for none.
       compiled: whether this process has done its first step, which compiles.
     """
 
@@ -39,7 +39,7 @@ class State:
     epoch: int = 0
     step: int = 0
     history: tuple[Row, ...] = ()
-    stop: bool = False
+    stop: int = 0
     compiled: bool = False
 
     def global_step(self, per_epoch: int) -> int:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,3 +136,29 @@ def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == run.FAILED
+
+
+def test_sigterm_is_told_from_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(config: Config) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("not reached")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert command(main).run(["d"]) == 143
+    assert capsys.readouterr().err == "error: terminated; the same command carries on\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_sigterm_ends_the_process() -> None:
+    code = """
+import os, signal, sys
+from tests.tfrecords.cli.test_run import command
+def main(config):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(command(main).run(["d"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == -signal.SIGTERM

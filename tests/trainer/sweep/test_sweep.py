@@ -17,13 +17,14 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support import fakes
+from tests.support import fakes, train_configs
 from tfrecords import manifest as manifests
 from tfrecords.errors import UsageError
 from tfrecords.system.locks import LockedError
 from trainer.sweep import __main__ as sweep
 from trainer.sweep import leaderboard_page, resources, run, trial_status, trials
 from trainer.sweep.config import SweepConfig
+from trainer.sweep.grid import Trial
 from trainer.sweep.run import SweepResult
 
 GRID = """
@@ -228,7 +229,7 @@ def test_a_signal_lets_trials_stop_and_a_second_run_carries_on(
     thread.start()
     result = run.run(config(data_dir, tmp_path, SLOW, parallel=1))
     thread.join()
-    assert result.interrupted and not result.complete
+    assert result.stopped_by == number and not result.complete
     assert statuses(result) == {"a": "interrupted", "b": "waiting", "c": "waiting"}
     assert {row["trial"]: row["epochs"] for row in board(tmp_path)}["a"] == "1"
     quick = SLOW.replace("fake:slow", "fake:quick")
@@ -236,6 +237,20 @@ def test_a_signal_lets_trials_stop_and_a_second_run_carries_on(
     stored.write_text(stored.read_text().replace("fake:slow", "fake:quick"))
     assert run.run(config(data_dir, tmp_path, quick)).complete
     assert attempts(tmp_path) == {"a": 2, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "status", "code"),
+    [(0, "done", 0), (15, "done", 0), (0, "failed", 1), (2, "waiting", 130), (15, "waiting", 143)],
+)
+def test_the_exit_code_tells_what_is_to_be_run_again(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stopped_by: int, status: str, code: int,
+) -> None:  # fmt: skip
+    entry = trials.Entry(Trial("a", train_configs.config()), status=status)
+    ended = SweepResult((entry,), stopped_by, tmp_path)
+    monkeypatch.setattr(run, "run", lambda config: ended)
+    assert sweep.main(config(data_dir, tmp_path, SLOW)) == code
 
 
 @pytest.mark.usefixtures("without_page")

@@ -28,6 +28,7 @@ from trainer.runs import checkpoints, directory, tensorboard
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
 from trainer.runs.load import load_run
 from trainer.train import loop
+from trainer.train.__main__ import COMMAND
 from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
 from trainer.train.run import run
@@ -278,10 +279,49 @@ def test_sigterm_saves_and_stops(
     settings = config(data_dir, tmp_path / "r")
     result = train(settings)
     assert (result.status, result.step, result.epochs) == ("interrupted", 6, 1)
+    assert result.stopped_by == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     revive(monkeypatch)
     assert train(settings).status == "completed"
     assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_exit_codes_tell_an_unfinished_run_from_a_finished_one(
+    data_dir: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    settings = config(data_dir, tmp_path / "r", epochs=400, checkpoint_steps=1)
+    with start(settings) as process:
+        wait_for(process, tmp_path / "r" / "checkpoints", steps=2)
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert process.returncode == 128 + number, err
+    assert "unfinished: the same command carries on" in out
+
+
+def test_two_signals_stop_at_once_and_leave_the_checkpoint_intact(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    settings = config(data_dir, tmp_path / "r", epochs=400, checkpoint_steps=1)
+    folder = tmp_path / "r" / "checkpoints"
+    with start(settings) as process:
+        wait_for(process, folder, steps=2)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+        _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    latest = Store(folder).latest()
+    assert latest is not None and latest.global_step >= 2
+
+
+def test_a_pause_by_flag_is_no_failure(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = command(config(data_dir, tmp_path / "r", stop_after_epoch=1))[3:]
+    assert COMMAND.run(argv) == 0
+    assert "paused after epoch 1 of 3, by --stop_after_epoch" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint_is_skipped(

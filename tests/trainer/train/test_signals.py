@@ -8,18 +8,20 @@ import threading
 
 import pytest
 
+from tfrecords.cli.run import Terminated
 from trainer.train.signals import stopping_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    asked: list[None] = []
-    with pytest.raises(KeyboardInterrupt), stopping_on_signal(lambda: asked.append(None)):
+    asked: list[int] = []
+    with pytest.raises(KeyboardInterrupt) as interrupt, stopping_on_signal(asked.append):
         os.kill(os.getpid(), number)
-        assert len(asked) == 1
+        assert asked == [number]
         os.kill(os.getpid(), number)
-    assert len(asked) == 1
+    assert asked == [number]
+    assert isinstance(interrupt.value, Terminated) == (number == signal.SIGTERM)
     assert signal.getsignal(number) is before
 
 
@@ -27,7 +29,7 @@ def test_another_thread_leaves_the_handlers_alone() -> None:
     handlers: list[object] = []
 
     def run() -> None:
-        with stopping_on_signal(lambda: None):
+        with stopping_on_signal(lambda number: None):
             handlers.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=run)
