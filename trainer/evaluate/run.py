@@ -16,8 +16,9 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer import remote
-from trainer.data.selection import Selection, open_split
+from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
+from trainer.data.version import DataVersion
 from trainer.evaluate import overlap
 from trainer.evaluate.__main__ import EvaluateConfig
 from trainer.evaluate.overlap import Leak, Part
@@ -45,6 +46,7 @@ class EvaluationTask:
       manifest: of the data set.
       selection: the classes that run and data set share, less those that --classes leaves out.
       predictor: uint8[n, height, width, 3] → logits float32[n, classes of the run].
+      version: of the data set.
     """
 
     config: EvaluateConfig
@@ -53,6 +55,7 @@ class EvaluationTask:
     manifest: Manifest
     selection: Selection
     predictor: tf.types.experimental.PolymorphicFunction
+    version: DataVersion
 
     @property
     def output_dir(self) -> Path:
@@ -89,9 +92,10 @@ def run(config: EvaluateConfig) -> Result:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     task = prepare(config)
-    leaks = _leaks(task)
-    predicted = _predict(task, config.split, task.selection)
-    temperature, fitted_on = _temperature(task, predicted)
+    with task.version.reading():
+        leaks = _leaks(task)
+        predicted = _predict(task, config.split, task.selection)
+        temperature, fitted_on = _temperature(task, predicted)
     evaluation = metrics.evaluate(predicted, task.trained.train_counts, temperature)
     page_path = _write_report(task, predicted, temperature)
     result = Result(
@@ -129,7 +133,12 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
             "larger share of it in --splits, or give another --split"
         )
     predictor = function_of(trained.model, config.tta)
-    return EvaluationTask(config, trained, data_dir, manifest, selection, predictor)
+    names = {config.split, trained.config.validation_split} & {
+        each.name for each in manifest.splits
+    }
+    sources = (_open(trained, data_dir, manifest, name, selection) for name in sorted(names))
+    version = DataVersion.of(data_dir, manifest, *sources)
+    return EvaluationTask(config, trained, data_dir, manifest, selection, predictor, version)
 
 
 def describe(result: Result) -> str:
@@ -260,10 +269,7 @@ def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predicti
     Their labels count in the run's classes.
     """
     trained = task.trained
-    source = open_split(
-        task.manifest, task.data_dir, split, selection.natural(), trained.size,
-        trained.config.read_parallelism,
-    )  # fmt: skip
+    source = _open(trained, task.data_dir, task.manifest, split, selection)
     try:
         raw = inference.predict(task.predictor, stream_source(source, task.config.batch_size))
     except tf.errors.OpError as error:
@@ -271,6 +277,15 @@ def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predicti
     of_run = np.array([trained.selection.classes.index(name) for name in selection.classes])
     adjusted = raw.logits - np.float32(task.config.logit_adjustment) * log_priors(trained)
     return dataclasses.replace(raw, labels=of_run[raw.labels], logits=adjusted)
+
+
+def _open(
+    trained: LoadedRun, data_dir: Folder, manifest: Manifest, split: str, selection: Selection
+) -> Source:
+    return open_split(
+        manifest, data_dir, split, selection.natural(), trained.size,
+        trained.config.read_parallelism,
+    )  # fmt: skip
 
 
 def _temperature(task: EvaluationTask, predicted: Predictions) -> tuple[float, str]:

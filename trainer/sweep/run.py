@@ -130,7 +130,7 @@ def describe(entries: Sequence[Entry], shares: Sequence[Resources]) -> str:
 
 
 def _entry(trial: Trial, manifest: Manifest) -> Entry:
-    entry = Entry(trial)
+    entry = Entry(trial, digest=manifest.digest)
     try:
         entry.training_set = trial_status.training_set(trial.config, manifest)
     except EvenshardError as error:

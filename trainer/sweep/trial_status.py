@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfrecords.errors import TrainerError, UsageError
-from tfrecords.manifest import Manifest
+from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.system import locks
+from trainer import remote
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.runs import config_file, history, replaced
@@ -111,6 +112,25 @@ def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
             f"{trial.config.run_dir} holds a run of another configuration ("
             f"{'; '.join(changes)}): give another --runs_dir, or remove that directory"
         )
+
+
+def replaced_data(data_dir: str, digest: str) -> str | None:
+    """Returns why a trial must not start: its data set is not the one the sweep began with.
+
+    Args:
+      data_dir: of the data set.
+      digest: that it had; empty for any.
+    """
+    try:
+        there = remote.load(data_dir).digest
+    except ManifestError as error:
+        return str(error)
+    if digest in ("", there):
+        return None
+    return (
+        f"the data set in {data_dir} was replaced while the sweep ran: it was {digest[:12]}…, is "
+        f"now {there[:12]}…; give another --runs_dir to sweep on the new one"
+    )
 
 
 def busy(run_dir: str | Path) -> bool:

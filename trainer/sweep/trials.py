@@ -58,6 +58,7 @@ class Entry:
       reason: why it failed, was refused or dropped.
       where: the cores or GPU that it runs on.
       since: when it was started, on the monotonic clock.
+      digest: of the data set; empty for any.
     """
 
     trial: Trial
@@ -67,6 +68,7 @@ class Entry:
     reason: str = ""
     where: str = ""
     since: float = 0.0
+    digest: str = ""
 
     @property
     def name(self) -> str:
@@ -164,6 +166,10 @@ def run(
                 return
             for entry in _startable(waiting, len(free), held, listener):
                 waiting.remove(entry)
+                if reason := trial_status.replaced_data(entry.trial.config.data_dir, entry.digest):
+                    entry.status, entry.reason = FAILED, reason
+                    listener.ended(entry)
+                    continue
                 share = free.pop(0)
                 running.append(start(entry, until(entry.trial), share))
                 listener.started(entry)

@@ -96,7 +96,7 @@ def train(task: Task, state: State) -> Trained:
         state.stop = number
         progress.say("stopping after this step; once more stops at once, at the last checkpoint")
 
-    with stopping_on_signal(stop):
+    with task.version.reading(), stopping_on_signal(stop):
         status = _train_epochs(task, state, progress)
     result = _result(task, state, status)
     if result.finished and not _write_best_model(task, state):
@@ -186,6 +186,7 @@ def _close_epoch(
         stepper.learning_rate,
     )
     state.history = (*state.history, row)
+    task.version.check()
     if epoch.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(model_state(stepper.model))
         task.directory.store.save_best(checkpoint_of(task, state, arrays))

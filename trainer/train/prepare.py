@@ -7,6 +7,7 @@ from trainer import remote
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
+from trainer.data.version import DataVersion
 from trainer.devices import Devices, set_up_devices
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
@@ -26,11 +27,12 @@ def prepare(config: TrainConfig) -> Task:
     natural = selection.natural()
     validation = open_configured(config, manifest, config.validation_split, natural)
     _check_counts(train, validation)
+    version = DataVersion.of(train.data_dir, manifest, train, validation)
     devices = set_up_devices(config)
     config = config.with_batch_size(_batch_size(config, train, devices))
     run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
-    return Task(config, train, validation, devices, run_dir, steps)
+    return Task(config, train, validation, devices, run_dir, steps, version)
 
 
 def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:

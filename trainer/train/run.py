@@ -74,7 +74,8 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
     with directory.claimed(task.directory, task.train.data_dir):
         trained = loop.train(task, state)
         if report and trained.result.finished:
-            write_report(task, trained.model)
+            with task.version.reading():
+                write_report(task, trained.model)
         return trained.result
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
+from trainer.data.version import DataVersion
 from trainer.devices import Devices
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
@@ -57,6 +58,7 @@ class Task:
       devices: to compute on.
       directory: to write to.
       steps: of an epoch.
+      version: of the data set.
     """
 
     config: TrainConfig
@@ -65,6 +67,7 @@ class Task:
     devices: Devices
     directory: RunDir
     steps: int
+    version: DataVersion
 
     @property
     def classes(self) -> int:
@@ -76,8 +79,10 @@ def save(task: Task, state: State) -> None:
     """Saves a checkpoint.
 
     Raises:
-      TrainerError: a weight is not finite, or the checkpoint cannot be written.
+      TrainerError: a weight is not finite, the data set was replaced, or the checkpoint cannot
+        be written.
     """
+    task.version.check()
     arrays = checkpoints.capture(state.stepper.state)
     bad = checkpoints.first_not_finite(arrays)
     if bad is not None:

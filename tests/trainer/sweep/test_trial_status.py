@@ -120,3 +120,14 @@ def test_a_lock_is_seen_and_let_go(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="cannot write in --runs_dir"):
         with trial_status.locked(tmp_path / "file" / "runs"):
             pass
+
+
+def test_a_trial_starts_on_the_data_set_that_the_sweep_began_with(tmp_path: Path) -> None:
+    manifest = fakes.write_dataset(tmp_path)
+    assert trial_status.replaced_data(str(tmp_path), manifest.digest) is None
+    assert trial_status.replaced_data(str(tmp_path), "") is None
+    fakes.write_dataset(tmp_path, shards=1)
+    reason = trial_status.replaced_data(str(tmp_path), manifest.digest)
+    assert reason is not None and "was replaced while the sweep ran" in reason
+    (tmp_path / "manifest.json").unlink()
+    assert "no manifest.json" in (trial_status.replaced_data(str(tmp_path), "") or "")
