@@ -146,7 +146,8 @@ class TrainConfig:
     epochs: int = flag(
         30,
         _LEARNING,
-        "Passes over the selected records.",
+        "Passes over the selected records. A larger number gives a finished run more: the "
+        "schedule is then that of the larger number.",
         metavar="N",
         typed_as=("num_epochs", "max_epochs"),
     )

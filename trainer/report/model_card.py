@@ -173,6 +173,8 @@ def _training(card: Card) -> str:
         (f"`--{name}`", "by default" if flags[name] is None else _value(flags[name]))
         for name in _HOW_TRAINED
     ]
+    if card.config.growth:
+        rows.append(("More epochs", card.config.growth))
     best = card.history.best(monitor)
     if best is not None:
         epoch = f"{card.history.epochs[best]:.0f} of {len(card.history)}"

@@ -157,7 +157,7 @@ def settings_of(described: RunConfig) -> Settings:
         "selection": dataclasses.asdict(described.selection),
         "device": dataclasses.asdict(described.device),
         "versions": described.versions,
-        "run": {"size": described.size},
+        "run": {"size": described.size, "epochs": described.growth or described.flags.epochs},
     }
 
 

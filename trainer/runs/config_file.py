@@ -74,6 +74,8 @@ class RunConfig:
       versions: package → version.
       unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
         their defaults.
+      extended_from: earlier values of --epochs, in order: the run was finished with each, and
+        then given more.
     """
 
     flags: TrainConfig
@@ -84,6 +86,7 @@ class RunConfig:
     device: DeviceSummary = field(default_factory=DeviceSummary)
     versions: Mapping[str, str] = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
+    extended_from: tuple[int, ...] = ()
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -100,9 +103,29 @@ class RunConfig:
         """A digest of `identity`: a checkpoint is resumed only under its own."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def resumable(self) -> frozenset[str]:
+        """The fingerprints of checkpoints that this run resumes: its own, and before it grew."""
+        before = (
+            dataclasses.replace(self, flags=dataclasses.replace(self.flags, epochs=epochs))
+            for epochs in self.extended_from
+        )
+        return frozenset({self.fingerprint, *(each.fingerprint for each in before)})
+
+    @property
+    def growth(self) -> str:
+        """What is said of a run that was given more epochs; empty of any other."""
+        if not self.extended_from:
+            return ""
+        steps = [*self.extended_from, self.flags.epochs]
+        return (
+            f"extended from {' to '.join(map(str, steps))} epochs: from epoch "
+            f"{self.extended_from[-1] + 1} on, the schedule is that of {self.flags.epochs}"
+        )
+
     def to_json(self) -> str:
         """Returns the text of config.json."""
-        document = {
+        document: dict[str, Any] = {
             "flags": self.flags.to_dict(),
             "dataset": dataclasses.asdict(self.dataset),
             "selection": dataclasses.asdict(self.selection),
@@ -111,6 +134,8 @@ class RunConfig:
             "versions": dict(self.versions),
             "manifest": json.loads(self.manifest.to_json()),
         }
+        if self.extended_from:
+            document["extended_from"] = self.extended_from
         return json.dumps(document, indent=2, ensure_ascii=False)
 
     @classmethod
@@ -144,6 +169,9 @@ class RunConfig:
                 for name, version in _section(document, "versions", optional=True).items()
             },
             unrecorded=frozenset(known - flags.keys()),
+            extended_from=_checked(
+                "extended_from", lambda: tuple(map(int, document.get("extended_from", ())))
+            ),
         )
 
     @classmethod

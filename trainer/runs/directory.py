@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import platform
@@ -147,15 +148,21 @@ def of(described: RunConfig) -> RunDir:
     # A link stays one: what --noresume moves aside is the directory that it leads to.
     path = Path(os.path.realpath(described.flags.run_dir))
     run_dir = RunDir(path, described, Store(path / "checkpoints", described.flags.keep_checkpoints))
-    check(run_dir)
-    return run_dir
+    stored = check(run_dir)
+    return (
+        run_dir if stored is None else dataclasses.replace(run_dir, config=_grown(run_dir, stored))
+    )
 
 
-def check(run_dir: RunDir) -> None:
+def check(run_dir: RunDir) -> RunConfig | None:
     """Checks that a run may write to its directory.
 
     It may where nothing has been trained, with --noresume, and to resume a run of its own
-    configuration. A config.json that is absent or damaged is as good as that of the checkpoints.
+    configuration, or to give a finished one more epochs. A config.json that is absent or damaged
+    is as good as that of the checkpoints.
+
+    Returns:
+      The configuration of the run that it resumes, if any.
 
     Raises:
       UsageError: it holds a run of another configuration; the text shows the difference.
@@ -163,27 +170,36 @@ def check(run_dir: RunDir) -> None:
     """
     described, path = run_dir.config, run_dir.path
     if not described.flags.resume or not replaced.was_trained(path):
-        return
+        return None
     try:
         stored = RunConfig.read_if_present(path)
     except TrainerError as error:
         if not _is_resumable(run_dir):
             raise
         warnings.warn(f"{error}; it is written again", MendedRunWarning, stacklevel=2)
-        return
+        return None
     if stored is None and not _is_resumable(run_dir):
         raise UsageError(
             f"{path} holds a run of another configuration, whose {CONFIG} is gone: give another "
             "--run_dir, the flags of that run to resume it, or --noresume to start anew"
         )
     if stored is None:
-        return
+        return None
     changes = config_file.differences(stored, described.flags, described.dataset.digest)
+    grows = described.flags.epochs > stored.flags.epochs
+    changes = [text for text in changes if not (grows and text.startswith("--epochs "))]
     if changes:
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
             "--run_dir, the same flags to resume, or --noresume to start anew"
         )
+    latest = run_dir.store.latest() if grows else None
+    if grows and (latest is None or latest.epoch < stored.flags.epochs):
+        raise UsageError(
+            f"--epochs={described.flags.epochs}: the run in {path} has not come to the end of its "
+            f"{stored.flags.epochs} epochs; only then may it be given more"
+        )
+    return stored
 
 
 @contextmanager
@@ -238,10 +254,19 @@ def locked(run_dir: str | Path) -> AbstractContextManager[None]:
     )
 
 
+def _grown(run_dir: RunDir, stored: RunConfig) -> RunConfig:
+    """Returns a run's configuration with the numbers of epochs that it had before."""
+    described = run_dir.config
+    before = stored.extended_from
+    if described.flags.epochs > stored.flags.epochs:
+        before = (*before, stored.flags.epochs)
+    return dataclasses.replace(described, extended_from=before)
+
+
 def _is_resumable(run_dir: RunDir) -> bool:
     """Returns whether the last checkpoint is of this run's configuration."""
     latest = run_dir.store.latest()
-    return latest is not None and latest.fingerprint == run_dir.fingerprint
+    return latest is not None and latest.fingerprint in run_dir.config.resumable
 
 
 def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:

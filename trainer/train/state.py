@@ -132,7 +132,7 @@ def resume(task: Task, state: State) -> None:
 
 
 def _refuse_another(task: Task, checkpoint: Checkpoint) -> None:
-    if checkpoint.fingerprint != task.directory.fingerprint:
+    if checkpoint.fingerprint not in task.directory.config.resumable:
         raise TrainerError(
             f"the checkpoints in {task.directory.path} are of another configuration than its "
             "config.json: --noresume starts anew"
