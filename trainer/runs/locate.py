@@ -59,7 +59,7 @@ def data_dir(run_dir: str | Path, stored: RunConfig) -> Folder:
     what = f"the data set that {run_dir} was trained on ({digest[:12]}…)"
     if others:
         raise TrainerError(
-            f"{what} is gone: {'; '.join(others)}, baked again since or not the same; give "
+            f"{what} is gone: {'; '.join(others)}, such as one that was baked again; give "
             "--data_dir to name the data set to use"
         )
     raise TrainerError(f"{what} is in none of {', '.join(tried)}: give --data_dir")
