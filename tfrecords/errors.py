@@ -32,6 +32,10 @@ class TrainerError(EvenshardError):
     """A training, evaluation, prediction or export cannot go on."""
 
 
+class EvenshardWarning(UserWarning):
+    """Something is not as expected, and the command goes on; commands show it as one line."""
+
+
 class OutOfMemoryError(TrainerError):
     """The device does not have the memory for a step."""
 

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -21,7 +22,7 @@ from typing import Generic, TypeVar
 
 from tfrecords.cli import flags
 from tfrecords.cli.flags import ForeignCheck
-from tfrecords.errors import EvenshardError
+from tfrecords.errors import EvenshardError, EvenshardWarning
 from tfrecords.system import extras
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -75,7 +76,7 @@ class Command(Generic[ConfigT]):
         argv = sys.argv[1:] if argv is None else list(argv)
         verbose = not {"-v", "--verbose"}.isdisjoint(argv)
         try:
-            with _raising_on_sigterm():
+            with _raising_on_sigterm(), _one_line_warnings():
                 code = self._run(argv, program)
             # Here, not at the interpreter's exit, so that a closed pipe is caught below.
             sys.stdout.flush()
@@ -139,6 +140,26 @@ def _raising_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Shows warnings of ours as `warning: …`, without the place in the code; others as always."""
+    usual = warnings.formatwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        line: str | None = None,
+    ) -> str:  # fmt: skip
+        if issubclass(category, EvenshardWarning):
+            return f"warning: {message}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = show
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def version_line() -> str:

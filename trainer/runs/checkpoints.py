@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfrecords import framing
-from tfrecords.errors import TrainerError
+from tfrecords.errors import EvenshardWarning, TrainerError
 from tfrecords.system import atomic
 
 _SUFFIX = ".ckpt"
@@ -35,7 +35,7 @@ class Variable(Protocol):
     def numpy(self) -> np.ndarray: ...
 
 
-class DamagedCheckpointWarning(UserWarning):
+class DamagedCheckpointWarning(EvenshardWarning):
     """A checkpoint cannot be used; an earlier one is."""
 
 

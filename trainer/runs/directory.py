@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrecords.errors import TrainerError, UsageError
+from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
 from tfrecords.ledger import LedgerError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
@@ -44,11 +44,11 @@ COLUMNS = (
 Row = Mapping[str, Any]
 
 
-class UnknownPicturesWarning(UserWarning):
+class UnknownPicturesWarning(EvenshardWarning):
     """The data set does not say which pictures a run is trained on."""
 
 
-class MendedRunWarning(UserWarning):
+class MendedRunWarning(EvenshardWarning):
     """A file of a run was damaged, and is written again from the rest."""
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.errors import TrainerError
+from tfrecords.errors import EvenshardWarning, TrainerError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection
@@ -27,7 +27,7 @@ from trainer.runs.config_file import RunConfig
 _AVERAGE = "average/"
 
 
-class MissingBestWarning(UserWarning):
+class MissingBestWarning(EvenshardWarning):
     """The checkpoint of the best epoch is gone; the last one is used."""
 
 

@@ -138,6 +138,22 @@ def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
         assert process.wait() == run.FAILED
 
 
+def test_warnings_of_ours_are_one_line() -> None:
+    code = """
+import sys, warnings
+from tests.tfrecords.cli.test_run import command
+from tfrecords.errors import EvenshardWarning
+def main(config):
+    warnings.warn("look out", EvenshardWarning)
+    warnings.warn("theirs")
+sys.exit(command(main).run(["d"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    first, second = done.stderr.splitlines()[:2]
+    assert first == "warning: look out" and second.endswith("UserWarning: theirs")
+    assert done.returncode == 0
+
+
 def test_sigterm_is_told_from_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
     def main(config: Config) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
