@@ -221,8 +221,10 @@ def check_files(data_dir: Path, found: Manifest, named: Collection[str]) -> Iter
         if name in named or name not in expected:
             continue
         try:
-            with open(data_dir / name, "rb") as file:
-                came = hashlib.sha256(file.read()).hexdigest()
+            with _HashingFile(data_dir / name) as raw, io.BufferedReader(raw, _READ_BYTES) as file:
+                while file.read(_READ_BYTES):
+                    pass
+                came = raw.sha256.hexdigest()
         except OSError as error:
             yield Problem(name, f"cannot be read: {error.strerror or error}")
             continue

@@ -270,28 +270,27 @@ def _is_resumable(run_dir: RunDir) -> bool:
 
 
 def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
-    """Writes which pictures are trained on, unless the file says so already.
+    """Writes which pictures are trained on.
 
-    A data set without a readable ledger can be trained on; evaluation then cannot tell leaks.
+    A data set without a readable ledger can be trained on; evaluation then knows what an earlier
+    attempt wrote, if that was of the same run, or else cannot tell leaks.
     """
-    described = run_dir.config
-    digest, split = described.dataset.digest, described.flags.train_split
+    described, path = run_dir.config, run_dir.path / trained_on.FILENAME
     try:
-        present = trained_on.read(run_dir.path)
-    except TrainerError:
-        present = None
-    if present is not None and present.digest == digest:
-        return
-    try:
-        of_run = trained_on.of(data_dir, digest, split, described.selection)
+        of_run = trained_on.of(
+            data_dir, described.dataset.digest, described.flags.train_split, described.selection
+        )
     except LedgerError as error:
+        if path.exists() and replaced.was_trained(run_dir.path):
+            return
+        path.unlink(missing_ok=True)
         warnings.warn(
             f"{error}; trainer.evaluate will not be able to tell what this run was trained on",
             UnknownPicturesWarning,
             stacklevel=2,
         )
         return
-    with _explained(run_dir.path / trained_on.FILENAME):
+    with _explained(path):
         trained_on.write(run_dir.path, of_run)
 
 

@@ -18,7 +18,7 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, config, final_state
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.system.locks import LockedError
-from trainer.runs import checkpoints, directory, tensorboard
+from trainer.runs import checkpoints, directory, tensorboard, trained_on
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
 from trainer.runs.load import load_run
 from trainer.train import loop
@@ -92,6 +92,26 @@ def test_a_run_that_never_trained_a_step_does_not_refuse_the_mended_command(
         run(diverging, report=False)
     mended = dataclasses.replace(diverging, model="tests.support.tiny:network")
     assert run(mended, report=False).status == "completed"
+
+
+def test_what_a_run_was_trained_on_is_that_of_its_own_flags(data_dir: Path, tmp_path: Path) -> None:
+    few = config(
+        data_dir, tmp_path / "r", model="tests.support.tiny:diverging", epochs=1, per_class=2
+    )
+    with pytest.raises(TrainerError, match="the loss became"):
+        run(few, report=False)
+    many = dataclasses.replace(few, model="tests.support.tiny:network", per_class=None)
+    run(many, report=False)
+    found = trained_on.read(tmp_path / "r")
+    assert found is not None and found.pictures.num_rows == 12 + 8 + 5
+
+
+def test_a_data_set_without_a_ledger_is_trained_on_and_said(data_dir: Path, tmp_path: Path) -> None:
+    bare = Path(shutil.copytree(data_dir, tmp_path / "data"))
+    (bare / "sources.parquet").unlink()
+    with pytest.warns(directory.UnknownPicturesWarning, match="will not be able to tell"):
+        run(config(bare, tmp_path / "r", epochs=1), report=False)
+    assert trained_on.read(tmp_path / "r") is None
 
 
 def test_noresume_keeps_the_old_run_until_the_new_one_has_a_checkpoint(
