@@ -76,7 +76,8 @@ def test_a_paused_run_is_carried_on(
     assert len(evenshard.train(dataset, tmp_path / "run", epochs=2, **TINY).history) == 2
     runs.assert_same_end(trained / "runs" / "a", tmp_path / "run")
     with pytest.raises(evenshard.UsageError, match="or resume=False to start anew"):
-        evenshard.train(dataset, tmp_path / "run", epochs=3, **TINY)
+        evenshard.train(dataset, tmp_path / "run", epochs=2, seed=1, **TINY)
+    assert len(evenshard.train(dataset, tmp_path / "run", epochs=3, **TINY).history) == 3
 
 
 def test_an_interrupted_run_stops_the_program(
