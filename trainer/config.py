@@ -25,11 +25,12 @@ MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
 # Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
 # SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
 DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
-# Given weights are lost at rates made for random ones; a tenth keeps what they know.
-FINE_TUNING_SHARE = 0.1
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
+NO_WEIGHTS, IMAGENET = "none", "imagenet"
+DEFAULT_DROPOUT = 0.1
+OWN_MODEL = "springfield_cnn"
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
 READ_PARALLELISM = 8
@@ -121,26 +122,49 @@ class TrainConfig:
     )
 
     model: str = flag(
-        "springfield_cnn",
+        OWN_MODEL,
         _MODEL,
-        "springfield_cnn, any keras.applications name (resnet50, efficientnetv2-b0, "
-        "convnext_tiny, …), or module:function with "
-        "(height, width, classes) -> keras.Model giving logits for pixels 0 to 255.",
+        "springfield_cnn, any keras.applications name (resnet50, "
+        "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
+        "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
+        "dropout receives --dropout.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
     wide: bool = flag(False, _MODEL, "Give springfield_cnn its further stage of 512 filters.")
-    dropout: float = flag(0.1, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
+    dropout: float = flag(DEFAULT_DROPOUT, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
     weights: str = flag(
-        "none",
+        NO_WEIGHTS,
         _MODEL,
-        "Start from: none, imagenet (keras.applications only), or a .keras or .weights.h5 file; "
-        "layers of another shape (the head) start anew.",
+        "Start from: none, imagenet (keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
+        "are matched by kind, order and shape; what does not fit (the head) starts anew.",
         metavar="none|imagenet|PATH",
         typed_as=("pretrained",),
     )
+    partial_weights: bool = flag(
+        False, _MODEL, "Accept a file of --weights that fits less than half of the network."
+    )
     freeze_epochs: int = flag(
         0, _MODEL, "Train only the head for the first N epochs; with --weights.", metavar="N"
+    )
+    backbone_rate: float = flag(
+        0.1,
+        _MODEL,
+        "Learning rate of layers whose weights were loaded, as a fraction of that of new ones.",
+        metavar="F",
+    )
+    layer_decay: float = flag(
+        1.0,
+        _MODEL,
+        "With --weights, the layers in 12 groups from input to head: each group's rate is this "
+        "fraction of the next one's. 0.75 spares the first layers; 1: one rate for all.",
+        metavar="D",
+    )
+    train_batch_norm: bool = flag(
+        False,
+        _MODEL,
+        "Train batch normalisation whose weights were loaded, too; it keeps its statistics "
+        "otherwise.",
     )
 
     epochs: int = flag(
@@ -176,14 +200,15 @@ class TrainConfig:
         None,
         _LEARNING,
         "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
-        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
+        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256. Loaded layers: --backbone_rate.",
         metavar="LR",
         typed_as=("lr",),
     )
     schedule: str = flag(
         "cosine",
         _LEARNING,
-        "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant.",
+        "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant. Frozen epochs "
+        "have a schedule of their own.",
         choices=("cosine", "step", "constant"),
         typed_as=("scheduler", "lr_scheduler"),
     )
@@ -348,8 +373,13 @@ class TrainConfig:
             raise UsageError("--classes and --num_classes exclude each other: give one")
         if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
             raise UsageError("--augment=auto stands alone: give it, or name what to do")
-        if self.freeze_epochs and self.weights == "none":
+        if self.freeze_epochs and self.weights == NO_WEIGHTS:
             raise UsageError("--freeze_epochs trains a head on given weights: give --weights too")
+        if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
+            raise UsageError(
+                f"--weights=imagenet: {self.model} has none; give a file, or a --model of "
+                "keras.applications"
+            )
         if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
             raise UsageError(
                 "--distribute=mirrored works with --steps_per_execution=1 and --nojit_compile"
@@ -381,12 +411,15 @@ class TrainConfig:
         if self.learning_rate is not None:
             return self.learning_rate
         base = DEFAULT_LEARNING_RATES[self.optimizer]
-        if self.weights != "none":
-            base *= FINE_TUNING_SHARE
         if self.optimizer == "sgd":
             return base * self.fixed_batch_size / 256
         reference = 256 if self.optimizer == "lamb" else 128
         return base * (self.fixed_batch_size / reference) ** 0.5
+
+    @property
+    def frozen_epochs(self) -> int:
+        """Epochs that train the head alone."""
+        return min(self.freeze_epochs, self.epochs)
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -443,6 +476,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "read_parallelism": (1, 1024),
     "dropout": (0, 0.95),
     "freeze_epochs": (0, 10**6),
+    "backbone_rate": (0, 1),
+    "layer_decay": (0.01, 1),
     "epochs": (1, 10**6),
     "grad_accum": (1, 10**4),
     "learning_rate": (0, 1e3),

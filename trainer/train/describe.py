@@ -18,6 +18,8 @@ def describe(task: Task, state: State) -> str:
         f"{task.validation.records:,} to validate; {config.epochs} epochs of {task.steps:,} "
         f"steps of {config.batch_size}, {_augmentation(config)}",
     ]
+    if state.stepper.loaded is not None:
+        lines.insert(1, state.stepper.loaded.describe())
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))

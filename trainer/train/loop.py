@@ -15,8 +15,7 @@ from tfrecords.errors import TrainerError
 from trainer.data import augment
 from trainer.data.stream import Batch, explain, stream_source, training_stream
 from trainer.metrics import inference, metrics
-from trainer.models.build import build
-from trainer.models.head import freeze_backbone
+from trainer.models.build import build_network
 from trainer.models.weights import model_state
 from trainer.runs import checkpoints
 from trainer.runs.directory import Row
@@ -97,12 +96,15 @@ def train(task: Task) -> Trained:
 def build_state(task: Task) -> State:
     """Returns the run's state: fresh, or of its last good checkpoint."""
     config = task.config
-    schedule = optim.build(config, task.steps)
-    loss = losses.build(config, task.train.selection.counts(task.train.split), schedule.total_steps)
+    plan = optim.build(config, task.steps)
+    loss = losses.build(config, task.train.selection.counts(task.train.split), plan.total_steps)
     with task.devices.strategy.scope():
-        model = build(config, task.train.size, task.classes, synchronized=task.devices.replicas > 1)
-        optimizer = optim.build_optimizer(config, schedule)
-        stepper = Stepper(model, optimizer, loss, config, task.devices.strategy)
+        network = build_network(
+            config, task.train.size, task.classes, synchronized=task.devices.replicas > 1
+        )
+        factors = optim.rate_factors(network, config)
+        optimizer = optim.build_optimizer(config, plan, factors)
+        stepper = Stepper(network, optimizer, loss, config, task.devices.strategy)
     state = State(stepper, Meter(empty_tally(task.classes)))
     checkpoint = task.directory.store.latest()
     if checkpoint is not None:
@@ -127,7 +129,11 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
             return "stopped_early"
         if 0 < config.stop_after_epoch <= state.epoch:
             return "paused"
-        state.stepper.freeze(state.epoch < config.freeze_epochs)
+        state.stepper.enter(
+            optim.phase_of(config, state.epoch),
+            frozen=state.epoch < config.frozen_epochs,
+            begins=state.epoch == config.frozen_epochs and state.step == 0,
+        )
         progress.start_epoch(state.epoch, state.meter.pictures)
         try:
             _train_epoch(task, state, batches, progress)
@@ -211,7 +217,7 @@ def _write_best_model(task: Task, state: State) -> None:
         raise TrainerError(f"{task.directory.path} has no best checkpoint; --noresume starts anew")
     model = state.stepper.model
     checkpoints.assign(model_state(model), best.arrays)
-    freeze_backbone(model, frozen=False)
+    state.stepper.unfreeze()
     task.directory.write_model(model)
 
 
