@@ -30,6 +30,8 @@ DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 AUTO_BATCH = "auto"
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 DEFAULT_DROPOUT = 0.1
+DEFAULT_EPOCHS = 30
+FREEZE_BACKBONE = "backbone"
 OWN_MODEL = "springfield_cnn"
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
@@ -148,6 +150,26 @@ class TrainConfig:
     freeze_epochs: int = flag(
         0, _MODEL, "Train only the head for the first N epochs; with --weights.", metavar="N"
     )
+    freeze: str = flag(
+        "none",
+        _MODEL,
+        "backbone: compute the features of each picture once, keep them beside the shards, and fit "
+        "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
+        "Without augmentation but for --feature_views.",
+        choices=("none", FREEZE_BACKBONE),
+    )
+    feature_views: int = flag(
+        1,
+        _MODEL,
+        "With --freeze=backbone, views of each training picture: itself, then augmented ones.",
+        metavar="K",
+    )
+    unfreeze_epochs: int = flag(
+        0,
+        _MODEL,
+        "With --freeze=backbone, epochs that train the whole network afterwards.",
+        metavar="N",
+    )
     backbone_rate: float = flag(
         0.1,
         _MODEL,
@@ -169,7 +191,7 @@ class TrainConfig:
     )
 
     epochs: int = flag(
-        30,
+        DEFAULT_EPOCHS,
         _LEARNING,
         "Passes over the selected records.",
         metavar="N",
@@ -370,12 +392,14 @@ class TrainConfig:
         remote.check_local("run_dir", self.run_dir)
         _check_ranges(self)
         _check_batch(self)
+        self._check_freeze()
         if self.classes and self.num_classes:
             raise UsageError("--classes and --num_classes exclude each other: give one")
         if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
             raise UsageError("--augment=auto stands alone: give it, or name what to do")
-        if self.freeze_epochs and self.weights == NO_WEIGHTS:
-            raise UsageError("--freeze_epochs trains a head on given weights: give --weights too")
+        if self.frozen_epochs and self.weights == NO_WEIGHTS:
+            flag_name = "--freeze=backbone" if self.fits_head else "--freeze_epochs"
+            raise UsageError(f"{flag_name} trains a head on given weights: give --weights too")
         if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
             raise UsageError(
                 f"--weights=imagenet: {self.model} has none; give a file, or --model="
@@ -420,7 +444,12 @@ class TrainConfig:
     @property
     def frozen_epochs(self) -> int:
         """Epochs that train the head alone."""
-        return min(self.freeze_epochs, self.epochs)
+        return 1 if self.fits_head else min(self.freeze_epochs, self.epochs)
+
+    @property
+    def fits_head(self) -> bool:
+        """Whether the first epoch fits the head on features that are computed once."""
+        return self.freeze == FREEZE_BACKBONE
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -443,6 +472,28 @@ class TrainConfig:
         if self.weight_decay is not None:
             return self.weight_decay
         return DEFAULT_WEIGHT_DECAYS[self.optimizer]
+
+    def _check_freeze(self) -> None:
+        """Sets --epochs for --freeze=backbone: one for the features, and those unfrozen.
+
+        Raises:
+          UsageError: flags that contradict it.
+        """
+        if not self.fits_head:
+            if self.unfreeze_epochs or self.feature_views > 1:
+                raise UsageError(
+                    "--unfreeze_epochs and --feature_views go with --freeze=backbone: give it too"
+                )
+            return
+        epochs = 1 + self.unfreeze_epochs
+        if self.epochs not in (DEFAULT_EPOCHS, epochs) or self.freeze_epochs:
+            raise UsageError(
+                "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
+                "--unfreeze_epochs=N trains the whole network afterwards"
+            )
+        if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
+            raise UsageError("--feature_views keeps one label a picture: no mixup, no cutmix")
+        object.__setattr__(self, "epochs", epochs)
 
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""
@@ -479,6 +530,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "freeze_epochs": (0, 10**6),
     "backbone_rate": (0, 1),
     "layer_decay": (0.01, 1),
+    "feature_views": (1, 100),
+    "unfreeze_epochs": (0, 10**6),
     "epochs": (1, 10**6),
     "grad_accum": (1, 10**4),
     "learning_rate": (0, 1e3),

@@ -48,7 +48,8 @@ def build_network(
     """Returns a fresh network, with --weights loaded.
 
     Args:
-      config: --model, --wide, --dropout, --weights, --partial_weights, --freeze_epochs.
+      config: --model, --wide, --dropout, --weights, --partial_weights,
+        --freeze, --freeze_epochs.
       size: (height, width).
       classes: number of logits.
       synchronized: normalise over the batches of all replicas together.
@@ -68,7 +69,7 @@ def build_network(
     else:
         model = build_application(config, size, classes)
     if config.frozen_epochs:
-        head_of(model, "--freeze_epochs")
+        head_of(model, "--freeze=backbone" if config.fits_head else "--freeze_epochs")
     return Network(model, _load(config, model))
 
 

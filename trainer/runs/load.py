@@ -117,7 +117,7 @@ def _build(run_dir: Path, stored: RunConfig) -> keras.Model:
       TrainerError: neither the file nor the code can be used; the text says why for both.
     """
     # The checkpoint replaces every weight: those of --weights need not be fetched again.
-    fresh = dataclasses.replace(stored.flags, weights="none", freeze_epochs=0)
+    fresh = _without_weights(stored.flags)
     classes, reason = len(stored.selection.classes), f"{MODEL} is not there yet"
     if ":" in fresh.model and (run_dir / MODEL).exists():
         try:
@@ -133,6 +133,13 @@ def _build(run_dir: Path, stored: RunConfig) -> keras.Model:
             f"{run_dir}: the network is {fresh.model}, which needs its module beside the run: "
             f"{error}; and {reason}"
         ) from error
+
+
+def _without_weights(flags: TrainConfig) -> TrainConfig:
+    """Returns the flags that build the same network without loading anything into it."""
+    if flags.fits_head:
+        flags = dataclasses.replace(flags, freeze="none", unfreeze_epochs=0, feature_views=1)
+    return dataclasses.replace(flags, weights="none", freeze_epochs=0)
 
 
 def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.PolymorphicFunction:

@@ -15,6 +15,7 @@ from tfrecords.errors import TrainerError
 from trainer.data import augment
 from trainer.data.stream import Batch, explain, stream_source, training_stream
 from trainer.metrics import inference, metrics
+from trainer.metrics.metrics import Predictions
 from trainer.models.build import build_network
 from trainer.models.weights import model_state
 from trainer.runs import checkpoints
@@ -22,6 +23,7 @@ from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
 from trainer.train.describe import describe
 from trainer.train.epoch import Meter
+from trainer.train.head import train_head
 from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
 from trainer.train.state import State, Task, checkpoint_of, restore, save
@@ -64,10 +66,12 @@ class Trained:
     Attributes:
       result: how the run ended.
       model: with the weights of the best epoch, if the run is finished; else of the last step.
+      predictions: of the best epoch on validation, if this process made them.
     """
 
     result: RunResult
     model: keras.Model
+    predictions: Predictions | None
 
 
 def train(task: Task) -> Trained:
@@ -90,7 +94,7 @@ def train(task: Task) -> Trained:
     result = _result(task, state, status)
     if result.finished:
         _write_best_model(task, state)
-    return Trained(result, state.stepper.model)
+    return Trained(result, state.stepper.model, state.predictions)
 
 
 def build_state(task: Task) -> State:
@@ -122,8 +126,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     """Trains epoch by epoch; returns the status."""
     config = task.config
     predictor = inference.predictor(state.stepper.model)
-    with failures.reading(task.train, config):  # A cache is filled here.
-        batches = iter(_training_stream(task, state)) if state.epoch < config.epochs else iter(())
+    batches: Iterator[Batch] | None = None
     while state.epoch < config.epochs:
         if epoch.stopped_early(state.history, config):
             return "stopped_early"
@@ -134,17 +137,28 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
             frozen=state.epoch < config.frozen_epochs,
             begins=state.epoch == config.frozen_epochs and state.step == 0,
         )
-        progress.start_epoch(state.epoch, state.meter.pictures)
-        try:
-            _train_epoch(task, state, batches, progress)
-        finally:
-            progress.close()
+        if config.fits_head and state.epoch == 0:
+            with failures.reading(task.train, config):
+                train_head(task, state, progress)
+        else:
+            batches = batches or _batches(task, state)
+            progress.start_epoch(state.epoch, state.meter.pictures)
+            try:
+                _train_epoch(task, state, batches, progress)
+            finally:
+                progress.close()
         if state.stop:
             save(task, state)
             return "interrupted"
         row = _close_epoch(task, state, predictor)
-        progress.end_epoch(epoch.summary(row, config))
+        progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
     return "stopped_early" if epoch.stopped_early(state.history, config) else "completed"
+
+
+def _batches(task: Task, state: State) -> Iterator[Batch]:
+    """Returns the batches from the state's epoch and step on; fills a cache first."""
+    with failures.reading(task.train, task.config):
+        return iter(_training_stream(task, state))
 
 
 def _train_epoch(
@@ -173,7 +187,8 @@ def _close_epoch(
     """Validates, records and saves a finished epoch."""
     stepper = state.stepper
     replaced = stepper.use_average()
-    evaluation = _evaluate(task, state, predictor)
+    predictions = _predict(task, predictor)
+    evaluation = _evaluate(task, state, predictions)
     row = epoch.metrics_row(
         state.epoch + 1,
         state.global_step(task.steps),
@@ -185,6 +200,7 @@ def _close_epoch(
     if epoch.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(model_state(stepper.model))
         task.directory.store.save_best(checkpoint_of(task, state, arrays))
+        state.predictions = predictions
     stepper.put_back(replaced)
     state.epoch, state.step = state.epoch + 1, 0
     state.meter = Meter(empty_tally(task.classes))
@@ -193,12 +209,14 @@ def _close_epoch(
     return row
 
 
-def _evaluate(
-    task: Task, state: State, predictor: tf.types.experimental.PolymorphicFunction
-) -> metrics.Evaluation:
-    """Returns the metrics of the network on the validation split."""
+def _predict(task: Task, predictor: tf.types.experimental.PolymorphicFunction) -> Predictions:
+    """Returns the predictions of the network on the validation split."""
     with failures.reading(task.validation, task.config):
-        predictions = inference.predict(predictor, validation_stream(task))
+        return inference.predict(predictor, validation_stream(task))
+
+
+def _evaluate(task: Task, state: State, predictions: Predictions) -> metrics.Evaluation:
+    """Returns the metrics of predictions on the validation split."""
     try:
         return metrics.evaluate(predictions, task.directory.config.train_counts)
     except metrics.DivergedError as error:

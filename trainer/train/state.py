@@ -10,6 +10,7 @@ from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
+from trainer.metrics.metrics import Predictions
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
@@ -30,6 +31,7 @@ class State:
       history: a row of metrics.csv for each finished epoch.
       stop: whether a signal asked the run to stop after the current step.
       compiled: whether this process has done its first step, which compiles.
+      predictions: of the best epoch so far on validation, if this process made them.
     """
 
     stepper: Stepper
@@ -39,6 +41,7 @@ class State:
     history: tuple[Row, ...] = ()
     stop: bool = False
     compiled: bool = False
+    predictions: Predictions | None = None
 
     def global_step(self, per_epoch: int) -> int:
         """Returns the optimizer steps done, of `per_epoch` each."""

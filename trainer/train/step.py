@@ -110,6 +110,12 @@ class Stepper:
             self._train_everything()
         self.run = self._compile()
 
+    def restart_average(self) -> None:
+        """Makes the averages equal to the weights."""
+        state = model_state(self.model)
+        for name, average in self.average.items():
+            average.assign(state[name].numpy())
+
     def unfreeze(self) -> None:
         """Makes every layer trainable that was so when the network was built."""
         self._trainability.everything()
