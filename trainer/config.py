@@ -25,11 +25,14 @@ MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
 # Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
 # SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
 DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
-# Given weights are lost at rates made for random ones; a tenth keeps what they know.
-FINE_TUNING_SHARE = 0.1
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
+NO_WEIGHTS, IMAGENET = "none", "imagenet"
+DEFAULT_DROPOUT = 0.1
+DEFAULT_EPOCHS = 30
+FREEZE_BACKBONE = "backbone"
+OWN_MODEL = "springfield_cnn"
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
 READ_PARALLELISM = 8
@@ -121,30 +124,74 @@ class TrainConfig:
     )
 
     model: str = flag(
-        "springfield_cnn",
+        OWN_MODEL,
         _MODEL,
-        "springfield_cnn, any keras.applications name (resnet50, efficientnetv2-b0, "
-        "convnext_tiny, …), or module:function with "
-        "(height, width, classes) -> keras.Model giving logits for pixels 0 to 255.",
+        "springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
+        "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
+        "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
+        "dropout receives --dropout.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
     wide: bool = flag(False, _MODEL, "Give springfield_cnn its further stage of 512 filters.")
-    dropout: float = flag(0.1, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
+    dropout: float = flag(DEFAULT_DROPOUT, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
     weights: str = flag(
-        "none",
+        NO_WEIGHTS,
         _MODEL,
-        "Start from: none, imagenet (keras.applications only), or a .keras or .weights.h5 file; "
-        "layers of another shape (the head) start anew.",
+        "Start from: none, imagenet (efficientnet-lite, with evenshard[pretrained], and "
+        "keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
+        "are matched by kind, order and shape; what does not fit (the head) starts anew.",
         metavar="none|imagenet|PATH",
         typed_as=("pretrained",),
+    )
+    partial_weights: bool = flag(
+        False, _MODEL, "Accept a file of --weights that fits less than half of the network."
     )
     freeze_epochs: int = flag(
         0, _MODEL, "Train only the head for the first N epochs; with --weights.", metavar="N"
     )
+    freeze: str = flag(
+        "none",
+        _MODEL,
+        "backbone: compute the features of each picture once, keep them beside the shards, and fit "
+        "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
+        "Without augmentation but for --feature_views.",
+        choices=("none", FREEZE_BACKBONE),
+    )
+    feature_views: int = flag(
+        1,
+        _MODEL,
+        "With --freeze=backbone, views of each training picture: itself, then augmented ones.",
+        metavar="K",
+    )
+    unfreeze_epochs: int = flag(
+        0,
+        _MODEL,
+        "With --freeze=backbone, epochs that train the whole network afterwards.",
+        metavar="N",
+    )
+    backbone_rate: float = flag(
+        0.1,
+        _MODEL,
+        "Learning rate of layers whose weights were loaded, as a fraction of that of new ones.",
+        metavar="F",
+    )
+    layer_decay: float = flag(
+        1.0,
+        _MODEL,
+        "With --weights, the layers in 12 groups from input to head: each group's rate is this "
+        "fraction of the next one's. 0.75 spares the first layers; 1: one rate for all.",
+        metavar="D",
+    )
+    train_batch_norm: bool = flag(
+        False,
+        _MODEL,
+        "Train batch normalisation whose weights were loaded, too; it keeps its statistics "
+        "otherwise.",
+    )
 
     epochs: int = flag(
-        30,
+        DEFAULT_EPOCHS,
         _LEARNING,
         "Passes over the selected records. A larger number gives a finished run more: the "
         "schedule is then that of the larger number.",
@@ -177,14 +224,15 @@ class TrainConfig:
         None,
         _LEARNING,
         "Peak learning rate. Default by optimizer and batch: adamw 3e-3 and lion 2e-4 per 128 "
-        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256; a tenth with --weights.",
+        "(square-root rule), sgd 0.1 and lamb 5e-3 per 256. Loaded layers: --backbone_rate.",
         metavar="LR",
         typed_as=("lr",),
     )
     schedule: str = flag(
         "cosine",
         _LEARNING,
-        "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant.",
+        "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant. Frozen epochs "
+        "have a schedule of their own.",
         choices=("cosine", "step", "constant"),
         typed_as=("scheduler", "lr_scheduler"),
     )
@@ -345,12 +393,19 @@ class TrainConfig:
         remote.check_local("run_dir", self.run_dir)
         _check_ranges(self)
         _check_batch(self)
+        self._check_freeze()
         if self.classes and self.num_classes:
             raise UsageError("--classes and --num_classes exclude each other: give one")
         if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
             raise UsageError("--augment=auto stands alone: give it, or name what to do")
-        if self.freeze_epochs and self.weights == "none":
-            raise UsageError("--freeze_epochs trains a head on given weights: give --weights too")
+        if self.frozen_epochs and self.weights == NO_WEIGHTS:
+            flag_name = "--freeze=backbone" if self.fits_head else "--freeze_epochs"
+            raise UsageError(f"{flag_name} trains a head on given weights: give --weights too")
+        if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
+            raise UsageError(
+                f"--weights=imagenet: {self.model} has none; give a file, or --model="
+                "efficientnet-lite0 or another that has them"
+            )
         if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
             raise UsageError(
                 "--distribute=mirrored works with --steps_per_execution=1 and --nojit_compile"
@@ -382,12 +437,20 @@ class TrainConfig:
         if self.learning_rate is not None:
             return self.learning_rate
         base = DEFAULT_LEARNING_RATES[self.optimizer]
-        if self.weights != "none":
-            base *= FINE_TUNING_SHARE
         if self.optimizer == "sgd":
             return base * self.fixed_batch_size / 256
         reference = 256 if self.optimizer == "lamb" else 128
         return base * (self.fixed_batch_size / reference) ** 0.5
+
+    @property
+    def frozen_epochs(self) -> int:
+        """Epochs that train the head alone."""
+        return 1 if self.fits_head else min(self.freeze_epochs, self.epochs)
+
+    @property
+    def fits_head(self) -> bool:
+        """Whether the first epoch fits the head on features that are computed once."""
+        return self.freeze == FREEZE_BACKBONE
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -410,6 +473,28 @@ class TrainConfig:
         if self.weight_decay is not None:
             return self.weight_decay
         return DEFAULT_WEIGHT_DECAYS[self.optimizer]
+
+    def _check_freeze(self) -> None:
+        """Sets --epochs for --freeze=backbone: one for the features, and those unfrozen.
+
+        Raises:
+          UsageError: flags that contradict it.
+        """
+        if not self.fits_head:
+            if self.unfreeze_epochs or self.feature_views > 1:
+                raise UsageError(
+                    "--unfreeze_epochs and --feature_views go with --freeze=backbone: give it too"
+                )
+            return
+        epochs = 1 + self.unfreeze_epochs
+        if self.epochs not in (DEFAULT_EPOCHS, epochs) or self.freeze_epochs:
+            raise UsageError(
+                "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
+                "--unfreeze_epochs=N trains the whole network afterwards"
+            )
+        if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
+            raise UsageError("--feature_views keeps one label a picture: no mixup, no cutmix")
+        object.__setattr__(self, "epochs", epochs)
 
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""
@@ -444,6 +529,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "read_parallelism": (1, 1024),
     "dropout": (0, 0.95),
     "freeze_epochs": (0, 10**6),
+    "backbone_rate": (0, 1),
+    "layer_decay": (0.01, 1),
+    "feature_views": (1, 100),
+    "unfreeze_epochs": (0, 10**6),
     "epochs": (1, 10**6),
     "grad_accum": (1, 10**4),
     "learning_rate": (0, 1e3),

@@ -184,15 +184,16 @@ def run_steps(name: str, side: int, batch: int) -> None:
 
     from trainer.config import TrainConfig
     from trainer.data.stream import Batch
+    from trainer.models.build import Network
     from trainer.train import losses, optim
     from trainer.train.step import Stepper, to_host
 
     config = TrainConfig(data_dir="-", run_dir="-", model=name, batch_size=str(batch))
     model = network(name, side)
-    schedule = optim.build(config, 100)
+    plan = optim.build(config, 100)
     stepper = Stepper(
-        model,
-        optim.build_optimizer(config, schedule),
+        Network(model),
+        optim.build_optimizer(config, plan),
         losses.build(config, [1] * CLASSES, 100),
         config,
         tf.distribute.get_strategy(),

@@ -15,6 +15,21 @@ def plain(height: int, width: int, classes: int) -> keras.Model:
     return _network(height, width, classes, normalised=False)
 
 
+def headless(height: int, width: int, classes: int) -> keras.Model:
+    """Returns a network whose last layer has another name than head."""
+    pixels = keras.Input((height, width, 3))
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    return keras.Model(pixels, keras.layers.Dense(classes, name="logits")(x))
+
+
+def with_dropout(height: int, width: int, classes: int, dropout: float) -> keras.Model:
+    """Returns a network that takes --dropout."""
+    pixels = keras.Input((height, width, 3))
+    x = keras.layers.GlobalAveragePooling2D()(pixels)
+    x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(pixels, keras.layers.Dense(classes, name="head")(x))
+
+
 def diverging(height: int, width: int, classes: int) -> keras.Model:
     """Returns a network whose loss leaves the finite at once."""
     pixels = keras.Input((height, width, 3))

@@ -33,6 +33,8 @@ def test_every_flag_has_group_and_help() -> None:
         ({"image_size": "0"}, "--image_size"),
         ({"classes": ("a",), "num_classes": 3}, "exclude each other"),
         ({"freeze_epochs": 1}, "--weights"),
+        ({"weights": "imagenet"}, "springfield_cnn has none"),
+        ({"weights": "imagenet", "model": "mine:network"}, "mine:network has none"),
         ({"distribute": "mirrored", "jit_compile": True}, "--nojit_compile"),
         ({"augment": ("auto", "flip")}, "--augment=auto stands alone"),
     ],
@@ -71,9 +73,9 @@ def test_default_rate_follows_the_batch(optimizer: str, batch: str, rate: float)
     assert config(optimizer=optimizer, learning_rate=0.7).peak_learning_rate == 0.7
 
 
-def test_given_weights_are_trained_gently() -> None:
-    gentle = config(batch_size="128", weights="imagenet")
-    assert gentle.peak_learning_rate == pytest.approx(3e-4)
+def test_new_layers_have_the_whole_rate_with_loaded_weights_too() -> None:
+    tuned = config(batch_size="128", weights="imagenet", model="resnet50")
+    assert tuned.peak_learning_rate == pytest.approx(3e-3) and tuned.backbone_rate == 0.1
 
 
 def test_an_unresolved_batch_is_an_error() -> None:

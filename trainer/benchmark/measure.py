@@ -23,7 +23,7 @@ from trainer.data import augment
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
 from trainer.devices import Devices, set_up_devices
-from trainer.models.build import build
+from trainer.models.build import build_network
 from trainer.train import batch_size, losses, optim
 from trainer.train.step import Stepper, Tally, to_host
 
@@ -222,13 +222,13 @@ def _on_device(stream: tf.data.Dataset, devices: Devices) -> tf.data.Dataset:
 
 def _stepper(source: Source, config: TrainConfig, devices: Devices) -> Stepper:
     classes = len(source.selection.classes)
-    schedule = optim.build(config, steps_per_epoch(source, config.fixed_batch_size))
+    plan = optim.build(config, steps_per_epoch(source, config.fixed_batch_size))
     with devices.strategy.scope():
-        model = build(config, source.size, classes, synchronized=devices.replicas > 1)
-        optimizer = optim.build_optimizer(config, schedule)
+        network = build_network(config, source.size, classes, synchronized=devices.replicas > 1)
+        optimizer = optim.build_optimizer(config, plan, optim.rate_factors(network, config))
         # Counts of one: a loss costs the same whatever the class sizes.
-        loss = losses.build(config, [1] * classes, schedule.total_steps)
-        return Stepper(model, optimizer, loss, config, devices.strategy)
+        loss = losses.build(config, [1] * classes, plan.total_steps)
+        return Stepper(network, optimizer, loss, config, devices.strategy)
 
 
 def _step_rate(stepper: Stepper, source: Source, batch: int, seconds: float) -> float | None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from tfrecords.errors import TrainerError
 from trainer.export.serving import Servable
+from trainer.models import onnx_graph
 
 # uint8[n, height, width, 3] → float32[n, classes].
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -24,9 +24,6 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 # Name of the metadata inside a model: a JSON object, which docs/export.md describes.
 METADATA = "evenshard.json"
 LABELS = "labels.txt"
-
-# onnxruntime 1.14 and later read it; tf2onnx writes up to 18.
-ONNX_OPSET = 18
 
 # The earliest date that zip has: equal exports have equal bytes.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -86,31 +83,15 @@ def _load_saved_model(path: Path) -> Predictor:
 
 def _write_onnx(servable: Servable, metadata: Mapping[str, Any], path: Path) -> None:
     import onnx
-    import tf2onnx
 
-    frozen = _frozen(servable)
-    model, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(),
-        input_names=[frozen.inputs[0].name],
-        output_names=[frozen.outputs[0].name],
-        opset=ONNX_OPSET,
-    )
-    _rename(model.graph)
+    function = servable.probabilities.get_concrete_function()
+    model = onnx_graph.convert(function, "pixels", "probabilities")
     model.producer_name = "evenshard"
     onnx.helper.set_model_props(
         model, {METADATA: _json(metadata), LABELS: "\n".join(metadata["classes"])}
     )
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
-
-
-def _rename(graph: Any) -> None:
-    """Renames the only input of an onnx.GraphProto to pixels, the only output to probabilities."""
-    names = {graph.input[0].name: "pixels", graph.output[0].name: "probabilities"}
-    for node in graph.node:
-        for field in (node.input, node.output):
-            field[:] = [names.get(name, name) for name in field]
-    graph.input[0].name, graph.output[0].name = "pixels", "probabilities"
 
 
 def _load_onnx(path: Path) -> Predictor:
@@ -120,19 +101,9 @@ def _load_onnx(path: Path) -> Predictor:
     return lambda images: session.run(["probabilities"], {"pixels": images})[0]
 
 
-def _frozen(servable: Servable) -> tf.types.experimental.ConcreteFunction:
-    """Returns the network's function with its weights as constants.
-
-    TensorFlow 2.21's LiteRT converter turns the variables of Keras 3 into READ_VARIABLE ops that
-    nothing initialises: every probability is NaN. And tf2onnx 1.17 leaves the constants that
-    EfficientNet's normalisation captures as inputs.
-    """
-    return convert_variables_to_constants_v2(servable.probabilities.get_concrete_function())
-
-
 def _write_litert(servable: Servable, metadata: Mapping[str, Any], path: Path) -> None:
     """Writes a flatbuffer with a zip behind it: how TensorFlow Lite Metadata adds files."""
-    frozen = _frozen(servable)
+    frozen = onnx_graph.frozen(servable.probabilities.get_concrete_function())
     pixels = servable.probabilities.input_signature[0]
     module = tf.Module()
     module.serve = tf.function(

@@ -7,29 +7,55 @@ gives float32 logits, [n, classes], whatever its precision inside.
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 
 from tfrecords.errors import UsageError
-from trainer.config import TrainConfig
-from trainer.models.applications import build_application
+from trainer.config import DEFAULT_DROPOUT, IMAGENET, NO_WEIGHTS, TrainConfig
+from trainer.models import efficientnet_lite
+from trainer.models.applications import build_application, plain_name
+from trainer.models.head import HEAD, head_of
 from trainer.models.springfield_cnn import DEFAULT_MODEL, springfield_cnn
-from trainer.models.weights import load_matching_weights
+from trainer.models.weights import Loaded, load_matching_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network, and which of its weights were loaded.
+
+    Attributes:
+      model: the network.
+      loaded: from --weights; None where every weight is new.
+    """
+
+    model: keras.Model
+    loaded: Loaded | None = None
 
 
 def build(
     config: TrainConfig, size: tuple[int, int], classes: int, *, synchronized: bool = False
 ) -> keras.Model:
+    """Returns the model of `build_network`."""
+    return build_network(config, size, classes, synchronized=synchronized).model
+
+
+def build_network(
+    config: TrainConfig, size: tuple[int, int], classes: int, *, synchronized: bool = False
+) -> Network:
     """Returns a fresh network, with --weights loaded.
 
     Args:
-      config: --model, --wide, --dropout, --weights.
+      config: --model, --wide, --dropout, --weights, --partial_weights,
+        --freeze, --freeze_epochs.
       size: (height, width).
       classes: number of logits.
       synchronized: normalise over the batches of all replicas together.
 
     Raises:
-      UsageError: no such model, or it cannot take images of this size.
+      UsageError: no such model, it cannot take images of this size, or it has no head to train.
       TrainerError: the weights cannot be loaded or fetched.
     """
     if config.model == DEFAULT_MODEL:
@@ -37,24 +63,59 @@ def build(
             size, classes, wide=config.wide, dropout=config.dropout, synchronized=synchronized
         )
     elif ":" in config.model:
-        model = _custom_model(config.model, size, classes)
+        model = _custom_model(config, size, classes)
+    elif plain_name(config.model) in efficientnet_lite.VARIANTS:
+        model = efficientnet_lite.build(plain_name(config.model), size, classes, config.dropout)
     else:
         model = build_application(config, size, classes)
-    if config.weights not in ("none", "imagenet"):
-        load_matching_weights(model, config.weights)
-    return model
+    if config.frozen_epochs:
+        head_of(model, "--freeze=backbone" if config.fits_head else "--freeze_epochs")
+    return Network(model, _load(config, model))
 
 
-def _custom_model(name: str, size: tuple[int, int], classes: int) -> keras.Model:
+def _load(config: TrainConfig, model: keras.Model) -> Loaded | None:
+    """Loads --weights, but those that a network of keras.applications is built with."""
+    if config.weights == NO_WEIGHTS:
+        return None
+    if config.weights != IMAGENET:
+        return load_matching_weights(model, config.weights, partial=config.partial_weights)
+    if plain_name(config.model) in efficientnet_lite.VARIANTS:
+        return efficientnet_lite.load_imagenet(model, plain_name(config.model))
+    backbone = (layer for layer in model.layers if layer.name != HEAD)
+    return Loaded.of(
+        "keras.applications", model, (weight for layer in backbone for weight in layer.weights)
+    )
+
+
+def _custom_model(config: TrainConfig, size: tuple[int, int], classes: int) -> keras.Model:
     """Returns the network that a user's module:function gives."""
+    name = config.model
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--model={name}: {error}") from error
-    model = function(*size, classes)
+    model = _call(function, config, size, classes)
     if not isinstance(model, keras.Model) or model.output_shape != (None, classes):
         raise UsageError(
             f"--model={name}: expected a keras.Model giving [n, {classes}] logits, got {model!r}"
         )
     return model
+
+
+def _call(
+    function: Callable[..., keras.Model], config: TrainConfig, size: tuple[int, int], classes: int
+) -> keras.Model:
+    """Calls a user's function, with --dropout where it takes one.
+
+    Raises:
+      UsageError: --dropout was given, and the function has no such parameter.
+    """
+    if "dropout" in inspect.signature(function).parameters:
+        return function(*size, classes, dropout=config.dropout)
+    if config.dropout != DEFAULT_DROPOUT:
+        raise UsageError(
+            f"--dropout={config.dropout}: {config.model} takes none; give its function a parameter "
+            "named dropout, or leave the flag out"
+        )
+    return function(*size, classes)

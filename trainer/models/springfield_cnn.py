@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from trainer.config import OWN_MODEL
 from trainer.models.head import add_head
 
-DEFAULT_MODEL = "springfield_cnn"
+DEFAULT_MODEL = OWN_MODEL
 
 # The stem halves images twice where a side is longer than this, and once otherwise.
 HALVED_UP_TO = 48

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.errors import EvenshardWarning, TrainerError
+from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection
@@ -22,6 +22,7 @@ from trainer.models.build import build
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Checkpoint, Store, assign
 from trainer.runs.config_file import RunConfig
+from trainer.runs.directory import MODEL
 
 # Prefix of the moving averages among a checkpoint's arrays; see `train.step.Stepper.state`.
 _AVERAGE = "average/"
@@ -103,8 +104,7 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
     """
     stored = RunConfig.read(run_dir)
     # The checkpoint replaces every weight: those of --weights need not be fetched again.
-    fresh = dataclasses.replace(stored.flags, weights="none", freeze_epochs=0)
-    model = build(fresh, stored.size, len(stored.selection.classes))
+    model = _build(Path(run_dir), stored)
     store = Store(Path(run_dir) / "checkpoints")
     checkpoint = store.best() if weights == "best" else store.latest()
     if checkpoint is None and weights == "best" and (checkpoint := store.latest()):
@@ -121,6 +121,42 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
         raise TrainerError(f"{run_dir} has no {weights} checkpoint yet: train first")
     _assign(run_dir, model, checkpoint.arrays)
     return LoadedRun(model, stored)
+
+
+def _build(run_dir: Path, stored: RunConfig) -> keras.Model:
+    """Returns the network of a run, weights aside.
+
+    A person's own network is read from model.keras, so that the run directory is enough where
+    its code is not at hand. A run that is not finished has no such file yet, and layers of a
+    person's own class need their code.
+
+    Raises:
+      TrainerError: neither the file nor the code can be used; the text says why for both.
+    """
+    # The checkpoint replaces every weight: those of --weights need not be fetched again.
+    fresh = _without_weights(stored.flags)
+    classes, reason = len(stored.selection.classes), f"{MODEL} is not there yet"
+    if ":" in fresh.model and (run_dir / MODEL).exists():
+        try:
+            return keras.saving.load_model(run_dir / MODEL, compile=False)
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            reason = f"{MODEL} cannot be loaded alone: {str(error).strip().splitlines()[0]}"
+    try:
+        return build(fresh, stored.size, classes)
+    except UsageError as error:
+        if ":" not in fresh.model:
+            raise
+        raise TrainerError(
+            f"{run_dir}: the network is {fresh.model}, which needs its module beside the run: "
+            f"{error}; and {reason}"
+        ) from error
+
+
+def _without_weights(flags: TrainConfig) -> TrainConfig:
+    """Returns the flags that build the same network without loading anything into it."""
+    if flags.fits_head:
+        flags = dataclasses.replace(flags, freeze="none", unfreeze_epochs=0, feature_views=1)
+    return dataclasses.replace(flags, weights="none", freeze_epochs=0)
 
 
 def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.PolymorphicFunction:

@@ -133,17 +133,17 @@ def _two_steps(config: TrainConfig, size: tuple[int, int], classes: int) -> None
 
     from trainer.data.stream import Batch
     from trainer.devices import set_up_devices
-    from trainer.models.build import build
+    from trainer.models.build import build_network
     from trainer.train import losses, optim
     from trainer.train.step import Stepper, to_host
 
     devices = set_up_devices(config)
     with devices.strategy.scope():
-        model = build(config, size, classes, synchronized=devices.replicas > 1)
-        schedule = optim.build(config, steps_per_epoch=2)
-        optimizer = optim.build_optimizer(config, schedule)
-        loss = losses.build(config, [1] * classes, schedule.total_steps)
-        stepper = Stepper(model, optimizer, loss, config, devices.strategy)
+        network = build_network(config, size, classes, synchronized=devices.replicas > 1)
+        plan = optim.build(config, steps_per_epoch=2)
+        optimizer = optim.build_optimizer(config, plan, optim.rate_factors(network, config))
+        loss = losses.build(config, [1] * classes, plan.total_steps)
+        stepper = Stepper(network, optimizer, loss, config, devices.strategy)
     stack = (2,) if config.steps_per_execution > 1 else ()
     shape = (*stack, config.fixed_batch_size)
     labels, ones = tf.zeros(shape, tf.int32), tf.ones(shape)

@@ -15,9 +15,10 @@ def describe(task: Task, state: State) -> str:
         f"{config.model}: {state.stepper.model.count_params():,} parameters, "
         f"{task.devices.precision} on {', '.join(task.devices.names)}",
         f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
-        f"{task.validation.records:,} to validate; {config.epochs} epochs of {task.steps:,} "
-        f"steps of {config.batch_size}, {_augmentation(config)}",
+        f"{task.validation.records:,} to validate; {_epochs(task)}",
     ]
+    if state.stepper.loaded is not None:
+        lines.insert(1, state.stepper.loaded.describe())
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
@@ -32,6 +33,16 @@ def describe(task: Task, state: State) -> str:
     elif state.epoch or state.step:
         lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
     return "\n".join(lines)
+
+
+def _epochs(task: Task) -> str:
+    config = task.config
+    steps = f"of {task.steps:,} steps of {config.batch_size}, {_augmentation(config)}"
+    if not config.fits_head:
+        return f"{config.epochs} epochs {steps}"
+    views = f" in {config.feature_views} views" if config.feature_views > 1 else ""
+    more = f", then {config.unfreeze_epochs} epochs {steps}" if config.unfreeze_epochs else ""
+    return f"a head on their features{views}{more}"
 
 
 def _augmentation(config: TrainConfig) -> str:

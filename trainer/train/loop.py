@@ -15,14 +15,15 @@ import tensorflow as tf
 from trainer.data import augment
 from trainer.data.stream import Batch, explain, stream_source, training_stream
 from trainer.metrics import inference, metrics
-from trainer.models.build import build
-from trainer.models.head import freeze_backbone
+from trainer.metrics.metrics import Predictions
+from trainer.models.build import build_network
 from trainer.models.weights import model_state
 from trainer.runs import checkpoints
 from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
 from trainer.train.describe import describe
 from trainer.train.epoch import Meter
+from trainer.train.head import train_head
 from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
 from trainer.train.state import State, Task, checkpoint_of, resume, save
@@ -69,10 +70,12 @@ class Trained:
     Attributes:
       result: how the run ended.
       model: with the weights of the best epoch, if the run is finished; else of the last step.
+      predictions: of the best epoch on validation, if this process made them.
     """
 
     result: RunResult
     model: keras.Model
+    predictions: Predictions | None
 
 
 def train(task: Task, state: State) -> Trained:
@@ -102,7 +105,7 @@ def train(task: Task, state: State) -> Trained:
     if result.finished and not _write_best_model(task, state):
         progress.say("no best checkpoint: the weights of the last epoch are used in its place")
         result = dataclasses.replace(result, weights="last")
-    return Trained(result, state.stepper.model)
+    return Trained(result, state.stepper.model, state.predictions)
 
 
 def build_state(task: Task) -> State:
@@ -112,12 +115,15 @@ def build_state(task: Task) -> State:
       UsageError, TrainerError: no such network, or its weights cannot be loaded.
     """
     config = task.config
-    schedule = optim.build(config, task.steps)
-    loss = losses.build(config, task.train.selection.counts(task.train.split), schedule.total_steps)
+    plan = optim.build(config, task.steps)
+    loss = losses.build(config, task.train.selection.counts(task.train.split), plan.total_steps)
     with task.devices.strategy.scope():
-        model = build(config, task.train.size, task.classes, synchronized=task.devices.replicas > 1)
-        optimizer = optim.build_optimizer(config, schedule)
-        stepper = Stepper(model, optimizer, loss, config, task.devices.strategy)
+        network = build_network(
+            config, task.train.size, task.classes, synchronized=task.devices.replicas > 1
+        )
+        factors = optim.rate_factors(network, config)
+        optimizer = optim.build_optimizer(config, plan, factors)
+        stepper = Stepper(network, optimizer, loss, config, task.devices.strategy)
     return State(stepper, Meter(empty_tally(task.classes)))
 
 
@@ -130,25 +136,39 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     """Trains epoch by epoch; returns the status."""
     config = task.config
     predictor = inference.predictor(state.stepper.model)
-    with failures.reading(task.train, config):  # A cache is filled here.
-        batches = iter(_training_stream(task, state)) if state.epoch < config.epochs else iter(())
+    batches: Iterator[Batch] | None = None
     while state.epoch < config.epochs:
         if epoch.stopped_early(state.history, config):
             return "stopped_early"
         if 0 < config.stop_after_epoch <= state.epoch:
             return "paused"
-        state.stepper.freeze(state.epoch < config.freeze_epochs)
-        progress.start_epoch(state.epoch, state.meter.pictures)
-        try:
-            _train_epoch(task, state, batches, progress)
-        finally:
-            progress.close()
+        state.stepper.enter(
+            optim.phase_of(config, state.epoch),
+            frozen=state.epoch < config.frozen_epochs,
+            begins=state.epoch == config.frozen_epochs and state.step == 0,
+        )
+        if config.fits_head and state.epoch == 0:
+            with failures.reading(task.train, config):
+                train_head(task, state, progress)
+        else:
+            batches = batches or _batches(task, state)
+            progress.start_epoch(state.epoch, state.meter.pictures)
+            try:
+                _train_epoch(task, state, batches, progress)
+            finally:
+                progress.close()
         if state.stop:
             save(task, state)
             return "interrupted"
         row = _close_epoch(task, state, predictor)
-        progress.end_epoch(epoch.summary(row, config))
+        progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
     return "stopped_early" if epoch.stopped_early(state.history, config) else "completed"
+
+
+def _batches(task: Task, state: State) -> Iterator[Batch]:
+    """Returns the batches from the state's epoch and step on; fills a cache first."""
+    with failures.reading(task.train, task.config):
+        return iter(_training_stream(task, state))
 
 
 def _train_epoch(
@@ -177,7 +197,8 @@ def _close_epoch(
     """Validates, records and saves a finished epoch."""
     stepper = state.stepper
     replaced = stepper.use_average()
-    evaluation = _evaluate(task, state, predictor)
+    predictions = _predict(task, predictor)
+    evaluation = _evaluate(task, state, predictions)
     row = epoch.metrics_row(
         state.epoch + 1,
         state.global_step(task.steps),
@@ -190,6 +211,7 @@ def _close_epoch(
     if epoch.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(model_state(stepper.model))
         task.directory.store.save_best(checkpoint_of(task, state, arrays))
+        state.predictions = predictions
     stepper.put_back(replaced)
     state.epoch, state.step = state.epoch + 1, 0
     state.meter = Meter(empty_tally(task.classes))
@@ -198,12 +220,14 @@ def _close_epoch(
     return row
 
 
-def _evaluate(
-    task: Task, state: State, predictor: tf.types.experimental.PolymorphicFunction
-) -> metrics.Evaluation:
-    """Returns the metrics of the network on the validation split."""
+def _predict(task: Task, predictor: tf.types.experimental.PolymorphicFunction) -> Predictions:
+    """Returns the predictions of the network on the validation split."""
     with failures.reading(task.validation, task.config):
-        predictions = inference.predict(predictor, validation_stream(task))
+        return inference.predict(predictor, validation_stream(task))
+
+
+def _evaluate(task: Task, state: State, predictions: Predictions) -> metrics.Evaluation:
+    """Returns the metrics of predictions on the validation split."""
     try:
         return metrics.evaluate(predictions, task.directory.config.train_counts)
     except metrics.DivergedError as error:
@@ -228,7 +252,7 @@ def _write_best_model(task: Task, state: State) -> bool:
         state.stepper.use_average()
     else:
         checkpoints.assign(model_state(model), best.arrays)
-    freeze_backbone(model, frozen=False)
+    state.stepper.unfreeze()
     task.directory.write_model(model)
     return best is not None
 

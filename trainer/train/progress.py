@@ -29,7 +29,6 @@ class EpochProgress:
         self._kind = kind
         self._epochs = epochs
         self._pictures = pictures
-        self._label = ""
         self._shown: Progress | None = None
 
     def say(self, text: str) -> None:
@@ -39,9 +38,8 @@ class EpochProgress:
 
     def start_epoch(self, epoch: int, done: int) -> None:
         """Begins epoch `epoch`, from 0, of which `done` pictures have been trained on already."""
-        self._label = f"epoch {epoch + 1}/{self._epochs}"
         self._shown = Progress(
-            self._label,
+            self._label(epoch),
             self._pictures,
             " img",
             kind=self._kind,
@@ -56,10 +54,13 @@ class EpochProgress:
         if self._shown is not None:
             self._shown.advance(pictures, f"loss {loss:.3f}")
 
-    def end_epoch(self, text: str) -> None:
-        """Replaces the bar with a line about the epoch."""
+    def end_epoch(self, epoch: int, text: str) -> None:
+        """Replaces the bar with a line about epoch `epoch`, from 0."""
         self.close()
-        self.say(f"{self._label}  {text}")
+        self.say(f"{self._label(epoch)}  {text}")
+
+    def _label(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}/{self._epochs}"
 
     def close(self) -> None:
         """Removes the bar."""

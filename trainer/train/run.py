@@ -10,6 +10,7 @@ import keras
 from tfrecords.errors import OutOfMemoryError
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.metrics import inference
+from trainer.metrics.metrics import Predictions
 from trainer.report import page
 from trainer.runs import directory
 from trainer.runs.history import METRICS
@@ -46,13 +47,16 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
         task = prepare(smaller)
 
 
-def write_report(task: Task, model: keras.Model) -> Path:
+def write_report(task: Task, model: keras.Model, predictions: Predictions | None = None) -> Path:
     """Writes the report on a finished run, and returns the path of its page.
 
     Args:
       task: the run.
       model: with the weights of the best epoch.
+      predictions: of the model on validation; made here by default.
     """
+    if predictions is None:
+        predictions = inference.predict(model, loop.validation_stream(task))
     described = task.directory.config
     return page.write(
         page.RunFiles(
@@ -61,7 +65,7 @@ def write_report(task: Task, model: keras.Model) -> Path:
             classes=described.selection.classes,
             train_counts=described.train_counts,
             history=task.directory.path / METRICS,
-            predictions=inference.predict(model, loop.validation_stream(task)),
+            predictions=predictions,
             flags=task.config,
             settings=page.settings_of(described),
             split=task.config.validation_split,
@@ -75,7 +79,7 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading():
-                write_report(task, trained.model)
+                write_report(task, trained.model, trained.predictions)
         return trained.result
 
 

@@ -13,6 +13,7 @@ from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.data.version import DataVersion
 from trainer.devices import Devices
+from trainer.metrics.metrics import Predictions
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
@@ -33,6 +34,7 @@ class State:
       history: a row of metrics.csv for each finished epoch.
       stop: number of the signal that asked the run to stop after the current step; 0 for none.
       compiled: whether this process has done its first step, which compiles.
+      predictions: of the best epoch so far on validation, if this process made them.
     """
 
     stepper: Stepper
@@ -42,6 +44,7 @@ class State:
     history: tuple[Row, ...] = ()
     stop: int = 0
     compiled: bool = False
+    predictions: Predictions | None = None
 
     def global_step(self, per_epoch: int) -> int:
         """Returns the optimizer steps done, of `per_epoch` each."""

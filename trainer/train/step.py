@@ -15,11 +15,13 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.data.stream import Batch
-from trainer.models.head import freeze_backbone
+from trainer.models.build import Network
+from trainer.models.head import Trainability
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Variable
 from trainer.train import losses
 from trainer.train.losses import Loss
+from trainer.train.optim import PacedOptimizer
 
 
 class Tally(NamedTuple):
@@ -43,6 +45,7 @@ class Stepper:
 
     Attributes:
       model: the network.
+      loaded: which of its weights came from --weights; None without.
       optimizer: built on all its trainable variables.
       step: int64 variable, optimizer steps done.
       run: one execution, a compiled function; stacked batches give stacked tallies.
@@ -51,13 +54,15 @@ class Stepper:
 
     def __init__(
         self,
-        model: keras.Model,
+        network: Network,
         optimizer: keras.optimizers.Optimizer,
         loss: Loss,
         config: TrainConfig,
         strategy: tf.distribute.Strategy,
     ) -> None:
+        model = network.model
         self.model = model
+        self.loaded = network.loaded
         self.optimizer = optimizer
         self._loss = loss
         self._config = config
@@ -65,7 +70,9 @@ class Stepper:
         optimizer.build(model.trainable_variables)
         self.step = _counter("step")
         self.average = _averages(model) if config.ema else {}
-        self._frozen = False
+        self._trainability = Trainability(model)
+        self._phase = (0, False)
+        self._train_everything()
         self.run: Callable[[Batch], Tally] = self._compile()
 
     @property
@@ -81,15 +88,48 @@ class Stepper:
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        return float(inner.learning_rate)
+        return float(self._inner_optimizer.learning_rate)
 
-    def freeze(self, frozen: bool) -> None:
-        """Trains the head only, or everything; compiles the step again where that changes."""
-        if frozen != self._frozen:
-            freeze_backbone(self.model, frozen=frozen)
-            self._frozen = frozen
-            self.run = self._compile()
+    def enter(self, phase: int, *, frozen: bool, begins: bool) -> None:
+        """Makes the step that of a phase of the run; compiles it again where that changes.
+
+        Args:
+          phase: from 0; each has a schedule of its own.
+          frozen: train the head alone.
+          begins: the phase has had no step yet, so the optimizer starts anew.
+        """
+        if begins and phase:
+            self._inner_optimizer.forget()
+        if (phase, frozen) == self._phase:
+            return
+        self._phase = (phase, frozen)
+        self._inner_optimizer.enter(phase)
+        if frozen:
+            self._trainability.head_only()
+        else:
+            self._train_everything()
+        self.run = self._compile()
+
+    def restart_average(self) -> None:
+        """Makes the averages equal to the weights."""
+        state = model_state(self.model)
+        for name, average in self.average.items():
+            average.assign(state[name].numpy())
+
+    def unfreeze(self) -> None:
+        """Makes every layer trainable that was so when the network was built."""
+        self._trainability.everything()
+
+    def _train_everything(self) -> None:
+        """Makes everything trainable, but normalisation that keeps its loaded statistics."""
+        if self.loaded is None or self._config.train_batch_norm:
+            self._trainability.everything()
+        else:
+            self._trainability.all_but_norms(self.loaded.variables)
+
+    @property
+    def _inner_optimizer(self) -> PacedOptimizer:
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     def use_average(self) -> dict[str, np.ndarray]:
         """Puts the averages into the model and returns what they replaced."""

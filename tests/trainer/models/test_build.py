@@ -48,3 +48,19 @@ def test_impossible_models(name: str, said: str) -> None:
 def test_own_models() -> None:
     model = build(config(model="tests.support.tiny:network"), (32, 32), 5)
     assert model.output_shape == (None, 5)
+
+
+def test_dropout_reaches_own_models_that_take_it() -> None:
+    flags = config(model="tests.support.tiny:with_dropout", dropout=0.3)
+    model = build(flags, (32, 32), 5)
+    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert rates == [0.3]
+    with pytest.raises(UsageError, match=r"--dropout=0.3: .*:network takes none"):
+        build(config(model="tests.support.tiny:network", dropout=0.3), (32, 32), 5)
+
+
+@pytest.mark.parametrize("name", ["springfield_cnn", "mobilenetv2", "efficientnet-lite0"])
+def test_dropout_reaches_every_head_of_ours(name: str) -> None:
+    model = build(config(model=name, dropout=0.3), (32, 32), 5)
+    dropout = model.layers[-2]
+    assert isinstance(dropout, keras.layers.Dropout) and dropout.rate == 0.3

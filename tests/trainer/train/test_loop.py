@@ -426,6 +426,51 @@ def test_freezing_then_training_everything(
     assert (kernels[2] != start).any()
 
 
+def fine_tuning(finished: RunResult) -> dict[str, Any]:
+    """Returns the flags of a run with loaded weights that unfreezes after one epoch."""
+    weights = str(finished.run_dir / "model.keras")
+    return {"weights": weights, "freeze_epochs": 1, "checkpoint_steps": 2, "layer_decay": 0.7}
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_killed_fine_tuning_ends_as_one_never_killed(
+    precision: str,
+    finished: RunResult,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flags = fine_tuning(finished) | {"precision": precision}
+    train(config(data_dir, tmp_path / "whole", **flags))
+    for executions in (1, 3, 1, 2):  # The second time just before the first unfrozen step.
+        kill_after(monkeypatch, executions)
+        with pytest.raises(Killed):
+            train(config(data_dir, tmp_path / "killed", **flags))
+        revive(monkeypatch)
+    train(config(data_dir, tmp_path / "killed", **flags))
+    assert_same_end(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_loaded_normalisation_keeps_its_statistics_unless_asked(
+    finished: RunResult, data_dir: Path, tmp_path: Path
+) -> None:
+    before = {v.path: v.numpy() for v in load_run(finished.run_dir).model.variables}
+    (mean,) = (value for path, value in before.items() if path.endswith("moving_mean"))
+    for asked in (False, True):
+        run_dir = tmp_path / str(asked)
+        train(config(data_dir, run_dir, **fine_tuning(finished), train_batch_norm=asked))
+        (after,) = (v for name, v in final_state(run_dir).items() if name.endswith("moving_mean"))
+        assert np.array_equal(after, mean) != asked
+
+
+def test_a_fine_tuned_run_is_saved_as_trainable(
+    finished: RunResult, data_dir: Path, tmp_path: Path
+) -> None:
+    flags = fine_tuning(finished) | {"epochs": 1}
+    saved = train(config(data_dir, tmp_path / "r", **flags)).run_dir / "model.keras"
+    assert len(keras.saving.load_model(saved).trainable_variables) == 5
+
+
 def test_out_of_memory_is_explained(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

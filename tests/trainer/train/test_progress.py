@@ -19,7 +19,7 @@ def run_an_epoch(kind: str, stream: io.StringIO) -> str:
     shown.start_epoch(1, done=40)
     for _ in range(3):
         shown.update(20, loss=1.25)
-    shown.end_epoch("loss 1.250")
+    shown.end_epoch(1, "loss 1.250")
     return stream.getvalue()
 
 

@@ -1,0 +1,78 @@
+"""Features on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfrecords.errors import TrainerError
+from trainer.features.store import FeatureStore
+
+ROWS = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float16)
+
+
+def parts(*positions: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for each in positions:
+        yield np.array(each), ROWS[list(each)].astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    made = FeatureStore(tmp_path / "f", 10, 4)
+    made.create({"model": "m"})
+    return made
+
+
+def test_rows_are_kept(store: FeatureStore) -> None:
+    assert not store.done().any()
+    store.write(parts((1, 2), (7,)))
+    again = FeatureStore(store.folder, 10, 4)
+    again.create({})
+    assert np.flatnonzero(again.done()).tolist() == [1, 2, 7]
+    np.testing.assert_array_equal(again.rows(np.array([7, 1])), ROWS[[7, 1]])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_what_came_before_an_error_is_kept(store: FeatureStore, seconds: float) -> None:
+    def failing() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        yield from parts((3, 4))
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.write(failing(), seconds)
+    assert np.flatnonzero(store.done()).tolist() == [3, 4]
+
+
+def test_files_of_another_size_are_made_anew(store: FeatureStore) -> None:
+    store.write(parts((1,)))
+    (store.folder / "rows").write_bytes(b"cut off")
+    assert not store.done().any()
+    store.create({})
+    store.write(parts((2,)))
+    assert np.flatnonzero(store.done()).tolist() == [2]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainerError, match="cannot write features"):
+        FeatureStore(tmp_path / "file" / "f", 10, 4).create({})
+
+
+def test_a_second_run_waits_for_the_first(store: FeatureStore) -> None:
+    told, order = threading.Event(), []
+
+    def second() -> None:
+        with store.held(told.set):
+            order.append("second")
+
+    with store.held(lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.wait(30)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]

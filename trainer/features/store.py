@@ -1,0 +1,161 @@
+"""Features on disk: one row for each record of a split, float16, computed once.
+
+    <data_dir>/.features/<digest>/rows       float16[records, channels], a sparse file
+                                  done       uint8[records], 1 where the row is computed
+                                  about.json what they are the features of, for people
+
+Rows stand in the order of the records in their shards, so that every selection of the split
+shares them. A row is marked as done after it is on disk: whatever was interrupted is computed
+again. The folder is named by a digest of all that decides its contents, so no other data set,
+network or size reads it. It may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import TrainerError
+from tfrecords.system import atomic, locks
+from tfrecords.system.locks import LockedError
+
+FOLDER = ".features"
+DTYPE = np.dtype("<f2")
+
+# Seconds between looks at a lock that another run holds.
+_PATIENCE = 0.5
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The features of one split by one backbone.
+
+    Attributes:
+      folder: of the files.
+      records: of the split.
+      channels: of the features.
+    """
+
+    folder: Path
+    records: int
+    channels: int
+
+    def done(self) -> np.ndarray:
+        """Returns bool[records], which rows are computed."""
+        path = self.folder / "done"
+        try:
+            marks = np.fromfile(path, np.uint8)
+            whole = (self.folder / "rows").stat().st_size == self._bytes
+        except FileNotFoundError:
+            return np.zeros(self.records, bool)
+        if len(marks) != self.records or not whole:
+            return np.zeros(self.records, bool)
+        return marks == 1
+
+    def rows(self, positions: np.ndarray) -> np.ndarray:
+        """Returns float16[n, channels], rows that are done."""
+        return np.asarray(self._map("r")[positions])
+
+    def create(self, about: Mapping[str, object]) -> None:
+        """Makes the files, where there are none of the right size.
+
+        Raises:
+          TrainerError: disk full, or not writable.
+        """
+        rows, done = self.folder / "rows", self.folder / "done"
+        try:
+            if self.done().any():
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            atomic.write_text(self.folder / "about.json", json.dumps(about, indent=2))
+            done.write_bytes(bytes(self.records))
+            with open(rows, "wb") as file:
+                file.truncate(self._bytes)
+        except OSError as error:
+            raise TrainerError(
+                f"cannot write features to {self.folder}: {error.strerror or error}"
+            ) from error
+
+    def write(self, parts: Iterator[tuple[np.ndarray, np.ndarray]], seconds: float = 5.0) -> None:
+        """Writes rows as they come; at most the last `seconds` of work are lost if it is cut off.
+
+        Args:
+          parts: (positions int64[n], features [n, channels]).
+          seconds: between the times when rows are marked as done.
+
+        Raises:
+          TrainerError: disk full.
+        """
+        rows = self._map("r+")
+        pending: list[np.ndarray] = []
+        since = time.monotonic()
+        try:
+            for positions, features in parts:
+                rows[positions] = features
+                pending.append(positions)
+                if time.monotonic() - since >= seconds:
+                    self._mark(rows, pending)
+                    pending, since = [], time.monotonic()
+        finally:
+            self._mark(rows, pending)
+
+    @contextmanager
+    def held(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Holds the features against other runs; waits for one that computes them.
+
+        Args:
+          waiting: called once if another run holds them.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        told = False
+        while True:
+            with _attempt(self.folder / ".lock") as held:
+                if held:
+                    yield
+                    return
+            if not told:
+                waiting()
+                told = True
+            time.sleep(_PATIENCE)
+
+    @property
+    def _bytes(self) -> int:
+        return self.records * self.channels * DTYPE.itemsize
+
+    def _map(self, mode: str) -> np.ndarray:
+        shape = (self.records, self.channels)
+        return np.memmap(self.folder / "rows", DTYPE, mode, shape=shape)  # type: ignore[call-overload]
+
+    def _mark(self, rows: np.ndarray, pending: list[np.ndarray]) -> None:
+        if not pending:
+            return
+        try:
+            rows.flush()  # type: ignore[attr-defined]
+            marks = np.memmap(self.folder / "done", np.uint8, "r+", shape=(self.records,))
+            marks[np.concatenate(pending)] = 1
+            marks.flush()
+        except OSError as error:
+            raise TrainerError(
+                f"cannot write features to {self.folder}: {error.strerror or error}"
+            ) from error
+
+
+@contextmanager
+def _attempt(path: Path) -> Iterator[bool]:
+    """Yields whether a lock could be taken, and holds it for the block if so."""
+    lock = locks.locked(path, taken="another run computes features", advice="wait for it")
+    try:
+        lock.__enter__()
+    except LockedError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.__exit__(None, None, None)
