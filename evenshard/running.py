@@ -16,7 +16,7 @@ from evenshard.results import RunEvaluation, RunPrediction
 from evenshard.tensorflow_state import trainer_session
 from tfrecords.cli import flags
 from trainer.config import TrainConfig
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
 from trainer.predict import PredictConfig
 from trainer.runs import history

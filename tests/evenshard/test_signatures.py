@@ -16,7 +16,7 @@ from evenshard.running import Run
 from evenshard.training import train
 from tfrecords.cli import flags
 from trainer.config import TrainConfig
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
 from trainer.predict import PredictConfig
 

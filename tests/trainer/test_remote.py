@@ -24,7 +24,7 @@ from trainer.config import TrainConfig
 from trainer.data import selection as selections
 from trainer.data import stream as data
 from trainer.evaluate import run
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.lineage import LineageConfig
 from trainer.remote import FarPath
 from trainer.train.__main__ import COMMAND

@@ -1,99 +1,16 @@
-"""`python -m trainer.evaluate`: what a run is worth on a split it has not seen."""
+"""`python -m trainer.evaluate`: a run evaluated on a split that it has not seen."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import MISSING, dataclass
 
-from tfrecords.cli import flags
-from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
-from tfrecords.errors import UsageError
-from trainer import remote, tensorflow_import
-
-WEIGHTS = ("best", "last", "ema")
-TTA = ("none", "flip")
-
-_WHAT, _HOW, _RUN = "What to judge", "How to judge", "Run"
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """An evaluation. Fields are the flags of `python -m trainer.evaluate`.
-
-    Raises:
-      UsageError: a value out of range.
-    """
-
-    run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
-    data_dir: str = flag(
-        "", _WHAT, "Data set to judge on. Default: the one the run was trained on.", metavar="DIR"
-    )
-    split: str = flag("test", _WHAT, "Split to judge on.", metavar="NAME")
-    classes: tuple[str, ...] = flag(
-        (),
-        _WHAT,
-        "Only pictures of these classes; the network still chooses among all it knows.",
-        metavar="A,B,…",
-    )
-    allow_leaks: bool = flag(
-        False,
-        _WHAT,
-        "Judge on a split that the run has, in part, trained on; the result says so.",
-    )
-
-    weights: str = flag(
-        "best",
-        _HOW,
-        "best: of the best epoch, which is the average in a run with --ema; last: as the last "
-        "step left them; ema: the moving average at the last step.",
-        choices=WEIGHTS,
-    )
-    logit_adjustment: float = flag(
-        0.0,
-        _HOW,
-        "Subtract τ·log(prior) from the logits, prior being the classes' shares of the training "
-        "records: helps the tail of a network trained with plain cross-entropy (Menon 2020). "
-        "0: off.",
-        metavar="TAU",
-    )
-    tta: str = flag(
-        "none", _HOW, "flip: average the probabilities of each picture and its mirror image.",
-        choices=TTA,
-    )  # fmt: skip
-    batch_size: int = flag(128, _HOW, "Pictures at a time; no effect on results.", metavar="N")
-
-    output_dir: str = flag(
-        "", _RUN, "Where results go. Default: RUN_DIR/evaluation/SPLIT….", metavar="DIR"
-    )
-    verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
-
-    def __post_init__(self) -> None:
-        flags.convert_fields(self)
-        for name in ("run_dir", "output_dir"):
-            remote.check_local(name, getattr(self, name))
-        if self.batch_size < 1:
-            raise UsageError(f"--batch_size must be 1 or more, not {self.batch_size}")
-        if not -10 <= self.logit_adjustment <= 10:
-            raise UsageError(f"--logit_adjustment must be -10 to 10, not {self.logit_adjustment:g}")
-
-    @property
-    def label(self) -> str:
-        """A directory's name for this way to judge: "test", "test-last-tau1-flip", …."""
-        parts = [self.split]
-        if self.weights != "best":
-            parts.append(self.weights)
-        if self.logit_adjustment:
-            parts.append(f"tau{self.logit_adjustment:g}")
-        if self.tta != "none":
-            parts.append(self.tta)
-        if self.classes:
-            parts.append(f"{len(self.classes)}classes")
-        return "-".join(parts)
+from trainer import tensorflow_import
+from trainer.evaluate.config import EvaluateConfig
 
 
 def main(config: EvaluateConfig) -> int:
-    """Judges, and prints the numbers and where the rest is."""
+    """Evaluates, and prints the numbers and where the rest is."""
     tensorflow_import.import_tensorflow(config.verbose)
     from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
 
@@ -104,15 +21,15 @@ def main(config: EvaluateConfig) -> int:
 COMMAND = Command(
     module="trainer.evaluate",
     summary=(
-        "Judges a trained network on a split, and writes numbers, tables, plots and a page into "
+        "Evaluates a trained network on a split, and writes numbers, tables, plots and a page into "
         "the run."
     ),
     arguments="--run_dir=R",
     config=EvaluateConfig,
     main=main,
     notes=(
-        "A split with near-duplicates of what the run trained on is refused: its result would "
-        "flatter."
+        "A split with near-duplicates of what the run trained on is refused: its result would be "
+        "too good."
     ),
     examples="python -m trainer.evaluate --run_dir=runs/a --split=test",
     extra="trainer",

@@ -20,7 +20,7 @@ from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.data.version import DataVersion
 from trainer.evaluate import overlap
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.evaluate.overlap import Leak, Part
 from trainer.metrics import inference, metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions

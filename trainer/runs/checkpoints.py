@@ -155,7 +155,9 @@ def read(path: Path) -> Checkpoint:
     frames = framing.read_records(str(path))
     try:
         meta = json.loads(next(frames))
-        arrays = {name: _array(next(frames), dtype, shape) for name, dtype, shape in meta["arrays"]}
+        arrays = {
+            name: _array(next(frames), dtype, shape) for name, dtype, shape in _list(meta, "arrays")
+        }
         return Checkpoint(
             epoch=_count(meta, "epoch"),
             step=_count(meta, "step"),

@@ -15,7 +15,7 @@ from tfrecords import ledger
 from tfrecords import manifest as manifests
 from trainer.evaluate import __main__ as evaluate
 from trainer.evaluate import run as evaluation
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card
 from trainer.runs import locate, trained_on

@@ -317,7 +317,11 @@ def test_says_which_library_is_missing(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    found = importlib.util.find_spec
+    readers = ("tf2onnx", "onnx", "onnxruntime", "ai_edge_litert")
+    monkeypatch.setattr(
+        formats.importlib.util, "find_spec", lambda name: None if name in readers else found(name)
+    )
     assert _export(run_dir, tmp_path, "--format=onnx") == 1
     error = capsys.readouterr().err
     packages = "tf2onnx onnx onnxruntime"

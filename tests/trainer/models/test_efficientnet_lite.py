@@ -1,9 +1,10 @@
 """EfficientNet-Lite with its ImageNet weights, against logits of the original.
 
 `golden_lite.npz` has float32[4, 1000] for Lite0, 1 and 2: logits of `fakes.picture(seed, 224, 224)`
-for seeds 0 to 3. They were computed by this network when it gave the logits of the PyTorch original
-within 1.1e-5 on 16 photographs; the photographs are not ours to publish. EVENSHARD_GOLDEN_LITE0
-names a file of such (pixels uint8[n, 224, 224, 3], logits float32[n, 1000]), if there is one.
+for seeds 0 to 3, computed by this network: they guard against change. Lite0 gave the logits of the
+PyTorch original within 1.1e-5 on 16 photographs, which are not ours to publish; Lite1 and Lite2
+were not compared with an original. EVENSHARD_GOLDEN_LITE0 names a file of such photographs
+(pixels uint8[n, 224, 224, 3], logits float32[n, 1000]), if there is one.
 `python -m tests.trainer.models.test_efficientnet_lite` writes the golden file anew.
 """
 

@@ -18,7 +18,7 @@ from tests.support import commands, fakes, tiny
 from tests.support.runs import assert_same_end, config, final_state, read_metrics
 from trainer.config import DEFAULT_EPOCHS, TrainConfig
 from trainer.evaluate import run as evaluation
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.features.extract import Extractor
 from trainer.runs.load import load_run
 from trainer.train import loop

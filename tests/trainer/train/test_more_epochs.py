@@ -49,7 +49,7 @@ def test_a_finished_run_trains_on_by_the_schedule_of_all_epochs(
     rows = read_metrics(copied)
     assert rows[:2] == before
     schedule = optim.build(config(data_dir, copied, epochs=4), STEPS)
-    assert float(rows[2]["learning_rate"]) == pytest.approx(schedule.at(3 * STEPS))
+    assert float(rows[2]["learning_rate"]) == pytest.approx(schedule.phases[0].at(3 * STEPS))
     assert json.loads((copied / "config.json").read_text())["extended_from"] == [2]
     assert said in (copied / model_card.CARD).read_text(encoding="utf-8")
     assert said in (copied / "report" / "index.html").read_text(encoding="utf-8")

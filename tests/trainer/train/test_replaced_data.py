@@ -16,7 +16,7 @@ from tfrecords import manifest as manifests
 from tfrecords.errors import UsageError
 from trainer.data.version import ReplacedDataError
 from trainer.evaluate import run as evaluation
-from trainer.evaluate.__main__ import EvaluateConfig
+from trainer.evaluate.config import EvaluateConfig
 from trainer.runs.checkpoints import Store
 from trainer.train import loop
 from trainer.train.run import run
