@@ -11,7 +11,7 @@ from typing import Any
 
 from beam_pipelines.balance_policy import BalancePolicy
 from tfrecords import manifest
-from tfrecords.cli import flags
+from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from tfrecords.images import decoder_setup
@@ -193,7 +193,7 @@ def _auto(value: Any) -> int | None:
     if value is None or value == "auto":
         return None
     try:
-        return flags.whole_number(value)
+        return values.whole_number(value)
     except ValueError as error:
         raise ValueError("auto or a whole number is expected") from error
 
@@ -207,7 +207,7 @@ def _show_splits(splits: tuple[tuple[str, float], ...]) -> str:
 
 
 def _record_size(value: Any) -> tuple[int, int]:
-    size = flags.image_size(value)
+    size = values.image_size(value)
     if size is None:
         raise ValueError("N or HxW in pixels is expected, such as 128 or 96x128")
     return size
@@ -360,7 +360,7 @@ class PrepareConfig:
         metavar="N|HxW",
         typed_as=("imgsz", "img_size", "resolution"),
         parse=_record_size,
-        show=flags.show_size,
+        show=values.show_size,
     )
     resize: Resize = flag(
         Resize.SQUASH,

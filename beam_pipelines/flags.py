@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.config import LOCAL_RUNNER
-from tfrecords.cli.flags import ForeignFlags
+from tfrecords.cli.parsing import ForeignFlags
 from tfrecords.system import extras
 
 if TYPE_CHECKING:

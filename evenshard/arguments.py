@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, parsing
 from tfrecords.errors import EvenshardError, UsageError
 
 PathLike = str | os.PathLike[str]
@@ -84,7 +84,7 @@ def configuration(
     parameters = inspect.signature(function).parameters
     first = given[next(iter(parameters))]
     if not isinstance(first, kind):
-        return flags.build(kind, dict(given))
+        return parsing.build(kind, dict(given))
     for name, parameter in list(parameters.items())[1:]:
         if given[name] != parameter.default:
             raise UsageError(

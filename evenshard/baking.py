@@ -13,7 +13,7 @@ from evenshard.arguments import PathLike, configuration, documented, naming_argu
 from evenshard.dataset import Dataset
 from evenshard.plan_result import Plan
 from tfrecords import locations
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 from tfrecords.system import extras
 
@@ -201,7 +201,7 @@ def _with_checked_options(config: PrepareConfig) -> PrepareConfig:
     verdict = beam_flags.check_beam_flags(config.beam_options)
     if verdict.refused:
         typed = verdict.refused[0].partition("=")[0].lstrip("-")
-        meant = flags.nearest(typed, verdict.known)
+        meant = parsing.nearest(typed, verdict.known)
         hint = f"; did you mean {meant!r}?" if meant else ""
         raise UsageError(f"beam_options: Beam has no option {typed!r}{hint}")
     return dataclasses.replace(config, beam_options=tuple(verdict.accepted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 
 _PREPARE, _TRAIN, _USE, _SHELL = "Prepare data", "Train", "Use what was trained", "Shell"
@@ -73,7 +73,7 @@ def find(name: str) -> SubCommand:
     if name.startswith("-"):
         raise UsageError(f"{name} stands before the command: evenshard COMMAND [--flag=value …]")
     typed_as = {other: command.name for command in COMMANDS for other in command.typed_as}
-    meant = flags.nearest(name, [command.name for command in COMMANDS], typed_as)
+    meant = parsing.nearest(name, [command.name for command in COMMANDS], typed_as)
     hint = f"did you mean {meant!r}?" if meant else "evenshard --help lists all commands"
     raise UsageError(f"unknown command {name!r}; {hint}")
 

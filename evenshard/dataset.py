@@ -17,7 +17,7 @@ from evenshard.arguments import PathLike, naming_arguments
 from evenshard.contents import Contents
 from evenshard.selecting import is_selected, meant, select
 from tfrecords import example, framing, ledger, locations, reader, verify
-from tfrecords.cli import flags
+from tfrecords.cli import flags, parsing, values
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.images import canonicalise
 from tfrecords.locations import Folder
@@ -205,7 +205,7 @@ class Dataset(Contents):
         if remote.is_far(self._folder):
             raise UsageError(f"{self.data_dir}: only a data set on this machine can be verified")
         given = {"split": split, "images": images, "workers": workers}
-        return verify.run(flags.build(VerifyConfig, {"data_dir": str(self._folder), **given}))
+        return verify.run(parsing.build(VerifyConfig, {"data_dir": str(self._folder), **given}))
 
     @naming_arguments()
     def tf_dataset(
@@ -341,7 +341,7 @@ class Dataset(Contents):
         originals_only: bool,
     ) -> Source:
         with flags.usage_errors():
-            size = flags.image_size(image_size)
+            size = values.image_size(image_size)
         selection = select(self.manifest, classes, per_class, originals_only)
         source = open_split(self.manifest, self._folder, split, selection, size)
         if not source.records:

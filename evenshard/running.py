@@ -14,7 +14,7 @@ from evenshard import notebook
 from evenshard.arguments import PathLike, naming_arguments
 from evenshard.results import RunEvaluation, RunPrediction
 from evenshard.tensorflow_state import trainer_session
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
@@ -140,7 +140,7 @@ class Run:
             "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
             "max_file_mb": max_file_mb, "verbose": verbose,
         }  # fmt: skip
-        config = flags.build(PredictConfig, given)
+        config = parsing.build(PredictConfig, given)
         with trainer_session(config.verbose):
             from evenshard import pictures
 
@@ -189,7 +189,7 @@ class Run:
             "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
             "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
         }  # fmt: skip
-        config = flags.build(EvaluateConfig, given)
+        config = parsing.build(EvaluateConfig, given)
         with trainer_session(config.verbose):
             from trainer.evaluate import run
 
@@ -249,7 +249,7 @@ class Run:
             "parity_input": parity_input, "output": output, "overwrite": overwrite,
             "verbose": verbose,
         }  # fmt: skip
-        config = flags.build(ExportConfig, given)
+        config = parsing.build(ExportConfig, given)
         with trainer_session(config.verbose):
             from trainer.export import run
 

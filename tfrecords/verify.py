@@ -15,7 +15,7 @@ from tfrecords import manifest
 from tfrecords.checks import ledger
 from tfrecords.checks import shards as checks
 from tfrecords.checks.shards import Images, Problem, ShardReport
-from tfrecords.cli import flags
+from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.cli.progress import Progress
 from tfrecords.cli.run import DONE, Command
@@ -146,7 +146,7 @@ class VerifyConfig:
         _SPEED,
         "Processes that read shards; auto: one for each core if the data set is large.",
         metavar="auto|N",
-        parse=flags.number_or_word("auto", 1),
+        parse=values.number_or_word("auto", 1),
     )
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from trainer import remote
@@ -98,8 +98,8 @@ class TrainConfig:
         "--resize=short_side need it: their pictures are centre-cropped to it.",
         metavar="N|HxW",
         typed_as=("imgsz", "img_size", "resolution"),
-        parse=flags.image_size,
-        show=flags.show_size,
+        parse=values.image_size,
+        show=values.show_size,
     )
     cache: str = flag(
         "none",
@@ -204,7 +204,7 @@ class TrainConfig:
         "Pictures a step, or auto: the largest that fits.",
         metavar="N|auto",
         typed_as=("batch", "bs"),
-        parse=flags.number_or_word(AUTO_BATCH, 1),
+        parse=values.number_or_word(AUTO_BATCH, 1),
     )
     grad_accum: int = flag(
         1,

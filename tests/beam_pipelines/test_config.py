@@ -14,7 +14,7 @@ from beam_pipelines.config import (
     SplitBy,
 )
 from tests.support.prepare_configs import config_of
-from tfrecords.cli import flags
+from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
 from tfrecords.images.canonicalise import Truncated
 from tfrecords.inputs.options import TableOptions
@@ -105,7 +105,7 @@ def test_python_values_mean_what_flags_mean() -> None:
 
 def test_a_command_line_is_its_configuration() -> None:
     found = config_of("--per_class=7", "--image_size=96x128", "--augment=crop", "--overwrite")
-    assert flags.parse(PrepareConfig, flags.command_line(found)) == found
+    assert parsing.parse(PrepareConfig, flags.command_line(found)) == found
 
 
 def test_per_class_sets_both() -> None:

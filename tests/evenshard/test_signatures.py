@@ -14,7 +14,7 @@ from beam_pipelines.config import PrepareConfig
 from evenshard.baking import bake, plan
 from evenshard.running import Run
 from evenshard.training import train
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
@@ -56,7 +56,9 @@ def as_field(config: type[Any], name: str, value: object) -> object:
         item.name: "x" for item in dataclasses.fields(config) if item.default is dataclasses.MISSING
     }
     required |= {"input_dir": "x"} if config is PrepareConfig else {}
-    return getattr(flags.build(config, required | {name: value} if value != "" else required), name)
+    return getattr(
+        parsing.build(config, required | {name: value} if value != "" else required), name
+    )
 
 
 @pytest.mark.parametrize("function", [evenshard.bake, evenshard.plan, evenshard.train])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support import run_configs
 from tfrecords import manifest as manifests
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 from trainer.sweep import child
 
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     parent, cores, *given = argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     child.stop_without(int(parent))
-    config = flags.parse(TrainConfig, given)
+    config = parsing.parse(TrainConfig, given)
     print("cores", cores, "of", os.environ.get("OMP_NUM_THREADS"), flush=True)
     if config.model == "fake:fails":
         print("error: it went wrong")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.support.train_configs import config
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 from trainer.config import STRONG_FROM, TrainConfig
 
@@ -86,7 +86,7 @@ def test_an_unresolved_batch_is_an_error() -> None:
 def test_parsing_imports_no_tensorflow() -> None:
     program = (
         "import sys; from tfrecords.cli import flags; from trainer.config import TrainConfig;"
-        "flags.parse(TrainConfig, ['--data_dir=d', '--run_dir=r']);"
+        "parsing.parse(TrainConfig, ['--data_dir=d', '--run_dir=r']);"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -102,4 +102,4 @@ def test_parsing_imports_no_tensorflow() -> None:
 )  # fmt: skip
 def test_the_flag_that_was_meant_is_named(typed: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"did you mean --{meant}?"):
-        flags.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", f"--{typed}=1"])
+        parsing.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", f"--{typed}=1"])

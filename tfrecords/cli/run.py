@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Generic, TypeVar
 
-from tfrecords.cli import flags
-from tfrecords.cli.flags import ForeignCheck
+from tfrecords.cli import parsing
+from tfrecords.cli.help import help_text
+from tfrecords.cli.parsing import ForeignCheck
 from tfrecords.errors import EvenshardError, EvenshardWarning
 from tfrecords.system import extras
 
@@ -103,17 +104,17 @@ class Command(Generic[ConfigT]):
         wrapped = (textwrap.fill(text, _WIDTH) for text in (self.summary, usage, self.notes))
         top = "\n\n".join(filter(None, wrapped))
         examples = "\n".join(f"  {line}" for line in self.examples.strip().splitlines())
-        return flags.help_text(self.config, top, examples and f"Examples:\n{examples}")
+        return help_text(self.config, top, examples and f"Examples:\n{examples}")
 
     def _run(self, argv: Sequence[str], program: str) -> int | None:
-        given = flags.split(self.config, argv, self.foreign)
+        given = parsing.split(self.config, argv, self.foreign)
         if given.help:
             print(self.help(program))
             return DONE
         if given.version:
             print(version_line())
             return DONE
-        config = flags.build(self.config, given.values)
+        config = parsing.build(self.config, given.values)
         if self.extra:
             extras.require(self.extra)
         return self.main(config)

@@ -31,7 +31,7 @@ from typing import Any
 
 import yaml
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig
@@ -314,7 +314,7 @@ def _config(name: str, values: Values, data_dir: str, run_dir: str) -> TrainConf
     # A flag whose default is None is left out where it has no value.
     argv += [_argument(n, t) for n, t in values.items() if t or _DEFAULTS[n] is not None]
     try:
-        return flags.parse(TrainConfig, argv)
+        return parsing.parse(TrainConfig, argv)
     except UsageError as error:
         raise UsageError(f"trial {name}: {error}") from error
 
@@ -364,7 +364,7 @@ def _checked(raw: Any, where: str) -> Mapping[str, Any]:
         if name in OWN_FLAGS:
             raise UsageError(f"{where}: the sweep itself sets --{name}: leave it out")
         if name not in FLAGS:
-            meant = flags.nearest(name, FLAGS)
+            meant = parsing.nearest(name, FLAGS)
             hint = f"did you mean --{meant}?" if meant else "trainer.train --help lists them"
             raise UsageError(f"{where}: trainer.train has no flag --{name}; {hint}")
     return raw

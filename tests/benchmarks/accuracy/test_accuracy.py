@@ -12,7 +12,7 @@ from benchmarks.accuracy import table
 from benchmarks.accuracy.__main__ import Bench, Problem
 from benchmarks.accuracy.table import Row
 from tests.support import fakes
-from tfrecords.cli import flags
+from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 
 PROBLEM = Problem("town", 16)
@@ -70,7 +70,7 @@ def test_a_matrix_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
 def test_every_row_of_the_ablation_is_a_run_that_trainer_takes(name: str) -> None:
     kind, given = accuracy.ABLATION[name]
     assert kind in accuracy.BAKES
-    config = flags.parse(TrainConfig, ["--data_dir=o", "--run_dir=r", *given])
+    config = parsing.parse(TrainConfig, ["--data_dir=o", "--run_dir=r", *given])
     assert config.loss in ("cross_entropy", "logit_adjusted", "balanced_softmax", "focal")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
 from trainer.config import AUGMENTATIONS, LOSSES, TrainConfig
 from trainer.sweep import grid
@@ -220,7 +220,7 @@ def test_names_fit_for_files_stay_distinct() -> None:
     )
 )
 def test_a_command_line_gives_its_configuration_again(config: TrainConfig) -> None:
-    assert flags.parse(TrainConfig, flags.command_line(config)) == config
+    assert parsing.parse(TrainConfig, flags.command_line(config)) == config
 
 
 def test_differing_flags_and_how_they_are_shown() -> None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrecords.cli import flags
-from tfrecords.cli.flags import ForeignFlags, flag
+from tfrecords.cli import flags, help, parsing, values
+from tfrecords.cli.flags import flag
+from tfrecords.cli.parsing import ForeignFlags
 from tfrecords.errors import UsageError
 
 
@@ -29,9 +30,9 @@ class Config:
     kinds: tuple[str, ...] = flag(("a",), "Numbers", "Which.", choices=("a", "b", "c"))
     mode: str = flag("slow", "Numbers", "How.", choices=("slow", "fast"))
     image_size: tuple[int, int] | None = flag(
-        96, "Numbers", "Pixels.", parse=flags.image_size, show=flags.show_size
+        96, "Numbers", "Pixels.", parse=values.image_size, show=values.show_size
     )
-    batch: int | str = flag(64, "Numbers", "A step.", parse=flags.number_or_word("auto", 1))
+    batch: int | str = flag(64, "Numbers", "A step.", parse=values.number_or_word("auto", 1))
     colour: Colour = flag(Colour.RED, "Numbers", "Of what.")
     resume: bool = flag(True, "Place", "Carry on.", short="r")
     others: tuple[str, ...] = flags.rest()
@@ -52,7 +53,7 @@ class Reading:
 
 
 def parse(*argv: str) -> Config:
-    return flags.parse(Config, ["--where=x", *argv])
+    return parsing.parse(Config, ["--where=x", *argv])
 
 
 def beam(arguments: Sequence[str]) -> ForeignFlags:
@@ -108,8 +109,8 @@ def test_every_spelling_of_no(text: str) -> None:
 
 @given(st.text(alphabet="-_abc=", min_size=1, max_size=12))
 def test_a_value_is_never_respelled(text: str) -> None:
-    assert flags.parse(Config, [f"--where={text}"]).where == text
-    assert flags.parse(Config, ["--where", text]).where == text
+    assert parsing.parse(Config, [f"--where={text}"]).where == text
+    assert parsing.parse(Config, ["--where", text]).where == text
 
 
 @pytest.mark.parametrize(
@@ -148,9 +149,9 @@ def test_misuse_is_one_line_that_names_the_flag(argv: list[str], said: str) -> N
 
 def test_an_unknown_flag_is_told_before_a_missing_one() -> None:
     with pytest.raises(UsageError, match="unknown flag --wher; did you mean --where"):
-        flags.parse(Config, ["--wher=x"])
+        parsing.parse(Config, ["--wher=x"])
     with pytest.raises(UsageError, match="--where is required: A directory."):
-        flags.parse(Config, [])
+        parsing.parse(Config, [])
 
 
 def test_flags_come_from_a_file_too(tmp_path: Path) -> None:
@@ -163,16 +164,16 @@ def test_flags_come_from_a_file_too(tmp_path: Path) -> None:
 
 def test_a_value_may_stand_alone_where_the_flag_says_so() -> None:
     for argv in (["d", "--split=test"], ["--split=test", "d"], ["--data-dir=d", "--split=test"]):
-        assert flags.parse(Reading, argv) == Reading(data_dir="d", split="test")
+        assert parsing.parse(Reading, argv) == Reading(data_dir="d", split="test")
     with pytest.raises(UsageError, match="unexpected argument 'e'"):
-        flags.parse(Reading, ["d", "e"])
+        parsing.parse(Reading, ["d", "e"])
 
 
 def test_foreign_flags_pass_through_where_somebody_knows_them() -> None:
-    config = flags.parse(Config, ["--where=x", "--region", "r1", "--per_class=1"], beam)
+    config = parsing.parse(Config, ["--where=x", "--region", "r1", "--per_class=1"], beam)
     assert (config.others, config.per_class) == (("--region", "r1"), 1)
     with pytest.raises(UsageError, match="unknown flag --regoin; did you mean --region?"):
-        flags.parse(Config, ["--where=x", "--regoin", "r1"], beam)
+        parsing.parse(Config, ["--where=x", "--regoin", "r1"], beam)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ configs = st.builds(
 
 @given(configs)
 def test_a_command_line_is_its_configuration(config: Config) -> None:
-    assert flags.parse(Config, flags.command_line(config)) == config
+    assert parsing.parse(Config, flags.command_line(config)) == config
 
 
 def test_a_path_stands_for_its_text() -> None:
@@ -243,7 +244,7 @@ def test_what_completion_asks_of_a_flag() -> None:
 
 
 def test_help_is_grouped_and_names_every_flag_once() -> None:
-    text = flags.help_text(Config, "Does things.", "Examples:\n  as typed")
+    text = help.help_text(Config, "Does things.", "Examples:\n  as typed")
     assert text.startswith("Does things.")
     for field in dataclasses.fields(Config):
         if field.metadata.get("group"):
@@ -264,4 +265,4 @@ def test_help_is_grouped_and_names_every_flag_once() -> None:
     ],
 )
 def test_nearest(name: str, known: list[str], expected: str | None) -> None:
-    assert flags.nearest(name, known) == expected
+    assert parsing.nearest(name, known) == expected

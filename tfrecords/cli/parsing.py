@@ -1,0 +1,219 @@
+"""A command line as a frozen dataclass, through absl flags.
+
+`-` and `_` are the same in a flag's name, an unknown flag is an error that names the nearest one,
+and `--flagfile=FILE` reads further flags from a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from absl import flags as absl_flags
+
+from tfrecords.cli.flags import ALIKE, flags_of, names_of, plain_type, usage_errors
+from tfrecords.errors import UsageError
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFlags:
+    """A verdict on arguments that are none of the command's own.
+
+    Attributes:
+      accepted: the arguments that somebody else knows, as they are to be handed on.
+      refused: the arguments nobody knows, as typed.
+      known: names of the flags that would have been accepted, without dashes; the nearest is
+        looked for here too.
+    """
+
+    accepted: Sequence[str] = ()
+    refused: Sequence[str] = ()
+    known: Sequence[str] = ()
+
+
+ForeignCheck = Callable[[Sequence[str]], ForeignFlags]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A command line, taken apart.
+
+    Attributes:
+      values: field name → text or bool, of the flags that were given.
+      help: whether `--help` was among them.
+      version: whether `--version` was.
+      verbose: whether `-v` was.
+    """
+
+    values: dict[str, Any]
+    help: bool
+    version: bool
+    verbose: bool
+
+
+def parse(
+    config: type[ConfigT], argv: Sequence[str], foreign: ForeignCheck | None = None
+) -> ConfigT:
+    """Returns the dataclass for a command line that asks for no help.
+
+    Raises:
+      UsageError: an unknown flag (names the nearest), a bad value, a missing one.
+    """
+    return build(config, split(config, argv, foreign).values)
+
+
+def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None = None) -> Parsed:
+    """Takes a command line apart; values stay text.
+
+    Args:
+      config: a dataclass whose fields come from `flag`, and one perhaps from `rest`.
+      argv: without the program's name.
+      foreign: judges arguments that are no flags of `config`; by default all are refused.
+
+    Raises:
+      UsageError: an unknown flag, a stray argument, a value where none belongs.
+    """
+    defined = _define(config)
+    try:
+        expanded = defined.read_flags_from_files(list(argv), force_gnu=True)
+        remaining = defined(["command", *_spelled(defined, expanded)], known_only=True)[1:]
+    except (absl_flags.Error, OSError) as error:
+        raise UsageError(f"{' '.join(str(error).split())}; --help lists all flags") from error
+    values = {name: defined[name].value for name in flags_of(config) if defined[name].present}
+    given = Parsed(
+        values,
+        help=bool(defined["help"].value),
+        version=bool(defined["version"].value),
+        verbose=bool(defined["verbose"].value),
+    )
+    if given.help or given.version:
+        return given
+    remaining = _take_positional(config, values, remaining)
+    verdict = foreign(remaining) if foreign and remaining else ForeignFlags(refused=remaining)
+    if verdict.refused:
+        raise UsageError(_unknown(config, verdict))
+    for item in dataclasses.fields(config):
+        if item.metadata.get("rest") and verdict.accepted:
+            values[item.name] = tuple(verdict.accepted)
+    return given
+
+
+def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
+    """Returns the dataclass for given flags.
+
+    Raises:
+      UsageError: a required flag is missing, or a value is refused.
+    """
+    for name, item in flags_of(config).items():
+        if item.default is dataclasses.MISSING and values.get(name) in (None, ""):
+            raise UsageError(f"--{name} is required: {item.metadata['help']}")
+    with usage_errors():
+        return config(**values)
+
+
+def nearest(name: str, known: Iterable[str], typed_as: dict[str, str] | None = None) -> str | None:
+    """Returns the flag that was most likely meant by `name`, or None if none is anything like it.
+
+    Args:
+      name: as typed, without dashes.
+      known: names of flags, without dashes.
+      typed_as: names from other tools → the flag of the same meaning.
+    """
+    typed = name.replace("-", "_").lower()
+    if typed in (typed_as or {}):
+        return (typed_as or {})[typed]
+    names = list(known)
+    alike = difflib.get_close_matches(typed, names, n=1, cutoff=ALIKE)
+    if alike:
+        return alike[0]
+    # "--size" for "--image_size", where no other flag has that word.
+    having = [candidate for candidate in names if typed in candidate.split("_")]
+    return having[0] if len(having) == 1 else None
+
+
+def _define(config: type[Any]) -> absl_flags.FlagValues:
+    """Returns absl's flags for a dataclass: absl takes them apart, `convert_fields` judges them."""
+    values = absl_flags.FlagValues()
+    define_boolean = functools.partial(
+        absl_flags.DEFINE_boolean, default=None, help="", flag_values=values
+    )
+    define_boolean("help", short_name="h")
+    define_boolean("version")
+    if "verbose" not in flags_of(config):
+        define_boolean("verbose", short_name="v")
+    for name, item in flags_of(config).items():
+        short = item.metadata["short"] or None
+        if plain_type(config, name) is bool:
+            define_boolean(name, short_name=short)
+        else:
+            absl_flags.DEFINE_string(name, None, "", flag_values=values, short_name=short)
+    values.set_gnu_getopt(True)
+    return values
+
+
+def _spelled(defined: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Returns the arguments with each known flag spelled as it is defined.
+
+    The value of `--flag value` is left as it is, whatever it looks like.
+    """
+    result: list[str] = []
+    is_value = False
+    for number, argument in enumerate(argv):
+        if argument == "--":
+            return [*result, *argv[number:]]
+        spelled = argument if is_value else _spelled_one(defined, argument)
+        name = spelled.lstrip("-")
+        is_value = (
+            not is_value
+            and spelled.startswith("-")
+            and name in defined
+            and not defined[name].boolean
+        )
+        result.append(spelled)
+    return result
+
+
+def _spelled_one(defined: absl_flags.FlagValues, argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    spelled = name.replace("-", "_")
+    bare = spelled.removeprefix("no_")
+    if bare != spelled and spelled not in defined and bare in defined and defined[bare].boolean:
+        spelled = f"no{bare}"  # --no-resume is --noresume.
+    known = spelled in defined or (spelled.startswith("no") and spelled[2:] in defined)
+    return f"--{spelled}{equals}{value}" if known else argument
+
+
+def _take_positional(
+    config: type[Any], values: dict[str, Any], remaining: Sequence[str]
+) -> list[str]:
+    """Moves arguments that stand alone into `values`; returns the others."""
+    result = list(remaining)
+    for name, item in flags_of(config).items():
+        if item.metadata["positional"] and name not in values and result:
+            if not result[0].startswith("-"):
+                values[name] = result.pop(0)
+    return result
+
+
+def _unknown(config: type[Any], verdict: ForeignFlags) -> str:
+    argument = verdict.refused[0]
+    if not argument.startswith("-"):
+        return f"unexpected argument {argument!r}: flags are written --name=value"
+    typed = argument.partition("=")[0]
+    name = typed.lstrip("-")
+    typed_as = {
+        other: item.name
+        for item in flags_of(config).values()
+        for other in item.metadata["typed_as"]
+    }
+    meant = nearest(name, [*names_of(config), *verdict.known], typed_as)
+    hint = f"did you mean --{meant}?" if meant else "--help lists all flags"
+    return f"unknown flag {typed}; {hint}"
