@@ -85,7 +85,7 @@ def test_an_unresolved_batch_is_an_error() -> None:
 
 def test_parsing_imports_no_tensorflow() -> None:
     program = (
-        "import sys; from tfrecords.cli import flags; from trainer.config import TrainConfig;"
+        "import sys; from tfrecords.cli import parsing; from trainer.config import TrainConfig;"
         "parsing.parse(TrainConfig, ['--data_dir=d', '--run_dir=r']);"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
