@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from evenshard import own_packages
 from tfrecords import __version__
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    own_packages.check()
     value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value  # Looked up once.
     return value

@@ -9,9 +9,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from evenshard import commands
+from evenshard import commands, own_packages
 from tfrecords.cli import run
-from tfrecords.errors import UsageError
+from tfrecords.errors import EvenshardError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +41,9 @@ def _main(argv: list[str]) -> int:
         return run.DONE
     try:
         command = commands.find(name)
-    except UsageError as error:
-        return run.fail(str(error), run.USAGE)
+        own_packages.check()
+    except EvenshardError as error:
+        return run.fail(str(error), error.exit_code)
     module = importlib.import_module(command.module)
     code: int = module.COMMAND.run([*command.flags, *others], program=f"evenshard {command.name}")
     return code
