@@ -5,11 +5,36 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass
 from typing import Any
 
 from beam_pipelines.balance_policy import BalancePolicy
+from beam_pipelines.choices import (
+    DEFAULT_SPLITS,
+    DROP_DISTANCE,
+    LOCAL_RUNNER,
+    MAX_DISTANCE,
+    NATURAL,
+    ConflictPolicy,
+    GroupWithin,
+    NearDuplicates,
+    Operation,
+    SplitBy,
+)
+from beam_pipelines.flag_values import (
+    SPLIT_NAME,
+    auto_of,
+    class_order_of,
+    classes_map_of,
+    operations_of,
+    record_size_of,
+    show_auto,
+    show_names,
+    show_pairs,
+    show_splits,
+    splits_from_of,
+    splits_of,
+)
 from tfrecords import manifest
 from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
@@ -18,8 +43,7 @@ from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
 from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
-from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
-from tfrecords.inputs.split_words import split_of
+from tfrecords.inputs.rules import AUTO, InputRules
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -29,188 +53,10 @@ PIXELS_VERSION = 2
 # Raise it when files of the cache change their form: those of an earlier form are then made anew.
 _CACHE_VERSION = 3
 
-# Values of --class_order that are no file.
-CLASS_ORDERS = NATURAL, BY_NAME = "natural", "name"
-
-DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
-
-# Bits of a fingerprint's 256. To keep near-duplicates on one side of a split: finds 99.7% of copies
-# at JPEG quality 50, 96% at half size and 70% to 90% of 4% crops. When grouping, a false match is
-# harmless: at 40, motorcycles of one make in other colours join, and no class of plankton chains.
-MAX_DISTANCE = 40
-
-# When dropping, a false match loses an image: every pair of objects up to here, looked at side by
-# side, is one picture in two encodings; beyond, one motorcycle in two colours.
-DROP_DISTANCE = 16
-
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_SPLIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-class NearDuplicates(str, enum.Enum):
-    """What becomes of pictures that look the same."""
-
-    GROUP = "group"
-    OFF = "off"
-    DROP = "drop"
-
-
-class ConflictPolicy(str, enum.Enum):
-    """What becomes of equal bytes under different classes."""
-
-    KEEP_FIRST = "keep_first"
-    DROP_ALL = "drop_all"
-
-
-class SplitBy(str, enum.Enum):
-    """What is dealt to a split as one: near-duplicate groups, or clusters of like pictures."""
-
-    RANDOM = "random"
-    APPEARANCE = "appearance"
-
-
-class GroupWithin(str, enum.Enum):
-    """Whether equal matches of `group_by` in two classes are one group."""
-
-    ALL = "all"
-    CLASS = "class"
-
-
-class Operation(str, enum.Enum):
-    """A change that makes an augmented copy; applied in this order."""
-
-    CROP = "crop"
-    FLIP = "flip"
-    ROTATE = "rotate"
-    COLOR = "color"
-    CUTOUT = "cutout"
-
-
-LOCAL_RUNNER = "FnApiRunner"
 
 _INPUT, _PIXELS, _SPLIT = "Input and output", "Pictures", "Split and duplicates"
 _BALANCE, _RUNNING = "Balance of the train split", "Running"
-
-
-def splits_of(value: Any) -> tuple[tuple[str, float], ...]:
-    """Returns (name, fraction) pairs of "train:0.8,test:0.2", of a mapping or of such pairs.
-
-    Raises:
-      ValueError: anything else.
-    """
-    if isinstance(value, str):
-        value = [part.partition(":")[::2] for part in value.split(",")]
-    pairs = value.items() if isinstance(value, Mapping) else value
-    try:
-        return tuple((str(name).strip(), float(fraction)) for name, fraction in pairs)
-    except (TypeError, ValueError) as error:
-        raise ValueError("NAME:FRACTION,… is expected, such as train:0.8,test:0.2") from error
-
-
-def operations_of(value: Any) -> tuple[Operation, ...]:
-    """Returns operations in the order in which they are applied; () for "none" or "".
-
-    Raises:
-      ValueError: an operation that is not known.
-    """
-    items = value.split(",") if isinstance(value, str) else list(value)
-    names = [item.value if isinstance(item, Operation) else str(item).strip() for item in items]
-    names = [name for name in names if name not in ("", "none")]
-    known = [operation.value for operation in Operation]
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{', '.join(known)}, or none, is expected, not {name!r}")
-    return tuple(operation for operation in Operation if operation.value in names)
-
-
-def splits_from_of(value: Any) -> str | tuple[tuple[str, str], ...]:
-    """Returns "auto", "folders" or "none", or (folder, split) pairs of "a:train,b:test".
-
-    Raises:
-      ValueError: anything else.
-    """
-    if value in (AUTO, FOLDERS, NO_FOLDERS):
-        return str(value)
-    if isinstance(value, str):
-        value = [part.rpartition(":")[::2] for part in value.split(",")]
-    try:
-        pairs = value.items() if isinstance(value, Mapping) else value
-        told = tuple((str(folder).strip(), str(split).strip()) for folder, split in pairs)
-    except (TypeError, ValueError):
-        told = ()
-    if not told or not all(folder and _SPLIT_NAME.fullmatch(split) for folder, split in told):
-        raise ValueError(
-            f"{AUTO}, {FOLDERS} or {NO_FOLDERS} is expected, or FOLDER:SPLIT,… with the names of "
-            "splits, such as fold1:train,fold2:test"
-        )
-    return tuple((folder, split_of(split) or split) for folder, split in told)
-
-
-def class_order_of(value: Any) -> str | tuple[str, ...]:
-    """Returns the name of an order, the path of a file with one, or class names in order.
-
-    Raises:
-      ValueError: anything else.
-    """
-    if isinstance(value, str) and value or hasattr(value, "__fspath__"):
-        return str(value)
-    try:
-        names = () if isinstance(value, str) else tuple(map(str, value))
-    except TypeError:
-        names = ()
-    if not names:
-        raise ValueError(f"{' or '.join(CLASS_ORDERS)} is expected, or a file with a class a line")
-    return names
-
-
-def classes_map_of(value: Any) -> str | tuple[tuple[str, str], ...] | None:
-    """Returns the path of a table, or (from, to) pairs of a mapping or of such pairs.
-
-    Raises:
-      ValueError: anything else.
-    """
-    if value is None or isinstance(value, str) and value or hasattr(value, "__fspath__"):
-        return None if value is None else str(value)
-    try:
-        pairs = value.items() if isinstance(value, Mapping) else value
-        return tuple((str(old), "" if new in (None, "-") else str(new)) for old, new in pairs)
-    except (TypeError, ValueError) as error:
-        raise ValueError("a CSV with the columns from and to is expected") from error
-
-
-def _show_pairs(value: str | tuple[tuple[str, str], ...] | None) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return ",".join(f"{first}:{second}" for first, second in value)
-
-
-def _show_names(value: str | tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else ",".join(value)
-
-
-def _auto(value: Any) -> int | None:
-    """Returns a whole number, or None for auto."""
-    if value is None or value == "auto":
-        return None
-    try:
-        return values.whole_number(value)
-    except ValueError as error:
-        raise ValueError("auto or a whole number is expected") from error
-
-
-def _show_auto(value: int | None) -> str:
-    return "auto" if value is None else str(value)
-
-
-def _show_splits(splits: tuple[tuple[str, float], ...]) -> str:
-    return ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
-
-
-def _record_size(value: Any) -> tuple[int, int]:
-    size = values.image_size(value)
-    if size is None:
-        raise ValueError("N or HxW in pixels is expected, such as 128 or 96x128")
-    return size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,7 +144,7 @@ class PrepareConfig:
         "fold1:train,fold2:test.",
         metavar="auto|folders|none|FOLDER:SPLIT,…",
         parse=splits_from_of,
-        show=_show_pairs,
+        show=show_pairs,
     )
     class_level: int | None = flag(
         None,
@@ -328,7 +174,7 @@ class PrepareConfig:
         "do; or a file with one class a line.",
         metavar="natural|name|FILE",
         parse=class_order_of,
-        show=_show_names,
+        show=show_names,
     )
     classes_map: str | tuple[tuple[str, str], ...] | None = flag(
         None,
@@ -338,7 +184,7 @@ class PrepareConfig:
         metavar="FILE",
         typed_as=("class_map", "label_map"),
         parse=classes_map_of,
-        show=_show_pairs,
+        show=show_pairs,
     )
     name: str = flag(
         "dataset", _INPUT, "Name of the data set; begins every shard's file name.", metavar="NAME"
@@ -359,7 +205,7 @@ class PrepareConfig:
         "Size of the records in pixels.",
         metavar="N|HxW",
         typed_as=("imgsz", "img_size", "resolution"),
-        parse=_record_size,
+        parse=record_size_of,
         show=values.show_size,
     )
     resize: Resize = flag(
@@ -409,7 +255,7 @@ class PrepareConfig:
         metavar="NAME:F,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
         parse=splits_of,
-        show=_show_splits,
+        show=show_splits,
     )
     seed: int = flag(0, _SPLIT, "Seed of the split, the ranks and the copies.", metavar="N")
     near_duplicates: NearDuplicates = flag(
@@ -484,8 +330,8 @@ class PrepareConfig:
         "Shards of the train split; auto goes by its bytes.",
         metavar="auto|N",
         typed_as=("shards",),
-        parse=_auto,
-        show=_show_auto,
+        parse=auto_of,
+        show=show_auto,
     )
     plan_only: bool = flag(
         False,
@@ -500,8 +346,8 @@ class PrepareConfig:
         "runner starts. 1 or more isolate a picture that kills its decoder.",
         metavar="auto|N",
         typed_as=("num_workers", "jobs", "threads"),
-        parse=_auto,
-        show=_show_auto,
+        parse=auto_of,
+        show=show_auto,
     )
     runner: str = flag(
         LOCAL_RUNNER, _RUNNING, "Beam's runner, such as FlinkRunner or DataflowRunner.",
@@ -729,7 +575,7 @@ class PrepareConfig:
 def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
     names = [name for name, _ in splits]
     text = ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
-    if len(set(names)) != len(names) or not all(map(_SPLIT_NAME.fullmatch, names)):
+    if len(set(names)) != len(names) or not all(map(SPLIT_NAME.fullmatch, names)):
         raise UsageError(f"--splits={text}: names must differ and be lower-case words")
     if TRAIN not in names or names[0] != TRAIN:
         raise UsageError(f"--splits={text}: the first split must be {TRAIN!r}")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.config import LOCAL_RUNNER
+from beam_pipelines.choices import LOCAL_RUNNER
 from tfrecords.cli.parsing import ForeignFlags
 from tfrecords.system import extras
 

@@ -20,7 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_pipelines import progress
 from beam_pipelines.cache import facts_table, storage, thumbnails
 from beam_pipelines.cache.layout import Layout
-from beam_pipelines.config import ConflictPolicy, NearDuplicates, PrepareConfig
+from beam_pipelines.choices import ConflictPolicy, NearDuplicates
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.planning.stages import near_distance

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
-from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
+from beam_pipelines.choices import NearDuplicates, SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.plan import Plan, make_plan

@@ -13,7 +13,8 @@ from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
 from beam_pipelines.cache.thumbnails import THUMBNAILS
-from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks

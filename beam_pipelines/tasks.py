@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from beam_pipelines.cache.facts import ImageFacts
-from beam_pipelines.config import Operation
+from beam_pipelines.choices import Operation
 from tfrecords.images.canonicalise import PixelLimits
 from tfrecords.manifest import ShardInfo
 from tfrecords.schema import ImageSpec

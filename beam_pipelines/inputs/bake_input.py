@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import Layout
-from beam_pipelines.config import CLASS_ORDERS, DEFAULT_SPLITS, PrepareConfig
+from beam_pipelines.choices import CLASS_ORDERS, DEFAULT_SPLITS
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import sources
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED

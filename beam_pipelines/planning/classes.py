@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.config import NATURAL
+from beam_pipelines.choices import NATURAL
 from tfrecords.schema import TRAIN_INDEX
 
 # Classes that a note names before it only counts them.

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
-from beam_pipelines.config import GroupWithin
+from beam_pipelines.choices import GroupWithin
 from beam_pipelines.similarity import duplicates
 
 

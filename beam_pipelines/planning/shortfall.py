@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import split
 from beam_pipelines.planning.stages import Demand, Grouping, Pictures
 

@@ -17,13 +17,8 @@ import pyarrow as pa
 from beam_pipelines.balance_policy import BalancePolicy
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
-from beam_pipelines.config import (
-    DROP_DISTANCE,
-    MAX_DISTANCE,
-    NearDuplicates,
-    PrepareConfig,
-    SplitBy,
-)
+from beam_pipelines.choices import DROP_DISTANCE, MAX_DISTANCE, NearDuplicates, SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import balance, named_groups, split
 from beam_pipelines.planning.balance import CopyPlan
 from beam_pipelines.planning.classes import in_order

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from beam_pipelines.cache import storage
-from beam_pipelines.config import PrepareConfig, SplitBy
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import samples, tables
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_pipelines.config import MAX_DISTANCE, ConflictPolicy
+from beam_pipelines.choices import MAX_DISTANCE, ConflictPolicy
 from beam_pipelines.similarity import banding
 
 

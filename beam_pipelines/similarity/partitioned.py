@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
-from beam_pipelines.config import ConflictPolicy
+from beam_pipelines.choices import ConflictPolicy
 from beam_pipelines.similarity import banding, duplicates
 from tfrecords.images import fingerprints
 from tfrecords.sharding import stable_hash

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from beam_pipelines.config import Operation
+from beam_pipelines.choices import Operation
 from tfrecords.images import canonicalise
 from tfrecords.schema import ImageSpec
 from tfrecords.sharding import stable_hash

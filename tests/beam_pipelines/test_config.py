@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 
-from beam_pipelines.config import (
-    ConflictPolicy,
-    GroupWithin,
-    NearDuplicates,
-    Operation,
-    PrepareConfig,
-    SplitBy,
-)
+from beam_pipelines.choices import ConflictPolicy, GroupWithin, NearDuplicates, Operation, SplitBy
+from beam_pipelines.config import PrepareConfig
 from tests.support.prepare_configs import config_of
 from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError

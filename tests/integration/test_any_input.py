@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines import run
-from beam_pipelines.config import ConflictPolicy, NearDuplicates, PrepareConfig
+from beam_pipelines.choices import ConflictPolicy, NearDuplicates
+from beam_pipelines.config import PrepareConfig
 from tests.support import fakes
 from tfrecords import example, framing, ledger, manifest
 from tfrecords.errors import EvenshardError

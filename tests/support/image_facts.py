@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from beam_pipelines.cache.facts import ImageFacts
-from beam_pipelines.config import NearDuplicates, PrepareConfig
+from beam_pipelines.choices import NearDuplicates
+from beam_pipelines.config import PrepareConfig
 
 CONFIG = PrepareConfig(input_dir="in", output_dir="out", near_duplicates=NearDuplicates.OFF)
 

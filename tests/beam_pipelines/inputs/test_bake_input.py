@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.config import DEFAULT_SPLITS, PrepareConfig
+from beam_pipelines.choices import DEFAULT_SPLITS
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput, settle_splits
 from tests.support import fakes

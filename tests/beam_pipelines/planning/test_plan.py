@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.cache.layout import Layout
-from beam_pipelines.config import NearDuplicates, PrepareConfig, SplitBy
+from beam_pipelines.choices import NearDuplicates, SplitBy
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from tests.support.image_facts import CONFIG, picture

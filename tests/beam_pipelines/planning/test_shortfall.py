@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
-from beam_pipelines.config import GroupWithin, NearDuplicates, PrepareConfig
+from beam_pipelines.choices import GroupWithin, NearDuplicates
+from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning.plan import Plan, make_plan
 from tests.support.image_facts import CONFIG, picture
 

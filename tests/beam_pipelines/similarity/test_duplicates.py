@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines.config import ConflictPolicy
+from beam_pipelines.choices import ConflictPolicy
 from beam_pipelines.similarity import banding, duplicates
 
 

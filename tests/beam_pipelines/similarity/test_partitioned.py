@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
-from beam_pipelines.config import ConflictPolicy
+from beam_pipelines.choices import ConflictPolicy
 from beam_pipelines.similarity import banding, duplicates, partitioned
 from benchmarks.bake import synthetic_facts
 

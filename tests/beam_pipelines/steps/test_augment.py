@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_pipelines.config import Operation
+from beam_pipelines.choices import Operation
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
 from tests.support import fakes
 from tfrecords.images import canonicalise

@@ -1,0 +1,135 @@
+"""Values of the bake's flags: from text or plain Python to the field's type, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from beam_pipelines.choices import CLASS_ORDERS, Operation
+from tfrecords.cli import values
+from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS
+from tfrecords.inputs.split_words import split_of
+
+SPLIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def splits_of(value: Any) -> tuple[tuple[str, float], ...]:
+    """Returns (name, fraction) pairs of "train:0.8,test:0.2", of a mapping or of such pairs.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if isinstance(value, str):
+        value = [part.partition(":")[::2] for part in value.split(",")]
+    pairs = value.items() if isinstance(value, Mapping) else value
+    try:
+        return tuple((str(name).strip(), float(fraction)) for name, fraction in pairs)
+    except (TypeError, ValueError) as error:
+        raise ValueError("NAME:FRACTION,… is expected, such as train:0.8,test:0.2") from error
+
+
+def operations_of(value: Any) -> tuple[Operation, ...]:
+    """Returns operations in the order in which they are applied; () for "none" or "".
+
+    Raises:
+      ValueError: an operation that is not known.
+    """
+    items = value.split(",") if isinstance(value, str) else list(value)
+    names = [item.value if isinstance(item, Operation) else str(item).strip() for item in items]
+    names = [name for name in names if name not in ("", "none")]
+    known = [operation.value for operation in Operation]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{', '.join(known)}, or none, is expected, not {name!r}")
+    return tuple(operation for operation in Operation if operation.value in names)
+
+
+def splits_from_of(value: Any) -> str | tuple[tuple[str, str], ...]:
+    """Returns "auto", "folders" or "none", or (folder, split) pairs of "a:train,b:test".
+
+    Raises:
+      ValueError: anything else.
+    """
+    if value in (AUTO, FOLDERS, NO_FOLDERS):
+        return str(value)
+    if isinstance(value, str):
+        value = [part.rpartition(":")[::2] for part in value.split(",")]
+    try:
+        pairs = value.items() if isinstance(value, Mapping) else value
+        told = tuple((str(folder).strip(), str(split).strip()) for folder, split in pairs)
+    except (TypeError, ValueError):
+        told = ()
+    if not told or not all(folder and SPLIT_NAME.fullmatch(split) for folder, split in told):
+        raise ValueError(
+            f"{AUTO}, {FOLDERS} or {NO_FOLDERS} is expected, or FOLDER:SPLIT,… with the names of "
+            "splits, such as fold1:train,fold2:test"
+        )
+    return tuple((folder, split_of(split) or split) for folder, split in told)
+
+
+def class_order_of(value: Any) -> str | tuple[str, ...]:
+    """Returns the name of an order, the path of a file with one, or class names in order.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if isinstance(value, str) and value or hasattr(value, "__fspath__"):
+        return str(value)
+    try:
+        names = () if isinstance(value, str) else tuple(map(str, value))
+    except TypeError:
+        names = ()
+    if not names:
+        raise ValueError(f"{' or '.join(CLASS_ORDERS)} is expected, or a file with a class a line")
+    return names
+
+
+def classes_map_of(value: Any) -> str | tuple[tuple[str, str], ...] | None:
+    """Returns the path of a table, or (from, to) pairs of a mapping or of such pairs.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if value is None or isinstance(value, str) and value or hasattr(value, "__fspath__"):
+        return None if value is None else str(value)
+    try:
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return tuple((str(old), "" if new in (None, "-") else str(new)) for old, new in pairs)
+    except (TypeError, ValueError) as error:
+        raise ValueError("a CSV with the columns from and to is expected") from error
+
+
+def show_pairs(value: str | tuple[tuple[str, str], ...] | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return ",".join(f"{first}:{second}" for first, second in value)
+
+
+def show_names(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def auto_of(value: Any) -> int | None:
+    """Returns a whole number, or None for auto."""
+    if value is None or value == "auto":
+        return None
+    try:
+        return values.whole_number(value)
+    except ValueError as error:
+        raise ValueError("auto or a whole number is expected") from error
+
+
+def show_auto(value: int | None) -> str:
+    return "auto" if value is None else str(value)
+
+
+def show_splits(splits: tuple[tuple[str, float], ...]) -> str:
+    return ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
+
+
+def record_size_of(value: Any) -> tuple[int, int]:
+    size = values.image_size(value)
+    if size is None:
+        raise ValueError("N or HxW in pixels is expected, such as 128 or 96x128")
+    return size
