@@ -29,8 +29,9 @@ def main(config: TrainConfig) -> int:
         return DONE
     if result.weights == "last":
         print("the checkpoint of the best epoch is gone: model.keras has the last weights")
+    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
     print(
-        f"{result.status.replace('_', ' ')} after {result.epochs} epoch{'' if result.epochs == 1 else 's'}; best is epoch "
+        f"{result.status.replace('_', ' ')} after {epochs}; best is epoch "
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"
         f"report: {result.run_dir / 'report' / 'index.html'}"
     )
