@@ -48,7 +48,11 @@ def write(folder: Path) -> None:
     found = Manifest(
         name="far", classes=("even", "odd"), image=ImageSpec(SIDE, SIDE, encoding=Encoding.RAW),
         splits=(split,), statuses={"kept": 2 * half}, config={},
-        digests={"dataset": manifest.digest_of_shards((split,))},
+        digests={
+            "sources": manifest.digest_of_config({"noise": SHARDS}),
+            "config": manifest.digest_of_config({}),
+            "dataset": manifest.digest_of_shards((split,)),
+        },
     )  # fmt: skip
     (folder / manifest.MANIFEST).write_text(found.to_json(), encoding="utf-8")
 
