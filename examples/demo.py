@@ -6,14 +6,15 @@ there already is left out, so the demo carries on where it was stopped.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords.cli import run as cli
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +34,29 @@ class Step:
     result: Path
 
 
-def make_parser() -> cli.CommandParser:
-    """Returns the parser of `python -m examples.demo`."""
-    parser = cli.CommandParser(
-        "examples.demo", "", "Draws 42 citizens, bakes, trains and reports, from nothing."
-    )
-    group = parser.add_argument_group("demo")
-    group.add_argument("--dir", default=".demo", help="where everything goes")
-    group.add_argument("--scale", default="0.1", help="share of the 20,933 pictures to draw")
-    group.add_argument("--image_size", default="64", metavar="N", help="pixels")
-    group.add_argument("--per_class", default="100", metavar="N", help="train records a class")
-    group.add_argument("--epochs", default="10", metavar="N", help="of training")
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """How large the demo is. Fields are the flags of `python -m examples.demo`."""
+
+    dir: str = flag(".demo", "Demo", "Where everything goes.", metavar="DIR")
+    scale: float = flag(0.1, "Demo", "Share of the 20,933 pictures to draw.", metavar="S")
+    image_size: int = flag(64, "Demo", "Pixels.", metavar="N")
+    per_class: int = flag(100, "Demo", "Train records a class.", metavar="N")
+    epochs: int = flag(10, "Demo", "Epochs of training.", metavar="N")
+
+    def __post_init__(self) -> None:
+        flags.convert_fields(self)
 
 
-def steps(flags: argparse.Namespace) -> tuple[Step, ...]:
+def steps(config: DemoConfig) -> tuple[Step, ...]:
     """Returns the commands of the demo, in order."""
-    root = Path(flags.dir)
+    root = Path(config.dir)
     town, shards, run = root / "town", root / "shards", root / "run"
     return (
         Step(
             "Draw a town of 42 citizens, very unequally many pictures of each",
             "examples.springfield_like",
-            (f"--output_dir={town}", f"--scale={flags.scale}"),
+            (f"--output_dir={town}", f"--scale={config.scale}"),
             town / "truth.json",
         ),
         Step(
@@ -65,8 +66,8 @@ def steps(flags: argparse.Namespace) -> tuple[Step, ...]:
                 f"--input_dir={town / 'pictures'}",
                 f"--output_dir={shards}",
                 "--name=town",
-                f"--image_size={flags.image_size}",
-                f"--per_class={flags.per_class}",
+                f"--image_size={config.image_size}",
+                f"--per_class={config.per_class}",
             ),
             shards / "report" / "index.html",
         ),
@@ -79,15 +80,15 @@ def steps(flags: argparse.Namespace) -> tuple[Step, ...]:
         Step(
             "Train a small network",
             "trainer.train",
-            (f"--data_dir={shards}", f"--run_dir={run}", f"--epochs={flags.epochs}"),
+            (f"--data_dir={shards}", f"--run_dir={run}", f"--epochs={config.epochs}"),
             run / "report" / "index.html",
         ),
     )
 
 
-def run_demo(flags: argparse.Namespace) -> int:
+def run_demo(config: DemoConfig) -> int:
     """Runs the steps and returns the exit code of the first that fails, or 0."""
-    todo = steps(flags)
+    todo = steps(config)
     for number, step in enumerate(todo, start=1):
         print(f"\n[{number}/{len(todo)}] {step.title}", flush=True)
         if step.result.exists():
@@ -104,5 +105,15 @@ def run_demo(flags: argparse.Namespace) -> int:
     return 0
 
 
+COMMAND = Command(
+    module="examples.demo",
+    summary="Draws 42 citizens, bakes, trains and reports, from nothing.",
+    arguments="",
+    config=DemoConfig,
+    main=run_demo,
+    after_interrupt="the same command carries on",
+)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run(make_parser(), run_demo))
+    sys.exit(COMMAND.run())
