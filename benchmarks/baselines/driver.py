@@ -16,7 +16,7 @@ from benchmarks.harness import compare
 
 
 def main() -> int:
-    code = prepare.main()
+    code = prepare.COMMAND.run()
     if not code:
         used = resource.getrusage(resource.RUSAGE_SELF)
         compare.report(driver_cpu=used.ru_utime + used.ru_stime)
