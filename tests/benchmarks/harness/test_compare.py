@@ -28,7 +28,7 @@ def run(code: str, log: Path, **more: object) -> Usage:
 
 
 def test_memory_and_cpu_are_of_the_whole_tree(tmp_path: Path) -> None:
-    child = f"import time; kept = bytearray(b'x') * (40 * {MIB}); time.sleep(1.5)"
+    child = f"import time; kept = bytearray(b'x') * (40 * {MIB}); time.sleep(3)"
     code = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\n"
@@ -41,7 +41,7 @@ def test_memory_and_cpu_are_of_the_whole_tree(tmp_path: Path) -> None:
     assert not usage.failure
     assert 80 < usage.peak_mib < 160
     assert 0.3 <= usage.cpu
-    assert usage.wall >= 1.5
+    assert usage.wall >= 3
 
 
 def test_reports_milestones_and_failures(tmp_path: Path) -> None:
