@@ -252,7 +252,9 @@ def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
 
 def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
     config = PrepareConfig(input_dir=str(tmp_path), output_dir=str(data_dir))
-    text = Path(page.write_for(config, {"decode": 1.0}, notes=["a thing to know"])).read_text()
+    text = Path(
+        page.write_for(config, {"decode": 1.0}, notes=["a thing to know", "train/ is a split"])
+    ).read_text()
     assert "Files per second" in text and "A thing to know" in text
 
 
