@@ -256,6 +256,7 @@ def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
         page.write_for(config, {"decode": 1.0}, notes=["a thing to know", "train/ is a split"])
     ).read_text()
     assert "Files per second" in text and "A thing to know" in text
+    assert "train/ is a split" in text
 
 
 def test_workers_never_pay_for_the_report() -> None:
