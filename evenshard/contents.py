@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 from evenshard import notebook
 from tfrecords import inspect
 from tfrecords.manifest import Manifest, SplitInfo
@@ -10,7 +12,7 @@ from tfrecords.manifest import Manifest, SplitInfo
 _MOST_ROWS = 50
 
 
-class Contents:
+class Contents(abc.ABC):
     """The classes, splits and counts of a manifest.
 
     Attributes:
@@ -18,9 +20,9 @@ class Contents:
     """
 
     @property
+    @abc.abstractmethod
     def manifest(self) -> Manifest:
         """Everything that the data set says of itself."""
-        raise NotImplementedError
 
     @property
     def classes(self) -> tuple[str, ...]:

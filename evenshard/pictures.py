@@ -45,8 +45,7 @@ def predict(run: LoadedRun, pictures: Pictures, config: PredictConfig) -> RunPre
         _check(number, item)
     if isinstance(items, str):
         found = _of_path(run, items, fallback, config)
-    elif all(isinstance(item, (str, os.PathLike)) for item in items):
-        paths = [os.fspath(item) for item in items]  # type: ignore[arg-type]
+    elif len(paths := _paths_among(items)) == len(items):
         sources = [SourceFile(path, path, None, UNKNOWN_SIZE, version=0) for path in paths]
         found = _of_sources(run, sources, fallback, config)
     else:
@@ -70,6 +69,10 @@ def _items(pictures: Pictures) -> str | Sequence[Picture]:
     if not items:
         raise UsageError("input is empty: give at least one picture")
     return items
+
+
+def _paths_among(items: Sequence[Picture]) -> list[str]:
+    return [os.fspath(item) for item in items if isinstance(item, (str, os.PathLike))]
 
 
 def _check(number: int, item: object) -> None:

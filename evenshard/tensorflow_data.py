@@ -61,6 +61,7 @@ def stream(source: Source, options: StreamOptions) -> tf.data.Dataset:
         run_dir=".",
         epochs=options.epochs,
         batch_size=options.batch_size,
+        # The field is a tuple; the configuration makes one of text, too.
         augment=() if options.augment is None else options.augment,  # type: ignore[arg-type]
         seed=options.seed,
         cache=options.cache,

@@ -128,15 +128,16 @@ class FeatureStore:
     def _bytes(self) -> int:
         return self.records * self.channels * DTYPE.itemsize
 
-    def _map(self, mode: str) -> np.ndarray:
+    def _map(self, mode: str) -> np.memmap:
         shape = (self.records, self.channels)
+        # numpy's stub lists the modes one by one and takes no str.
         return np.memmap(self.folder / "rows", DTYPE, mode, shape=shape)  # type: ignore[call-overload]
 
-    def _mark(self, rows: np.ndarray, pending: list[np.ndarray]) -> None:
+    def _mark(self, rows: np.memmap, pending: list[np.ndarray]) -> None:
         if not pending:
             return
         try:
-            rows.flush()  # type: ignore[attr-defined]
+            rows.flush()
             marks = np.memmap(self.folder / "done", np.uint8, "r+", shape=(self.records,))
             marks[np.concatenate(pending)] = 1
             marks.flush()

@@ -121,6 +121,7 @@ class PacedOptimizer:
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Makes the optimizer's variables; part of Keras' interface."""
+        # A mixin: the optimizer of Keras that stands behind it has the method.
         super().build(variables)  # type: ignore[misc]
         self._rates = [self._factors.get(id(variable), 1.0) for variable in variables]
         self._decays = [0.0 if v.name in NOT_DECAYED else self._decay for v in variables]

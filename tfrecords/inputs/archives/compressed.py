@@ -148,6 +148,7 @@ class _Arrow(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    # The stub asks for any writable buffer; a BufferedReader gives a memoryview.
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
