@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.choices import LOCAL_RUNNER
 from tfrecords.cli.parsing import ForeignFlags
-from tfrecords.system import extras
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -29,14 +28,13 @@ def check_beam_flags(arguments: Sequence[str]) -> ForeignFlags:
     refused = [
         argument
         for number, argument in enumerate(spelled)
-        if _name(argument) not in known and not _is_value(spelled, number)
+        if _name(argument) not in known and not _is_value(spelled, number, known)
     ]
     return ForeignFlags(accepted=spelled, refused=refused, known=sorted(known))
 
 
-def _beam_flags() -> frozenset[str]:
-    """Returns the name of every flag that Beam's own options define, without dashes."""
-    extras.require("beam")
+def _beam_flags() -> dict[str, bool]:
+    """Returns each flag that Beam's own options define, without dashes → whether it has a value."""
     with _quiet_beam():
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -44,8 +42,12 @@ def _beam_flags() -> frozenset[str]:
         # What `PipelineOptions` itself does with its subclasses before it parses.
         for options in PipelineOptions.__subclasses__():
             options._add_argparse_args(parser)
-    strings = (text for action in parser._actions for text in action.option_strings)
-    return frozenset(text[2:] for text in strings if text.startswith("--"))
+    return {
+        text[2:]: action.nargs != 0
+        for action in parser._actions
+        for text in action.option_strings
+        if text.startswith("--")
+    }
 
 
 def beam_options(arguments: Sequence[str]) -> PipelineOptions:
@@ -87,9 +89,9 @@ def _spelled(argument: str, known: Collection[str]) -> str:
     return f"--{spelled}{equals}{value}"
 
 
-def _is_value(arguments: Sequence[str], number: int) -> bool:
+def _is_value(arguments: Sequence[str], number: int, known: Mapping[str, bool]) -> bool:
     """Returns whether an argument is the value of the flag before it, as in `--flag value`."""
     if not number or arguments[number].startswith("-"):
         return False
     before = arguments[number - 1]
-    return before.startswith("--") and "=" not in before
+    return "=" not in before and known.get(_name(before), False)

@@ -36,6 +36,8 @@ def test_beams_flags_may_be_spelled_with_dashes() -> None:
         ("stray", "unexpected argument 'stray'"),
         ("-x", "unknown flag -x"),
         ("--job_name=x stray", "unexpected argument 'stray'"),
+        ("--save_main_session stray", "unexpected argument 'stray'"),
+        ("--job_name x stray", "unexpected argument 'stray'"),
     ],
 )
 def test_what_nobody_knows_is_refused(wrong: str, said: str) -> None:
@@ -49,6 +51,7 @@ def test_every_flag_of_beam_is_accepted() -> None:
     known = check_beam_flags(["--zzz"]).known
     assert {"region", "project", "temp_location", "direct_num_workers"} <= set(known)
     assert not check_beam_flags([f"--{name}=x" for name in known]).refused
+    assert not check_beam_flags(["--region", "r", "--save_main_session"]).refused
 
 
 @pytest.mark.parametrize(
