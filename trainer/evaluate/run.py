@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from trainer.data.version import DataVersion
 from trainer.evaluate import overlap
 from trainer.evaluate.config import EvaluateConfig
 from trainer.evaluate.overlap import Leak, Part
-from trainer.metrics import inference, metrics, predictions
+from trainer.metrics import inference, metrics, predictions, probabilities
 from trainer.metrics.metrics import Evaluation, Predictions
+from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.report import model_card, page
 from trainer.runs import locate, trained_on
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
@@ -71,7 +73,9 @@ class Result:
     Attributes:
       evaluation: the metrics.
       predictions: one row a picture.
-      temperature_split: on which the temperature was fitted.
+      temperature_split: on which the temperature was fitted; empty where none could be.
+      validation: what the run found on its own validation split with these weights, as a row of
+        metrics.csv; empty where it did not validate them.
       leaks: pictures that the run had been trained on, with --allow_leaks.
       left_out: pictures of the split whose class the network does not know.
       page: path of the report.
@@ -83,6 +87,7 @@ class Result:
     leaks: tuple[Leak, ...]
     left_out: int
     page: Path
+    validation: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(config: EvaluateConfig) -> Result:
@@ -94,17 +99,18 @@ def run(config: EvaluateConfig) -> Result:
     task = prepare(config)
     with task.version.reading():
         leaks = _leaks(task)
-        predicted = _predict(task, config.split, task.selection)
-        temperature, fitted_on = _temperature(task, predicted)
-    evaluation = metrics.evaluate(predicted, task.trained.train_counts, temperature)
-    page_path = _write_report(task, predicted, temperature)
+        rule = _probabilities(task)
+        predicted = _predict(task, config.split, task.selection, rule)
+    evaluation = metrics.evaluate(predicted, task.trained.train_counts, rule.temperature)
+    page_path = _write_report(task, predicted, rule.temperature)
     result = Result(
         evaluation=evaluation,
         predictions=predicted,
-        temperature_split=fitted_on,
+        temperature_split="" if rule.temperature.note else task.trained.config.validation_split,
         leaks=tuple(leaks),
         left_out=_left_out(task, predicted),
         page=page_path,
+        validation=task.trained.validation.row,
     )
     text = json.dumps(to_json(task, result), indent=2, ensure_ascii=False)
     page.write_file(task.output_dir / EVALUATION, f"{text}\n".encode())
@@ -154,9 +160,10 @@ def describe(result: Result) -> str:
         f"top-1 {evaluation.top1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}, "
         f"loss {evaluation.loss:.4f}",
         f"mean recall by class size: {groups}",
-        f"calibration error {evaluation.ece:.4f}, {evaluation.ece_calibrated:.4f} at temperature "
-        f"{evaluation.temperature:.3f} (fitted on {result.temperature_split})",
+        _calibration(result),
     ]
+    if result.validation:
+        lines.insert(1, _own_validation(result.validation))
     if result.left_out:
         lines.append(
             f"left out: {result.left_out:,} pictures of classes that the network does not know"
@@ -167,6 +174,28 @@ def describe(result: Result) -> str:
             "trained on"
         )
     return "\n".join([*lines, f"report: {result.page}"])
+
+
+def _own_validation(row: Mapping[str, Any]) -> str:
+    """Returns the run's own numbers on validation, to hold those of the evaluation against."""
+    return (
+        f"its own validation, at epoch {row['epoch']}: macro-F1 {row['val_macro_f1']:.4f}, "
+        f"top-1 {row['val_top1']:.4f}, balanced accuracy {row['val_balanced_accuracy']:.4f}, "
+        f"loss {row['val_loss']:.4f}"
+    )
+
+
+def _calibration(result: Result) -> str:
+    evaluation = result.evaluation
+    if evaluation.temperature_note:
+        return (
+            f"calibration error {evaluation.ece:.4f}, without a fitted temperature: "
+            f"{evaluation.temperature_note}"
+        )
+    return (
+        f"calibration error {evaluation.ece:.4f}, {evaluation.ece_calibrated:.4f} at temperature "
+        f"{evaluation.temperature:.3f} (fitted on {result.temperature_split})"
+    )
 
 
 def log_priors(trained: LoadedRun) -> np.ndarray:
@@ -198,7 +227,9 @@ def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
         "left_out": result.left_out,
         "leaks": len(result.leaks),
         "temperature_split": result.temperature_split,
+        "temperature_note": result.evaluation.temperature_note,
         "metrics": result.evaluation.summary(),
+        "validation": dict(result.validation),
         "per_class": {name: dataclasses.asdict(scores) for name, scores in per_class},
     }
 
@@ -263,7 +294,9 @@ def _trained_on(task: EvaluationTask) -> TrainedOn:
     return known
 
 
-def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predictions:
+def _predict(
+    task: EvaluationTask, split: str, selection: Selection, rule: Probabilities
+) -> Predictions:
     """Returns predictions on a split, with --logit_adjustment.
 
     Their labels count in the run's classes.
@@ -275,8 +308,7 @@ def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predicti
     except tf.errors.OpError as error:
         raise explain(error, source) from error
     of_run = np.array([trained.selection.classes.index(name) for name in selection.classes])
-    adjusted = raw.logits - np.float32(task.config.logit_adjustment) * log_priors(trained)
-    return dataclasses.replace(raw, labels=of_run[raw.labels], logits=adjusted)
+    return dataclasses.replace(raw, labels=of_run[raw.labels], logits=rule.adjusted(raw.logits))
 
 
 def _open(
@@ -288,20 +320,26 @@ def _open(
     )  # fmt: skip
 
 
-def _temperature(task: EvaluationTask, predicted: Predictions) -> tuple[float, str]:
-    """Returns a temperature and the split it was fitted on: validation, where there is one.
+def _probabilities(task: EvaluationTask) -> Probabilities:
+    """Returns the rule that makes probabilities of the network's logits.
 
-    A temperature that is fitted on the evaluated pictures themselves makes calibration look
-    better than it will be.
+    It is the run's own, as in `trainer.predict` and `trainer.export`. With --logit_adjustment,
+    which those do not have, the logits are others, and their temperature is fitted here, on the
+    validation split: fitted on the evaluated pictures it would look better than it is.
     """
-    split = task.trained.config.validation_split
-    selection = _selection(task.trained, task.manifest, classes=())
+    tau, trained = task.config.logit_adjustment, task.trained
+    if not tau:
+        return trained.probabilities
+    rule = Probabilities(shift=np.float32(tau) * log_priors(trained))
+    split = trained.config.validation_split
+    selection = _selection(trained, task.manifest, classes=())
     present = any(info.name == split for info in task.manifest.splits)
-    if split == task.config.split or not present:
-        return metrics.fit_temperature(predicted), task.config.split
-    if not sum(selection.originals(task.manifest.split(split))):
-        return metrics.fit_temperature(predicted), task.config.split
-    return metrics.fit_temperature(_predict(task, split, selection)), split
+    if not present or not sum(selection.originals(task.manifest.split(split))):
+        note = f"the data set has no picture in split {split!r} to fit one on"
+        return dataclasses.replace(rule, temperature=Temperature(note=note))
+    validation = _predict(task, split, selection, rule)
+    fitted = probabilities.fit(validation.logits, validation.labels)
+    return dataclasses.replace(rule, temperature=fitted)
 
 
 def _left_out(task: EvaluationTask, predicted: Predictions) -> int:
@@ -311,7 +349,7 @@ def _left_out(task: EvaluationTask, predicted: Predictions) -> int:
     return sum(task.manifest.split(task.config.split).originals) - len(predicted.ids)
 
 
-def _write_report(task: EvaluationTask, predicted: Predictions, temperature: float) -> Path:
+def _write_report(task: EvaluationTask, predicted: Predictions, temperature: Temperature) -> Path:
     config, trained = task.config, task.trained
     shown = dataclasses.asdict(config) | {"data_dir": str(task.data_dir)}
     return page.write(

@@ -25,7 +25,7 @@ from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.export.config import ExportConfig
 from trainer.export.formats import Format, Predictor
-from trainer.metrics.metrics import Predictions
+from trainer.metrics.probabilities import Probabilities
 from trainer.predicting import run
 from trainer.runs import locate
 from trainer.runs.load import LoadedRun, function_of
@@ -111,7 +111,7 @@ class ReadParity:
         return text + (f"; {self.unread:,} in formats that it cannot read" if self.unread else "")
 
 
-def prepare(opened: LoadedRun, config: ExportConfig, temperature: float) -> Reference | None:
+def prepare(opened: LoadedRun, config: ExportConfig, rule: Probabilities) -> Reference | None:
     """Returns the live network's answers on the pictures of the check; None without a check.
 
     Raises:
@@ -121,11 +121,11 @@ def prepare(opened: LoadedRun, config: ExportConfig, temperature: float) -> Refe
     if not config.parity_pictures:
         return None
     pixels = _first_pixels(_source(opened, config), config.parity_pictures)
-    records = Answers(pixels, _probabilities(opened, pixels, temperature))
+    records = Answers(pixels, _probabilities(opened, pixels, rule))
     if not config.parity_input:
         return Reference(records)
     files, pixels = _of_files(opened, config.parity_input, config.parity_pictures)
-    return Reference(records, files, Answers(pixels, _probabilities(opened, pixels, temperature)))
+    return Reference(records, files, Answers(pixels, _probabilities(opened, pixels, rule)))
 
 
 def check(format_: Format, path: Path, reference: Reference) -> Parity:
@@ -239,11 +239,9 @@ def _first_pixels(source: Source, count: int) -> np.ndarray:
         raise explain(error, source) from error
 
 
-def _probabilities(opened: LoadedRun, pixels: np.ndarray, temperature: float) -> np.ndarray:
+def _probabilities(opened: LoadedRun, pixels: np.ndarray, rule: Probabilities) -> np.ndarray:
     function = function_of(opened.model)
-    logits = _in_batches(lambda images: function(tf.constant(images)).numpy(), pixels)
-    unlabelled_rows = Predictions(("",) * len(logits), np.zeros(len(logits)), logits)
-    return unlabelled_rows.probabilities(temperature)
+    return rule.of(_in_batches(lambda images: function(tf.constant(images)).numpy(), pixels))
 
 
 def _in_batches(predict: Predictor, pixels: np.ndarray) -> np.ndarray:

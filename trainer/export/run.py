@@ -25,9 +25,8 @@ from trainer.export.config import ExportConfig
 from trainer.export.formats import Format
 from trainer.export.parity import Parity, ReadParity, Reference
 from trainer.export.serving import Servable
+from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.models.weights import model_state
-from trainer.runs import history
-from trainer.runs.history import METRICS
 from trainer.runs.load import LoadedRun, open_run
 
 RESULT = "export.json"
@@ -63,10 +62,12 @@ class Result:
     Attributes:
       exported: one for each format, in the order of --format.
       document: path of export.json.
+      temperature: that divides the logits.
     """
 
     exported: tuple[Exported, ...]
     document: Path
+    temperature: Temperature
 
 
 def run(config: ExportConfig) -> Result:
@@ -80,16 +81,16 @@ def run(config: ExportConfig) -> Result:
         formats.require_modules(format_, check=config.parity_pictures > 0)
     # In float32 on a CPU, which every runtime has, whatever the run was trained on.
     opened = open_run(config.run_dir, config.weights, "cpu", "float32")
-    temperature = fitted_temperature(opened, config)
-    about = metadata(opened, config, temperature)
+    rule = probabilities_of(opened, config)
+    about = metadata(opened, config, rule.temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))
     kept = _kept(output, about, overwrite=config.overwrite)
-    reference = parity.prepare(opened, config, temperature)
+    reference = parity.prepare(opened, config, rule)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as folder:
         labels = Path(folder, formats.LABELS)
         labels.write_text("".join(f"{name}\n" for name in about["classes"]), encoding="utf-8")
-        servable = Servable(opened, temperature, labels)
+        servable = Servable(opened, rule, labels)
         with nullcontext() if config.verbose else tensorflow_import.held_back():
             written = [_write(f, servable, about, Path(folder), reference) for f in asked]
         for item in written:
@@ -99,7 +100,7 @@ def run(config: ExportConfig) -> Result:
     document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
     path = output / RESULT
     atomic.write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    return Result(exported, path)
+    return Result(exported, path, rule.temperature)
 
 
 def describe(result: Result) -> str:
@@ -114,10 +115,11 @@ def describe(result: Result) -> str:
                 lines.append(
                     "  warning: where every answer must agree, give it pixels made by the bake"
                 )
+    lines.append(f"probabilities {result.temperature}")
     return "\n".join([*lines, f"input, classes, digests: {result.document}"])
 
 
-def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dict[str, Any]:
+def metadata(opened: LoadedRun, config: ExportConfig, temperature: Temperature) -> dict[str, Any]:
     """Returns the metadata of an exported model, for JSON; docs/export.md lists it."""
     spec, (height, width) = opened.manifest.image, opened.size
     stored = {"height": spec.height, "width": spec.width, "resize": spec.resize.value}
@@ -143,34 +145,17 @@ def metadata(opened: LoadedRun, config: ExportConfig, temperature: float) -> dic
             "dtype": "float32",
             "shape": [None, len(opened.selection.classes)],
         },
-        "temperature": temperature,
+        "temperature": temperature.value,
+        **({"temperature_note": temperature.note} if temperature.note else {}),
         "classes": list(opened.selection.classes),
     }
 
 
-def fitted_temperature(opened: LoadedRun, config: ExportConfig) -> float:
-    """Returns the temperature that divides the logits.
-
-    It is the one given, or that of the epoch whose weights are exported.
-
-    Raises:
-      TrainerError: metrics.csv cannot be read.
-    """
-    if config.temperature != "fitted":
-        return float(config.temperature)
-    path = Path(config.run_dir, METRICS)
-    # With --ema a run validates the average, so no temperature is known for the plain weights.
-    if not path.exists() or (config.weights == "last" and opened.config.ema):
-        return 1.0
-    try:
-        epochs = history.load(path)
-    except (history.HistoryError, OSError) as error:
-        raise TrainerError(f"{error}; --temperature=1 exports without it") from error
-    row = epochs.best(opened.config.monitor) if config.weights == "best" else len(epochs) - 1
-    if row is None or row < 0:
-        return 1.0
-    fitted = float(epochs["val_temperature"][row])
-    return fitted if np.isfinite(fitted) else 1.0
+def probabilities_of(opened: LoadedRun, config: ExportConfig) -> Probabilities:
+    """Returns the rule of the exported probabilities: that of the run, but for --temperature."""
+    if isinstance(config.temperature, str):
+        return opened.probabilities
+    return replace(opened.probabilities, temperature=Temperature(config.temperature))
 
 
 def _weights_digest(opened: LoadedRun) -> str:

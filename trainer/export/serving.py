@@ -21,6 +21,7 @@ from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from trainer.data import stream
 from trainer.export import image_headers
+from trainer.metrics.probabilities import Probabilities
 from trainer.runs.load import LoadedRun
 
 TOP = 5
@@ -44,12 +45,12 @@ class Servable(tf.Module):
       probabilities: function, uint8[n, height, width, 3] → {"probabilities": float32[n, classes]}.
     """
 
-    def __init__(self, run: LoadedRun, temperature: float, labels: Path) -> None:
+    def __init__(self, run: LoadedRun, rule: Probabilities, labels: Path) -> None:
         """Wraps a run.
 
         Args:
           run: the network.
-          temperature: divides its logits.
+          rule: makes probabilities of its logits.
           labels: file of class names, one a line, which becomes an asset.
         """
         super().__init__(name="servable")
@@ -57,7 +58,7 @@ class Servable(tf.Module):
         self.classes = tf.constant(run.selection.classes)
         self.labels = tf.saved_model.Asset(str(labels))
         self.height, self.width = run.size
-        self._temperature = float(temperature)
+        self._rule = rule
         self._read = reader(run.manifest.image, run.size)
         self.probabilities = tf.function(self._probabilities, input_signature=[self._pixels_spec])
 
@@ -81,7 +82,7 @@ class Servable(tf.Module):
 
     def _probabilities(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self.model(pixels, training=False)
-        return {"probabilities": tf.nn.softmax(logits / self._temperature)}
+        return {"probabilities": tf.nn.softmax(self._rule.scaled(logits))}
 
     def _serve_read(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = tf.TensorSpec([self.height, self.width, 3], tf.uint8)

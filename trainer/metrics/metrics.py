@@ -6,12 +6,15 @@ They need numpy only, so that reports and tools work without TensorFlow. An eval
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfrecords.errors import EvenshardError
+from trainer.metrics import probabilities
+from trainer.metrics.probabilities import Temperature
 
 # Many-, medium- and few-shot classes as in Liu et al. 2019, "Large-scale long-tailed
 # recognition in an open world", section 5: more than 100, 20 to 100, fewer than 20.
@@ -21,11 +24,6 @@ GROUPS = ("head", "medium", "tail")
 
 # Guo et al. 2017, "On calibration of modern neural networks", section 5.
 ECE_BINS = 15
-
-# Bounds of a fitted temperature. Its optimum is 0 for a network that is right everywhere with a
-# margin, and infinite for one that has learnt nothing.
-MIN_TEMPERATURE = 0.05
-MAX_TEMPERATURE = 20.0
 
 
 class DivergedError(EvenshardError, ValueError):
@@ -76,10 +74,11 @@ class Predictions:
 
     def probabilities(self, temperature: float = 1.0) -> np.ndarray:
         """Returns float32[n, classes], the softmax of logits / temperature."""
-        scaled = _shifted(self.logits) / np.float32(temperature)
-        exp = np.exp(scaled, out=scaled)
-        exp /= exp.sum(axis=1, keepdims=True)
-        return exp
+        return probabilities.softmax(self.logits / np.float32(temperature))
+
+    def at(self, temperature: float) -> Predictions:
+        """Returns the same with logits / temperature, whose softmax is calibrated."""
+        return dataclasses.replace(self, logits=self.logits / np.float32(temperature))
 
 
 @dataclass(frozen=True)
@@ -131,10 +130,12 @@ class Evaluation:
       medium: likewise of the classes with 20 to 100.
       tail: likewise of the classes with fewer than 20.
       ece: expected calibration error of 15 equal-width bins.
-      temperature: the one that minimises the loss of logits / temperature, or the one given.
+      temperature: the one that minimises the loss of logits / temperature, or the one given; 1
+        where none could be fitted.
       ece_calibrated: `ece` at that temperature.
       per_class: in label order.
       confusion: int64[true, predicted].
+      temperature_note: why no temperature was fitted; empty where one was.
     """
 
     loss: float
@@ -150,6 +151,7 @@ class Evaluation:
     ece_calibrated: float
     per_class: tuple[ClassResult, ...]
     confusion: np.ndarray
+    temperature_note: str = ""
 
     def summary(self) -> dict[str, float | None]:
         """Returns the scalar metrics by name, for a table, a log or a JSON file."""
@@ -161,7 +163,7 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: Predictions, train_counts: Sequence[int], temperature: float | None = None
+    predictions: Predictions, train_counts: Sequence[int], temperature: Temperature | None = None
 ) -> Evaluation:
     """Returns the metrics of `predictions`.
 
@@ -182,7 +184,7 @@ def evaluate(
     recalls = [result.recall for result in per_class]
     groups = [class_group(count) for count in train_counts]
     if temperature is None:
-        temperature = fit_temperature(predictions)
+        temperature = probabilities.fit(predictions.logits, predictions.labels)
     return Evaluation(
         loss=cross_entropy(predictions),
         top1=float(np.trace(confusion) / confusion.sum()),
@@ -193,10 +195,11 @@ def evaluate(
         medium=_mean([r for r, group in zip(recalls, groups, strict=True) if group == "medium"]),
         tail=_mean([r for r, group in zip(recalls, groups, strict=True) if group == "tail"]),
         ece=calibration_error(calibration_bins(predictions)),
-        temperature=temperature,
-        ece_calibrated=calibration_error(calibration_bins(predictions, temperature)),
+        temperature=temperature.value,
+        ece_calibrated=calibration_error(calibration_bins(predictions, temperature.value)),
         per_class=per_class,
         confusion=confusion,
+        temperature_note=temperature.note,
     )
 
 
@@ -235,7 +238,7 @@ def cross_entropy(predictions: Predictions, temperature: float = 1.0) -> float:
 
 def picture_losses(predictions: Predictions, temperature: float = 1.0) -> np.ndarray:
     """Returns float64[n], the negative log-likelihood of each picture's true class."""
-    scaled = _shifted(predictions.logits) / np.float32(temperature)
+    scaled = probabilities.shifted(predictions.logits) / np.float32(temperature)
     true = scaled[np.arange(len(scaled)), predictions.labels]
     return np.log(np.exp(scaled).sum(axis=1, dtype=np.float64)) - true
 
@@ -244,8 +247,7 @@ def calibration_bins(
     predictions: Predictions, temperature: float = 1.0, bins: int = ECE_BINS
 ) -> tuple[CalibrationBin, ...]:
     """Returns confidence against accuracy in equal-width bins of confidence, (low, high]."""
-    probabilities = predictions.probabilities(temperature)
-    confidence = probabilities.max(axis=1).astype(np.float64)
+    confidence = predictions.probabilities(temperature).max(axis=1).astype(np.float64)
     right = predictions.predicted == predictions.labels
     index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(index, minlength=bins)
@@ -268,38 +270,6 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     return sum(gaps) / total if total else 0.0
 
 
-def fit_temperature(predictions: Predictions, tolerance: float = 1e-4) -> float:
-    """Returns the temperature that minimises the cross-entropy of logits / temperature.
-
-    The loss is convex in 1 / temperature, so Newton's method, kept inside a bracket by
-    bisection, finds the one minimum in about six evaluations. Source: Guo et al. 2017, 4.2.
-    """
-    shifted = _shifted(predictions.logits)
-    true = shifted[np.arange(len(shifted)), predictions.labels].astype(np.float64)
-    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
-    beta = 1.0
-    for _ in range(60):
-        slope, curvature = _slope_and_curvature(shifted, true, beta)
-        low, high = (beta, high) if slope < 0 else (low, beta)
-        step = beta - slope / curvature if curvature > 0 else low
-        following = step if low < step < high else (low * high) ** 0.5
-        if abs(following - beta) <= tolerance * beta:
-            break
-        beta = following
-    return 1 / beta
-
-
-def _slope_and_curvature(shifted: np.ndarray, true: np.ndarray, beta: float) -> tuple[float, float]:
-    """Returns both derivatives of the cross-entropy in beta = 1 / temperature."""
-    weights = np.exp(shifted * np.float32(beta))
-    total = weights.sum(axis=1, dtype=np.float64)
-    weights *= shifted
-    first = weights.sum(axis=1, dtype=np.float64) / total
-    weights *= shifted
-    second = weights.sum(axis=1, dtype=np.float64) / total
-    return float((first - true).mean()), float((second - first**2).mean())
-
-
 def _check(predictions: Predictions, train_counts: Sequence[int]) -> None:
     if not len(predictions.ids):
         raise ValueError("nothing to evaluate: there are no predictions (an empty split?)")
@@ -314,11 +284,6 @@ def _check(predictions: Predictions, train_counts: Sequence[int]) -> None:
             f"{bad} of {len(predictions.logits)} pictures have logits that are not finite: the "
             "network has diverged; resume from the last good checkpoint with a lower learning rate"
         )
-
-
-def _shifted(logits: np.ndarray) -> np.ndarray:
-    """Returns logits minus each row's largest, so that no exponential overflows."""
-    return logits - logits.max(axis=1, keepdims=True)
 
 
 def _top_k(predictions: Predictions, k: int) -> float:

@@ -2,8 +2,9 @@
 
 Columns: `id` of the record, `label` and `predicted` (names of classes), `probability` of the
 predicted class, `loss` (negative log-likelihood of the true class, nats), `probabilities` (a
-list in label order). The schema's metadata holds, under `evenshard` and as JSON, the class names
-in label order and what else the writer adds.
+list in label order); all of them are calibrated where the run has a temperature. The schema's
+metadata holds, under `evenshard` and as JSON, the class names in label order and what else the
+writer adds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tfrecords.errors import EvenshardError
 from tfrecords.system import atomic
 from trainer.metrics import metrics
 from trainer.metrics.metrics import Predictions
+from trainer.metrics.probabilities import Temperature
 
 FILENAME = "predictions.parquet"
 
@@ -35,6 +37,7 @@ def write(
     predictions: Predictions,
     classes: Sequence[str],
     about: Mapping[str, object] | None = None,
+    temperature: Temperature | None = None,
 ) -> None:
     """Writes predictions, whole or not at all.
 
@@ -43,12 +46,17 @@ def write(
       predictions: rows in any order, which is kept.
       classes: names in label order.
       about: JSON values that describe the predictions: split, weights, digest….
+      temperature: divides the logits; `about` then has it and its note.
 
     Raises:
       ValueError: another number of `classes` than the predictions have.
       OSError: the file cannot be written.
     """
-    table = to_table(predictions, classes, about or {})
+    about = dict(about or {})
+    if temperature is not None:
+        about |= {"temperature": temperature.value, "temperature_note": temperature.note}
+        predictions = predictions.at(temperature.value)
+    table = to_table(predictions, classes, about)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic.temporary_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
@@ -57,8 +65,8 @@ def write(
 def read(path: str | Path) -> tuple[Predictions, tuple[str, ...], dict[str, object]]:
     """Returns (predictions, class names, the description given to `write`).
 
-    The logits are the logarithms of the stored probabilities: they differ from the network's by a
-    constant for each picture, which changes neither softmax nor order.
+    The logits are the logarithms of the stored probabilities, whose softmax gives these back.
+    Times `stored_temperature` they differ from the network's by a constant for each picture.
 
     Raises:
       PredictionsError: not a file that `write` wrote.
@@ -78,6 +86,17 @@ def read(path: str | Path) -> tuple[Predictions, tuple[str, ...], dict[str, obje
     probabilities = flat.reshape(len(labels), len(classes))
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     return Predictions(tuple(table["id"].to_pylist()), labels, logits), classes, about
+
+
+def stored_temperature(about: Mapping[str, object]) -> Temperature | None:
+    """Returns the temperature of stored probabilities, from the description that `read` gives.
+
+    None for a file of an earlier version, which has the probabilities of the logits as they are.
+    """
+    value = about.get("temperature")
+    if not isinstance(value, (int, float)) or not value > 0:
+        return None
+    return Temperature(float(value), str(about.get("temperature_note", "")))
 
 
 def to_table(

@@ -27,6 +27,7 @@ from tfrecords.system import atomic, cores
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
+from trainer.metrics.probabilities import Probabilities
 from trainer.runs import load
 from trainer.runs.load import LoadedRun
 
@@ -105,6 +106,8 @@ def run(
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         opened = load.open_run(run_dir, weights, device)
         fallback = fallback_class(opened, fallback)
+        if top_k:
+            _say(f"probabilities {opened.validation.temperature}")
         found = predict(
             opened,
             pictures,
@@ -193,7 +196,7 @@ def classify(
     k = min(max(1, top_k), len(run.selection.classes))
     labels = np.full((len(ids), k), -1, np.int32)
     probabilities = np.zeros((len(ids), k), np.float32)
-    best = _best(load.function_of(run.model, tta), k)
+    best = _best(load.function_of(run.model, tta), run.probabilities, k)
     rejects: list[Decoded] = []
     noted = _noting_rejects(decoded, rejects)
     for index, images in batches(noted, run.manifest.image, run.size, batch_size):
@@ -264,10 +267,12 @@ def write(found: Submission, output: str, top_k: int = 0) -> None:
         probabilities.unlink(missing_ok=True)
 
 
-def _best(function: Callable[[tf.Tensor], tf.Tensor], k: int) -> Callable[[tf.Tensor], Any]:
+def _best(
+    function: Callable[[tf.Tensor], tf.Tensor], rule: Probabilities, k: int
+) -> Callable[[tf.Tensor], Any]:
     @tf.function(reduce_retracing=True)
     def best(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        likeliest = tf.math.top_k(tf.nn.softmax(function(images)), k)
+        likeliest = tf.math.top_k(tf.nn.softmax(rule.scaled(function(images))), k)
         return likeliest.indices, likeliest.values
 
     return best

@@ -126,16 +126,17 @@ def f1_against_size(
     return figure
 
 
-def calibration(predictions: Predictions, temperature: float) -> Figure:
-    """Returns accuracy against confidence, as trained and at the fitted temperature."""
+def calibration(predictions: Predictions, temperature: float | None) -> Figure:
+    """Returns accuracy against confidence, as trained and at the fitted temperature, if any."""
     with figures.style():
         figure, (axes,) = figures.figure(height=3.6)
         axes.plot([0, 1], [0, 1], color=figures.MUTED, linewidth=1, linestyle=(0, (2, 3)))
         raw = metrics.calibration_bins(predictions)
-        fitted = metrics.calibration_bins(predictions, temperature)
+        fitted = metrics.calibration_bins(predictions, temperature or 1.0)
         _share_bars(axes, fitted)
         _reliability(axes, raw, figures.ORANGE, "as trained", "--")
-        _reliability(axes, fitted, figures.BLUE, f"T = {temperature:.2f}", "-")
+        if temperature is not None:
+            _reliability(axes, fitted, figures.BLUE, f"T = {temperature:.2f}", "-")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         figures.percent_axis(axes, "x")

@@ -21,6 +21,7 @@ from tfrecords.reporting.html import count, decimal, percent
 from tfrecords.system import atomic
 from trainer.metrics import metrics, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
+from trainer.metrics.probabilities import Temperature
 from trainer.runs import evaluation_file, history
 from trainer.runs.config_file import RunConfig
 from trainer.runs.evaluation_file import StoredEvaluation
@@ -54,6 +55,7 @@ class Card:
       predictions: of the best weights on the validation split.
       history: the epochs.
       tests: directory name → evaluation of the run.
+      temperature: of the stored probabilities; None in a run of an earlier version.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Card:
     predictions: Predictions
     history: History
     tests: Mapping[str, StoredEvaluation]
+    temperature: Temperature | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -87,6 +90,9 @@ def load(run_dir: str | Path) -> Card:
         raise TrainerError(f"no {name}: the run has not finished") from error
     except (predictions.PredictionsError, history.HistoryError) as error:
         raise TrainerError(str(error)) from error
+    temperature = predictions.stored_temperature(about)
+    if temperature is not None:
+        predicted = predicted.at(1 / temperature.value)
     evaluations = sorted(run.glob(f"{evaluation_file.DIRECTORY}/*/{evaluation_file.EVALUATION}"))
     return Card(
         name=run.resolve().name,
@@ -96,6 +102,7 @@ def load(run_dir: str | Path) -> Card:
         predictions=predicted,
         history=epochs,
         tests={path.parent.name: StoredEvaluation.read(path) for path in evaluations},
+        temperature=temperature,
     )
 
 
@@ -113,7 +120,7 @@ def write(run_dir: str | Path) -> Path:
 
 def render(card: Card) -> str:
     """Returns the card as Markdown."""
-    evaluation = metrics.evaluate(card.predictions, card.train_counts)
+    evaluation = metrics.evaluate(card.predictions, card.train_counts, card.temperature)
     sections = [
         _head(card, evaluation),
         "## Use\n\n" + _use(card),
@@ -174,6 +181,7 @@ def _training(card: Card) -> str:
         (f"`--{name}`", "by default" if flags[name] is None else _value(flags[name]))
         for name in _HOW_TRAINED
     ]
+    rows.append(("Weights", _cell(card.config.loaded) or "all new"))
     if card.config.growth:
         rows.append(("More epochs", card.config.growth))
     best = card.history.best(monitor)
@@ -221,14 +229,16 @@ def _limits(card: Card, evaluation: Evaluation) -> str:
     unseen = [name for name, result in results if not result.support]
     few = [name for name, result in results if 0 < result.support < _FEW]
     never = [name for name, result in results if result.support and not result.recall]
-    tested = ((result.f1 or 0.0, name) for name, result in results if result.support >= _FEW)
-    weak = sorted(tested)[:_WEAKEST]
+    weak = weakest(evaluation)
     tail = sum(metrics.class_group(n) == "tail" for n in card.train_counts)
     points = [
         (unseen, f"{_have(len(unseen))} no {card.split} picture, so the results are unknown"),
         (few, f"{_have(len(few))} fewer than {_FEW} {card.split} pictures, too few to judge"),
         (never, f"{_have(len(never))} zero recall"),
-        ([f"{name} ({percent(f1, 0)})" for f1, name in weak], "The weakest classes by F1"),
+        (
+            [f"{card.classes[i]} ({percent(evaluation.per_class[i].f1)})" for i in weak],
+            "The weakest classes by F1",
+        ),
     ]
     lines = [f"- {text}: {_names(names)}." for names, text in points if names]
     if tail:
@@ -236,13 +246,35 @@ def _limits(card: Card, evaluation: Evaluation) -> str:
             f"- {_have(tail)} fewer than {metrics.TAIL_BELOW} training pictures: expect more "
             "mistakes there, most of all with another camera, place or season."
         )
-    lines.append(
-        f"- Probabilities are off by {percent(evaluation.ece)} on average, and by "
-        f"{percent(evaluation.ece_calibrated)} after dividing the logits by "
-        f"{decimal(evaluation.temperature, 2)}."
-    )
+    lines.append(f"- {_calibration(evaluation)}")
     lines.append("- No number here covers pictures from another source than the data set's.")
     return "\n".join(lines)
+
+
+def weakest(evaluation: Evaluation, number: int = _WEAKEST) -> list[int]:
+    """Returns the classes of least F1 that have a picture, the weakest first.
+
+    Of equal ones, those with more pictures come first, of which more is known, and then those
+    that come first in the table.
+    """
+    seen = [label for label, result in enumerate(evaluation.per_class) if result.support]
+    return sorted(
+        seen,
+        key=lambda label: (
+            evaluation.per_class[label].f1 or 0.0,
+            -evaluation.per_class[label].support,
+        ),
+    )[:number]
+
+
+def _calibration(evaluation: Evaluation) -> str:
+    text = f"Probabilities are off by {percent(evaluation.ece)} on average"
+    if evaluation.temperature_note:
+        return f"{text}; no temperature calibrates them: {evaluation.temperature_note}."
+    return (
+        f"{text}, and by {percent(evaluation.ece_calibrated)} after dividing the logits by "
+        f"{decimal(evaluation.temperature, 2)}, as `trainer.predict` and the exported models do."
+    )
 
 
 def _per_class(card: Card, evaluation: Evaluation) -> str:

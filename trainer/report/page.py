@@ -24,6 +24,7 @@ from trainer import remote
 from trainer.config import TrainConfig
 from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
+from trainer.metrics.probabilities import Temperature
 from trainer.report import curves, figures, model_card
 from trainer.runs import history
 from trainer.runs.config_file import CONFIG, RunConfig
@@ -85,7 +86,7 @@ class RunFiles:
     flags: TrainConfig
     settings: Settings
     split: str = "validation"
-    temperature: float | None = None
+    temperature: Temperature | None = None
     weights: str = "best"
     title: str = ""
 
@@ -121,6 +122,7 @@ def write(run: RunFiles) -> Path:
         run.predictions,
         run.classes,
         {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
+        Temperature(evaluation.temperature, evaluation.temperature_note),
     )
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     best = epochs.best(run.flags.monitor)
@@ -157,7 +159,11 @@ def settings_of(described: RunConfig) -> Settings:
         "selection": dataclasses.asdict(described.selection),
         "device": dataclasses.asdict(described.device),
         "versions": described.versions,
-        "run": {"size": described.size, "epochs": described.growth or described.flags.epochs},
+        "run": {
+            "size": described.size,
+            "epochs": described.growth or described.flags.epochs,
+            "weights": described.loaded or "all new",
+        },
     }
 
 
@@ -171,7 +177,9 @@ def draw_predictions(
     return {
         "confusion": figures.confusion(evaluation.confusion, classes, train_counts),
         "f1_by_class_size": figures.f1_against_size(evaluation.per_class, classes, train_counts),
-        "calibration": figures.calibration(predicted, evaluation.temperature),
+        "calibration": figures.calibration(
+            predicted, None if evaluation.temperature_note else evaluation.temperature
+        ),
     }
 
 
@@ -244,8 +252,9 @@ def page_of_predictions(
     run: RunFiles, manifest: Manifest, evaluation: Evaluation
 ) -> dict[str, object]:
     """Returns the classes and mistakes that the page shows, with thumbnails."""
-    pairs = mistakes.most_confused(run.predictions, PAIRS)
-    worst = mistakes.worst(run.predictions, WORST)
+    calibrated = run.predictions.at(evaluation.temperature)
+    pairs = mistakes.most_confused(calibrated, PAIRS)
+    worst = mistakes.worst(calibrated, WORST)
     ids = {mistake.id for mistake in worst}
     for pair in pairs:
         ids.update(pair.examples, pair.true_examples, pair.predicted_examples)

@@ -76,6 +76,7 @@ class RunConfig:
         their defaults.
       extended_from: earlier values of --epochs, in order: the run was finished with each, and
         then given more.
+      loaded: which weights of the network --weights gave it, in words; empty for none.
     """
 
     flags: TrainConfig
@@ -87,6 +88,7 @@ class RunConfig:
     versions: Mapping[str, str] = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
     extended_from: tuple[int, ...] = ()
+    loaded: str = ""
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -136,6 +138,8 @@ class RunConfig:
         }
         if self.extended_from:
             document["extended_from"] = self.extended_from
+        if self.loaded:
+            document["loaded"] = self.loaded
         return json.dumps(document, indent=2, ensure_ascii=False)
 
     @classmethod
@@ -172,6 +176,7 @@ class RunConfig:
             extended_from=_checked(
                 "extended_from", lambda: tuple(map(int, document.get("extended_from", ())))
             ),
+            loaded=str(document.get("loaded", "")),
         )
 
     @classmethod

@@ -33,6 +33,8 @@ from trainer.runs.history import METRICS
 
 MODEL = "model.keras"
 LOCK = ".lock"
+_EVENTS = "tensorboard"
+_CONFUSION = "confusion.png"  # Of the report.
 
 COLUMNS = (
     "epoch", "step", "loss", "top1", "macro_f1", "val_loss", "val_top1", "val_macro_f1",
@@ -40,6 +42,9 @@ COLUMNS = (
     "val_head", "val_medium", "val_tail", "val_ece", "val_ece_calibrated", "val_temperature",
     "seconds",
 )  # fmt: skip
+
+# Names of metrics in Keras, where they differ from ours.
+_KERAS_NAMES = {"top1": "accuracy"}
 
 Row = Mapping[str, Any]
 
@@ -97,17 +102,34 @@ class RunDir:
     def write_history(self, history: Sequence[Row]) -> None:
         """Writes metrics.csv and tensorboard/ anew: a resumed run may repeat an epoch."""
         self.write_metrics(history)
-        with _explained(self.path / "tensorboard"):
-            tensorboard.restart(
-                self.path / "tensorboard",
-                [_event(history[: number + 1]) for number in range(len(history))],
-            )
+        with self._events() as events:
+            tensorboard.restart(events, [_epoch(row) for row in history], _flags(self.config))
 
     def add_epoch(self, history: Sequence[Row]) -> None:
         """Adds the last row of `history` to metrics.csv and tensorboard/."""
         self.write_metrics(history)
-        with _explained(self.path / "tensorboard"):
-            tensorboard.append(self.path / "tensorboard", *_event(history))
+        with self._events() as events:
+            tensorboard.append(events, len(history) - 1, _epoch(history[-1]))
+
+    def show_samples(self, images: tf.Tensor, epoch: int) -> None:
+        """Adds training pictures of epoch `epoch`, from 0, to tensorboard/."""
+        if not isinstance(images, tf.Tensor):  # Those of several devices are none.
+            return
+        first = images[0] if images.ndim == 5 else images  # With --steps_per_execution.
+        with self._events() as events:
+            tensorboard.add_samples(events, first[: tensorboard.SHEET].numpy(), epoch)
+
+    def show_report(self, best_epoch: int) -> None:
+        """Adds the report's confusion matrix, of epoch `best_epoch` from 1, to tensorboard/."""
+        with self._events() as events:
+            confusion = self.path / _CONFUSION
+            tensorboard.finish(events, confusion.read_bytes(), best_epoch - 1)
+
+    @contextmanager
+    def _events(self) -> Iterator[Path]:
+        path = self.path / _EVENTS
+        with _explained(path):
+            yield path
 
     def write_model(self, model: keras.Model) -> Path:
         """Writes model.keras, whole or not at all."""
@@ -314,15 +336,38 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _event(history: Sequence[Row]) -> tuple[dict[str, float], int, float]:
-    """Returns (tag → value, step, seconds since the start) of the last row."""
-    row = history[-1]
-    scalars = {_tag(name): row[name] for name in COLUMNS[2:] if row.get(name) is not None}
-    return scalars, row["step"], sum(row["seconds"] for row in history)
+def _epoch(row: Row) -> tensorboard.Epoch:
+    """Returns the numbers of a row under the tags that Keras gives them."""
+    known = {name: row[name] for name in COLUMNS[2:] if row.get(name) is not None}
+    return tensorboard.Epoch(
+        train={_tag(name): value for name, value in known.items() if not _of_validation(name)},
+        validation={_tag(name): value for name, value in known.items() if _of_validation(name)},
+        seconds=row["seconds"],
+    )
+
+
+def _of_validation(name: str) -> bool:
+    return name.startswith("val_")
 
 
 def _tag(name: str) -> str:
-    return f"validation/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/{name}"
+    plain = name.removeprefix("val_")
+    return f"epoch_{_KERAS_NAMES.get(plain, plain)}"
+
+
+def _flags(config: RunConfig) -> dict[str, Any]:
+    """Returns the flags that make two runs differ, for TensorBoard: numbers, text, bools."""
+    flags = {
+        **config.identity,
+        "dataset": config.dataset.name,
+        "batch_size": config.flags.fixed_batch_size,
+        "learning_rate": config.flags.peak_learning_rate,
+    }
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        for name, value in flags.items()
+        if value not in (None, "", [], ())
+    }
 
 
 @contextmanager

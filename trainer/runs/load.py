@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -18,11 +18,14 @@ from trainer.config import TrainConfig
 from trainer.data.selection import Selection
 from trainer.devices import set_up_devices
 from trainer.metrics import inference
+from trainer.metrics.probabilities import Probabilities
 from trainer.models.build import build
 from trainer.models.weights import model_state
+from trainer.runs import validation
 from trainer.runs.checkpoints import Checkpoint, Store, assign
 from trainer.runs.config_file import RunConfig
 from trainer.runs.directory import MODEL
+from trainer.runs.validation import Validation
 
 # Prefix of the moving averages among a checkpoint's arrays; see `train.step.Stepper.state`.
 _AVERAGE = "average/"
@@ -39,10 +42,17 @@ class LoadedRun:
     Attributes:
       model: pixels 0 to 255, [n, *size, 3] → logits float32[n, classes].
       stored: the run's config.json.
+      validation: what the run found on its validation split with these weights.
     """
 
     model: keras.Model
     stored: RunConfig
+    validation: Validation = field(default_factory=Validation)
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """The rule that makes probabilities of the network's logits, wherever it is used."""
+        return Probabilities(self.validation.temperature)
 
     @property
     def config(self) -> TrainConfig:
@@ -87,9 +97,7 @@ def open_run(
     stored = RunConfig.read(run_dir)
     set_up_devices(_on_this_machine(stored.flags, device, precision))
     run = load_run(run_dir, "best" if weights == "best" else "last")
-    if weights == "ema":
-        _assign_average(run.model, Path(run_dir))
-    return run
+    return _averaged(run, Path(run_dir)) if weights == "ema" else run
 
 
 def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
@@ -107,6 +115,7 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
     model = _build(Path(run_dir), stored)
     store = Store(Path(run_dir) / "checkpoints")
     checkpoint = store.best() if weights == "best" else store.latest()
+    averaged = weights == "best"
     if checkpoint is None and weights == "best" and (checkpoint := store.latest()):
         warnings.warn(
             f"{run_dir} has no best checkpoint: the weights of the last are used in its place",
@@ -120,7 +129,7 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
     if checkpoint is None:
         raise TrainerError(f"{run_dir} has no {weights} checkpoint yet: train first")
     _assign(run_dir, model, checkpoint.arrays)
-    return LoadedRun(model, stored)
+    return LoadedRun(model, stored, validation.of_checkpoint(stored, checkpoint, averaged=averaged))
 
 
 def _build(run_dir: Path, stored: RunConfig) -> keras.Model:
@@ -189,16 +198,18 @@ def _on_this_machine(config: TrainConfig, device: str, precision: str) -> TrainC
     )
 
 
-def _assign_average(model: keras.Model, run_dir: Path) -> None:
+def _averaged(run: LoadedRun, run_dir: Path) -> LoadedRun:
+    """Returns a run with the moving average at the last step as its weights."""
     checkpoint = Store(run_dir / "checkpoints").latest()
     average = _average_of(checkpoint) if checkpoint else {}
-    if not average:
+    if checkpoint is None or not average:
         raise TrainerError(
             f"--weights=ema: {run_dir} has no average of its weights, since it was trained without "
             "--ema; use best or last"
         )
-    state = model_state(model)
+    state = model_state(run.model)
     assign({name: state[name] for name in average}, average)
+    return dataclasses.replace(run, validation=validation.of_checkpoint(run.stored, checkpoint))
 
 
 def _average_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from tfrecords.system import locks
 from trainer import remote
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
+from trainer.data.shortfall import too_many_per_class
 from trainer.runs import config_file, history, replaced
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS, History
@@ -160,16 +161,8 @@ def locked(runs_dir: Path) -> Iterator[None]:
 
 def _check_per_class(config: TrainConfig, train: Source) -> None:
     """Refuses --per_class above the size of every class: the trial would not do what it says."""
-    if config.per_class is None:
-        return
-    split = train.split
-    most = max(
-        split.originals[label] + (0 if config.originals_only else split.copies[label])
-        for label in train.selection.labels
-    )
-    if config.per_class > most:
-        what = "originals" if config.originals_only else "records"
+    above = too_many_per_class(config, train)
+    if above:
         raise UsageError(
-            f"--per_class={config.per_class} is above the bake's {most:,} {what} a class: bake "
-            f"with --per_class={config.per_class} or more, or scale the grid down"
+            f"{above}: bake with --per_class={config.per_class} or more, or scale the grid down"
         )

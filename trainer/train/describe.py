@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfrecords.system import memory
 from trainer.config import TrainConfig
+from trainer.data.shortfall import shortfalls
 from trainer.train.state import State, Task
 
 
@@ -22,6 +23,7 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    lines += [f"note: {line}" for line in shortfalls(config, train, task.validation)]
     if task.directory.config.growth:
         lines.append(task.directory.config.growth)
     if task.directory.replaces is not None:

@@ -95,7 +95,7 @@ def metrics_row(
         "val_tail": evaluation.tail,
         "val_ece": evaluation.ece,
         "val_ece_calibrated": evaluation.ece_calibrated,
-        "val_temperature": evaluation.temperature,
+        "val_temperature": None if evaluation.temperature_note else evaluation.temperature,
         "seconds": round(meter.seconds, 2),
     }
 

@@ -184,6 +184,8 @@ def _train_epoch(
         seconds = time.monotonic() - started
         pictures = state.meter.add(tallies, waited, seconds, timed=state.compiled)
         state.compiled = True
+        if not state.step and state.epoch == int(task.config.fits_head):
+            task.directory.show_samples(batch.images, state.epoch)
         before = state.step
         state.step += len(tallies)
         progress.update(pictures, sum(float(tally.loss) for tally in tallies) / max(1, pictures))

@@ -39,7 +39,8 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
     while True:
         try:
             # The network is built before the directory is touched: a wrong --model costs nothing.
-            return _train(task, loop.build_state(task), report=report)
+            state = loop.build_state(task)
+            return _train(_noting_weights(task, state), state, report=report)
         except OutOfMemoryError:
             smaller = _smaller_batch(config, task)
             if smaller is None:
@@ -80,7 +81,17 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
         if report and trained.result.finished:
             with task.version.reading():
                 write_report(task, trained.model, trained.predictions)
+            task.directory.show_report(trained.result.best_epoch or 1)
         return trained.result
+
+
+def _noting_weights(task: Task, state: State) -> Task:
+    """Returns the task with which weights the network was given, for config.json."""
+    loaded = state.stepper.loaded
+    if loaded is None:
+        return task
+    config = dataclasses.replace(task.directory.config, loaded=loaded.describe())
+    return dataclasses.replace(task, directory=dataclasses.replace(task.directory, config=config))
 
 
 def _smaller_batch(config: TrainConfig, task: Task) -> TrainConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -16,7 +17,8 @@ from tfrecords import manifest as manifests
 from trainer.evaluate import __main__ as evaluate
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
-from trainer.metrics import metrics, predictions
+from trainer.metrics import metrics, predictions, probabilities
+from trainer.metrics.probabilities import Temperature
 from trainer.report import model_card
 from trainer.runs import locate, trained_on
 from trainer.runs.config_file import RunConfig
@@ -64,7 +66,8 @@ def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluatio
     found = json.loads((folder / "evaluation.json").read_text())
     assert (found["pictures"], found["leaks"], found["left_out"]) == (9, 0, 0)
     assert found["metrics"] == judged.evaluation.summary()
-    assert found["temperature_split"] == "validation"
+    assert found["temperature_split"] == ""
+    assert "needs 100 validation pictures, and there are 9" in found["temperature_note"]
     stored, classes, about = predictions.read(folder / "predictions.parquet")
     assert sorted(stored.ids) == sorted(judged.predictions.ids)
     assert (classes, about["split"]) == (tuple(fakes.CLASSES), "test")
@@ -79,7 +82,9 @@ def test_the_best_weights_repeat_the_validation_of_training(
     np.testing.assert_allclose(
         again.predictions.probabilities(), stored.probabilities(), rtol=1e-4, atol=1e-6
     )
-    assert again.temperature_split == "validation"
+    for name in ("macro_f1", "top1", "loss"):
+        own = again.validation[f"val_{name}"]
+        assert getattr(again.evaluation, name) == pytest.approx(own, rel=1e-4)
 
 
 def test_last_and_average_are_other_weights(
@@ -132,12 +137,52 @@ def evaluation_pictures(
     }
 
 
-def test_the_temperature_is_not_fitted_where_it_is_judged(
+def test_the_runs_own_validation_is_said_beside_the_result(
     run_dir: Path, judged: evaluation.Result
 ) -> None:
-    validation, _, _ = predictions.read(run_dir / "predictions.parquet")
-    expected = metrics.fit_temperature(validation)
-    assert judged.evaluation.temperature == pytest.approx(expected, rel=1e-2)
+    row = max(_epochs(run_dir), key=lambda row: float(row["val_macro_f1"]))
+    first, second, *_ = evaluation.describe(judged).splitlines()
+    assert first.startswith("9 pictures: macro-F1 ")
+    assert second == (
+        f"its own validation, at epoch {row['epoch']}: macro-F1 {float(row['val_macro_f1']):.4f}, "
+        f"top-1 {float(row['val_top1']):.4f}, balanced accuracy "
+        f"{float(row['val_balanced_accuracy']):.4f}, loss {float(row['val_loss']):.4f}"
+    )
+
+
+def test_weights_that_were_not_validated_have_no_numbers(
+    run_dir: Path, tmp_path: Path, without_page: None
+) -> None:
+    """The run has --ema: it validated the average."""
+    last = evaluation.run(_config(run_dir, tmp_path, weights="last"))
+    assert "its own validation" not in evaluation.describe(last)
+    assert "the average of the weights is validated" in last.evaluation.temperature_note
+
+
+def _epochs(run_dir: Path) -> list[dict[str, str]]:
+    with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_adjusted_logits_get_a_temperature_of_their_own(
+    run_dir: Path, tmp_path: Path, without_page: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not fitted where it is judged, but on validation, as adjusted."""
+    given: list[np.ndarray] = []
+
+    def fit(logits: np.ndarray, labels: np.ndarray) -> Temperature:
+        given.extend((logits, labels))
+        return Temperature(1.3)
+
+    monkeypatch.setattr(probabilities, "fit", fit)
+    result = evaluation.run(_config(run_dir, tmp_path, logit_adjustment=0.5))
+    assert (result.temperature_split, result.evaluation.temperature) == ("validation", 1.3)
+    stored, _, _ = predictions.read(run_dir / "predictions.parquet")
+    np.testing.assert_array_equal(given[1], stored.labels)
+    raw = given[0] + 0.5 * evaluation.log_priors(open_run(run_dir))
+    np.testing.assert_allclose(
+        probabilities.softmax(raw), stored.probabilities(), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_refuses_what_the_run_has_trained_on(
@@ -294,7 +339,7 @@ def test_another_data_set_with_its_classes_in_another_place(
         "lisa": 1,
     }
     assert found.left_out == 2
-    assert found.temperature_split == "test"
+    assert found.temperature_split == ""
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,12 @@ from trainer.export import __main__ as export
 from trainer.export import formats, parity
 from trainer.export import run as exporting
 from trainer.export.config import ExportConfig
-from trainer.metrics import metrics
-from trainer.runs import checkpoints, history
+from trainer.metrics.probabilities import Probabilities, Temperature, softmax
+from trainer.runs import checkpoints
 from trainer.runs.load import open_run
 from trainer.train import run as training
 
+TEMPERATURE = 1.7
 EXAMPLE = Path(__file__).parents[3] / "examples" / "serve" / "predict.py"
 
 
@@ -39,8 +41,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_run.train(data_dir, tmp_path_factory.mktemp("run") / "tiny")
+def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    trained = tiny_run.train(data_dir, tmp_path_factory.mktemp("run") / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_run.trust_temperature(patch, trained, TEMPERATURE)
+        yield trained
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +93,7 @@ def live(run_dir: Path, batch: np.ndarray) -> np.ndarray:
     """The probabilities that every format has to give."""
     opened = open_run(run_dir)
     logits = np.asarray(opened.model(batch, training=False))
-    found = metrics.Predictions(("",) * 5, np.zeros(5), logits)
-    return found.probabilities(_fitted(run_dir))
-
-
-def _fitted(run_dir: Path) -> float:
-    epochs = history.load(run_dir / "metrics.csv")
-    row = epochs.best("val_macro_f1")
-    assert row is not None
-    return float(epochs["val_temperature"][row])
+    return softmax(logits / TEMPERATURE)
 
 
 def test_all_formats_agree_with_the_live_network(
@@ -216,8 +213,7 @@ def test_the_example_needs_nothing_of_ours(
         (pictures / "b.png").read_bytes(), spec, canonicalise.PixelLimits()
     ).data
     logits = np.asarray(opened.model(canonicalise.decode_record(data, spec)[None], training=False))
-    one = metrics.Predictions(("b",), np.zeros(1), logits)
-    expected = one.probabilities(_fitted(run_dir))[0]
+    expected = softmax(logits / TEMPERATURE)[0]
     assert shares == pytest.approx(sorted(100 * expected, reverse=True), abs=0.06)
 
 
@@ -270,16 +266,16 @@ def test_a_second_format_joins_the_first_and_other_weights_do_not(
 
 @pytest.mark.parametrize(
     ("weights", "given", "expected"),
-    [("best", "fitted", None), ("last", "fitted", 1.0), ("ema", "2.5", 2.5)],
+    [("best", "fitted", TEMPERATURE), ("last", "fitted", 1.0), ("ema", "2.5", 2.5)],
 )
 def test_temperature_is_that_of_the_weights(
-    run_dir: Path, weights: str, given: str, expected: float | None
+    run_dir: Path, weights: str, given: str, expected: float
 ) -> None:
     """The run has --ema: it validated the average, and nothing is known of its last weights."""
     config = ExportConfig(run_dir=str(run_dir), weights=weights, temperature=given)
     opened = open_run(run_dir, weights)
-    expected = _fitted(run_dir) if expected is None else expected
-    assert exporting.fitted_temperature(opened, config) == pytest.approx(expected)
+    rule = exporting.probabilities_of(opened, config)
+    assert rule.temperature.value == pytest.approx(expected)
 
 
 def test_the_weights_are_those_asked_for(run_dir: Path) -> None:
@@ -287,7 +283,7 @@ def test_the_weights_are_those_asked_for(run_dir: Path) -> None:
     for weights in ("best", "last", "ema"):
         config = ExportConfig(run_dir=str(run_dir), weights=weights)
         opened = open_run(run_dir, weights, "cpu", "float32")
-        digests.add(exporting.metadata(opened, config, 1.0)["weights_sha256"])
+        digests.add(exporting.metadata(opened, config, Temperature())["weights_sha256"])
     last = checkpoints.Store(run_dir / "checkpoints").latest()
     assert last is not None
     # best is the average of its epoch, which may be the last epoch's.
@@ -377,7 +373,7 @@ def test_checks_on_validation_where_there_is_no_test_split(run_dir: Path, tmp_pa
     fakes.write_dataset(tmp_path / "data", {"train": (2, 2, 2), "validation": (3, 3, 1)})
     config = ExportConfig(run_dir=str(run_dir), data_dir=str(tmp_path / "data"), parity_pictures=5)
     opened = open_run(run_dir)
-    found = parity.prepare(opened, config, 1.0)
+    found = parity.prepare(opened, config, Probabilities())
     assert found is not None
     assert found.records.pixels.shape == (5, 16, 16, 3)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import fake_run
 from trainer.metrics import metrics, predictions
+from trainer.metrics.probabilities import Temperature
 
 NAMES = ("apu", 'a "quoted", one', "猫")
 
@@ -24,6 +25,21 @@ def test_comes_back_as_it_went(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.probabilities(), case.probabilities(), rtol=1e-5)
     mine, theirs = (metrics.evaluate(p, [200, 50, 9]).summary() for p in (case, found))
     assert mine == pytest.approx(theirs, rel=1e-4)
+
+
+def test_stored_probabilities_are_calibrated_and_lead_back_to_the_logits(tmp_path: Path) -> None:
+    case, temperature = fake_run.predictions([5, 3, 2]), Temperature(1.7)
+    predictions.write(tmp_path / "p.parquet", case, NAMES, temperature=temperature)
+    found, _, about = predictions.read(tmp_path / "p.parquet")
+    np.testing.assert_allclose(found.probabilities(), case.probabilities(1.7), rtol=1e-5)
+    stored = predictions.stored_temperature(about)
+    assert stored == temperature
+    raw = found.at(1 / stored.value)
+    np.testing.assert_allclose(raw.probabilities(), case.probabilities(), rtol=1e-4)
+
+
+def test_a_file_of_an_earlier_version_has_no_temperature() -> None:
+    assert predictions.stored_temperature({"split": "test"}) is None
 
 
 def test_a_row_reads_without_us(tmp_path: Path) -> None:

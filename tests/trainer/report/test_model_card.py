@@ -7,7 +7,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support import fake_run, run_configs
 from tfrecords import manifest
@@ -48,6 +51,44 @@ def test_says_where_not_to_trust_it(tmp_path: Path) -> None:
     assert "1 class has no dev picture, so the results are unknown: lisa." in text
     assert "1 class has fewer than 10 dev pictures, too few to judge: bart." in text
     assert "3 classes have fewer than 20 training pictures" in text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_the_weakest_are_those_of_its_own_table(data: st.DataObject) -> None:
+    """Few scores make ties; classes may have no picture, and some of those a mistaken one."""
+    classes = data.draw(st.integers(2, 9))
+    labels = data.draw(st.lists(st.integers(0, classes - 2), min_size=1, max_size=30))
+    answers = data.draw(st.lists(st.integers(0, classes - 1), min_size=30, max_size=30))
+    logits = np.eye(classes, dtype=np.float32)[answers[: len(labels)]]
+    predicted = metrics.Predictions(("",) * len(labels), np.array(labels), logits)
+    evaluation = metrics.evaluate(predicted, [50] * classes)
+    weak = model_card.weakest(evaluation)
+    table = {i: r.f1 for i, r in enumerate(evaluation.per_class) if r.support}
+    assert len(weak) == min(5, len(table)) == len(set(weak))
+    assert [table[i] for i in weak] == sorted(table.values())[: len(weak)]
+    assert weak == model_card.weakest(evaluation)
+
+
+def test_a_weak_class_of_few_pictures_is_named(tmp_path: Path) -> None:
+    card = model_card.load(_run(tmp_path))
+    rows = model_card.render(card)
+    evaluation = metrics.evaluate(card.predictions, card.train_counts, card.temperature)
+    weak = model_card.weakest(evaluation)
+    names = ", ".join(
+        f"{card.classes[i]} ({100 * (evaluation.per_class[i].f1 or 0):.1f}%)" for i in weak
+    )
+    assert f"The weakest classes by F1: {names}." in rows
+    assert {card.classes[i] for i in weak} == {"apu", "bart"}
+
+
+def test_says_which_weights_were_loaded(tmp_path: Path) -> None:
+    card = model_card.load(_run(tmp_path))
+    assert "| Weights | all new |" in model_card.render(card)
+    text = "loaded 245 of 247 weights from lite0.h5; new: head"
+    config = RunConfig.from_json(dataclasses.replace(card.config, loaded=text).to_json())
+    assert f"| Weights | {text} |" in model_card.render(dataclasses.replace(card, config=config))
+    assert dict(page.settings_of(config))["run"]["weights"] == text
 
 
 def test_counts_what_was_selected(tmp_path: Path) -> None:

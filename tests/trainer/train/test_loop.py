@@ -118,15 +118,23 @@ def test_a_pause_changes_nothing(data_dir: Path, tmp_path: Path, finished: RunRe
     assert_same_end(run_dir, finished.run_dir)
 
 
-def test_tensorboard_reads_the_epochs(finished: RunResult) -> None:
-    path = finished.run_dir / "tensorboard" / tensorboard.FILENAME
-    events = [tf.compat.v1.Event.FromString(data) for data in framing.read_records(str(path))]
-    assert events[0].file_version == "brain.Event:2"
-    assert [event.step for event in events[1:]] == [4, 8, 12]
-    tags = {value.tag: value.simple_value for value in events[-1].summary.value}
+def test_tensorboard_has_the_epochs_as_keras_writes_them(finished: RunResult) -> None:
     last = read_metrics(finished.run_dir)[-1]
-    assert tags["validation/macro_f1"] == pytest.approx(float(last["val_macro_f1"]))
-    assert tags["train/loss"] == pytest.approx(float(last["loss"]))
+    expected = {
+        "train": {"epoch_loss": "loss", "epoch_accuracy": "top1", "epoch_macro_f1": "macro_f1"},
+        "validation": {"epoch_loss": "val_loss", "epoch_accuracy": "val_top1"},
+    }
+    for part, tags in expected.items():
+        path = finished.run_dir / "tensorboard" / part / tensorboard.FILENAME
+        events = [tf.compat.v1.Event.FromString(data) for data in framing.read_records(str(path))]
+        assert events[0].file_version == "brain.Event:2"
+        epochs = [e for e in events[1:] if e.summary.value[0].tag.startswith("epoch_")]
+        assert [event.step for event in epochs] == [0, 1, 2]
+        values = {value.tag: value.simple_value for value in epochs[-1].summary.value}
+        for tag, column in tags.items():
+            assert values[tag] == pytest.approx(float(last[column]))
+        images = {v.tag for e in events[1:] for v in e.summary.value if v.image.height}
+        assert images == ({"samples"} if part == "train" else {"confusion"})
 
 
 def test_the_same_command_again_changes_nothing(finished: RunResult, data_dir: Path) -> None:

@@ -249,6 +249,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again_unasked(
 # Read when a run is resumed, each removed or cut by itself.
 STATE = (
     "config.json", "metrics.csv", f"tensorboard/{tensorboard.FILENAME}", "model.keras",
+    f"tensorboard/train/{tensorboard.FILENAME}", f"tensorboard/validation/{tensorboard.FILENAME}",
     "trained_on.parquet",
     "checkpoints/best.ckpt", "checkpoints/step-000000008.ckpt", "checkpoints/step-000000012.ckpt",
 )  # fmt: skip
