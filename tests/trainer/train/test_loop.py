@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -26,6 +27,7 @@ from trainer.data.stream import evaluation_stream
 from trainer.metrics import inference
 from trainer.runs import checkpoints, directory, tensorboard
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
+from trainer.runs.config_file import RunConfig
 from trainer.runs.load import load_run
 from trainer.train import loop
 from trainer.train.__main__ import COMMAND
@@ -432,6 +434,9 @@ def test_freezing_then_training_everything(
     np.testing.assert_array_equal(kernels[0], start)
     np.testing.assert_array_equal(kernels[1], start)
     assert (kernels[2] != start).any()
+    loaded = RunConfig.read(tmp_path / "r").loaded
+    assert re.fullmatch(rf"loaded (\d+) of \1 weights from {re.escape(str(weights))}", loaded)
+    assert f"| Weights | {loaded} |" in (tmp_path / "r" / "MODEL_CARD.md").read_text()
 
 
 def fine_tuning(finished: RunResult) -> dict[str, Any]:
