@@ -436,7 +436,6 @@ def test_freezing_then_training_everything(
     assert (kernels[2] != start).any()
     loaded = RunConfig.read(tmp_path / "r").loaded
     assert re.fullmatch(rf"loaded (\d+) of \1 weights from {re.escape(str(weights))}", loaded)
-    assert f"| Weights | {loaded} |" in (tmp_path / "r" / "MODEL_CARD.md").read_text()
 
 
 def fine_tuning(finished: RunResult) -> dict[str, Any]:
