@@ -11,7 +11,17 @@ from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from trainer import remote
 
-AUGMENTATIONS = ("flip", "crop", "color", "rotate", "cutout", "randaugment", "mixup", "cutmix")
+AUGMENTATIONS = (
+    "flip",
+    "crop",
+    "color",
+    "rotate",
+    "affine",
+    "cutout",
+    "randaugment",
+    "mixup",
+    "cutmix",
+)
 AUTO_AUGMENT = "auto"
 # What auto comes to. Strong augmentation pays where a run sees each picture often, and costs
 # where it does not: docs/ablation.md.

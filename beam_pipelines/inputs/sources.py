@@ -27,8 +27,16 @@ def list_sources(
     return listing.list_labelled(source, table, storage.FILES, rules, options)
 
 
+def group_name(pattern: re.Pattern[str], key: str) -> str | None:
+    """Returns what a pattern of --group_by takes from a path: its first capture, or all of it."""
+    match = pattern.search(key)
+    if match is None:
+        return None
+    return match.group(1) if pattern.groups and match.group(1) else match.group(0)
+
+
 def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:
-    """Refuses a pattern for groups that matches none of the files.
+    """Refuses a pattern for groups that matches none of the files, or no two of them alike.
 
     Raises:
       UsageError: the text shows a path that it should match.
@@ -36,10 +44,25 @@ def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:
     if pattern is None:
         return
     keys = [row.key for row in rows if row.problem is None]
-    if keys and not any(map(re.compile(pattern).search, keys)):
+    compiled = re.compile(pattern)
+    seen: set[str] = set()
+    for key in keys:
+        name = group_name(compiled, key)
+        if name in seen:
+            return
+        if name is not None:
+            seen.add(name)
+            example = key, name
+    if keys and not seen:
         raise UsageError(
             f"--group_by={pattern!r} matches none of the {len(keys):,} paths below the input, such "
             f"as {keys[0]!r}"
+        )
+    if len(seen) > 1:
+        raise UsageError(
+            f"--group_by={pattern!r} groups nothing: each of the {len(seen):,} paths that it "
+            f"matches gives another name, as {example[0]!r} gives {example[1]!r}; put parentheses "
+            "around what the pictures of one group share"
         )
 
 

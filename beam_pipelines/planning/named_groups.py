@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.choices import GroupWithin
+from beam_pipelines.inputs.sources import group_name
 from beam_pipelines.similarity import duplicates
 
 
@@ -45,9 +46,8 @@ def group_by_name(
     of_class = label.tolist() if within is GroupWithin.CLASS else [0] * len(row)
     matched = 0
     for index, key in enumerate(facts_table.keys(facts, row)):
-        match = compiled.search(key)
-        if match is not None:
-            name = match.group(1) if compiled.groups and match.group(1) else match.group(0)
+        name = group_name(compiled, key)
+        if name is not None:
             group[index] = first.setdefault((name, of_class[index]), index)
             matched += 1
     return NamedGroups(group, matched)

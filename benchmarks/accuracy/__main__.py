@@ -19,22 +19,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.accuracy import table
+from benchmarks.accuracy.commands import call, torch_environment
 from benchmarks.accuracy.table import Row
 from benchmarks.harness.machine import describe_machine
-from benchmarks.harness.paths import BENCH, ROOT
+from benchmarks.harness.paths import BENCH
 
 SPLITS = "train:0.7,validation:0.1,test:0.2"  # A fifth to judge on: less noise than a tenth.
 OVERSAMPLE_TO = 300
 BALANCE_TO = 100
 RECIPES = ("story", "default", "torch")
-# The packages of the torch peer; its environment is its own, ours never sees them.
-TORCH_PACKAGES = ("torch", "timm")
 
 
 @dataclass(frozen=True)
@@ -142,26 +139,6 @@ class Bench:
     def run_dir(self, problem: Problem, name: str, seed: int) -> Path:
         plain = "".join(c if c.isalnum() or c == "." else "_" for c in name)
         return self.work / f"runs-{self.budget}" / f"{problem.name}-{plain}-{seed}"
-
-
-def call(*arguments: str, python: str | Path = sys.executable) -> None:
-    """Runs a command of the project; its errors end the benchmark."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    done = subprocess.run([str(python), *arguments], cwd=ROOT, env=environment)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed with exit code {done.returncode}")
-
-
-def torch_environment(work: Path) -> Path:
-    """Returns the interpreter of an environment with torch and timm, made once."""
-    python = work / "torch" / "bin" / "python"
-    if not python.exists():
-        print("making an environment for torch: several GB, once", flush=True)
-        call("-m", "venv", str(work / "torch"))
-    present = subprocess.run([python, "-c", "import torch, timm"], stderr=subprocess.DEVNULL)
-    if present.returncode:
-        call("-m", "pip", "install", "--quiet", *TORCH_PACKAGES, python=python)
-    return python
 
 
 def story(bench: Bench, problem: Problem, seed: int) -> Row:

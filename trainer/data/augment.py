@@ -29,6 +29,13 @@ COLOR_STRENGTH = 0.4
 # Taylor 2017 hide half of it on CIFAR-10.
 CUTOUT_SIDE = 0.5
 
+# affine: rotation to 15°, shear to 0.15, scale 0.85 to 1.15, shift to a tenth of the picture, each
+# uniform. About what Simard et al. 2003 and Sermanet and LeCun 2011 use for glyphs and signs.
+AFFINE_DEGREES = 15.0
+AFFINE_SHEAR = 0.15
+AFFINE_SCALE = 0.15
+AFFINE_SHIFT = 0.1
+
 # RandAugment applies this many random operations. Source: Cubuk et al. 2019.
 RANDAUGMENT_OPERATIONS = 2
 
@@ -81,10 +88,11 @@ class Augmenter:
         height, width = images.shape[1:3]
         flipped = draw.coin("flip") if "flip" in self.names else None
         crops, rotates = "crop" in self.names, "rotate" in self.names
-        if not (crops or rotates or policy):
+        bends = "affine" in self.names
+        if not (crops or rotates or bends or policy):
             return transforms.upright(images, None, flipped, colors)
         box = _crop_boxes(draw, self.crop_scale) if crops else _whole(draw)
-        if not (rotates or policy):
+        if not (rotates or bends or policy):
             return transforms.upright(
                 images, transforms.pixel_boxes(box, height, width), flipped, colors
             )
@@ -92,6 +100,8 @@ class Augmenter:
         if rotates:
             angle = draw.uniform("rotate", -1, 1) * math.radians(self.rotate_degrees)
             maps @= transforms.centred(transforms.rotation(angle), height, width)
+        if bends:
+            maps @= transforms.centred(_affine(draw, height, width), height, width)
         if policy:
             maps @= transforms.centred(policy.geometry(height, width), height, width)
         return transforms.upright(transforms.resample(images, maps), None, None, colors)
@@ -148,7 +158,8 @@ class Draw:
     _NAMES = (
         "flip", "area", "ratio", "top", "left", "rotate", "brightness", "contrast", "saturation",
         "cut_top", "cut_left", "mix", "mixup", "cutmix", "cutmix_top", "cutmix_left",
-        "operation", "sign",
+        "operation", "sign", "affine_angle", "affine_scale", "shear_x", "shear_y", "shift_x",
+        "shift_y",
     )  # fmt: skip
 
     def __init__(self, seed: tf.Tensor, batch: int) -> None:
@@ -237,6 +248,23 @@ def _randaugment(draw: Draw, magnitude: float) -> Policy:
     amounts = tf.cast(signs, tf.float32)[..., None] * magnitude / 10
     one_hot = tf.one_hot(operations, len(_OPERATIONS))
     return Policy(tf.clip_by_value(tf.reduce_sum(one_hot * amounts, axis=1), -1, 1))
+
+
+def _affine(draw: Draw, height: int, width: int) -> tf.Tensor:
+    """Returns float32[B, 3, 3], from output to input: rotation, shear, scale and shift at once."""
+    angle = draw.uniform("affine_angle", -1, 1) * math.radians(AFFINE_DEGREES)
+    shear_x, shear_y = (
+        draw.uniform(name, -AFFINE_SHEAR, AFFINE_SHEAR) for name in ("shear_x", "shear_y")
+    )
+    low, high = (math.log(1 - AFFINE_SCALE), math.log(1 + AFFINE_SCALE))
+    scale = tf.exp(draw.uniform("affine_scale", low, high))
+    shift_x = draw.uniform("shift_x", -AFFINE_SHIFT, AFFINE_SHIFT) * width
+    shift_y = draw.uniform("shift_y", -AFFINE_SHIFT, AFFINE_SHIFT) * height
+    zero, one = tf.zeros_like(scale), tf.ones_like(scale)
+    bent = transforms.matrix(
+        [scale, scale * shear_x, shift_x, scale * shear_y, scale, shift_y, zero, zero, one]
+    )
+    return transforms.rotation(angle) @ bent
 
 
 def _crop_boxes(draw: Draw, smallest: float) -> tf.Tensor:

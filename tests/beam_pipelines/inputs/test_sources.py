@@ -8,6 +8,7 @@ import pytest
 from beam_pipelines.inputs import sources
 from tests.support import fakes
 from tfrecords.errors import UsageError
+from tfrecords.inputs.rows import SourceFile
 
 
 @pytest.fixture
@@ -57,3 +58,27 @@ def test_a_remote_zip_is_read_in_place(folders: Path, tmp_path: Path) -> None:
     assert len(rows) == 5
     for row in rows:
         assert sources.read(row) == (folders / row.key).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "pattern, keys, problem",
+    [
+        (r"track(\d+)_", ["a/track1_1.png", "a/track1_2.png", "b/track2_1.png"], None),
+        (r"track\d+_", ["a/track1_1.png", "a/track1_2.png"], None),
+        # The class has an underscore too, so the greedy capture takes the number of the frame.
+        (r"_(.*)\.png", ["keep_left/1_t1.png", "keep_left/2_t1.png"], "groups nothing"),
+        (r"(\d+)\.png", ["a/1.png", "a/2.png", "b/3.png"], "groups nothing"),
+        (r"(\d+)\.png", ["a/1.png", "a/two.png"], None),
+        (r"scene(\d+)", ["a/1.png", "a/2.png"], "matches none"),
+        (r"scene(\d+)", [], None),
+    ],
+)
+def test_a_pattern_that_has_no_effect_is_refused(
+    pattern: str, keys: list[str], problem: str | None
+) -> None:
+    rows = [SourceFile(key, key, "a", bytes=1, version=0) for key in keys]
+    if problem is None:
+        sources.check_group_by(rows, pattern)
+    else:
+        with pytest.raises(UsageError, match=problem):
+            sources.check_group_by(rows, pattern)
