@@ -181,7 +181,9 @@ def _trace(
 
 def _finish(axes: Axes, history: History, best: int | None) -> None:
     epochs = history.epochs
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch of this run; of the runs before it to 0" if history.marks else "epoch")
+    for last, name in history.marks:
+        _mark_fork(axes, last + 0.5, name)
     figures.count_axis(axes)
     if len(history):
         padding = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
@@ -203,3 +205,19 @@ def _finish(axes: Axes, history: History, best: int | None) -> None:
             fontsize=8,
         )
     figures.legend(axes)
+
+
+def _mark_fork(axes: Axes, epoch: float, name: str) -> None:
+    """Draws a line where a run began with the state of another."""
+    axes.axvline(epoch, color=figures.MUTED, linewidth=1, zorder=1)
+    axes.annotate(
+        f"fork of {name}",
+        (epoch, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 3),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color=figures.MUTED,
+        fontsize=8,
+    )

@@ -54,6 +54,7 @@ class Card:
       predictions: of the best weights on the validation split.
       history: the epochs.
       tests: directory name → evaluation of the run.
+      weights: that gave the predictions: "best", or "last" where the best are gone.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Card:
     predictions: Predictions
     history: History
     tests: Mapping[str, StoredEvaluation]
+    weights: str = "best"
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -96,6 +98,7 @@ def load(run_dir: str | Path) -> Card:
         predictions=predicted,
         history=epochs,
         tests={path.parent.name: StoredEvaluation.read(path) for path in evaluations},
+        weights=str(about.get("weights", "best")),
     )
 
 
@@ -174,12 +177,16 @@ def _training(card: Card) -> str:
         (f"`--{name}`", "by default" if flags[name] is None else _value(flags[name]))
         for name in _HOW_TRAINED
     ]
+    if card.config.fork:
+        rows.append(("Began with", _cell(card.config.fork.describe())))
     if card.config.growth:
         rows.append(("More epochs", card.config.growth))
     best = card.history.best(monitor)
     if best is not None:
         epoch = f"{card.history.epochs[best]:.0f} of {len(card.history)}"
         rows.append(("Best epoch", f"{epoch}, by `{monitor}`"))
+    if card.weights == "last":
+        rows.append(("Weights", "of the last epoch: the checkpoint of the best one is gone"))
     return _table(("", ""), rows)
 
 

@@ -25,7 +25,8 @@ from trainer.config import TrainConfig
 from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.report import curves, figures, model_card
-from trainer.runs import history
+from trainer.runs import history, inherited
+from trainer.runs.ancestry import Fork
 from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.runs.history import History
 
@@ -74,6 +75,7 @@ class RunFiles:
       temperature: fitted elsewhere; fitted on the predictions where None.
       weights: that gave the predictions.
       title: of the page; the run directory's name where empty.
+      fork: the other run's state that the run began with, if any.
     """
 
     run_dir: Path
@@ -88,6 +90,7 @@ class RunFiles:
     temperature: float | None = None
     weights: str = "best"
     title: str = ""
+    fork: Fork | None = None
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "history"):
@@ -125,8 +128,9 @@ def write(run: RunFiles) -> Path:
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     best = epochs.best(run.flags.monitor)
     drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
+    whole, best_row = _with_ancestors(run, epochs, best)
     if len(epochs):
-        drawn["curves"] = curves.curves(epochs, best)
+        drawn["curves"] = curves.curves(whole, best_row)
     for name, figure in drawn.items():
         png = to_png(figure, tight=name == "confusion")
         write_file(run.run_dir / f"{name}.png", png)
@@ -138,7 +142,7 @@ def write(run: RunFiles) -> Path:
         "best": best,
         "monitor": run.flags.monitor,
         "model": run.flags.model,
-        "curves": _curve_figures(epochs, best),
+        "curves": _curve_figures(whole, best_row),
         "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
         **page_of_predictions(run, manifest, evaluation),
         "config_groups": _shown_settings(run.settings),
@@ -157,7 +161,11 @@ def settings_of(described: RunConfig) -> Settings:
         "selection": dataclasses.asdict(described.selection),
         "device": dataclasses.asdict(described.device),
         "versions": described.versions,
-        "run": {"size": described.size, "epochs": described.growth or described.flags.epochs},
+        "run": {
+            "size": described.size,
+            "epochs": described.growth or described.flags.epochs,
+            "began with": described.fork.describe() if described.fork else "",
+        },
     }
 
 
@@ -281,6 +289,16 @@ def write_file(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)
     return path
+
+
+def _with_ancestors(run: RunFiles, epochs: History, best: int | None) -> tuple[History, int | None]:
+    """Returns the history to draw and the row of the best epoch: a fork's begins with others'."""
+    before = History({})
+    if run.fork is not None:
+        before = inherited.epochs_before(run.run_dir, run.fork.before)
+    if run.fork is None or not len(before):
+        return epochs, best
+    return epochs.after(before, run.fork.marks), None if best is None else best + len(before)
 
 
 def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object, str]]:

@@ -22,6 +22,8 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    if task.directory.config.fork:
+        lines.append(task.directory.config.fork.describe())
     if task.directory.config.growth:
         lines.append(task.directory.config.growth)
     if task.directory.replaces is not None:

@@ -267,7 +267,7 @@ def test_the_lists_of_files_are_whole(finished: RunResult) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Drawing a report takes longer than all else; that it is written again is tested once."""
-    monkeypatch.setattr(training, "write_report", lambda task, model, predictions: Path())
+    monkeypatch.setattr(training, "write_report", lambda *_: Path())
     yield
 
 
