@@ -265,21 +265,21 @@ def _trained_on(task: EvaluationTask) -> TrainedOn:
 
 
 def _trained_before(task: EvaluationTask) -> tuple[TrainedOn, ...]:
-    """Returns the pictures that the runs which a fork began with were trained on.
+    """Returns the pictures that the runs which a run began with were trained on.
 
     Raises:
       TrainerError: they are not known.
     """
     fork, run_dir = task.trained.stored.fork, Path(task.config.run_dir)
-    if fork is None:
-        return ()
     known = inherited.trained_before(run_dir)
-    if known is None:
-        raise TrainerError(
-            f"{run_dir} has no {inherited.TRAINED_BEFORE}, so that nothing says what {fork.run}, "
-            "which it began with, was trained on"
-        )
-    return known
+    if known is not None:
+        return known
+    if fork is None:
+        return ()  # Nothing says that there are any.
+    raise TrainerError(
+        f"{run_dir} has no {inherited.TRAINED_BEFORE}, so that nothing says what {fork.run}, "
+        "which it began with, was trained on"
+    )
 
 
 def _predict(task: EvaluationTask, split: str, selection: Selection) -> Predictions:

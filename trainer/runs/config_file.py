@@ -148,6 +148,16 @@ class RunConfig:
             )
         return text
 
+    def begins_as(self, flags: TrainConfig) -> bool:
+        """Returns whether --fork_from and --fork_epoch ask for what this run began with.
+
+        The run is not looked at: it may be gone, or have trained on.
+        """
+        if self.fork is None:
+            return not flags.fork_from
+        asked = flags.fork_from, flags.fork_epoch
+        return asked == (self.flags.fork_from, self.fork.which) or self.fork.is_of(*asked)
+
     def to_json(self) -> str:
         """Returns the text of config.json."""
         document: dict[str, Any] = {
@@ -251,7 +261,7 @@ def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> l
     --batch_size=auto stands for whatever batch size the stored run found.
     """
     before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
-    return _other_fork(stored.fork, flags) + [
+    return _other_fork(stored, flags) + [
         _difference(name, before.get(name), value, name in stored.unrecorded)
         for name, value in identity_of(flags, dataset_digest).items()
         if (name not in before or before[name] != value)
@@ -259,13 +269,12 @@ def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> l
     ]
 
 
-def _other_fork(stored: Fork | None, flags: TrainConfig) -> list[str]:
+def _other_fork(stored: RunConfig, flags: TrainConfig) -> list[str]:
     """Returns how the run that --fork_from names differs from that which a run began with."""
-    if not flags.fork_from and stored is None:
+    if stored.begins_as(flags):
         return []
-    if stored is not None and stored.is_of(flags.fork_from, flags.fork_epoch):
-        return []
-    before = f"{stored.path} ({stored.which})" if stored else "empty"
+    fork = stored.fork
+    before = f"{fork.path} ({fork.which})" if fork else "empty"
     now = f"{flags.fork_from} ({flags.fork_epoch})" if flags.fork_from else "empty"
     return [f"--fork_from was {before}, is now {now}"]
 

@@ -74,6 +74,11 @@ class RunDir:
         return self.config.fingerprint
 
     @property
+    def resumes(self) -> bool:
+        """Whether there is something to resume, and --resume asks for it."""
+        return self.config.flags.resume and replaced.was_trained(self.path)
+
+    @property
     def replaces(self) -> Path | None:
         """The directory of the run that --noresume replaces, until the first checkpoint."""
         return replaced.kept(self.path)
@@ -174,7 +179,7 @@ def check(run_dir: RunDir) -> RunConfig | None:
       TrainerError: its config.json is damaged, and its checkpoints are of another configuration.
     """
     described, path = run_dir.config, run_dir.path
-    if not described.flags.resume or not replaced.was_trained(path):
+    if not run_dir.resumes:
         return None
     try:
         stored = RunConfig.read_if_present(path)
@@ -216,7 +221,7 @@ def claimed(run_dir: RunDir, data_dir: Folder, kept: Inherited | None = None) ->
     Args:
       run_dir: to hold.
       data_dir: of the data set to train on.
-      kept: of the run that a fresh fork begins with; None for a fork that has begun.
+      kept: of the run that this one begins with; None for none, and where it has begun.
 
     Raises:
       LockedError: another process trains there; nothing is changed.
@@ -299,17 +304,16 @@ def _is_at_end(stored: RunConfig, latest: Checkpoint | None) -> bool:
 def _fork_begun(run_dir: RunDir) -> Fork | None:
     """Returns what a fork that is resumed began with, by its config.json or its checkpoints."""
     flags = run_dir.config.flags
-    if not flags.fork_from or not flags.resume or not replaced.was_trained(run_dir.path):
+    if not flags.fork_from or not run_dir.resumes:
         return None
     try:
         stored = RunConfig.read_if_present(run_dir.path)
     except TrainerError:
         stored = None
     if stored is not None:
-        found = stored.fork
-    else:
-        latest = run_dir.store.latest()
-        found = Fork.of(latest.fork) if latest is not None and latest.fork else None
+        return stored.fork if stored.begins_as(flags) else None
+    latest = run_dir.store.latest()
+    found = Fork.of(latest.fork) if latest is not None and latest.fork else None
     return found if found is not None and found.is_of(flags.fork_from, flags.fork_epoch) else None
 
 
@@ -345,15 +349,16 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
 
 
 def _write_inherited(run_dir: RunDir, kept: Inherited | None) -> None:
-    """Writes what a fork keeps of the run that it begins with; one that has begun has it."""
-    with _explained(run_dir.path / inherited.METRICS_BEFORE):
-        if run_dir.config.fork is None:
-            inherited.remove(run_dir.path)
-        elif kept is not None:
+    """Writes what a run keeps of the one that it begins with; one that has begun has it."""
+    flags = run_dir.config.flags
+    with _explained(run_dir.path / inherited.TRAINED_BEFORE):
+        if kept is not None:
             kept.write(run_dir.path)
+        elif not replaced.was_trained(run_dir.path):
+            inherited.remove(run_dir.path)
     if kept is not None and kept.trained is None:
         warnings.warn(
-            f"{run_dir.config.flags.fork_from} does not say what it was trained on; "
+            f"{flags.fork_from or flags.weights}: nothing says what that run was trained on; "
             "trainer.evaluate will not be able to tell what this run was",
             UnknownPicturesWarning,
             stacklevel=2,

@@ -1,7 +1,8 @@
-"""What a fork keeps of the runs that it began with: their epochs, and what they were trained on.
+"""What a run keeps of those that it began with, by --fork_from or --weights.
 
-`metrics_before.csv` has their rows of metrics.csv, the first run's first. `trained_before.parquet`
-has their pictures as trained_on.parquet has a run's own, with the digest of each one's data set.
+`metrics_before.csv` of a fork has their rows of metrics.csv, the first run's first.
+`trained_before.parquet` has their pictures as trained_on.parquet has a run's own, with the digest
+of each one's data set.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SCHEMA = SCHEMA.append(pa.field(_DATASET, pa.string(), nullable=False))
 
 @dataclass(frozen=True, eq=False)
 class Inherited:
-    """What a run's forks keep of it.
+    """What a run keeps of one that it began with.
 
     Attributes:
       columns: of metrics.csv.
@@ -50,11 +51,7 @@ class Inherited:
         Raises:
           OSError: one cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        atomic.write_text(run_dir / METRICS_BEFORE, text.getvalue())
+        self._write_rows(run_dir / METRICS_BEFORE)
         if self.trained is None:
             (run_dir / TRAINED_BEFORE).unlink(missing_ok=True)
             return
@@ -68,29 +65,48 @@ class Inherited:
         with atomic.temporary_path(run_dir / TRAINED_BEFORE) as temporary:
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
+    def _write_rows(self, path: Path) -> None:
+        if not self.rows:
+            path.unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        atomic.write_text(path, text.getvalue())
+
 
 def of_run(
-    run_dir: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, is_fork: bool
+    run_dir: Path,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]] | None,
+    *,
+    is_fork: bool,
 ) -> Inherited:
-    """Returns what a fork of a run keeps of it.
+    """Returns what a run that begins with another keeps of it.
 
     Args:
       run_dir: of the run.
       columns: of metrics.csv.
-      rows: of its own epochs until the fork.
+      rows: of its own epochs until the fork; None where only its weights are taken.
       is_fork: whether it began with another run itself.
 
     Raises:
       TrainerError: a file of it is damaged.
     """
     own = trained_on.read(run_dir)
-    before = trained_before(run_dir) if is_fork else ()
+    before = trained_before(run_dir)
+    if before is None and not is_fork:
+        before = ()
     known = None if own is None or before is None else (*before, own)
-    return Inherited(tuple(columns), (*(_rows(run_dir) if is_fork else ()), *rows), known)
+    if rows is None:
+        return Inherited(tuple(columns), (), known)
+    earlier = _rows(run_dir) if is_fork else ()
+    return Inherited(tuple(columns), (*earlier, *rows), known)
 
 
 def remove(run_dir: Path) -> None:
-    """Removes the files of a fork that never trained a step."""
+    """Removes the files of a run that never trained a step."""
     for name in (METRICS_BEFORE, TRAINED_BEFORE):
         (run_dir / name).unlink(missing_ok=True)
 
@@ -105,7 +121,7 @@ def epochs_before(run_dir: Path, count: int) -> History:
 
 
 def trained_before(run_dir: Path) -> tuple[TrainedOn, ...] | None:
-    """Returns what the runs that a fork began with were trained on; None if that is not known.
+    """Returns what the runs that a run began with were trained on; None if it does not say.
 
     Raises:
       TrainerError: the file is damaged.

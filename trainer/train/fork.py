@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrecords.errors import UsageError
 from tfrecords.ledger import LedgerError
-from trainer.config import TrainConfig
+from trainer.config import IMAGENET, NO_WEIGHTS, TrainConfig
 from trainer.models.weights import model_state
 from trainer.runs import ancestry, checkpoints, config_file, inherited, overlap
 from trainer.runs.ancestry import Fork
@@ -67,6 +67,20 @@ def open_parent(described: RunConfig, validation: Part) -> Parent:
     path = Path(config.fork_from)
     kept = inherited.of_run(path, COLUMNS, checkpoint.history, is_fork=stored.fork is not None)
     return Parent(stored, checkpoint, kept, _leaks(kept, validation))
+
+
+def of_weights(config: TrainConfig) -> Inherited | None:
+    """Returns what is kept of the run whose weights --weights names; None if it is of no run.
+
+    Raises:
+      TrainerError: the list of what it was trained on is damaged.
+    """
+    run_dir = Path(config.weights).parent
+    if config.weights in (NO_WEIGHTS, IMAGENET) or not (run_dir / CONFIG).is_file():
+        return None
+    return inherited.of_run(
+        run_dir, COLUMNS, None, is_fork=RunConfig.read(run_dir).fork is not None
+    )
 
 
 def begin(parent: Parent, stepper: Stepper, described: RunConfig) -> Fork:

@@ -90,8 +90,7 @@ def _begun(task: Task, state: State) -> Task:
 
 def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    kept = task.parent.inherited if task.parent else None
-    with directory.claimed(task.directory, task.train.data_dir, kept):
+    with directory.claimed(task.directory, task.train.data_dir, task.kept):
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading():

@@ -17,6 +17,7 @@ from trainer.metrics.metrics import Predictions
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
+from trainer.runs.inherited import Inherited
 from trainer.train.epoch import Meter
 from trainer.train.failures import diverged
 from trainer.train.fork import Parent
@@ -64,6 +65,7 @@ class Task:
       steps: of an epoch.
       version: of the data set.
       parent: the run that a fresh fork begins with; None once it has begun.
+      kept: of it, or of the run whose weights --weights names; None once it has begun.
     """
 
     config: TrainConfig
@@ -74,6 +76,7 @@ class Task:
     steps: int
     version: DataVersion
     parent: Parent | None = None
+    kept: Inherited | None = None
 
     @property
     def classes(self) -> int:

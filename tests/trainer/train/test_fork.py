@@ -264,12 +264,29 @@ def test_what_its_ancestors_were_trained_on_counts(
         evaluation.run(asked)
 
 
+def test_what_the_run_of_its_weights_was_trained_on_counts(
+    data_dir: Path, parent: Path, tmp_path: Path
+) -> None:
+    few = {"weights": str(parent / "model.keras"), "per_class": 1, "epochs": 1}
+    run(config(data_dir, tmp_path / "r", **few))
+    with pytest.raises(TrainerError, match="^25 pictures of split 'train'"):
+        evaluation.run(EvaluateConfig(run_dir=str(tmp_path / "r"), split="train"))
+    assert not (tmp_path / "r" / inherited.METRICS_BEFORE).exists()
+    # A fork of it, too, and after it was resumed.
+    shutil.rmtree(tmp_path / "r" / "report")
+    run(config(data_dir, tmp_path / "r", **few), report=False)
+    kept = inherited.trained_before(tmp_path / "r")
+    assert kept is not None and [each.pictures.num_rows for each in kept] == [25]
+
+
 def test_a_run_that_does_not_say_what_it_was_trained_on_is_warned_of(
     data_dir: Path, parent: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(parent, tmp_path / "other"))
     (other / trained_on.FILENAME).unlink()
-    with pytest.warns(directory.UnknownPicturesWarning, match="does not say what it was trained"):
+    with pytest.warns(
+        directory.UnknownPicturesWarning, match="nothing says what that run was trained"
+    ):
         run(forked(data_dir, tmp_path / "r", other), report=False)
 
 
