@@ -27,6 +27,7 @@ from tfrecords.system import extras
 from tfrecords.verify import Verdict, VerifyConfig
 from trainer import remote, tensorflow_import
 from trainer.data.selection import Source, open_split
+from trainer.data.version import DataVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,9 @@ class RecordNotFoundError(EvenshardError, LookupError):
 
 class Dataset(Contents):
     """A baked data set: what is in it, its records, and streams of them to train on.
+
+    It is that which was opened: where a bake has replaced it since, reading stops with a
+    `ReplacedDataError`, and never gives records of two.
 
     Args:
       data_dir: that `evenshard.bake` or the command wrote; or gs://BUCKET/DIR.
@@ -65,7 +69,7 @@ class Dataset(Contents):
     @property
     def manifest(self) -> Manifest:
         """Everything that the data set says of itself; read once."""
-        return self._manifest
+        return self._version.manifest
 
     @property
     def digest(self) -> str:
@@ -97,13 +101,14 @@ class Dataset(Contents):
         for name in names:
             if name not in ledger.SCHEMA.names:
                 raise UsageError(f"columns: no column {name!r}{meant(name, ledger.SCHEMA.names)}")
-        if where is None:
-            return ledger.read(self._folder).select(names)
-        try:
-            ledger.SCHEMA.empty_table().filter(where)
-        except pa.ArrowException as error:
-            raise UsageError(f"where: {error}") from error
-        return ledger.select(self._folder, names, where)
+        with self._version.reading():
+            if where is None:
+                return ledger.read(self._folder).select(names)
+            try:
+                ledger.SCHEMA.empty_table().filter(where)
+            except pa.ArrowException as error:
+                raise UsageError(f"where: {error}") from error
+            return ledger.select(self._folder, names, where)
 
     def records(
         self,
@@ -134,14 +139,18 @@ class Dataset(Contents):
           ManifestError: no such split.
           UsageError: no such class.
           DamagedRecordError: names the shard and the byte.
+          ReplacedDataError: another bake has replaced the data set since it was opened.
         """
-        with naming_arguments():
+        with naming_arguments(), self._version.reading():
             selection = select(self.manifest, classes, per_class, originals_only)
             for shard in self.manifest.split(split).shards:
-                for payload in framing.read_records(self._folder / shard.filename):
-                    record = example.decode(payload)
-                    if is_selected(record, selection):
-                        yield record
+                path = self._folder / shard.filename
+                with path.open("rb") as file:
+                    self._version.check()  # What is open stays what it is.
+                    for _, payload in framing.read_frames(file, str(path)):
+                        record = example.decode(payload)
+                        if is_selected(record, selection):
+                            yield record
 
     @naming_arguments()
     def find(self, ids: str | Sequence[str]) -> list[ImageRecord]:
@@ -159,26 +168,8 @@ class Dataset(Contents):
           RecordNotFoundError: an id that is in no shard: rejected, capped, or never there.
         """
         wanted = [ids] if isinstance(ids, str) else list(ids)
-        rows = self._rows_of(wanted)
-        of_split: dict[str, list[str]] = defaultdict(list)
-        for id_ in wanted:
-            key, copy = _key_of(id_, rows)
-            row = rows.get(key, {})
-            if row.get("shard") is None or copy > (row["copies"] or 0):
-                raise RecordNotFoundError(f"no record {id_!r} in {self.data_dir}{_why(row)}")
-            of_split[row["split"]].append(id_)
-        found = {
-            stored.record.id: stored.record
-            for split, some in of_split.items()
-            for stored in reader.find(self._folder, self.manifest, split, some)
-        }
-        for id_ in wanted:
-            if id_ not in found:
-                raise RecordNotFoundError(
-                    f"{self.data_dir}: {SOURCES} lists {id_!r}, and no shard holds it: bake again "
-                    "with --overwrite"
-                )
-        return [found[id_] for id_ in wanted]
+        with self._version.reading():
+            return self._find(wanted)
 
     def pixels(self, record: ImageRecord) -> np.ndarray:
         """Returns the image of a record, uint8[height, width, 3]."""
@@ -227,7 +218,9 @@ class Dataset(Contents):
 
         The stream is the trainer's: its order and its augmentation are functions of the seed, the
         epoch and the position. Each epoch holds every selected record once; its last batch may be
-        smaller. For several epochs give `epochs`: another pass over the same stream repeats it.
+        smaller. Where another bake replaces the data set, iteration ends in an error that says so;
+        what `cache` holds stays as it is. For several epochs give `epochs`: another pass over the
+        same stream repeats it.
 
         >>> import evenshard
         >>> dataset = evenshard.open("shards")
@@ -262,7 +255,7 @@ class Dataset(Contents):
             batch_size=batch_size, augment=augment, shuffle=shuffle, seed=seed, epochs=epochs,
             cache=cache,
         )  # fmt: skip
-        return tensorflow_data.stream(source, options)
+        return tensorflow_data.stream(source, options, self._version)
 
     @naming_arguments()
     def torch_dataset(
@@ -312,7 +305,9 @@ class Dataset(Contents):
         from evenshard import torch_data
 
         source = self._open_split(split, image_size, per_class, classes, originals_only)
-        return torch_data.TorchDataset(source, transform, shuffle, seed, shuffle_buffer)
+        return torch_data.TorchDataset(
+            source, self._version, transform, shuffle, seed, shuffle_buffer
+        )
 
     def __repr__(self) -> str:
         return f"<Dataset {self.manifest.name!r} in {self.data_dir}: {self._summary()}>"
@@ -328,9 +323,9 @@ class Dataset(Contents):
         return remote.folder(self.data_dir)
 
     @functools.cached_property
-    def _manifest(self) -> Manifest:
+    def _version(self) -> DataVersion:
         with naming_arguments():
-            return remote.load(self._folder)
+            return DataVersion.of_all(self._folder, remote.load(self._folder))
 
     def _open_split(
         self,
@@ -343,10 +338,34 @@ class Dataset(Contents):
         with flags.usage_errors():
             size = values.image_size(image_size)
         selection = select(self.manifest, classes, per_class, originals_only)
-        source = open_split(self.manifest, self._folder, split, selection, size)
+        with self._version.reading():
+            source = open_split(self.manifest, self._folder, split, selection, size)
         if not source.records:
             raise UsageError(f"split {split!r} has no record of the classes that were asked for")
         return source
+
+    def _find(self, wanted: Sequence[str]) -> list[ImageRecord]:
+        """Returns the records of some ids; raises as `find`."""
+        rows = self._rows_of(wanted)
+        of_split: dict[str, list[str]] = defaultdict(list)
+        for id_ in wanted:
+            key, copy = _key_of(id_, rows)
+            row = rows.get(key, {})
+            if row.get("shard") is None or copy > (row["copies"] or 0):
+                raise RecordNotFoundError(f"no record {id_!r} in {self.data_dir}{_why(row)}")
+            of_split[row["split"]].append(id_)
+        found = {
+            stored.record.id: stored.record
+            for split, some in of_split.items()
+            for stored in reader.find(self._folder, self.manifest, split, some)
+        }
+        for id_ in wanted:
+            if id_ not in found:
+                raise RecordNotFoundError(
+                    f"{self.data_dir}: {SOURCES} lists {id_!r}, and no shard holds it: bake again "
+                    "with --overwrite"
+                )
+        return [found[id_] for id_ in wanted]
 
     def _rows_of(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Returns the rows of sources.parquet that ids may belong to, by key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from tfrecords.errors import UsageError
@@ -12,6 +13,7 @@ from trainer.config import TrainConfig
 from trainer.data import augment as augmentations
 from trainer.data.selection import Source
 from trainer.data.stream import Augment, Batch, steps_per_epoch, stream_source, training_stream
+from trainer.data.version import DataVersion, ReplacedDataError
 
 # These mix two pictures, so that a label is a share of each.
 _MIXING = {"mixup", "cutmix"}
@@ -49,12 +51,31 @@ class StreamOptions:
             raise UsageError("augment and cache need shuffle=True")
 
 
-def stream(source: Source, options: StreamOptions) -> tf.data.Dataset:
+def stream(source: Source, options: StreamOptions, version: DataVersion) -> tf.data.Dataset:
     """Returns (uint8[b, height, width, 3], int32[b]) batches; shares for labels where mixed.
+
+    Where the data set is replaced, iteration ends in an `InvalidArgumentError` with the text of a
+    `ReplacedDataError`, and no batch before it holds anything of the new one; in a bucket that is
+    found at the end of each epoch only.
+
+    Args:
+      source: the selected records.
+      options: how they are streamed.
+      version: of the data set.
 
     Raises:
       UsageError: a value that the trainer would refuse too.
+      ReplacedDataError: the data set has been replaced since it was opened.
     """
+    with version.reading():
+        pairs = _pairs(source, options)
+    if options.cache != "none":
+        return pairs
+    return _stopping(pairs, version, steps_per_epoch(source, options.batch_size))
+
+
+def _pairs(source: Source, options: StreamOptions) -> tf.data.Dataset:
+    """Returns the batches of `stream`."""
     # Its checks and its defaults are those of a training run.
     config = TrainConfig(
         data_dir=str(source.data_dir),
@@ -69,7 +90,8 @@ def stream(source: Source, options: StreamOptions) -> tf.data.Dataset:
     batches = steps_per_epoch(source, config.fixed_batch_size) * config.epochs
     if not options.shuffle:
         once = stream_source(source, config.fixed_batch_size)
-        return once.map(lambda images, labels, ids: (images, labels)).repeat(config.epochs)
+        again = once.map(lambda images, labels, ids: (images, labels)).repeat(config.epochs)
+        return again.apply(tf.data.experimental.assert_cardinality(batches))
     augment: Augment | None = augmentations.build(config)
     whole = training_stream(
         source,
@@ -91,6 +113,32 @@ def stream(source: Source, options: StreamOptions) -> tf.data.Dataset:
 
     pairs = whole.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
     return pairs.apply(tf.data.experimental.assert_cardinality(batches))
+
+
+def _stopping(batches: tf.data.Dataset, version: DataVersion, steps: int) -> tf.data.Dataset:
+    """Returns the same batches until the data set is replaced.
+
+    Args:
+      batches: read before they come here, so that a look at the files covers each.
+      version: of the data set.
+      steps: batches of an epoch.
+    """
+
+    def change(number: np.ndarray) -> bytes:
+        try:
+            version.check_quickly()
+            if (number + 1) % steps == 0:
+                version.check()
+        except ReplacedDataError as error:
+            return str(error).encode()
+        return b""
+
+    def checked(number: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        reason = tf.ensure_shape(tf.numpy_function(change, [number], tf.string), ())
+        with tf.control_dependencies([tf.debugging.Assert(tf.equal(reason, ""), [reason])]):
+            return tuple(map(tf.identity, pair))
+
+    return batches.enumerate().map(checked)
 
 
 def _present(batch: Batch) -> tf.Tensor:

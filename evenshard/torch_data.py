@@ -24,6 +24,7 @@ from tfrecords.manifest import ShardInfo
 from tfrecords.schema import ImageRecord, ImageSpec, Resize
 from tfrecords.sharding import stable_hash
 from trainer.data.selection import Source
+from trainer.data.version import DataVersion
 
 Sample = tuple[torch.Tensor, int]
 Transform = Callable[[torch.Tensor], torch.Tensor]
@@ -49,8 +50,12 @@ class TorchDataset(IterableDataset[Sample]):
     among the ranks are left out, other ones each epoch. Without, every record comes once, and
     ranks may differ by one.
 
+    Where another bake replaces the data set, iteration ends in a `ReplacedDataError`, and no
+    sample before it is of the new one.
+
     Args:
       source: the selected records.
+      version: of the data set.
       transform: applied to each image.
       shuffle: a new order each epoch.
       seed: of the order.
@@ -60,6 +65,7 @@ class TorchDataset(IterableDataset[Sample]):
     def __init__(
         self,
         source: Source,
+        version: DataVersion,
         transform: Transform | None,
         shuffle: bool,
         seed: int,
@@ -68,12 +74,14 @@ class TorchDataset(IterableDataset[Sample]):
         if shuffle_buffer < 1:
             raise UsageError(f"shuffle_buffer={shuffle_buffer} must be at least 1")
         self._source = source
+        self._version = version
         self._transform = transform
         self._shuffle = shuffle
         self._seed = seed
         self._buffer = shuffle_buffer
         self._rank, self._ranks = _rank()
-        self._positions = _selected_positions(source)
+        with version.reading():
+            self._positions = _selected_positions(source)
         # Shared memory: workers that live through epochs see what `set_epoch` says.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
@@ -115,11 +123,13 @@ class TorchDataset(IterableDataset[Sample]):
 
     def _read(self, epoch: int, line: range) -> Iterator[ImageRecord]:
         """Yields the records in a stretch of an epoch's line."""
-        for stretch in stretches(self._positions, self._order(epoch), line):
-            name = self._shards[stretch.shard].filename
-            with (self._source.data_dir / name).open("rb") as file:
-                for stored in reader.read_at(file, name, stretch.positions.tolist()):
-                    yield stored.record
+        with self._version.reading():
+            for stretch in stretches(self._positions, self._order(epoch), line):
+                name = self._shards[stretch.shard].filename
+                with (self._source.data_dir / name).open("rb") as file:
+                    self._version.check()  # What is open stays what it is.
+                    for stored in reader.read_at(file, name, stretch.positions.tolist()):
+                        yield stored.record
 
     def _order(self, epoch: int) -> np.ndarray:
         if not self._shuffle:

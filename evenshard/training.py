@@ -76,6 +76,8 @@ def train(
     deterministic: str = "auto",
     seed: int = 0,
     resume: bool = True,
+    fork_from: PathLike = "",
+    fork_epoch: str = "last",
     stop_after_epoch: int = 0,
     checkpoint_steps: int = 1000,
     keep_checkpoints: int = 2,

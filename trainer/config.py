@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ READ_PARALLELISM = 8
 # Flags that change neither weights nor results: a run resumes whatever their values.
 NOT_PART_OF_THE_RESULT = frozenset(
     {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
-    | {"stop_after_epoch"}
+    | {"stop_after_epoch", "fork_from", "fork_epoch"}  # A fork is known by what it began with.
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
 )
 
@@ -177,7 +178,8 @@ class TrainConfig:
     unfreeze_epochs: int = flag(
         0,
         _MODEL,
-        "With --freeze=backbone, epochs that train the whole network afterwards.",
+        "With --freeze=backbone, epochs that train the whole network afterwards; a run at its end "
+        "may be given more.",
         metavar="N",
     )
     backbone_rate: float = flag(
@@ -203,8 +205,8 @@ class TrainConfig:
     epochs: int = flag(
         DEFAULT_EPOCHS,
         _LEARNING,
-        "Passes over the selected records. A larger number gives a finished run more: the "
-        "schedule is then that of the larger number.",
+        "Passes over the selected records. A larger number gives a run that is at its end more: "
+        "the schedule is then that of the larger number.",
         metavar="N",
         typed_as=("num_epochs", "max_epochs"),
     )
@@ -271,7 +273,8 @@ class TrainConfig:
     early_stopping: int = flag(
         0,
         _LEARNING,
-        "Stop after N epochs without a better --monitor; 0: off.",
+        "Stop after N epochs without a better --monitor; 0: off. A larger number, or 0, lets a run "
+        "that stopped so go on.",
         metavar="N",
         typed_as=("patience",),
     )
@@ -382,6 +385,20 @@ class TrainConfig:
         "Carry on from the last checkpoint. --noresume: start anew.",
         typed_as=("restore", "overwrite"),
     )
+    fork_from: str = flag(
+        "",
+        _RUN,
+        "Begin with the weights, the optimizer's state and the history of another run, of the "
+        "same --model and classes; all other flags may differ. That run is not needed afterwards.",
+        metavar="RUN",
+    )
+    fork_epoch: str = flag(
+        "last",
+        _RUN,
+        "With --fork_from, where to begin: at the run's last checkpoint, or with the weights of "
+        "its best epoch, which have no optimizer state.",
+        choices=("last", "best"),
+    )
     stop_after_epoch: int = flag(
         0,
         _RUN,
@@ -404,11 +421,12 @@ class TrainConfig:
         _check_ranges(self)
         _check_batch(self)
         self._check_freeze()
+        self._check_fork()
         if self.classes and self.num_classes:
             raise UsageError("--classes and --num_classes exclude each other: give one")
         if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
             raise UsageError("--augment=auto stands alone: give it, or name what to do")
-        if self.frozen_epochs and self.weights == NO_WEIGHTS:
+        if self.frozen_epochs and self.weights == NO_WEIGHTS and not self.fork_from:
             flag_name = "--freeze=backbone" if self.fits_head else "--freeze_epochs"
             raise UsageError(f"{flag_name} trains a head on given weights: give --weights too")
         if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
@@ -505,6 +523,15 @@ class TrainConfig:
         if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
             raise UsageError("--feature_views keeps one label a picture: no mixup, no cutmix")
         object.__setattr__(self, "epochs", epochs)
+
+    def _check_fork(self) -> None:
+        remote.check_local("fork_from", self.fork_from)
+        if self.fork_epoch != "last" and not self.fork_from:
+            raise UsageError("--fork_epoch goes with --fork_from: give the run to begin with")
+        if self.fork_from and os.path.realpath(self.fork_from) == os.path.realpath(self.run_dir):
+            raise UsageError(
+                "--fork_from and --run_dir are one directory: give the new run another --run_dir"
+            )
 
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""

@@ -22,6 +22,7 @@ from tfrecords.manifest import Manifest
 from tfrecords.reporting.html import size
 from tfrecords.schema import parse_id, record_id
 from trainer import remote
+from trainer.data.version import DataVersion
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
 from trainer.runs import locate
@@ -205,10 +206,11 @@ def run(config: LineageConfig) -> list[Origin]:
     manifest = remote.load(data_dir)
     asked = list(_asked(config))
     try:
-        return [
-            dataclasses.replace(trace(data_dir, manifest, id_), prediction=prediction)
-            for id_, prediction in asked
-        ]
+        with DataVersion.of_all(data_dir, manifest).reading():
+            return [
+                dataclasses.replace(trace(data_dir, manifest, id_), prediction=prediction)
+                for id_, prediction in asked
+            ]
     except (ledger.LedgerError, framing.DamagedRecordError) as error:
         raise TrainerError(str(error)) from error
 

@@ -10,14 +10,14 @@ what it read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords.errors import TrainerError
+from tfrecords.errors import EvenshardError, TrainerError
 from tfrecords.locations import Folder
-from tfrecords.manifest import Manifest, ManifestError
+from tfrecords.manifest import MANIFEST, Manifest, ManifestError
 from trainer import remote
 from trainer.data.selection import Source
 
@@ -34,11 +34,13 @@ class DataVersion:
       data_dir: where it is.
       manifest: as it was.
       shards: path → (bytes, time of its last change in ns) of the local shards to be read.
+      written: the same two of the local manifest.
     """
 
     data_dir: Folder
     manifest: Manifest
     shards: Mapping[Path, tuple[int, int]]
+    written: tuple[int, int] = (-1, -1)
 
     @classmethod
     def of(cls, data_dir: Folder, manifest: Manifest, *sources: Source) -> DataVersion:
@@ -52,12 +54,24 @@ class DataVersion:
         Raises:
           ReplacedDataError: it was replaced since the manifest was read.
         """
-        paths = {path for source in sources for path in source.shard_paths}
-        shards = {path: _stamp(path) for path in paths if isinstance(path, Path)}
-        version = cls(data_dir, manifest, shards)
+        paths = (path for source in sources for path in source.shard_paths)
+        version = cls._of_shards(data_dir, manifest, paths)
         # The shards may be newer than the manifest: this is noticed here and never later.
         version.check()
         return version
+
+    @classmethod
+    def of_all(cls, data_dir: Folder, manifest: Manifest) -> DataVersion:
+        """Returns the version of a whole data set; the first `check` is left to its readers."""
+        shards = (shard for split in manifest.splits for shard in split.shards if shard.records)
+        return cls._of_shards(data_dir, manifest, (data_dir / each.filename for each in shards))
+
+    @classmethod
+    def _of_shards(
+        cls, data_dir: Folder, manifest: Manifest, paths: Iterable[Folder]
+    ) -> DataVersion:
+        shards = {path: _stamp(path) for path in set(paths) if isinstance(path, Path)}
+        return cls(data_dir, manifest, shards, _stamp(data_dir / MANIFEST))
 
     def check(self) -> None:
         """Checks that the data set is still the one that it was.
@@ -73,6 +87,18 @@ class DataVersion:
                 "new one"
             )
 
+    def check_quickly(self) -> None:
+        """As `check`; a manifest of the same size and time is not read again.
+
+        A data set in a bucket is not looked at: each look is a request.
+
+        Raises:
+          ReplacedDataError: as `check`.
+        """
+        same = _stamp(self.data_dir / MANIFEST) == self.written
+        if not same or any(_stamp(path) != stamp for path, stamp in self.shards.items()):
+            self.check()
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Checks after the block; a reader's error in it is told as the change that caused it.
@@ -82,7 +108,7 @@ class DataVersion:
         """
         try:
             yield
-        except TrainerError:
+        except (EvenshardError, OSError):
             self.check()
             raise
         self.check()
@@ -101,8 +127,10 @@ class DataVersion:
         return None
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Returns (bytes, time of its last change in ns) of a file; (-1, -1) if it is gone."""
+def _stamp(path: Folder) -> tuple[int, int]:
+    """Returns (bytes, time of its last change in ns) of a file; (-1, -1) if gone or far."""
+    if not isinstance(path, Path):
+        return -1, -1
     try:
         status = path.stat()
     except OSError:

@@ -20,17 +20,16 @@ from trainer import remote
 from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.data.version import DataVersion
-from trainer.evaluate import overlap
 from trainer.evaluate.config import EvaluateConfig
-from trainer.evaluate.overlap import Leak, Part
 from trainer.metrics import inference, metrics, predictions, probabilities
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.report import model_card, page
-from trainer.runs import locate, trained_on
+from trainer.runs import inherited, locate, overlap, trained_on
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
 from trainer.runs.history import METRICS
 from trainer.runs.load import LoadedRun, function_of, open_run
+from trainer.runs.overlap import Leak, Part
 from trainer.runs.trained_on import TrainedOn
 
 # Losses that already shift the logits by the classes' priors in training.
@@ -102,7 +101,8 @@ def run(config: EvaluateConfig) -> Result:
         rule = _probabilities(task)
         predicted = _predict(task, config.split, task.selection, rule)
     evaluation = metrics.evaluate(predicted, task.trained.train_counts, rule.temperature)
-    page_path = _write_report(task, predicted, rule.temperature)
+    with task.version.reading():
+        page_path = _write_report(task, predicted, rule.temperature)
     result = Result(
         evaluation=evaluation,
         predictions=predicted,
@@ -253,7 +253,8 @@ def _leaks(task: EvaluationTask) -> list[Leak]:
     split = task.config.split
     try:
         leaks = overlap.find(
-            _trained_on(task), Part(task.data_dir, task.manifest, split, task.selection)
+            (_trained_on(task), *_trained_before(task)),
+            Part(task.data_dir, task.manifest, split, task.selection),
         )
     except (ledger.LedgerError, TrainerError) as error:
         if task.config.allow_leaks:
@@ -292,6 +293,24 @@ def _trained_on(task: EvaluationTask) -> TrainedOn:
             f"than its config.json ({digest[:12]}…)"
         )
     return known
+
+
+def _trained_before(task: EvaluationTask) -> tuple[TrainedOn, ...]:
+    """Returns the pictures that the runs which a run began with were trained on.
+
+    Raises:
+      TrainerError: they are not known.
+    """
+    fork, run_dir = task.trained.stored.fork, Path(task.config.run_dir)
+    known = inherited.trained_before(run_dir)
+    if known is not None:
+        return known
+    if fork is None:
+        return ()  # Nothing says that there are any.
+    raise TrainerError(
+        f"{run_dir} has no {inherited.TRAINED_BEFORE}, so that nothing says what {fork.run}, "
+        "which it began with, was trained on"
+    )
 
 
 def _predict(

@@ -23,6 +23,7 @@ from trainer import remote
 from trainer.data.decoding import Decoders
 from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
+from trainer.data.version import DataVersion
 from trainer.export.config import ExportConfig
 from trainer.export.formats import Format, Predictor
 from trainer.metrics.probabilities import Probabilities
@@ -115,12 +116,14 @@ def prepare(opened: LoadedRun, config: ExportConfig, rule: Probabilities) -> Ref
     """Returns the live network's answers on the pictures of the check; None without a check.
 
     Raises:
-      TrainerError: no pictures to check on.
+      TrainerError: no pictures to check on, or the data set is replaced meanwhile.
       UsageError: --parity_input holds no file.
     """
     if not config.parity_pictures:
         return None
-    pixels = _first_pixels(_source(opened, config), config.parity_pictures)
+    source, version = _source(opened, config)
+    with version.reading():
+        pixels = _first_pixels(source, config.parity_pictures)
     records = Answers(pixels, _probabilities(opened, pixels, rule))
     if not config.parity_input:
         return Reference(records)
@@ -194,8 +197,8 @@ def compare_pixels(live: np.ndarray, exported: np.ndarray) -> tuple[float, float
     return float(means.mean()), float(means.max())
 
 
-def _source(opened: LoadedRun, config: ExportConfig) -> Source:
-    """Returns the split that the check takes its pictures from."""
+def _source(opened: LoadedRun, config: ExportConfig) -> tuple[Source, DataVersion]:
+    """Returns the split that the check takes its pictures from, and what it was when opened."""
     try:
         data_dir = (
             remote.folder(config.data_dir)
@@ -206,9 +209,10 @@ def _source(opened: LoadedRun, config: ExportConfig) -> Source:
         _check_classes(opened, manifest)
         selection = Selection.of_classes(manifest, opened.selection.classes).natural()
         split = _split_to_check(manifest, opened.config.validation_split)
-        return open_split(
+        source = open_split(
             manifest, data_dir, split, selection, opened.size, opened.config.read_parallelism
         )
+        return source, DataVersion.of(data_dir, manifest, source)
     except EvenshardError as error:
         raise TrainerError(
             f"no pictures to check the export on: {error}. Give --data_dir, or "

@@ -181,11 +181,13 @@ def _trace(
 
 def _finish(axes: Axes, history: History, best: int | None) -> None:
     epochs = history.epochs
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch of this run; of the runs before it to 0" if history.marks else "epoch")
     figures.count_axis(axes)
     if len(history):
         padding = max(0.5, 0.02 * (epochs[-1] - epochs[0]))
         axes.set_xlim(epochs[0] - padding, epochs[-1] + padding)
+    for last, name in history.marks:
+        _mark_fork(axes, last + 0.5, name)
     if best is not None:
         axes.axvline(
             epochs[best], color=figures.MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1
@@ -203,3 +205,20 @@ def _finish(axes: Axes, history: History, best: int | None) -> None:
             fontsize=8,
         )
     figures.legend(axes)
+
+
+def _mark_fork(axes: Axes, epoch: float, name: str) -> None:
+    """Draws a line where a run began with the state of another."""
+    axes.axvline(epoch, color=figures.MUTED, linewidth=1, zorder=1)
+    late = epoch > sum(axes.get_xlim()) / 2
+    axes.annotate(
+        f"fork of {name}",
+        (epoch, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if late else 4, 3),
+        textcoords="offset points",
+        ha="right" if late else "left",
+        va="bottom",
+        color=figures.MUTED,
+        fontsize=8,
+    )

@@ -56,6 +56,7 @@ class Card:
       history: the epochs.
       tests: directory name → evaluation of the run.
       temperature: of the stored probabilities; None in a run of an earlier version.
+      weights: that gave the predictions: "best", or "last" where the best are gone.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Card:
     history: History
     tests: Mapping[str, StoredEvaluation]
     temperature: Temperature | None = None
+    weights: str = "best"
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -103,6 +105,7 @@ def load(run_dir: str | Path) -> Card:
         history=epochs,
         tests={path.parent.name: StoredEvaluation.read(path) for path in evaluations},
         temperature=temperature,
+        weights=str(about.get("weights", "best")),
     )
 
 
@@ -182,12 +185,16 @@ def _training(card: Card) -> str:
         for name in _HOW_TRAINED
     ]
     rows.append(("Weights", _cell(card.config.loaded) or "all new"))
+    if card.config.fork:
+        rows.append(("Began with", _cell(card.config.fork.describe())))
     if card.config.growth:
         rows.append(("More epochs", card.config.growth))
     best = card.history.best(monitor)
     if best is not None:
         epoch = f"{card.history.epochs[best]:.0f} of {len(card.history)}"
         rows.append(("Best epoch", f"{epoch}, by `{monitor}`"))
+    if card.weights == "last":
+        rows.append(("Weights", "of the last epoch: the checkpoint of the best one is gone"))
     return _table(("", ""), rows)
 
 

@@ -26,7 +26,8 @@ from trainer.metrics import metrics, mistakes, predictions
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Temperature
 from trainer.report import curves, figures, model_card
-from trainer.runs import history
+from trainer.runs import history, inherited
+from trainer.runs.ancestry import Fork
 from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.runs.history import History
 
@@ -75,6 +76,7 @@ class RunFiles:
       temperature: fitted elsewhere; fitted on the predictions where None.
       weights: that gave the predictions.
       title: of the page; the run directory's name where empty.
+      fork: the other run's state that the run began with, if any.
     """
 
     run_dir: Path
@@ -89,6 +91,7 @@ class RunFiles:
     temperature: Temperature | None = None
     weights: str = "best"
     title: str = ""
+    fork: Fork | None = None
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "history"):
@@ -127,8 +130,9 @@ def write(run: RunFiles) -> Path:
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     best = epochs.best(run.flags.monitor)
     drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
+    whole, best_row = _with_ancestors(run, epochs, best)
     if len(epochs):
-        drawn["curves"] = curves.curves(epochs, best)
+        drawn["curves"] = curves.curves(whole, best_row)
     for name, figure in drawn.items():
         png = to_png(figure, tight=name == "confusion")
         write_file(run.run_dir / f"{name}.png", png)
@@ -140,7 +144,7 @@ def write(run: RunFiles) -> Path:
         "best": best,
         "monitor": run.flags.monitor,
         "model": run.flags.model,
-        "curves": _curve_figures(epochs, best),
+        "curves": _curve_figures(whole, best_row),
         "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
         **page_of_predictions(run, manifest, evaluation),
         "config_groups": _shown_settings(run.settings),
@@ -163,6 +167,7 @@ def settings_of(described: RunConfig) -> Settings:
             "size": described.size,
             "epochs": described.growth or described.flags.epochs,
             "weights": described.loaded or "all new",
+            "began with": described.fork.describe() if described.fork else "",
         },
     }
 
@@ -290,6 +295,16 @@ def write_file(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)
     return path
+
+
+def _with_ancestors(run: RunFiles, epochs: History, best: int | None) -> tuple[History, int | None]:
+    """Returns the history to draw and the row of the best epoch: a fork's begins with others'."""
+    before = History({})
+    if run.fork is not None:
+        before = inherited.epochs_before(run.run_dir, run.fork.before)
+    if run.fork is None or not len(before):
+        return epochs, best
+    return epochs.after(before, run.fork.marks), None if best is None else best + len(before)
 
 
 def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object, str]]:

@@ -51,6 +51,7 @@ class Checkpoint:
       history: one row for each finished epoch.
       fingerprint: of the configuration; a run resumes only from its own checkpoints.
       extra: counters of the current epoch by name.
+      fork: the other run's state that the run began with, as config.json has it; empty without.
     """
 
     epoch: int
@@ -60,6 +61,7 @@ class Checkpoint:
     history: tuple[Mapping[str, Any], ...] = ()
     fingerprint: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    fork: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
       TrainerError: disk full, or not writable; nothing is left behind.
     """
-    meta = {
+    meta: dict[str, Any] = {
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
         "global_step": checkpoint.global_step,
@@ -132,6 +134,8 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         "extra": dict(checkpoint.extra),
         "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in checkpoint.arrays.items()],
     }
+    if checkpoint.fork:
+        meta["fork"] = dict(checkpoint.fork)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic.open_bytes(path) as file:
@@ -166,6 +170,7 @@ def read(path: Path) -> Checkpoint:
             history=tuple(map(_object, _list(meta, "history"))),
             fingerprint=_text(meta, "fingerprint"),
             extra=_object(meta["extra"]),
+            fork=_object(meta.get("fork", {})),
         )
     except StopIteration as error:
         raise ValueError("the file ends before its last array") from error

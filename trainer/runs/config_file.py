@@ -17,6 +17,7 @@ from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest
 from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
+from trainer.runs.ancestry import Extension, Fork
 
 CONFIG = "config.json"
 
@@ -74,9 +75,10 @@ class RunConfig:
       versions: package → version.
       unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
         their defaults.
-      extended_from: earlier values of --epochs, in order: the run was finished with each, and
+      extended_from: what it was asked for before, in order: it came to the end of each, and was
         then given more.
       loaded: which weights of the network --weights gave it, in words; empty for none.
+      fork: the other run's state that it began with, if any.
     """
 
     flags: TrainConfig
@@ -87,8 +89,9 @@ class RunConfig:
     device: DeviceSummary = field(default_factory=DeviceSummary)
     versions: Mapping[str, str] = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
-    extended_from: tuple[int, ...] = ()
+    extended_from: tuple[Extension, ...] = ()
     loaded: str = ""
+    fork: Fork | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -98,7 +101,8 @@ class RunConfig:
     @property
     def identity(self) -> Flags:
         """What two runs must share to be the same run; see `identity_of`."""
-        return identity_of(self.flags, self.dataset.digest)
+        shared = identity_of(self.flags, self.dataset.digest)
+        return shared if self.fork is None else shared | {"fork": self.fork.id}
 
     @property
     def fingerprint(self) -> str:
@@ -109,21 +113,52 @@ class RunConfig:
     def resumable(self) -> frozenset[str]:
         """The fingerprints of checkpoints that this run resumes: its own, and before it grew."""
         before = (
-            dataclasses.replace(self, flags=dataclasses.replace(self.flags, epochs=epochs))
-            for epochs in self.extended_from
+            dataclasses.replace(self, flags=_before(self.flags, extension))
+            for extension in self.extended_from
         )
         return frozenset({self.fingerprint, *(each.fingerprint for each in before)})
 
     @property
+    def patient_from(self) -> int:
+        """The epoch that --early_stopping counts from at the earliest: where it got more epochs."""
+        asked = [each.epochs for each in self.extended_from] + [self.flags.epochs]
+        grown = [
+            each.at
+            for each, then in zip(self.extended_from, asked[1:], strict=True)
+            if then > each.epochs
+        ]
+        return grown[-1] if grown else 0
+
+    @property
     def growth(self) -> str:
-        """What is said of a run that was given more epochs; empty of any other."""
+        """What is said of a run that was given more to do; empty of any other."""
         if not self.extended_from:
             return ""
-        steps = [*self.extended_from, self.flags.epochs]
-        return (
-            f"extended from {' to '.join(map(str, steps))} epochs: from epoch "
-            f"{self.extended_from[-1] + 1} on, the schedule is that of {self.flags.epochs}"
-        )
+        last = self.extended_from[-1]
+        epochs = [each.epochs for each in self.extended_from] + [self.flags.epochs]
+        steps = [n for n, before in zip(epochs, [0, *epochs], strict=False) if n != before]
+        if len(steps) > 1:
+            text = (
+                f"extended from {' to '.join(map(str, steps))} epochs: from epoch "
+                f"{self.patient_from + 1} on, the schedule is that of {self.flags.epochs}"
+            )
+        else:
+            text = f"extended after it had stopped early at epoch {last.at}"
+        if last.early_stopping != self.flags.early_stopping:
+            text += (
+                f"; --early_stopping was {last.early_stopping}, is now {self.flags.early_stopping}"
+            )
+        return text
+
+    def begins_as(self, flags: TrainConfig) -> bool:
+        """Returns whether --fork_from and --fork_epoch ask for what this run began with.
+
+        The run is not looked at: it may be gone, or have trained on.
+        """
+        if self.fork is None:
+            return not flags.fork_from
+        asked = flags.fork_from, flags.fork_epoch
+        return asked == (self.flags.fork_from, self.fork.which) or self.fork.is_of(*asked)
 
     def to_json(self) -> str:
         """Returns the text of config.json."""
@@ -137,7 +172,9 @@ class RunConfig:
             "manifest": json.loads(self.manifest.to_json()),
         }
         if self.extended_from:
-            document["extended_from"] = self.extended_from
+            document["extended_from"] = [dataclasses.asdict(each) for each in self.extended_from]
+        if self.fork is not None:
+            document["forked_from"] = self.fork.to_dict()
         if self.loaded:
             document["loaded"] = self.loaded
         return json.dumps(document, indent=2, ensure_ascii=False)
@@ -173,10 +210,9 @@ class RunConfig:
                 for name, version in _section(document, "versions", optional=True).items()
             },
             unrecorded=frozenset(known - flags.keys()),
-            extended_from=_checked(
-                "extended_from", lambda: tuple(map(int, document.get("extended_from", ())))
-            ),
             loaded=str(document.get("loaded", "")),
+            extended_from=_checked("extended_from", lambda: _extensions(document, config)),
+            fork=_checked("forked_from", lambda: _fork(document)),
         )
 
     @classmethod
@@ -230,12 +266,32 @@ def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> l
     --batch_size=auto stands for whatever batch size the stored run found.
     """
     before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
-    return [
+    return _other_fork(stored, flags) + [
         _difference(name, before.get(name), value, name in stored.unrecorded)
         for name, value in identity_of(flags, dataset_digest).items()
         if (name not in before or before[name] != value)
         and (name, value) != ("batch_size", AUTO_BATCH)
     ]
+
+
+def _other_fork(stored: RunConfig, flags: TrainConfig) -> list[str]:
+    """Returns how the run that --fork_from names differs from that which a run began with."""
+    if stored.begins_as(flags):
+        return []
+    fork = stored.fork
+    before = f"{fork.path} ({fork.which})" if fork else "empty"
+    now = f"{flags.fork_from} ({flags.fork_epoch})" if flags.fork_from else "empty"
+    return [f"--fork_from was {before}, is now {now}"]
+
+
+def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
+    """Returns the flags that a run had before it was extended."""
+    changes: dict[str, Any] = {
+        "epochs": extension.epochs, "early_stopping": extension.early_stopping
+    }  # fmt: skip
+    if flags.fits_head:
+        changes["unfreeze_epochs"] = extension.epochs - 1
+    return dataclasses.replace(flags, **changes)
 
 
 def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
@@ -282,6 +338,16 @@ def _selection(section: Mapping[str, Any]) -> Selection:
         max_rank=None if limit is None else int(limit),
         originals_only=bool(section["originals_only"]),
     )
+
+
+def _extensions(document: Mapping[str, Any], flags: TrainConfig) -> tuple[Extension, ...]:
+    found = document.get("extended_from", ())
+    return tuple(Extension.of(each, flags.early_stopping) for each in found)
+
+
+def _fork(document: Mapping[str, Any]) -> Fork | None:
+    found = document.get("forked_from")
+    return None if found is None else Fork.of(found)
 
 
 def _size(value: object) -> tuple[int, int]:

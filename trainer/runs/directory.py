@@ -26,10 +26,12 @@ from tfrecords.system import atomic, locks
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
-from trainer.runs import config_file, locate, replaced, tensorboard, trained_on
+from trainer.runs import config_file, inherited, locate, replaced, tensorboard, trained_on
+from trainer.runs.ancestry import Extension, Fork
 from trainer.runs.checkpoints import Checkpoint, Store
 from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig
-from trainer.runs.history import METRICS
+from trainer.runs.history import METRICS, stopped_early
+from trainer.runs.inherited import Inherited
 
 MODEL = "model.keras"
 LOCK = ".lock"
@@ -75,6 +77,11 @@ class RunDir:
     def fingerprint(self) -> str:
         """Identifies the configuration; checkpoints carry it."""
         return self.config.fingerprint
+
+    @property
+    def resumes(self) -> bool:
+        """Whether there is something to resume, and --resume asks for it."""
+        return self.config.flags.resume and replaced.was_trained(self.path)
 
     @property
     def replaces(self) -> Path | None:
@@ -170,6 +177,9 @@ def of(described: RunConfig) -> RunDir:
     # A link stays one: what --noresume moves aside is the directory that it leads to.
     path = Path(os.path.realpath(described.flags.run_dir))
     run_dir = RunDir(path, described, Store(path / "checkpoints", described.flags.keep_checkpoints))
+    run_dir = dataclasses.replace(
+        run_dir, config=dataclasses.replace(described, fork=_fork_begun(run_dir))
+    )
     stored = check(run_dir)
     return (
         run_dir if stored is None else dataclasses.replace(run_dir, config=_grown(run_dir, stored))
@@ -180,7 +190,7 @@ def check(run_dir: RunDir) -> RunConfig | None:
     """Checks that a run may write to its directory.
 
     It may where nothing has been trained, with --noresume, and to resume a run of its own
-    configuration, or to give a finished one more epochs. A config.json that is absent or damaged
+    configuration, or to give one at its end more to do. A config.json that is absent or damaged
     is as good as that of the checkpoints.
 
     Returns:
@@ -191,7 +201,7 @@ def check(run_dir: RunDir) -> RunConfig | None:
       TrainerError: its config.json is damaged, and its checkpoints are of another configuration.
     """
     described, path = run_dir.config, run_dir.path
-    if not described.flags.resume or not replaced.was_trained(path):
+    if not run_dir.resumes:
         return None
     try:
         stored = RunConfig.read_if_present(path)
@@ -208,24 +218,23 @@ def check(run_dir: RunDir) -> RunConfig | None:
     if stored is None:
         return None
     changes = config_file.differences(stored, described.flags, described.dataset.digest)
-    grows = described.flags.epochs > stored.flags.epochs
-    changes = [text for text in changes if not (grows and text.startswith("--epochs "))]
+    more = _extending(stored.flags, described.flags)
+    changes = [text for text in changes if text.partition(" ")[0] not in more]
     if changes:
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
             "--run_dir, the same flags to resume, or --noresume to start anew"
         )
-    latest = run_dir.store.latest() if grows else None
-    if grows and (latest is None or latest.epoch < stored.flags.epochs):
+    if more and not _is_at_end(stored, run_dir.store.latest()):
         raise UsageError(
-            f"--epochs={described.flags.epochs}: the run in {path} has not come to the end of its "
+            f"{', '.join(more)}: the run in {path} has not come to the end of its "
             f"{stored.flags.epochs} epochs; only then may it be given more"
         )
     return stored
 
 
 @contextmanager
-def claimed(run_dir: RunDir, data_dir: Folder) -> Iterator[None]:
+def claimed(run_dir: RunDir, data_dir: Folder, kept: Inherited | None = None) -> Iterator[None]:
     """Holds a run's directory while the block runs, made if absent.
 
     Its config.json and trained_on.parquet are written. With --noresume, the run that it holds is
@@ -234,6 +243,7 @@ def claimed(run_dir: RunDir, data_dir: Folder) -> Iterator[None]:
     Args:
       run_dir: to hold.
       data_dir: of the data set to train on.
+      kept: of the run that this one begins with; None for none, and where it has begun.
 
     Raises:
       LockedError: another process trains there; nothing is changed.
@@ -251,6 +261,7 @@ def claimed(run_dir: RunDir, data_dir: Folder) -> Iterator[None]:
             with _explained(path / replaced.MARKER):
                 replaced.remember(path, aside)
         _write_trained_on(run_dir, data_dir)
+        _write_inherited(run_dir, kept)
         with _explained(path / CONFIG):
             atomic.write_text(path / CONFIG, described.to_json())
         yield
@@ -277,12 +288,55 @@ def locked(run_dir: str | Path) -> AbstractContextManager[None]:
 
 
 def _grown(run_dir: RunDir, stored: RunConfig) -> RunConfig:
-    """Returns a run's configuration with the numbers of epochs that it had before."""
-    described = run_dir.config
-    before = stored.extended_from
-    if described.flags.epochs > stored.flags.epochs:
-        before = (*before, stored.flags.epochs)
+    """Returns a run's configuration with what it was asked for before."""
+    described, flags = run_dir.config, stored.flags
+    before, latest = stored.extended_from, None
+    if _extending(flags, described.flags):
+        latest = run_dir.store.latest()
+    if latest is not None:
+        before = (*before, Extension(flags.epochs, flags.early_stopping, latest.epoch))
     return dataclasses.replace(described, extended_from=before)
+
+
+def _extending(before: TrainConfig, now: TrainConfig) -> tuple[str, ...]:
+    """Returns the flags by which a run at its end is given more to do.
+
+    These are more epochs, with any --early_stopping, and more patience.
+    """
+    flags: list[str] = []
+    grows = now.epochs > before.epochs
+    if grows:
+        flags += ["--epochs", *(["--unfreeze_epochs"] if now.fits_head else [])]
+    patient = 0 < before.early_stopping < now.early_stopping or not now.early_stopping
+    if now.early_stopping != before.early_stopping and (grows or patient):
+        flags.append("--early_stopping")
+    return tuple(flags)
+
+
+def _is_at_end(stored: RunConfig, latest: Checkpoint | None) -> bool:
+    """Returns whether a run has finished its epochs, or stopped early."""
+    if latest is None or latest.step:
+        return False
+    flags = stored.flags
+    return latest.epoch >= flags.epochs or stopped_early(
+        latest.history, flags.monitor, flags.early_stopping, stored.patient_from
+    )
+
+
+def _fork_begun(run_dir: RunDir) -> Fork | None:
+    """Returns what a fork that is resumed began with, by its config.json or its checkpoints."""
+    flags = run_dir.config.flags
+    if not flags.fork_from or not run_dir.resumes:
+        return None
+    try:
+        stored = RunConfig.read_if_present(run_dir.path)
+    except TrainerError:
+        stored = None
+    if stored is not None:
+        return stored.fork if stored.begins_as(flags) else None
+    latest = run_dir.store.latest()
+    found = Fork.of(latest.fork) if latest is not None and latest.fork else None
+    return found if found is not None and found.is_of(flags.fork_from, flags.fork_epoch) else None
 
 
 def _is_resumable(run_dir: RunDir) -> bool:
@@ -314,6 +368,23 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
         return
     with _explained(path):
         trained_on.write(run_dir.path, of_run)
+
+
+def _write_inherited(run_dir: RunDir, kept: Inherited | None) -> None:
+    """Writes what a run keeps of the one that it begins with; one that has begun has it."""
+    flags = run_dir.config.flags
+    with _explained(run_dir.path / inherited.TRAINED_BEFORE):
+        if kept is not None:
+            kept.write(run_dir.path)
+        elif not replaced.was_trained(run_dir.path):
+            inherited.remove(run_dir.path)
+    if kept is not None and kept.trained is None:
+        warnings.warn(
+            f"{flags.fork_from or flags.weights}: nothing says what that run was trained on; "
+            "trainer.evaluate will not be able to tell what this run was",
+            UnknownPicturesWarning,
+            stacklevel=2,
+        )
 
 
 def _make(path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +28,11 @@ class History:
 
     Attributes:
       columns: float64[epochs] by column name, in file order; NaN where a cell is empty.
+      marks: (number of the last epoch of another run, that run's name) of each fork.
     """
 
     columns: Mapping[str, np.ndarray]
+    marks: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -55,6 +58,43 @@ class History:
         if less_is_better(monitor):
             return int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
         return int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
+
+    def after(self, before: History, marks: Sequence[tuple[int, str]]) -> History:
+        """Returns this history behind another, whose epochs are numbered …, -1, 0.
+
+        Args:
+          before: the epochs of the runs that this one began with.
+          marks: (epochs of `before` until there, name of the run) of each fork.
+        """
+        columns = {
+            name: np.concatenate([before[name], self[name]])
+            for name in dict.fromkeys([*self.columns, *before.columns])
+        }
+        columns["epoch"] = np.concatenate([np.arange(len(before)) + 1.0 - len(before), self.epochs])
+        return History(columns, tuple((count - len(before), name) for count, name in marks))
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]], monitor: str) -> int | None:
+    """Returns the number, from 1, of the epoch with the best `monitor`, the first of equals."""
+    values = [row[monitor] for row in history]
+    if not values:
+        return None
+    return values.index(min(values) if less_is_better(monitor) else max(values)) + 1
+
+
+def stopped_early(
+    history: Sequence[Mapping[str, Any]], monitor: str, patience: int, since: int = 0
+) -> bool:
+    """Returns whether `patience` epochs have passed without a better `monitor`.
+
+    Args:
+      history: a row for each epoch.
+      monitor: name of the column.
+      patience: --early_stopping; 0: never.
+      since: the epoch to count from at the earliest.
+    """
+    best = best_epoch(history, monitor)
+    return bool(patience and best is not None and len(history) - max(best, since) >= patience)
 
 
 def less_is_better(name: str) -> bool:

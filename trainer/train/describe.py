@@ -24,6 +24,8 @@ def describe(task: Task, state: State) -> str:
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
     lines += [f"note: {line}" for line in shortfalls(config, train, task.validation)]
+    if task.directory.config.fork:
+        lines.append(task.directory.config.fork.describe())
     if task.directory.config.growth:
         lines.append(task.directory.config.growth)
     if task.directory.replaces is not None:

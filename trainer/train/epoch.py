@@ -10,7 +10,6 @@ import numpy as np
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Evaluation
 from trainer.runs.directory import Row
-from trainer.runs.history import less_is_better
 from trainer.train.progress import INPUT_BOUND
 from trainer.train.step import Tally, add_tallies, train_metrics
 
@@ -122,18 +121,3 @@ def input_advice(config: TrainConfig) -> str:
     if config.augmentations:
         return "fewer --augment, or more CPU cores"
     return "more CPU cores, or --steps_per_execution=8"
-
-
-def best_epoch(history: Sequence[Row], monitor: str) -> int | None:
-    """Returns the number, from 1, of the epoch with the best `monitor`, the first of equals."""
-    values = [row[monitor] for row in history]
-    if not values:
-        return None
-    return values.index(min(values) if less_is_better(monitor) else max(values)) + 1
-
-
-def stopped_early(history: Sequence[Row], config: TrainConfig) -> bool:
-    """Returns whether --early_stopping epochs have passed without a better --monitor."""
-    best = best_epoch(history, config.monitor)
-    patience = config.early_stopping
-    return bool(patience and best is not None and len(history) - best >= patience)

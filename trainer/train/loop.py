@@ -18,7 +18,7 @@ from trainer.metrics import inference, metrics
 from trainer.metrics.metrics import Predictions
 from trainer.models.build import build_network
 from trainer.models.weights import model_state
-from trainer.runs import checkpoints
+from trainer.runs import checkpoints, history
 from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
 from trainer.train.describe import describe
@@ -90,7 +90,10 @@ def train(task: Task, state: State) -> Trained:
       TrainerError: damaged input, a full disk, or numbers that are no longer finite.
     """
     task.directory.store.tidy()
-    resume(task, state)
+    if not resume(task, state) and task.parent is not None:
+        save(task, state)  # From here on, the run that it begins with is not needed.
+    if task.directory.config.fork is not None:
+        state.stepper.count_from(task.directory.config.fork.optimizer_steps)
     task.directory.write_history(state.history)
     progress = EpochProgress(task.config.progress, task.config.epochs, task.train.records)
     progress.say(describe(task, state))
@@ -138,7 +141,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     predictor = inference.predictor(state.stepper.model)
     batches: Iterator[Batch] | None = None
     while state.epoch < config.epochs:
-        if epoch.stopped_early(state.history, config):
+        if _stopped_early(task, state):
             return "stopped_early"
         if 0 < config.stop_after_epoch <= state.epoch:
             return "paused"
@@ -162,7 +165,12 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
             return "interrupted"
         row = _close_epoch(task, state, predictor)
         progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
-    return "stopped_early" if epoch.stopped_early(state.history, config) else "completed"
+    return "stopped_early" if _stopped_early(task, state) else "completed"
+
+
+def _stopped_early(task: Task, state: State) -> bool:
+    config, since = task.config, task.directory.config.patient_from
+    return history.stopped_early(state.history, config.monitor, config.early_stopping, since)
 
 
 def _batches(task: Task, state: State) -> Iterator[Batch]:
@@ -210,7 +218,7 @@ def _close_epoch(
     )
     state.history = (*state.history, row)
     task.version.check()
-    if epoch.best_epoch(state.history, task.config.monitor) == len(state.history):
+    if history.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(model_state(stepper.model))
         task.directory.store.save_best(checkpoint_of(task, state, arrays))
         state.predictions = predictions
@@ -306,7 +314,7 @@ def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
 
 
 def _result(task: Task, state: State, status: str) -> RunResult:
-    best = epoch.best_epoch(state.history, task.config.monitor)
+    best = history.best_epoch(state.history, task.config.monitor)
     return RunResult(
         status=status,
         epochs=len(state.history),

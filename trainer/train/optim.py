@@ -78,17 +78,21 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Attributes:
       plan: of the run.
       phase: the current phase, from 0. A graph keeps that in which it was traced.
+      first_step: the optimizer's count at the first step of the first phase: more than 0 where
+        its state was taken from another run.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
         self.phase = 0
+        self.first_step = 0
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns float32, the learning rate of the phase's step `step`."""
         schedule = self.plan.phases[self.phase]
-        step = tf.cast(step, tf.float32)
+        # Each later phase starts the optimizer anew, its count too.
+        step = tf.cast(step, tf.float32) - (0 if self.phase else self.first_step)
         warm = schedule.peak * (step + 1) / (schedule.warmup_steps + 1)
         rest = max(1, schedule.total_steps - schedule.warmup_steps)
         progress = (step - schedule.warmup_steps) / rest
@@ -112,6 +116,7 @@ class PacedOptimizer:
     """
 
     # Keras' own.
+    iterations: keras.Variable
     learning_rate: tf.Tensor
     variables: Sequence[keras.Variable]
 
@@ -139,6 +144,10 @@ class PacedOptimizer:
     def enter(self, phase: int) -> None:
         """Makes the schedule that of a phase; what was compiled before is of the old one."""
         self._schedule.phase = phase
+
+    def count_from(self, steps: int) -> None:
+        """Begins the schedule where the optimizer has counted so many steps."""
+        self._schedule.first_step = steps
 
     def forget(self) -> None:
         """Starts anew: moments that were gathered in one phase mislead the next.

@@ -11,7 +11,8 @@ from trainer.data.version import DataVersion
 from trainer.devices import Devices, set_up_devices
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
-from trainer.train import batch_size
+from trainer.runs.overlap import Part
+from trainer.train import batch_size, fork
 from trainer.train.state import Task
 
 
@@ -32,7 +33,14 @@ def prepare(config: TrainConfig) -> Task:
     config = config.with_batch_size(_batch_size(config, train, devices))
     run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
-    return Task(config, train, validation, devices, run_dir, steps, version)
+    parent = kept = None
+    if config.fork_from and run_dir.config.fork is None:
+        judged = Part(validation.data_dir, manifest, config.validation_split, natural)
+        parent = fork.open_parent(run_dir.config, judged)
+        kept = parent.inherited
+    elif not config.fork_from and not run_dir.resumes:
+        kept = fork.of_weights(config)
+    return Task(config, train, validation, devices, run_dir, steps, version, parent, kept)
 
 
 def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:

@@ -14,7 +14,7 @@ from trainer.metrics.metrics import Predictions
 from trainer.report import page
 from trainer.runs import directory
 from trainer.runs.history import METRICS
-from trainer.train import batch_size, loop
+from trainer.train import batch_size, fork, loop
 from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
 from trainer.train.state import State, Task
@@ -40,7 +40,7 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
         try:
             # The network is built before the directory is touched: a wrong --model costs nothing.
             state = loop.build_state(task)
-            return _train(_noting_weights(task, state), state, report=report)
+            return _train(_begun(_noting_weights(task, state), state), state, report=report)
         except OutOfMemoryError:
             smaller = _smaller_batch(config, task)
             if smaller is None:
@@ -48,13 +48,16 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
         task = prepare(smaller)
 
 
-def write_report(task: Task, model: keras.Model, predictions: Predictions | None = None) -> Path:
+def write_report(
+    task: Task, model: keras.Model, predictions: Predictions | None = None, weights: str = "best"
+) -> Path:
     """Writes the report on a finished run, and returns the path of its page.
 
     Args:
       task: the run.
       model: with the weights of the best epoch.
       predictions: of the model on validation; made here by default.
+      weights: those of the model: "best", or "last" where the best are gone.
     """
     if predictions is None:
         predictions = inference.predict(model, loop.validation_stream(task))
@@ -70,17 +73,29 @@ def write_report(task: Task, model: keras.Model, predictions: Predictions | None
             flags=task.config,
             settings=page.settings_of(described),
             split=task.config.validation_split,
+            weights=weights,
+            fork=described.fork,
         )
     )
 
 
+def _begun(task: Task, state: State) -> Task:
+    """Returns a run that has the state of the run that it begins with, if it is a fresh fork."""
+    if task.parent is None:
+        return task
+    described = task.directory.config
+    begun = dataclasses.replace(described, fork=fork.begin(task.parent, state.stepper, described))
+    return dataclasses.replace(task, directory=dataclasses.replace(task.directory, config=begun))
+
+
 def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    with directory.claimed(task.directory, task.train.data_dir):
+    with directory.claimed(task.directory, task.train.data_dir, task.kept):
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading():
-                write_report(task, trained.model, trained.predictions)
+                weights = trained.result.weights
+                write_report(task, trained.model, trained.predictions, weights)
             task.directory.show_report(trained.result.best_epoch or 1)
         return trained.result
 
@@ -100,7 +115,8 @@ def _smaller_batch(config: TrainConfig, task: Task) -> TrainConfig | None:
     None where the batch size was given, has no smaller one, or a checkpoint depends on it.
     """
     smaller = batch_size.next_smaller(task.config)
-    started = task.directory.store.latest() is not None
+    latest = task.directory.store.latest()
+    started = latest is not None and latest.global_step > 0  # A fork saves what it begins with.
     if config.batch_size != AUTO_BATCH or smaller is None or started:
         return None
     return dataclasses.replace(config, batch_size=smaller, resume=False)

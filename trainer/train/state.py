@@ -17,8 +17,10 @@ from trainer.metrics.metrics import Predictions
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
+from trainer.runs.inherited import Inherited
 from trainer.train.epoch import Meter
 from trainer.train.failures import diverged
+from trainer.train.fork import Parent
 from trainer.train.step import Stepper, Tally
 
 
@@ -62,6 +64,8 @@ class Task:
       directory: to write to.
       steps: of an epoch.
       version: of the data set.
+      parent: the run that a fresh fork begins with; None once it has begun.
+      kept: of it, or of the run whose weights --weights names; None once it has begun.
     """
 
     config: TrainConfig
@@ -71,6 +75,8 @@ class Task:
     directory: RunDir
     steps: int
     version: DataVersion
+    parent: Parent | None = None
+    kept: Inherited | None = None
 
     @property
     def classes(self) -> int:
@@ -97,7 +103,7 @@ def save(task: Task, state: State) -> None:
 
 def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Checkpoint:
     """Returns a checkpoint of `arrays` and of everything else that a resumed run needs."""
-    meter = state.meter
+    meter, fork = state.meter, task.directory.config.fork
     tally = {f"tally/{name}": np.asarray(x) for name, x in meter.tally._asdict().items()}
     return Checkpoint(
         epoch=state.epoch,
@@ -107,11 +113,15 @@ def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Ch
         history=state.history,
         fingerprint=task.directory.fingerprint,
         extra=meter.counters(),
+        fork=fork.to_dict() if fork else {},
     )
 
 
-def resume(task: Task, state: State) -> None:
+def resume(task: Task, state: State) -> bool:
     """Brings the state to where the last usable checkpoint was taken; warns of those skipped.
+
+    Returns:
+      False if there is no checkpoint.
 
     Raises:
       TrainerError: there are checkpoints, and none can be used or one is of another
@@ -124,7 +134,7 @@ def resume(task: Task, state: State) -> None:
         reason = _unusable(task, state, checkpoint)
         if reason is None:
             _restore(state, checkpoint)
-            return
+            return True
         checkpoints.warn_of_damage(path, reason)
     count = len(store.numbered())
     if count:
@@ -132,6 +142,7 @@ def resume(task: Task, state: State) -> None:
             f"none of the {count} checkpoints in {store.directory} can be used ({reason}): "
             "--noresume starts anew"
         )
+    return False
 
 
 def _refuse_another(task: Task, checkpoint: Checkpoint) -> None:

@@ -80,10 +80,24 @@ class Stepper:
         """Every variable that a resumed run needs, by a stable name."""
         return {
             **model_state(self.model),
-            **{f"optimizer/{i:04d}": v for i, v in enumerate(self.optimizer.variables)},
+            **self.optimizer_state,
             **{f"average/{name}": v for name, v in self.average.items()},
             "step": self.step,
         }
+
+    @property
+    def optimizer_state(self) -> dict[str, Variable]:
+        """The optimizer's variables, by the names that `state` gives them."""
+        return {f"optimizer/{i:04d}": v for i, v in enumerate(self.optimizer.variables)}
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Steps that the optimizer has counted, those of a run that this one began with too."""
+        return int(self._inner_optimizer.iterations)
+
+    def count_from(self, steps: int) -> None:
+        """Begins the first phase's schedule where the optimizer has counted so many steps."""
+        self._inner_optimizer.count_from(steps)
 
     @property
     def learning_rate(self) -> float:

@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tests.support import commands, fakes, tiny_run
 from tfrecords import ledger
 from tfrecords.images import canonicalise
 from trainer.config import TrainConfig
+from trainer.data.version import ReplacedDataError
 from trainer.export import __main__ as export
 from trainer.export import formats, parity
 from trainer.export import run as exporting
@@ -411,3 +413,21 @@ def test_real_pictures(tmp_path: Path) -> None:
     assert read is not None
     assert read.parity.agreement >= 0.97
     assert read.mean_pixel < 1
+
+
+def test_a_data_set_that_is_replaced_meanwhile_is_no_reference(
+    data_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Path(shutil.copytree(data_dir, tmp_path / "data"))
+    config = ExportConfig(run_dir=str(run_dir), data_dir=str(copied), parity_pictures=5)
+    real = parity.stream_source
+
+    def replacing(*arguments: Any) -> tf.data.Dataset:
+        shard = sorted(copied.glob("*test*.tfrecord*"))[0]
+        shutil.copyfile(shard, tmp_path / "staged")
+        os.replace(tmp_path / "staged", shard)
+        return real(*arguments)
+
+    monkeypatch.setattr(parity, "stream_source", replacing)
+    with pytest.raises(ReplacedDataError, match="was replaced while it was read"):
+        parity.prepare(open_run(str(run_dir)), config, 1.0)

@@ -82,6 +82,17 @@ def test_draws_any_number_of_epochs(tmp_path: Path, epochs: int) -> None:
         base.to_svg(drawn, "x", "y")
 
 
+def test_draws_the_epochs_before_a_fork_and_where_it_is(tmp_path: Path) -> None:
+    own = history.load(fake_run.write_history(tmp_path / "metrics.csv", 3))
+    before = history.load(fake_run.write_history(tmp_path / "before.csv", 5))
+    figure = curves.loss(own.after(before, [(2, "a"), (5, "b")]), 5)
+    (axes,) = figure.axes
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["fork of a", "fork of b", "best: epoch 1"]
+    assert list(axes.lines[0].get_xdata()) == [-4, -3, -2, -1, 0, 1, 2, 3]
+    base.to_png(figure)
+
+
 def test_draws_a_history_that_knows_little() -> None:
     bare = history.History({"epoch": np.array([1.0, 2.0]), "loss": np.array([np.nan, np.nan])})
     base.to_png(curves.curves(bare, None))

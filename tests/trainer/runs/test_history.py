@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import fake_run
 from trainer.runs import history
+from trainer.runs.history import History
 
 
 def test_reads_what_a_run_wrote(tmp_path: Path) -> None:
@@ -66,3 +67,37 @@ def test_names_the_line_that_is_no_number(tmp_path: Path) -> None:
     path.write_text("epoch,top1\n1,0.5\n2,oops\n")
     with pytest.raises(history.HistoryError, match="line 3: a number expected, not 'oops'"):
         history.load(path)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "best"),
+    [
+        ("val_top1", [0.1, 0.3, 0.3, 0.2], 2),
+        ("val_loss", [3.0, 1.0, 2.0], 2),
+        ("val_loss", [], None),
+    ],
+)
+def test_the_best_epoch_is_the_first_of_equals(
+    monitor: str, values: list[float], best: int | None
+) -> None:
+    assert history.best_epoch([{monitor: value} for value in values], monitor) == best
+
+
+@pytest.mark.parametrize(
+    ("patience", "since", "stopped"),
+    [(3, 0, False), (2, 0, True), (0, 0, False), (2, 2, True), (2, 3, False)],
+)
+def test_patience_counts_from_the_best_or_from_an_extension(
+    patience: int, since: int, stopped: bool
+) -> None:
+    rows = [{"val_top1": value} for value in (0.1, 0.3, 0.2, 0.2)]
+    assert history.stopped_early(rows, "val_top1", patience, since) == stopped
+
+
+def test_a_history_behind_another_counts_back_from_0() -> None:
+    own = History({"epoch": np.array([1.0, 2.0]), "loss": np.array([0.3, 0.2])})
+    before = History({"epoch": np.array([1.0, 2.0, 1.0]), "loss": np.array([0.9, 0.8, 0.7])})
+    whole = own.after(before, [(2, "a"), (3, "b")])
+    assert whole.epochs.tolist() == [-2, -1, 0, 1, 2]
+    assert whole["loss"].tolist() == [0.9, 0.8, 0.7, 0.3, 0.2]
+    assert whole.marks == ((-1, "a"), (0, "b"))

@@ -1,4 +1,4 @@
-"""An epoch's totals, its line on the screen, and the choice of the best epoch."""
+"""An epoch's totals, its line on the screen, and the advice."""
 
 from __future__ import annotations
 
@@ -14,28 +14,6 @@ ROW = {
     "loss": 1.5, "top1": 0.4, "val_loss": 1.25, "val_top1": 0.5, "val_macro_f1": 0.375,
     "images_per_second": 1234.5, "input_wait": 0.03,
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("monitor", "values", "best"),
-    [
-        ("val_top1", [0.1, 0.3, 0.3, 0.2], 2),
-        ("val_loss", [3.0, 1.0, 2.0], 2),
-        ("val_loss", [], None),
-    ],
-)
-def test_the_best_epoch_is_the_first_of_equals(
-    monitor: str, values: list[float], best: int | None
-) -> None:
-    assert epoch.best_epoch([{monitor: value} for value in values], monitor) == best
-
-
-def test_patience_counts_from_the_best() -> None:
-    history = [{"val_top1": value} for value in (0.1, 0.3, 0.2, 0.2)]
-    patient = config(monitor="val_top1", early_stopping=3)
-    assert not epoch.stopped_early(history, patient)
-    assert epoch.stopped_early(history, config(monitor="val_top1", early_stopping=2))
-    assert not epoch.stopped_early(history, config(monitor="val_top1"))
 
 
 def test_the_line_of_an_epoch_tells_rate_and_wait() -> None:

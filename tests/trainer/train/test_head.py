@@ -16,10 +16,12 @@ import pytest
 
 from tests.support import commands, fakes, tiny
 from tests.support.runs import assert_same_end, config, final_state, read_metrics
+from tfrecords.errors import UsageError
 from trainer.config import DEFAULT_EPOCHS, TrainConfig
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.features.extract import Extractor
+from trainer.runs.config_file import RunConfig
 from trainer.runs.load import load_run
 from trainer.train import loop
 from trainer.train.loop import RunResult
@@ -119,6 +121,24 @@ def test_a_killed_run_ends_as_one_never_killed(
     monkeypatch.undo()
     run(head_config(data_dir, tmp_path / "killed", weights, **FLAGS), report=False)
     assert_same_end(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_epochs_that_are_given_later_end_as_those_given_at_once(
+    finished: RunResult, data_dir: Path, weights: str, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(finished.run_dir, tmp_path / "copied"))
+    result = run(head_config(data_dir, copied, weights, unfreeze_epochs=2), report=False)
+    assert (result.status, result.epochs) == ("completed", 3)
+    whole = head_config(data_dir, tmp_path / "whole", weights, unfreeze_epochs=2)
+    run(whole, report=False)
+    assert_same_end(tmp_path / "whole", copied)
+    said = "extended from 1 to 3 epochs: from epoch 2 on, the schedule is that of 3"
+    assert RunConfig.read(copied).growth == said
+    # More once more, and never less.
+    more = head_config(data_dir, tmp_path / "whole", weights, unfreeze_epochs=3)
+    assert run(more, report=False).epochs == 4
+    with pytest.raises(UsageError, match="--unfreeze_epochs was 3, is now 0"):
+        run(head_config(data_dir, tmp_path / "whole", weights), report=False)
 
 
 def test_a_run_stopped_among_its_features_goes_on(

@@ -15,6 +15,7 @@ from tests.support.runs import assert_same_end, config, read_metrics
 from tfrecords.errors import UsageError
 from trainer.report import model_card
 from trainer.runs.checkpoints import Store
+from trainer.runs.config_file import RunConfig
 from trainer.train import loop, optim
 from trainer.train.run import run
 
@@ -50,13 +51,19 @@ def test_a_finished_run_trains_on_by_the_schedule_of_all_epochs(
     assert rows[:2] == before
     schedule = optim.build(config(data_dir, copied, epochs=4), STEPS)
     assert float(rows[2]["learning_rate"]) == pytest.approx(schedule.phases[0].at(3 * STEPS))
-    assert json.loads((copied / "config.json").read_text())["extended_from"] == [2]
+    assert extensions(copied) == [(2, 2)]
     assert said in (copied / model_card.CARD).read_text(encoding="utf-8")
     assert said in (copied / "report" / "index.html").read_text(encoding="utf-8")
     # The same command again, and more once more.
     assert run(config(data_dir, copied, epochs=4), report=False).epochs == 4
     assert run(config(data_dir, copied, epochs=5), report=False).epochs == 5
-    assert json.loads((copied / "config.json").read_text())["extended_from"] == [2, 4]
+    assert extensions(copied) == [(2, 2), (4, 4)]
+
+
+def extensions(run_dir: Path) -> list[tuple[int, int]]:
+    """Returns (--epochs before, epochs trained) of each extension in config.json."""
+    found = json.loads((run_dir / "config.json").read_text())["extended_from"]
+    return [(each["epochs"], each["at"]) for each in found]
 
 
 def test_an_extension_that_is_killed_ends_as_one_never_killed(
@@ -96,3 +103,68 @@ def test_an_unfinished_run_is_finished_first(data_dir: Path, tmp_path: Path) -> 
         run(dataclasses.replace(settings, epochs=5), report=False)
     latest = Store(tmp_path / "r" / "checkpoints").latest()
     assert latest is not None and latest.epoch == 1
+
+
+# Nothing is learnt, so that each epoch after the first is no better.
+STALLED = {"learning_rate": 0.0, "early_stopping": 2, "monitor": "val_macro_f1"}
+
+
+@pytest.fixture(scope="module")
+def stopped(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that stopped early, after the patience that its first epochs gave it."""
+    settings = config(data_dir, tmp_path_factory.mktemp("s") / "r", epochs=9, **STALLED)
+    result = run(settings, report=False)
+    assert result.status == "stopped_early" and result.epochs < 9
+    return result.run_dir
+
+
+def test_a_run_that_stopped_early_may_be_given_more_patience(
+    data_dir: Path, stopped: Path, tmp_path: Path
+) -> None:
+    """It ends as one that had the patience from the start."""
+    epochs = len(read_metrics(stopped))
+    copied = Path(shutil.copytree(stopped, tmp_path / "copied"))
+    patient = STALLED | {"early_stopping": 4, "epochs": 9}
+    result = run(config(data_dir, copied, **patient), report=False)
+    assert (result.status, result.epochs) == ("stopped_early", epochs + 2)
+    run(config(data_dir, tmp_path / "whole", **patient), report=False)
+    assert_same_end(tmp_path / "whole", copied)
+    growth = RunConfig.read(copied).growth
+    assert growth == (
+        f"extended after it had stopped early at epoch {epochs}; --early_stopping was 2, is now 4"
+    )
+    # Off, it comes to the end of its epochs.
+    result = run(config(data_dir, copied, **patient | {"early_stopping": 0}), report=False)
+    assert (result.status, result.epochs) == ("completed", 9)
+
+
+def test_more_epochs_give_a_run_that_stopped_early_its_patience_anew(
+    data_dir: Path, stopped: Path, tmp_path: Path
+) -> None:
+    epochs = len(read_metrics(stopped))
+    copied = Path(shutil.copytree(stopped, tmp_path / "copied"))
+    result = run(config(data_dir, copied, epochs=20, **STALLED), report=False)
+    assert (result.status, result.epochs) == ("stopped_early", epochs + 2)
+    assert RunConfig.read(copied).growth == (
+        f"extended from 9 to 20 epochs: from epoch {epochs + 1} on, the schedule is that of 20"
+    )
+    again = run(config(data_dir, copied, epochs=20, **STALLED), report=False)
+    assert again.epochs == epochs + 2
+
+
+def test_less_patience_is_refused(data_dir: Path, stopped: Path) -> None:
+    for early_stopping in (1, 3):
+        changed = STALLED | {"early_stopping": early_stopping, "seed": 1}
+        with pytest.raises(UsageError, match="--seed was 0, is now 1") as error:
+            run(config(data_dir, stopped, epochs=9, **changed), report=False)
+        assert ("--early_stopping was 2, is now 1" in str(error.value)) == (early_stopping == 1)
+
+
+def test_extensions_as_they_were_once_recorded_are_read(finished: Path, copied: Path) -> None:
+    path = copied / "config.json"
+    document = json.loads(path.read_text()) | {"extended_from": [1]}
+    path.write_text(json.dumps(document))
+    stored = RunConfig.read(copied)
+    assert (stored.growth, stored.patient_from) == (
+        "extended from 1 to 2 epochs: from epoch 2 on, the schedule is that of 2", 1
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, config, final_state
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.system.locks import LockedError
+from trainer.report import model_card
 from trainer.runs import checkpoints, directory, tensorboard, trained_on
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
 from trainer.runs.load import load_run
@@ -181,6 +182,9 @@ def test_a_finished_run_without_its_best_checkpoint_ends_with_the_last(
         assert any(np.array_equal(last[name], variable.numpy()) for name in names), i
     with pytest.warns(UserWarning, match="no best checkpoint"):
         load_run(copied)
+    run(flags)
+    card = (copied / model_card.CARD).read_text(encoding="utf-8")
+    assert "of the last epoch: the checkpoint of the best one is gone" in card
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -268,7 +272,7 @@ def test_the_lists_of_files_are_whole(finished: RunResult) -> None:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Drawing a report takes longer than all else; that it is written again is tested once."""
-    monkeypatch.setattr(training, "write_report", lambda task, model, predictions: Path())
+    monkeypatch.setattr(training, "write_report", lambda *_: Path())
     yield
 
 

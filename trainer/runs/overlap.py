@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -47,22 +47,27 @@ class Part:
     selection: Selection
 
 
-def find(trained: TrainedOn, evaluated: Part) -> list[Leak]:
+def find(trained: Sequence[TrainedOn], evaluated: Part) -> list[Leak]:
     """Returns the pictures of `evaluated` that a run was trained on, or nearly, in key order.
 
     Near-duplicates of one bake share a group, so groups are compared. Two bakes number their
     groups differently: there the files' sha256 and the pictures' perceptual hashes are compared.
     Those find pictures that are the same after resizing, but not every near-duplicate.
 
+    Args:
+      trained: by data set: a fork was trained on what the run that it began with was, too.
+      evaluated: the pictures in question.
+
     Raises:
       ledger.LedgerError: the evaluated data set has no readable sources.parquet.
     """
-    one_bake = trained.digest == evaluated.manifest.digest
     pictures = trained_on.pictures_of(evaluated.data_dir, evaluated.split, evaluated.selection)
     leaks: dict[str, Leak] = {}
-    for column in ("group",) if one_bake else ("sha256", "phash"):
-        for key, trained_key in _shared(trained.pictures, pictures, column):
-            leaks.setdefault(key, Leak(key, trained_key, column))
+    for each in trained:
+        one_bake = each.digest == evaluated.manifest.digest
+        for column in ("group",) if one_bake else ("sha256", "phash"):
+            for key, trained_key in _shared(each.pictures, pictures, column):
+                leaks.setdefault(key, Leak(key, trained_key, column))
     return sorted(leaks.values(), key=lambda leak: leak.key)
 
 

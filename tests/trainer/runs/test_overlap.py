@@ -11,9 +11,8 @@ from tests.support import fakes, ledgers
 from tfrecords import ledger
 from tfrecords.manifest import MANIFEST, SOURCES, Manifest
 from trainer.data.selection import select
-from trainer.evaluate import overlap
-from trainer.evaluate.overlap import Leak, Part
-from trainer.runs import trained_on
+from trainer.runs import overlap, trained_on
+from trainer.runs.overlap import Leak, Part
 from trainer.runs.trained_on import TrainedOn
 
 TRAINED, TESTED = "apu/train003.png", "bart/test001.png"
@@ -35,14 +34,14 @@ def manifest(tmp_path: Path) -> Manifest:
 def test_split_by_group_share_nothing(tmp_path: Path, manifest: Manifest) -> None:
     ledgers.write(tmp_path, manifest)
     train, test = (_part(tmp_path, manifest, split) for split in ("train", "test"))
-    assert overlap.find(_trained(train), test) == []
+    assert overlap.find([_trained(train)], test) == []
 
 
 def test_finds_a_group_in_both(tmp_path: Path, manifest: Manifest) -> None:
     changes = {TRAINED: {"group": 999}, TESTED: {"group": 999}}
     ledgers.write(tmp_path, manifest, changes)
     train, test = (_part(tmp_path, manifest, split) for split in ("train", "test"))
-    assert overlap.find(_trained(train), test) == [Leak(TESTED, TRAINED, "group")]
+    assert overlap.find([_trained(train)], test) == [Leak(TESTED, TRAINED, "group")]
 
 
 def test_what_was_not_selected_was_not_seen(tmp_path: Path, manifest: Manifest) -> None:
@@ -50,14 +49,14 @@ def test_what_was_not_selected_was_not_seen(tmp_path: Path, manifest: Manifest) 
     ledgers.write(tmp_path, manifest, changes)
     test = _part(tmp_path, manifest, "test")
     # `TRAINED` has rank 3 in its class.
-    assert overlap.find(_trained(_part(tmp_path, manifest, "train", per_class=3)), test) == []
-    assert len(overlap.find(_trained(_part(tmp_path, manifest, "train", per_class=4)), test)) == 1
+    assert overlap.find([_trained(_part(tmp_path, manifest, "train", per_class=3))], test) == []
+    assert len(overlap.find([_trained(_part(tmp_path, manifest, "train", per_class=4))], test)) == 1
 
 
 def test_a_split_leaks_into_itself(tmp_path: Path, manifest: Manifest) -> None:
     ledgers.write(tmp_path, manifest)
     train = _part(tmp_path, manifest, "train")
-    found = overlap.find(_trained(train), train)
+    found = overlap.find([_trained(train)], train)
     assert len(found) == sum(manifest.split("train").originals)
     assert all(leak.key == leak.trained_key for leak in found)
     assert "16 pictures of split 'train' are near-duplicates" in overlap.explain(found, "train")
@@ -81,7 +80,7 @@ def test_another_bake_is_compared_by_content(tmp_path: Path, column: str) -> Non
     ledgers.write(tmp_path / "b", second, distinct)
     train, test = _part(tmp_path / "a", first, "train"), _part(tmp_path / "b", second, "test")
     # Equal group numbers of two bakes mean nothing.
-    assert overlap.find(_trained(train), test) == [Leak(TESTED, TRAINED, column)]
+    assert overlap.find([_trained(train)], test) == [Leak(TESTED, TRAINED, column)]
 
 
 def test_cannot_tell_without_a_ledger(tmp_path: Path, manifest: Manifest) -> None:
