@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,7 +94,9 @@ def run(
     paths = Paths.of(output)
     if paths.submission.is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
-    together.check(run_dirs)
+    if asked.like and os.path.realpath(asked.like) in map(os.path.realpath, paths.all()):
+        raise UsageError(f"--output={output} would replace the sample of --like: give another name")
+    classes = together.check(run_dirs)
     with spool(asked.input, paths.submission.parent) as spool_dir:
         options = dataclasses.replace(asked.options, spool_dir=spool_dir)
         source = InputPath("--input", asked.input)
@@ -102,23 +105,15 @@ def run(
         )
         like = _read_sample(asked, pictures, source, options)
         matched = _matched(asked, like, pictures, source)
+        layout = _layout(asked, like, matched, classes)
         writing.check_writable(output)
         opened = ensemble.open_runs(run_dirs, weights, device)
-        layout = Layout(
-            answers.of_sample(like, asked.wish, opened.classes, _say)
-            if like
-            else answers.without_sample(asked.wish, opened.classes),
-            like,
-            matched.rows if matched else (),
-            asked.escape_formulas,
-        )
-        _check_encoding(layout, opened.classes)
         found = predict(
             opened,
             matched.sources if matched else pictures,
             fallback_class(opened, fallback),
             tta=tta,
-            top_k=len(opened.classes) if layout.answers.labels else top_k,
+            top_k=len(classes) if layout.answers.labels else top_k,
             batch_size=batch_size,
             workers=workers,
             certain=bool(fallback),
@@ -164,11 +159,23 @@ def _matched(
     return found
 
 
-def _check_encoding(layout: Layout, classes: Sequence[str]) -> None:
-    """Refuses a sample whose encoding cannot write the answers, before they are computed."""
-    if layout.sample and not layout.answers.labels and not layout.answers.as_index:
+def _layout(
+    asked: Asked, like: Sample | None, matched: Matched | None, classes: Sequence[str]
+) -> Layout:
+    """Returns how the submission is laid out.
+
+    Raises:
+      UsageError: the sample does not fit the classes, or cannot have them in its encoding.
+    """
+    if like is None or matched is None:
+        return Layout(
+            answers.without_sample(asked.wish, classes), escape_formulas=asked.escape_formulas
+        )
+    wanted = answers.of_sample(like, asked.wish, classes, _say)
+    if not wanted.labels and not wanted.as_index:
         for name in classes:
-            layout.sample.encode(name)
+            like.encode(name)
+    return Layout(wanted, like, matched.rows)
 
 
 def _say_formulas(found: Submission, layout: Layout) -> None:
@@ -289,6 +296,11 @@ def classify(
         noted = _noting_rejects(decode(group.spec), rejects)
         for index, images in batches(noted, group.spec, group.sizes, batch_size):
             total = function(images)
+            if not np.isfinite(total).all():
+                raise TrainerError(
+                    "a network gives no numbers for some pictures: its training diverged; try "
+                    "--weights=last or --weights=best, or train it again"
+                )
             if sums is not None:
                 sums[index] += total.numpy()
                 total = tf.constant(sums[index])

@@ -11,8 +11,10 @@ from trainer.runs.config_file import RunConfig
 _NAMED = 3
 
 
-def check(run_dirs: Sequence[str]) -> None:
-    """Refuses runs that cannot answer together; reads no network.
+def check(run_dirs: Sequence[str]) -> tuple[str, ...]:
+    """Returns the classes of runs that can answer together, in the first one's order.
+
+    No network is read.
 
     Raises:
       UsageError: a run is given twice, two differ in their classes, or a comma is meant as part of
@@ -35,13 +37,12 @@ def check(run_dirs: Sequence[str]) -> None:
                 f"--run_dir: {seen[real]} and {run_dir} are the same run: give it once"
             )
         seen[real] = run_dir
-    if len(run_dirs) == 1:
-        return  # Whoever opens it reads it.
     first, *others = [RunConfig.read(run_dir).selection.classes for run_dir in run_dirs]
     for run_dir, classes in zip(run_dirs[1:], others, strict=True):
         told = difference(first, classes, run_dirs[0], run_dir)
         if told:
             raise UsageError(f"--run_dir: the runs differ in their classes: {told}")
+    return first
 
 
 def difference(ours: Iterable[str], theirs: Iterable[str], us: str, them: str) -> str:

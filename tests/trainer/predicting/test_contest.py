@@ -18,6 +18,7 @@ from trainer import predict
 from trainer.predicting import run, writing
 from trainer.predicting.run import Asked
 from trainer.predicting.wish import LabelForm, Wish
+from trainer.runs import load
 
 CLASSES = ("apu", "bart", "lisa")
 
@@ -197,6 +198,27 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path: Path) -> Non
         writing.check_writable(str(tmp_path / "file" / "s.csv"))
     writing.check_writable(str(tmp_path / "new" / "folder" / "s.csv"))
     writing.check_writable("/dev/null")
+
+
+def test_the_sample_is_not_replaced(run_dir: Path, folder: Path, tmp_path: Path) -> None:
+    like = tmp_path / "sample.csv"
+    like.write_text("Id,label\n00,apu\n")
+    with pytest.raises(UsageError, match="would replace the sample"):
+        run.run(
+            str(run_dir),
+            Asked(str(folder), like=str(like)),
+            f"{tmp_path}/../{tmp_path.name}/sample.csv",
+        )
+    with pytest.raises(UsageError, match="absent.csv: No such file"):
+        run.run(str(run_dir), Asked(str(folder), like="absent.csv"), str(tmp_path / "s.csv"))
+
+
+def test_a_network_that_diverged_is_told(run_dir: Path, folder: Path) -> None:
+    opened = load.open_run(run_dir)
+    opened.model.set_weights([weight * np.nan for weight in opened.model.get_weights()])
+    rows = listing.list_unlabelled(InputPath("--input", str(folder / "d0")))
+    with pytest.raises(TrainerError, match="its training diverged"):
+        run.predict(opened, rows, "bart", workers=1)
 
 
 def test_no_output_where_nothing_could_be_read(run_dir: Path, tmp_path: Path, output: str) -> None:
