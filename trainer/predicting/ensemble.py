@@ -84,15 +84,15 @@ class Group:
         """
         sizes = self.sizes
         parts = [
-            (sizes.index(run.size), order, load.function_of(run.model, tta))
+            (sizes.index(run.size), order, load.function_of(run.model, tta), run.probabilities)
             for run, order in self.members
         ]
 
         def probabilities(images: Sequence[tf.Tensor]) -> tf.Tensor:
             return tf.add_n(
                 [
-                    tf.gather(tf.nn.softmax(function(images[size])), order, axis=1)
-                    for size, order, function in parts
+                    tf.gather(tf.nn.softmax(rule.scaled(function(images[size]))), order, axis=1)
+                    for size, order, function, rule in parts
                 ]
             )
 
@@ -131,6 +131,7 @@ def record(runs: Ensemble, run_dirs: Sequence[str], weights: str, tta: str) -> d
                 },
                 "model": run.config.model,
                 "image_size": list(run.size),
+                "temperature": run.probabilities.temperature.value,
                 "versions": dict(run.stored.versions),
             }
             for run_dir, run in zip(run_dirs, runs.runs, strict=True)

@@ -108,6 +108,8 @@ def run(
         layout = _layout(asked, like, matched, classes)
         writing.check_writable(output)
         opened = ensemble.open_runs(run_dirs, weights, device)
+        if top_k or layout.answers.labels:
+            _say_temperatures(opened, run_dirs)
         found = predict(
             opened,
             matched.sources if matched else pictures,
@@ -176,6 +178,12 @@ def _layout(
         for name in classes:
             like.encode(name)
     return Layout(wanted, like, matched.rows)
+
+
+def _say_temperatures(runs: Ensemble, run_dirs: Sequence[str]) -> None:
+    for run_dir, opened in zip(run_dirs, runs.runs, strict=True):
+        of_which = f"{run_dir}: " if len(run_dirs) > 1 else ""
+        _say(f"{of_which}probabilities {opened.probabilities.temperature}")
 
 
 def _say_formulas(found: Submission, layout: Layout) -> None:

@@ -17,6 +17,7 @@ from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import TRAIN, ImageSpec
 from trainer.config import TrainConfig
 from trainer.data import decoding
+from trainer.metrics.probabilities import Temperature
 from trainer.predicting import ensemble, run, together
 from trainer.predicting.ensemble import Ensemble
 from trainer.predicting.writing import Submission
@@ -60,7 +61,8 @@ def answers(runs: Ensemble | LoadedRun, folder: Path, tta: str = "none") -> np.n
 def renamed(opened: LoadedRun, classes: tuple[str, ...]) -> LoadedRun:
     """The same network, whose outputs are called otherwise."""
     selection = dataclasses.replace(opened.selection, classes=classes)
-    return LoadedRun(opened.model, dataclasses.replace(opened.stored, selection=selection))
+    stored = dataclasses.replace(opened.stored, selection=selection)
+    return dataclasses.replace(opened, stored=stored)
 
 
 @pytest.mark.parametrize("tta", ["none", "flip"])
@@ -93,6 +95,18 @@ def test_classes_are_aligned_by_name(run_dir: Path, folder: Path) -> None:
     # Of the other run lisa has 9 pictures, apu 12 and bart 5.
     assert both.train_counts.tolist() == [9 + 12, 12 + 5, 5 + 9]
     assert run.fallback_class(both) == "apu"
+
+
+def test_each_run_has_its_own_temperature(run_dir: Path, folder: Path) -> None:
+    warm = load.open_run(run_dir)
+    cold = dataclasses.replace(
+        warm, validation=dataclasses.replace(warm.validation, temperature=Temperature(4.0))
+    )
+    logits = np.log(answers(warm, folder)) * warm.probabilities.temperature.value / 4.0
+    flat = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        answers(Ensemble((warm, cold)), folder), (answers(warm, folder) + flat) / 2, atol=1e-5
+    )
 
 
 def test_a_picture_that_one_form_cannot_have_is_rejected(
