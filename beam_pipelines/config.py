@@ -389,12 +389,7 @@ class PrepareConfig:
             )
 
     def _check_input_rules(self) -> None:
-        for name in ("include", "exclude"):
-            for pattern in getattr(self, name):
-                try:
-                    filters.check_glob(pattern)
-                except ValueError as error:
-                    raise UsageError(f"--{name}: {error}") from error
+        filters.check_globs({"include": self.include, "exclude": self.exclude})
         if self.class_level is not None and self.class_level < 1:
             raise UsageError(f"--class_level must be at least 1, not {self.class_level}")
         if self.input_csv is None:

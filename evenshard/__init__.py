@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenshard.baking import bake, plan
     from evenshard.dataset import Dataset, open
     from evenshard.plan_result import Plan
-    from evenshard.running import Run, load_run
+    from evenshard.running import Run, Runs, load_run
     from evenshard.training import train
     from tfrecords.errors import EvenshardError, UsageError
     from trainer.config import TrainConfig
@@ -34,6 +34,7 @@ __all__ = [
     "Plan",
     "PrepareConfig",
     "Run",
+    "Runs",
     "TrainConfig",
     "UsageError",
     "__version__",
@@ -50,6 +51,7 @@ _MODULES = {
     "Plan": "evenshard.plan_result",
     "PrepareConfig": "beam_pipelines.config",
     "Run": "evenshard.running",
+    "Runs": "evenshard.running",
     "TrainConfig": "trainer.config",
     "UsageError": "tfrecords.errors",
     "bake": "evenshard.baking",

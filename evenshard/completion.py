@@ -33,6 +33,7 @@ class Values(enum.Enum):
 # How `--help` names values that are paths.
 _PATHS = {
     "DIR": Values.FOLDERS,
+    "DIR,…": Values.FOLDERS,
     "FILE": Values.FILES,
     "PATH": Values.FILES,
     "PNG": Values.FILES,

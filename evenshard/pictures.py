@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import os
 import sys
@@ -23,8 +24,8 @@ from trainer.data import decoding
 from trainer.data.decoding import Decoded
 from trainer.predict import PredictConfig
 from trainer.predicting import run as predicting
-from trainer.predicting.run import Submission
-from trainer.runs.load import LoadedRun
+from trainer.predicting.ensemble import Ensemble
+from trainer.predicting.writing import Submission
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
@@ -32,27 +33,26 @@ Picture = PathLike | np.ndarray | Image.Image
 Pictures = Picture | Sequence[Picture]
 
 
-def predict(run: LoadedRun, pictures: Pictures, config: PredictConfig) -> RunPrediction:
-    """Returns what a network says of pictures.
+def predict(runs: Ensemble, pictures: Pictures, config: PredictConfig) -> RunPrediction:
+    """Returns what a network, or the mean of several, says of pictures.
 
     Raises:
       UsageError: no pictures, or something that is none.
       TrainerError: not one of them could be read.
     """
-    fallback = predicting.fallback_class(run)
+    fallback = predicting.fallback_class(runs)
     items = _items(pictures)
     for number, item in enumerate(() if isinstance(items, str) else items):
         _check(number, item)
     if isinstance(items, str):
-        found = _of_path(run, items, fallback, config)
+        found = _of_path(runs, items, fallback, config)
     elif len(paths := _paths_among(items)) == len(items):
         sources = [SourceFile(path, path, None, UNKNOWN_SIZE, version=0) for path in paths]
-        found = _of_sources(run, sources, fallback, config)
+        found = _of_sources(runs, sources, fallback, config)
     else:
         found = predicting.classify(
-            run, tuple(map(_name, range(len(items)), items)), _decoded(items, run.manifest.image),
-            fallback, tta=config.tta, top_k=len(run.selection.classes),
-            batch_size=config.batch_size,
+            runs, tuple(map(_name, range(len(items)), items)), functools.partial(_decoded, items),
+            fallback, tta=config.tta, top_k=len(runs.classes), batch_size=config.batch_size,
         )  # fmt: skip
     return _result(found)
 
@@ -88,19 +88,21 @@ def _check(number: int, item: object) -> None:
         raise UsageError(f"input[{number}] is {item.dtype}[{shape}]: {expected}")
 
 
-def _of_path(run: LoadedRun, path: str, fallback: str, config: PredictConfig) -> Submission:
+def _of_path(runs: Ensemble, path: str, fallback: str, config: PredictConfig) -> Submission:
     """Predicts what a path holds: a folder, an archive, a table, a pattern or a picture."""
     with predicting.spool(path, Path(tempfile.gettempdir())) as spool_dir:
         options = dataclasses.replace(config.input_options(), spool_dir=spool_dir)
-        sources = listing.list_unlabelled(InputPath("--input", path), options=options, say=_say)
-        return _of_sources(run, sources, fallback, config)
+        sources = listing.list_unlabelled(
+            InputPath("--input", path), options=options, say=_say, rules=config.input_rules()
+        )
+        return _of_sources(runs, sources, fallback, config)
 
 
 def _of_sources(
-    run: LoadedRun, sources: Sequence[SourceFile], fallback: str, config: PredictConfig
+    runs: Ensemble, sources: Sequence[SourceFile], fallback: str, config: PredictConfig
 ) -> Submission:
     return predicting.predict(
-        run, sources, fallback, tta=config.tta, top_k=len(run.selection.classes),
+        runs, sources, fallback, tta=config.tta, top_k=len(runs.classes),
         batch_size=config.batch_size, workers=config.workers,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
@@ -19,19 +19,101 @@ from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
 from trainer.predict import PredictConfig
+from trainer.predicting import together
 from trainer.runs import history
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import History
 
 if TYPE_CHECKING:
     from evenshard.pictures import Pictures
+    from trainer.predicting.ensemble import Ensemble
     from trainer.runs.load import LoadedRun
 
 # Columns of metrics.csv that count.
 _WHOLE = ("epoch", "step")
 
 
-class Run:
+class _Predicts:
+    """What a run, or several of them, says of pictures."""
+
+    def _run_dirs(self) -> tuple[str, ...]:
+        """Returns where the runs are."""
+        raise NotImplementedError
+
+    def _ensemble(self, weights: str, device: str) -> Ensemble:
+        """Returns the networks, built and loaded once."""
+        raise NotImplementedError
+
+    @naming_arguments()
+    def predict(
+        self,
+        input: Pictures,
+        *,
+        weights: str = "best",
+        tta: str = "none",
+        batch_size: int = 128,
+        workers: int = 0,
+        device: str = "auto",
+        path_column: str = "",
+        csv_separator: str = "",
+        csv_encoding: str = "",
+        zip_encoding: str = "",
+        max_file_mb: int = 200,
+        include: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        verbose: bool = False,
+    ) -> RunPrediction:
+        """Names the class of pictures that are not in the data set.
+
+        They are decoded and resized as the bake did it.
+
+        >>> import evenshard
+        >>> answers = evenshard.load_run("runs/a").predict(["unlabelled/1.jpg", "unlabelled/2.jpg"])
+        >>> answers.ids, answers.probabilities.shape
+        (('unlabelled/1.jpg', 'unlabelled/2.jpg'), (2, 3))
+
+        Args:
+          input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
+            path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
+            uint8[height, width, 3] and of `PIL.Image` images.
+          weights: "best", "last", or "ema", their moving average.
+          tta: "flip" averages the probabilities of each picture and its mirror image.
+          batch_size: pictures at a time; no effect on results.
+          workers: processes that decode files; 0: one per core.
+          device: "auto", "cpu" or "gpu".
+          path_column: of a table, by name or number; by default found from its header.
+          csv_separator: of a table; by default found from its first lines.
+          csv_encoding: of a table; by default UTF-8.
+          zip_encoding: of names in an archive that are not UTF-8; guessed by default.
+          max_file_mb: larger files are rejected unread.
+          include: only files that one of these globs matches.
+          exclude: no files that one of these globs matches.
+          verbose: show TensorFlow's log.
+
+        Returns:
+          The classes and their probabilities, in the order of the input. A picture that cannot be
+          read has the class None, and `rejects` says why.
+
+        Raises:
+          UsageError: nothing to predict, or an argument is wrong.
+          TrainerError: no usable checkpoint, or not one picture could be read.
+        """
+        given = {
+            "run_dir": self._run_dirs(), "input": "-", "output": "-", "weights": weights,
+            "tta": tta, "batch_size": batch_size, "workers": workers, "device": device,
+            "path_column": path_column, "csv_separator": csv_separator,
+            "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
+            "max_file_mb": max_file_mb, "include": include, "exclude": exclude,
+            "verbose": verbose,
+        }  # fmt: skip
+        config = parsing.build(PredictConfig, given)
+        with trainer_session(config.verbose):
+            from evenshard import pictures
+
+            return pictures.predict(self._ensemble(config.weights, config.device), input, config)
+
+
+class Run(_Predicts):
     """A training run: how it went, and the network it ended in.
 
     Args:
@@ -82,69 +164,6 @@ class Run:
     def report(self) -> Path:
         """Path of the page about the run; it is written when the run is finished."""
         return self.run_dir / "report" / "index.html"
-
-    @naming_arguments()
-    def predict(
-        self,
-        input: Pictures,
-        *,
-        weights: str = "best",
-        tta: str = "none",
-        batch_size: int = 128,
-        workers: int = 0,
-        device: str = "auto",
-        path_column: str = "",
-        csv_separator: str = "",
-        csv_encoding: str = "",
-        zip_encoding: str = "",
-        max_file_mb: int = 200,
-        verbose: bool = False,
-    ) -> RunPrediction:
-        """Names the class of pictures that are not in the data set.
-
-        They are decoded and resized as the bake did it.
-
-        >>> import evenshard
-        >>> answers = evenshard.load_run("runs/a").predict(["unlabelled/1.jpg", "unlabelled/2.jpg"])
-        >>> answers.ids, answers.probabilities.shape
-        (('unlabelled/1.jpg', 'unlabelled/2.jpg'), (2, 3))
-
-        Args:
-          input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
-            path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
-            uint8[height, width, 3] and of `PIL.Image` images.
-          weights: "best", "last", or "ema", their moving average.
-          tta: "flip" averages the probabilities of each picture and its mirror image.
-          batch_size: pictures at a time; no effect on results.
-          workers: processes that decode files; 0: one per core.
-          device: "auto", "cpu" or "gpu".
-          path_column: of a table, by name or number; by default found from its header.
-          csv_separator: of a table; by default found from its first lines.
-          csv_encoding: of a table; by default UTF-8.
-          zip_encoding: of names in an archive that are not UTF-8; guessed by default.
-          max_file_mb: larger files are rejected unread.
-          verbose: show TensorFlow's log.
-
-        Returns:
-          The classes and their probabilities, in the order of the input. A picture that cannot be
-          read has the class None, and `rejects` says why.
-
-        Raises:
-          UsageError: nothing to predict, or an argument is wrong.
-          TrainerError: no usable checkpoint, or not one picture could be read.
-        """
-        given = {
-            "run_dir": self._run_dir, "input": "-", "output": "-", "weights": weights, "tta": tta,
-            "batch_size": batch_size, "workers": workers, "device": device,
-            "path_column": path_column, "csv_separator": csv_separator,
-            "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
-            "max_file_mb": max_file_mb, "verbose": verbose,
-        }  # fmt: skip
-        config = parsing.build(PredictConfig, given)
-        with trainer_session(config.verbose):
-            from evenshard import pictures
-
-            return pictures.predict(self._open(config.weights, config.device), input, config)
 
     @naming_arguments()
     def evaluate(
@@ -298,6 +317,14 @@ class Run:
             self._loaded[weights, device] = load.open_run(self._run_dir, weights, device)
         return self._loaded[weights, device]
 
+    def _run_dirs(self) -> tuple[str, ...]:
+        return (self._run_dir,)
+
+    def _ensemble(self, weights: str, device: str) -> Ensemble:
+        from trainer.predicting import ensemble
+
+        return ensemble.of(self._open(weights, device))
+
     def _summary(self) -> str:
         config = self.config
         done = f"{len(self._epochs)} of {config.epochs} epochs"
@@ -306,21 +333,65 @@ class Run:
         return f"{config.model} on {len(self.classes)} classes, {done}{found if best else ''}"
 
 
+class Runs(_Predicts):
+    """Several runs of the same classes, such as folds or seeds, that predict together.
+
+    Their probabilities are averaged; classes are aligned by name, in the order of the first run.
+    Each run sees the pictures at its own size.
+
+    Args:
+      runs: at least one.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = tuple(runs)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the first run."""
+        return self.runs[0].classes
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __repr__(self) -> str:
+        return f"<Runs: {', '.join(self._run_dirs())}>"
+
+    def _run_dirs(self) -> tuple[str, ...]:
+        return tuple(str(run._run_dir) for run in self.runs)
+
+    def _ensemble(self, weights: str, device: str) -> Ensemble:
+        from trainer.predicting.ensemble import Ensemble
+
+        return Ensemble(tuple(run._open(weights, device) for run in self.runs))
+
+
+@overload
+def load_run(run_dir: PathLike) -> Run: ...  # type: ignore[overload-overlap]  # Text is one path.
+@overload
+def load_run(run_dir: Sequence[PathLike]) -> Runs: ...
 @naming_arguments()
-def load_run(run_dir: PathLike) -> Run:
-    """Opens a run that `train` or the command wrote.
+def load_run(run_dir: PathLike | Sequence[PathLike]) -> Run | Runs:
+    """Opens a run that `train` or the command wrote, or several that predict together.
 
     >>> import evenshard
     >>> run = evenshard.load_run("runs/a")
     >>> run.classes
     ('apu', 'bart', 'lisa')
 
+    Args:
+      run_dir: its directory; or a list of directories, for the mean of their probabilities.
+
     Raises:
+      UsageError: runs that differ in their classes, or one that is given twice.
       TrainerError: not the directory of a run.
     """
-    run = Run(run_dir)
-    _ = run.config
-    return run
+    if isinstance(run_dir, (str, os.PathLike)):
+        run = Run(run_dir)
+        _ = run.config
+        return run
+    together.check([os.fspath(each) for each in run_dir])
+    return Runs([Run(each) for each in run_dir])
 
 
 def _per_class(classes: Sequence[str], results: Sequence[Any]) -> pa.Table:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
-from tfrecords.errors import UsageError
+from tfrecords.errors import TrainerError, UsageError
+from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
+from tfrecords.inputs.rules import InputRules
 from trainer import remote, tensorflow_import
+from trainer.predicting.wish import LabelForm, Wish
 
 if TYPE_CHECKING:
-    from trainer.predicting.run import Submission
+    from trainer.predicting.writing import Submission
 
 _WHAT, _HOW, _OUTPUT = "What to predict", "How to predict", "Output"
 
@@ -29,10 +32,13 @@ class PredictConfig:
       UsageError: a value out of range.
     """
 
-    run_dir: str = flag(
-        MISSING, _WHAT, "Directory of a trainer.train run; nothing else of it is needed.",
-        metavar="DIR",
-    )  # fmt: skip
+    run_dir: tuple[str, ...] = flag(
+        MISSING,
+        _WHAT,
+        "Directory of a trainer.train run; nothing else of it is needed. Of several, such as folds "
+        "or seeds, the probabilities are averaged.",
+        metavar="DIR,…",
+    )
     input: str = flag(
         MISSING,
         _WHAT,
@@ -43,8 +49,8 @@ class PredictConfig:
     path_column: str = flag(
         "",
         _WHAT,
-        "The table's column of paths or ids, by name or number. Default: path, Id, or a usual "
-        "name, which is then said.",
+        "The column of paths or ids, by name or number: of --like, else of the table. Default: "
+        "path, Id, or a usual name, which is then said.",
         metavar="NAME",
     )
     csv_separator: str = flag(
@@ -69,11 +75,28 @@ class PredictConfig:
     max_file_mb: int = flag(
         DEFAULT_MAX_FILE_MB, _WHAT, "Reject files of more megabytes unread.", metavar="N"
     )
+    include: tuple[str, ...] = flag(
+        (), _WHAT, "Read only files that one of these globs matches, as in a bake: test/**, *.png.",
+        metavar="GLOB,…",
+        typed_as=("only", "pattern"),
+    )  # fmt: skip
+    exclude: tuple[str, ...] = flag(
+        (), _WHAT, "Leave out files that one of these globs matches, included or not.",
+        metavar="GLOB,…",
+        typed_as=("ignore", "skip"),
+    )  # fmt: skip
     fallback_class: str = flag(
         "",
         _WHAT,
         "Class of pictures that cannot be read. Default: the one with most training pictures.",
         metavar="NAME",
+    )
+    max_reject_fraction: float = flag(
+        0.05,
+        _WHAT,
+        "Exit with 1 if more of the pictures than this could not be read; what was asked for is "
+        "written all the same. Ids of --like without a picture count, and stop before the work.",
+        metavar="0..1",
     )
 
     weights: str = flag(
@@ -93,6 +116,36 @@ class PredictConfig:
     device: str = flag("auto", _HOW, "Where to compute.", choices=("auto", "cpu", "gpu"))
 
     output: str = flag(MISSING, _OUTPUT, "CSV to write: Id,Expected.", metavar="FILE")
+    like: str = flag(
+        "",
+        _OUTPUT,
+        "A contest's sample submission, which may lie in an archive: its header, its ids and "
+        "their order, its separator and quotes, with one column of classes or one for each.",
+        metavar="FILE",
+        typed_as=("sample", "sample_submission", "template"),
+    )
+    label_form: LabelForm = flag(
+        LabelForm.AUTO,
+        _OUTPUT,
+        "Write a class's name, or its index from 0 in the run's order. auto: as in --like, else "
+        "the name.",
+    )
+    probabilities: bool = flag(
+        False,
+        _OUTPUT,
+        "Write probabilities, a column for each class in the run's order, or in that of --like; "
+        "each row's sum is 1.",
+        typed_as=("proba", "probs", "soft"),
+    )
+    positive_class: str = flag(
+        "", _OUTPUT, "Write the probability of this class alone.", metavar="NAME"
+    )
+    escape_formulas: bool = flag(
+        False,
+        _OUTPUT,
+        "Put an apostrophe before ids and classes that a spreadsheet would run as formulas: those "
+        "that begin with =, +, -, @, tab or CR.",
+    )
     top_k: int = flag(
         0,
         _OUTPUT,
@@ -103,17 +156,33 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)
-        for name in ("run_dir", "output"):
-            remote.check_local(name, getattr(self, name))
+        for name, path in (*(("run_dir", each) for each in self.run_dir), ("output", self.output)):
+            remote.check_local(name, path)
         for name, low in (("batch_size", 1), ("workers", 0), ("top_k", 0), ("max_file_mb", 1)):
             value = getattr(self, name)
             if value < low:
                 raise UsageError(f"--{name} must be {low} or more, not {value}")
+        if not 0 <= self.max_reject_fraction <= 1:
+            raise UsageError(
+                f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
+            )
+        filters.check_globs({"include": self.include, "exclude": self.exclude})
+        if self.like and self.escape_formulas:
+            raise UsageError("--escape_formulas changes ids, and --like keeps them: give one")
+        self.wish()
+
+    def wish(self) -> Wish:
+        """Returns what is to be written for a picture."""
+        return Wish(self.label_form, self.probabilities, self.positive_class)
+
+    def input_rules(self) -> InputRules:
+        """Returns which files of the input are read."""
+        return InputRules(include=self.include, exclude=self.exclude)
 
     def input_options(self) -> InputOptions:
         """Returns how the input is to be read."""
         table = TableOptions(
-            path_column=self.path_column,
+            path_column="" if self.like else self.path_column,
             separator=self.csv_separator,
             encoding=self.csv_encoding,
         )
@@ -126,9 +195,19 @@ def main(config: PredictConfig) -> int:
     from trainer.predicting import run  # TensorFlow takes seconds to import: not for --help.
 
     started = time.monotonic()
+    asked = run.Asked(
+        config.input,
+        config.input_options(),
+        config.input_rules(),
+        config.like,
+        config.path_column,
+        config.wish(),
+        config.escape_formulas,
+        config.max_reject_fraction,
+    )
     found = run.run(
         config.run_dir,
-        config.input,
+        asked,
         config.output,
         weights=config.weights,
         tta=config.tta,
@@ -137,9 +216,15 @@ def main(config: PredictConfig) -> int:
         batch_size=config.batch_size,
         workers=config.workers,
         device=config.device,
-        options=config.input_options(),
     )
-    print(describe(found, config.output, time.monotonic() - started))
+    print(describe(found, config.output, time.monotonic() - started), flush=True)
+    rejected = len(found.rejects) / len(found.ids)
+    if rejected > config.max_reject_fraction:
+        raise TrainerError(
+            f"{len(found.rejects):,} of {len(found.ids):,} pictures could not be read, "
+            f"--max_reject_fraction={config.max_reject_fraction:g} allows fewer; {config.output} "
+            f"has the fallback in their rows, and why is in {config.output}.rejects.csv"
+        )
     return DONE
 
 
@@ -164,10 +249,12 @@ COMMAND = Command(
     main=main,
     notes=(
         "Pictures are decoded and resized as the bake did it. One that cannot be read gets the "
-        "fallback class, and a line in OUTPUT.rejects.csv that says why."
+        "fallback class, and a line in OUTPUT.rejects.csv that says why. docs/predict.md has more."
     ),
     examples=(
-        "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv"
+        "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv\n"
+        "python -m trainer.predict --run_dir=runs/fold1,runs/fold2 --input=contest.zip/test "
+        "--like=contest.zip/sample_submission.csv --output=submission.csv"
     ),
     extra="trainer",
 )

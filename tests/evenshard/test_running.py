@@ -145,6 +145,30 @@ def test_predictions_of_files(run: evenshard.Run, trained: Path, tmp_path: Path)
     assert listed.ids == (str(trained / "unlabelled" / "2.jpg"),)
 
 
+def test_several_runs_predict_together(trained: Path, tmp_path: Path) -> None:
+    first = trained / "runs" / "a"
+    shutil.copytree(first, tmp_path / "a,copy")
+    runs = evenshard.load_run([first, tmp_path / "a,copy"])
+    assert len(runs) == 2 and runs.classes == ("apu", "bart", "lisa")
+    one = runs.runs[0].predict(trained / "unlabelled", workers=1)
+    both = runs.predict(trained / "unlabelled", workers=1)
+    assert both.ids == one.ids
+    np.testing.assert_allclose(both.probabilities, one.probabilities, atol=1e-6)
+    images = [fakes.picture("a"), fakes.picture("b")]
+    np.testing.assert_allclose(
+        runs.predict(images).probabilities, runs.runs[1].predict(images).probabilities, atol=1e-6
+    )
+    with pytest.raises(evenshard.UsageError, match="run_dir: .* are the same run: give it once"):
+        evenshard.load_run([first, first])
+
+
+def test_predictions_of_some_of_the_files(run: evenshard.Run, trained: Path) -> None:
+    only = run.predict(trained / "unlabelled", include="1.*", workers=1)
+    assert only.ids == ("1.jpg",)
+    rest = run.predict(trained / "unlabelled", exclude=["1.*", "x"], workers=1)
+    assert rest.ids == ("2.jpg",)
+
+
 def test_predictions_of_arrays_and_images_are_those_of_their_files(
     run: evenshard.Run, tmp_path: Path
 ) -> None:

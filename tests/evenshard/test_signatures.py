@@ -22,7 +22,10 @@ from trainer.predict import PredictConfig
 
 # A run is the one whose method it is; a prediction is returned, not written.
 OF_THE_RUN = {"run_dir"}
-OF_A_FILE = {"output", "top_k", "fallback_class"}
+OF_A_FILE = {
+    "output", "top_k", "fallback_class", "like", "label_form", "probabilities", "positive_class",
+    "escape_formulas", "max_reject_fraction",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tfrecords import manifest, sharding
+from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.rows import ListedFile
 from tfrecords.inputs.rules import InputRules
@@ -134,6 +135,23 @@ def check_glob(pattern: str) -> None:
         raise ValueError("a glob such as *.png or /cat/** is expected, not an empty one")
     if pattern.count("[") != pattern.count("]"):
         raise ValueError(f"{pattern!r} has a bracket without its other")
+
+
+def check_globs(globs: Mapping[str, Sequence[str]]) -> None:
+    """Refuses patterns that match nothing.
+
+    Args:
+      globs: flag, without dashes → its patterns.
+
+    Raises:
+      UsageError: as `check_glob`; names the flag.
+    """
+    for name, patterns in globs.items():
+        for pattern in patterns:
+            try:
+                check_glob(pattern)
+            except ValueError as error:
+                raise UsageError(f"--{name}: {error}") from error
 
 
 def _regex(pattern: str) -> str:

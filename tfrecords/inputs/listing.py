@@ -123,11 +123,13 @@ def list_unlabelled(
     files: FileSystem = LOCAL,
     options: InputOptions = DEFAULTS,
     say: Say = silent,
+    rules: InputRules | None = None,
 ) -> tuple[SourceFile, ...]:
     """Returns the pictures of an input in key order; those of a table in its order.
 
     Hidden files, what operating systems leave behind and what lies beside pictures are not
-    listed, as in a bake. Every other file is: whether it is a picture is found out by reading it.
+    listed, as in a bake, and that is said. Every other file is: whether it is a picture is found
+    out by reading it.
 
     Args:
       source: a folder, an archive or a folder in one, a table of paths or ids, a file, or a
@@ -136,11 +138,19 @@ def list_unlabelled(
       files: the file system that the input lies on; patterns are for the local one.
       options: how archives and tables are read.
       say: told what was guessed and what was noticed.
+      rules: which files of a folder, an archive or a pattern are read; what folders mean does not
+        count here.
 
     Raises:
       UsageError: nothing there, or nothing of that form.
     """
+    rules = rules or InputRules()
     form = form_of(source.path, files)
+    if form in (InputForm.TABLE, InputForm.FILE) and (rules.include or rules.exclude):
+        raise UsageError(
+            f"{source} is a {form.value}: --include and --exclude are for folders, archives and "
+            "patterns, leave them out"
+        )
     if form is InputForm.TABLE:
         root = InputPath(source.flag, os.path.dirname(source.path))
         opened = open_table(root, source, files, options, say)
@@ -149,26 +159,32 @@ def list_unlabelled(
         named = (dataclasses.replace(row.file, name=row.row.path) for row in rows)
         return tuple(_limited(map(layout.unlabelled, named), options.max_bytes))
     unwanted = {path.resolve() for path in leave_out}
-    kept = sorted(
-        (
-            layout.unlabelled(file)
-            for file in _unlabelled_files(source, form, files, options, say)
-            if not file.is_folder
-            and _may_be_picture(file)
-            and (file.member is not None or Path(file.path).resolve() not in unwanted)
-        ),
-        key=lambda row: row.key,
-    )
-    if not kept:
-        raise UsageError(f"{source} holds no file")
+    found = [
+        file
+        for file in _unlabelled_files(source, form, files, options, say, rules)
+        if file.member is not None or Path(file.path).resolve() not in unwanted
+    ]
+    candidates = [file for file in found if not file.is_folder and _may_be_picture(file)]
+    if not candidates:
+        raise UsageError(f"{source} holds no file{_left_out(found)}")
+    for note in (*_archives_note(source, found), *_ignored_note(source, found)):
+        say(note)
+    for pattern in filters.unused_globs(found, rules):
+        say(f"{pattern!r} matches no file")
+    kept = sorted(map(layout.unlabelled, candidates), key=lambda row: row.key)
     return tuple(_limited(kept, options.max_bytes))
 
 
 def _unlabelled_files(
-    source: InputPath, form: InputForm, files: FileSystem, options: InputOptions, say: Say
+    source: InputPath,
+    form: InputForm,
+    files: FileSystem,
+    options: InputOptions,
+    say: Say,
+    rules: InputRules,
 ) -> Iterator[ListedFile]:
     if form in (InputForm.FOLDER, InputForm.ARCHIVE):
-        yield from filters.apply(_tree(source, files, options, say))
+        yield from filters.apply(_tree(source, files, options, say), rules)
     elif form is InputForm.FILE:
         # Named by a person, so its name is not asked what it is.
         status = files.stat(source.path)
@@ -177,7 +193,7 @@ def _unlabelled_files(
         matched = list(walk.match_pattern(source.path))
         if not matched:
             raise UsageError(f"{source} matches no file")
-        yield from filters.apply(matched)
+        yield from filters.apply(matched, rules)
     else:
         raise UsageError(f"{source} does not exist")
 
@@ -210,6 +226,20 @@ def _archives_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[s
             f"{source}: {counted(len(nested), 'archive')} in it not opened, such as "
             f"{nested[0]!r}: unpack it, or give it as the input"
         )
+
+
+def _ignored_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[str]:
+    """Yields a line for the files that are left out unread: how many for what reason, and which."""
+    by_reason: dict[str, list[str]] = {}
+    for file in found:
+        if file.problem is not None and not _may_be_picture(file):
+            by_reason.setdefault(file.problem.value, []).append(file.name)
+    if by_reason:
+        told = ", ".join(
+            f"{len(names):,} {reason} ({_some(sorted(names), 3)})"
+            for reason, names in sorted(by_reason.items())
+        )
+        yield f"{source}: left out unread: {told}"
 
 
 def _of_table(

@@ -7,6 +7,7 @@ half a file and an interrupted command leaves the earlier one as it was.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -20,6 +21,9 @@ _PREFIX = ".tmp-"
 _KEPT_BYTES = 200
 
 _BUFFER_BYTES = 1 << 20
+
+# Of no reading: the disk is full, the quota used up, or the file larger than it may be.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
@@ -78,7 +82,11 @@ def temporary_path(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
-        yield target
+        try:
+            yield target
+        except OSError as error:
+            _name(error, target, path)
+            raise
         return
     temporary = target.with_name(_temporary_name(target.name))
     try:
@@ -89,11 +97,18 @@ def temporary_path(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
-        if isinstance(error, OSError) and error.filename == str(temporary):
-            error.filename = str(path)  # The name that a person knows.
+        if isinstance(error, OSError):
+            _name(error, temporary, path)
         raise
     if durable:
         _sync_directory(target.parent)
+
+
+def _name(error: OSError, temporary: Path, path: str | Path) -> None:
+    """Gives an error of writing the name that a person knows; a full disk's has none."""
+    is_full = error.filename is None and error.errno in _FULL
+    if is_full or error.filename == str(temporary):
+        error.filename = str(path)
 
 
 def is_temporary(name: str) -> bool:

@@ -263,6 +263,6 @@ def _of_files(opened: LoadedRun, source: str, count: int) -> tuple[tuple[bytes, 
         good = [item for item in decoders.run(listed[:count]) if item.data is not None]
     if not good:
         raise TrainerError(f"--parity_input={source}: not one of its files is a picture")
-    batches = run.batches(good, opened.manifest.image, opened.size, _BATCH)
-    pixels = np.concatenate([images.numpy() for _, images in batches])
+    batches = run.batches(good, opened.manifest.image, [opened.size], _BATCH)
+    pixels = np.concatenate([images.numpy() for _, (images,) in batches])
     return tuple(read_source(item.source) for item in good), pixels

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import difflib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,56 +19,55 @@ from tfrecords.inputs import listing
 from tfrecords.inputs.archives.members import is_archive
 from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.rules import InputRules
 from tfrecords.schema import ImageSpec
-from tfrecords.system import atomic, cores
+from tfrecords.system import cores
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
-from trainer.metrics.probabilities import Probabilities
-from trainer.runs import load
+from trainer.predicting import answers, ensemble, matching, sample, together, writing
+from trainer.predicting.ensemble import Ensemble
+from trainer.predicting.matching import Matched
+from trainer.predicting.sample import Sample
+from trainer.predicting.wish import Wish
+from trainer.predicting.writing import Layout, Paths, Submission
 from trainer.runs.load import LoadedRun
 
-HEADER = ("Id", "Expected")
-REJECTS_HEADER = ("Id", "reason", "detail")
+# (index int64[n], pixels uint8[n, height, width, 3] of each size)
+Batches = Iterator[tuple[np.ndarray, tuple[tf.Tensor, ...]]]
 
-# (index int64[n], pixels uint8[n, height, width, 3])
-Batches = Iterator[tuple[np.ndarray, tf.Tensor]]
+# Decodes all pictures of a prediction, in order, in the form of a data set's images.
+Decode = Callable[[ImageSpec], Iterable[Decoded]]
 
 
-@dataclass(frozen=True, eq=False)
-class Submission:
-    """The predictions of a run on unlabelled pictures.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be predicted, and how it is to be written; see the flags of trainer.predict.
 
     Attributes:
-      ids: of all pictures, in the input's order.
-      classes: names in label order.
-      labels: int32[n, k], likeliest first; -1 where the picture could not be read.
-      probabilities: float32[n, k], of those labels.
-      fallback: class of the pictures that could not be read.
-      rejects: those pictures, and why.
+      input: of pictures.
+      options: how it is read.
+      rules: which of its files are.
+      like: a sample submission; "" for none.
+      path_column: of the sample.
+      wish: what is written for a picture.
+      escape_formulas: whether spreadsheets are kept from running ids and classes.
+      missing_fraction: of the sample's ids may have no picture.
     """
 
-    ids: tuple[str, ...]
-    classes: tuple[str, ...]
-    labels: np.ndarray
-    probabilities: np.ndarray
-    fallback: str
-    rejects: tuple[Decoded, ...]
-
-    def expected(self, row: int) -> str:
-        """Returns the class of a picture: the likeliest, or the fallback."""
-        label = self.labels[row, 0]
-        return self.fallback if label < 0 else self.classes[label]
-
-
-def outputs(output: str) -> tuple[Path, Path, Path]:
-    """Returns the paths of the submission, its rejects and its probabilities."""
-    return Path(output), Path(f"{output}.rejects.csv"), Path(f"{output}.top_k.csv")
+    input: str
+    options: InputOptions = listing.DEFAULTS
+    rules: InputRules = InputRules()
+    like: str = ""
+    path_column: str = ""
+    wish: Wish = Wish()
+    escape_formulas: bool = False
+    missing_fraction: float = 1.0
 
 
 def run(
-    run_dir: str,
-    source: str,
+    run_dirs: str | Sequence[str],
+    asked: Asked | str,
     output: str,
     *,
     weights: str = "best",
@@ -81,44 +77,123 @@ def run(
     batch_size: int = 128,
     workers: int = 0,
     device: str = "auto",
-    options: InputOptions = listing.DEFAULTS,
 ) -> Submission:
     """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
 
     Args:
-      options: how to read the source; the flags of its table and its archive.
+      run_dirs: of one run, or of several whose probabilities are averaged.
+      asked: what is to be predicted; a path alone for all pictures in it.
 
     Raises:
-      UsageError: nothing to predict, or a fallback class that the run does not know.
+      UsageError: nothing to predict, a sample that does not fit, or runs that do not.
       TrainerError: not a run, or not one picture could be read.
       OSError: a file cannot be written.
     """
-    paths = outputs(output)
-    if paths[0].is_dir():
+    run_dirs = [run_dirs] if isinstance(run_dirs, str) else list(run_dirs)
+    asked = Asked(asked) if isinstance(asked, str) else asked
+    paths = Paths.of(output)
+    if paths.submission.is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
-    with spool(source, paths[0].parent) as spool_dir:
+    if asked.like and os.path.realpath(asked.like) in map(os.path.realpath, paths.all()):
+        raise UsageError(f"--output={output} would replace the sample of --like: give another name")
+    classes = together.check(run_dirs)
+    with spool(asked.input, paths.submission.parent) as spool_dir:
+        options = dataclasses.replace(asked.options, spool_dir=spool_dir)
+        source = InputPath("--input", asked.input)
         pictures = listing.list_unlabelled(
-            InputPath("--input", source),
-            leave_out=paths,
-            options=dataclasses.replace(options, spool_dir=spool_dir),
-            say=_say,
+            source, leave_out=paths.all(), options=options, say=_say, rules=asked.rules
         )
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        opened = load.open_run(run_dir, weights, device)
-        fallback = fallback_class(opened, fallback)
-        if top_k:
-            _say(f"probabilities {opened.validation.temperature}")
+        like = _read_sample(asked, pictures, source, options)
+        matched = _matched(asked, like, pictures, source)
+        layout = _layout(asked, like, matched, classes)
+        writing.check_writable(output)
+        opened = ensemble.open_runs(run_dirs, weights, device)
+        if top_k or layout.answers.labels:
+            _say_temperatures(opened, run_dirs)
         found = predict(
             opened,
-            pictures,
-            fallback,
+            matched.sources if matched else pictures,
+            fallback_class(opened, fallback),
             tta=tta,
-            top_k=top_k,
+            top_k=len(classes) if layout.answers.labels else top_k,
             batch_size=batch_size,
             workers=workers,
+            certain=bool(fallback),
         )
-    write(found, output, top_k)
+    record = ensemble.record(opened, run_dirs, weights, tta) if len(run_dirs) > 1 else None
+    _say_formulas(found, layout)
+    writing.write(found, paths, layout, top_k, record)
     return found
+
+
+def _read_sample(
+    asked: Asked, pictures: Sequence[SourceFile], source: InputPath, options: InputOptions
+) -> Sample | None:
+    if not asked.like:
+        return None
+    table = dataclasses.replace(options.table, path_column=asked.path_column)
+    return sample.read(
+        InputPath(sample.FLAG, asked.like),
+        dataclasses.replace(options, table=table),
+        matching.Pictures(pictures, source).finds,
+        _say,
+        source if listing.form_of(source.path) is listing.InputForm.ARCHIVE else None,
+    )
+
+
+def _matched(
+    asked: Asked, like: Sample | None, pictures: Sequence[SourceFile], source: InputPath
+) -> Matched | None:
+    """Returns the picture of each row of a sample.
+
+    Raises:
+      UsageError: more ids than allowed have none.
+    """
+    if like is None:
+        return None
+    found = matching.match(like.ids, pictures, like.source, source, _say)
+    if found.missing_fraction > asked.missing_fraction:
+        raise UsageError(
+            f"{like.source}: {found.missing:,} of {len(found.sources):,} ids have no picture in "
+            f"{source}, --max_reject_fraction={asked.missing_fraction:g} allows fewer: give the "
+            "folder that holds them all, or a higher fraction"
+        )
+    return found
+
+
+def _layout(
+    asked: Asked, like: Sample | None, matched: Matched | None, classes: Sequence[str]
+) -> Layout:
+    """Returns how the submission is laid out.
+
+    Raises:
+      UsageError: the sample does not fit the classes, or cannot have them in its encoding.
+    """
+    if like is None or matched is None:
+        return Layout(
+            answers.without_sample(asked.wish, classes), escape_formulas=asked.escape_formulas
+        )
+    wanted = answers.of_sample(like, asked.wish, classes, _say)
+    if not wanted.labels and not wanted.as_index:
+        for name in classes:
+            like.encode(name)
+    return Layout(wanted, like, matched.rows)
+
+
+def _say_temperatures(runs: Ensemble, run_dirs: Sequence[str]) -> None:
+    for run_dir, opened in zip(run_dirs, runs.runs, strict=True):
+        of_which = f"{run_dir}: " if len(run_dirs) > 1 else ""
+        _say(f"{of_which}probabilities {opened.probabilities.temperature}")
+
+
+def _say_formulas(found: Submission, layout: Layout) -> None:
+    risky = [] if layout.escape_formulas else writing.formulas(found)
+    if risky:
+        _say(
+            f"{len(risky):,} ids or classes begin as a formula does, such as {risky[0]!r}: a "
+            "spreadsheet would run it"
+            + ("" if layout.sample else "; --escape_formulas puts an apostrophe before it")
+        )
 
 
 @contextlib.contextmanager
@@ -136,25 +211,20 @@ def _say(note: str) -> None:
     print(note, file=sys.stderr, flush=True)
 
 
-def fallback_class(run: LoadedRun, name: str = "") -> str:
+def fallback_class(runs: Ensemble | LoadedRun, name: str = "") -> str:
     """Returns the class of pictures that cannot be read: the one given, or the largest.
 
     Raises:
       UsageError: the run does not know it; names the nearest.
     """
-    classes = run.selection.classes
+    runs = ensemble.of(runs)
     if not name:
-        return classes[int(np.argmax(run.train_counts))]
-    if name not in classes:
-        nearest = difflib.get_close_matches(name, classes, n=1, cutoff=0.0)[0]
-        raise UsageError(
-            f"--fallback_class: the run knows no class {name!r}; did you mean {nearest!r}?"
-        )
-    return name
+        return runs.classes[int(np.argmax(runs.train_counts))]
+    return runs.classes[answers.known(name, runs.classes, "--fallback_class")]
 
 
 def predict(
-    run: LoadedRun,
+    runs: Ensemble | LoadedRun,
     pictures: Sequence[SourceFile],
     fallback: str,
     *,
@@ -162,57 +232,109 @@ def predict(
     top_k: int = 1,
     batch_size: int = 128,
     workers: int = 0,
+    certain: bool = False,
 ) -> Submission:
-    """Returns the predictions of a network on pictures.
+    """Returns the predictions of a network, or of several, on pictures; arguments as `classify`.
+
+    Args:
+      workers: processes that decode; 0: one per core.
 
     Raises:
       TrainerError: not one of them could be read.
     """
+    runs = ensemble.of(runs)
     workers = min(workers or cores.usable(), -(-len(pictures) // decoding.CHUNK))
+    ids = tuple(picture.key for picture in pictures)
+    passes = len(runs.groups)
+
+    def decode(spec: ImageSpec) -> Iterator[Decoded]:
+        held.close()  # Of the form before this one.
+        decoders = held.enter_context(Decoders(spec, workers))
+        return _watched(decoders.run(pictures), progress)
+
     with (
-        Decoders(run.manifest.image, workers) as decoders,
-        Progress("predict", len(pictures), " pictures") as progress,
+        contextlib.ExitStack() as held,
+        Progress("predict", passes * len(pictures), " pictures") as progress,
     ):
-        decoded = _watched(decoders.run(pictures), progress)
-        ids = tuple(picture.key for picture in pictures)
-        return classify(run, ids, decoded, fallback, tta=tta, top_k=top_k, batch_size=batch_size)
+        return classify(
+            runs, ids, decode, fallback, tta=tta, top_k=top_k, batch_size=batch_size,
+            certain=certain,
+        )  # fmt: skip
 
 
 def classify(
-    run: LoadedRun,
+    runs: Ensemble | LoadedRun,
     ids: tuple[str, ...],
-    decoded: Iterable[Decoded],
+    decode: Decode,
     fallback: str,
     *,
     tta: str = "none",
     top_k: int = 1,
     batch_size: int = 128,
+    certain: bool = False,
 ) -> Submission:
-    """Returns the predictions of a network on decoded pictures, given in the order of `ids`.
+    """Returns the predictions of a network, or of several, on pictures.
+
+    Args:
+      runs: whose probabilities are averaged.
+      ids: of the pictures.
+      decode: gives them in the order of `ids`; called once for each form of image that the runs'
+        data sets have.
+      fallback: class of pictures that cannot be read.
+      tta: "none" or "flip".
+      top_k: classes that are kept of each picture; at least one is.
+      batch_size: pictures at a time; no effect on results.
+      certain: whether pictures that cannot be read are the fallback with probability 1; if not,
+        their probabilities are the classes' shares of the training pictures.
 
     Raises:
       TrainerError: not one of them could be read.
     """
-    k = min(max(1, top_k), len(run.selection.classes))
+    runs = ensemble.of(runs)
+    classes = runs.classes
+    k = min(max(1, top_k), len(classes))
     labels = np.full((len(ids), k), -1, np.int32)
     probabilities = np.zeros((len(ids), k), np.float32)
-    best = _best(load.function_of(run.model, tta), run.probabilities, k)
-    rejects: list[Decoded] = []
-    noted = _noting_rejects(decoded, rejects)
-    for index, images in batches(noted, run.manifest.image, run.size, batch_size):
-        top_labels, top_probabilities = best(images)
-        labels[index] = top_labels.numpy()
-        probabilities[index] = top_probabilities.numpy()
+    rejects: dict[int, Decoded] = {}
+    groups = runs.groups
+    # Runs of one form of image need no sums of all pictures at a time.
+    sums = np.zeros((len(ids), len(classes)), np.float32) if len(groups) > 1 else None
+    for number, group in enumerate(groups, 1):
+        function = group.function(tta)
+        noted = _noting_rejects(decode(group.spec), rejects)
+        for index, images in batches(noted, group.spec, group.sizes, batch_size):
+            total = function(images)
+            if not np.isfinite(total).all():
+                raise TrainerError(
+                    "a network gives no numbers for some pictures: its training diverged; try "
+                    "--weights=last or --weights=best, or train it again"
+                )
+            if sums is not None:
+                sums[index] += total.numpy()
+                total = tf.constant(sums[index])
+            if number == len(groups):
+                best = tf.math.top_k(total / len(runs.runs), k)
+                labels[index], probabilities[index] = best.indices.numpy(), best.values.numpy()
+    # Read in one form and not in another: some runs would be missing from its mean.
+    labels[list(rejects)], probabilities[list(rejects)] = -1, 0
     if len(rejects) == len(ids):
+        first = rejects[0]
         raise TrainerError(
             f"not one of {len(ids):,} files could be read as a picture; the first, "
-            f"{rejects[0].source.key!r}: {_reason(rejects[0])}, {rejects[0].detail}"
+            f"{first.source.key!r}: {first.reason.value if first.reason else ''}, {first.detail}"
         )
-    return Submission(ids, run.selection.classes, labels, probabilities, fallback, tuple(rejects))
+    shares = runs.train_counts / runs.train_counts.sum()
+    if certain:
+        shares = np.array([float(name == fallback) for name in classes])
+    ordered = tuple(rejects[index] for index in sorted(rejects))
+    return Submission(ids, classes, labels, probabilities, fallback, shares, ordered)
 
 
 def batches(
-    decoded: Iterable[Decoded], spec: ImageSpec, size: tuple[int, int], batch_size: int
+    decoded: Iterable[Decoded],
+    spec: ImageSpec,
+    sizes: Sequence[tuple[int, int]],
+    batch_size: int,
 ) -> Batches:
     """Yields the pixels of decoded pictures, in order, without the rejected ones.
 
@@ -222,7 +344,7 @@ def batches(
     Args:
       decoded: of any number of pictures.
       spec: form of their images.
-      size: (height, width) of the pixels.
+      sizes: each (height, width) that the pixels are wanted in.
       batch_size: pictures at a time; the last batch may have fewer.
     """
 
@@ -232,11 +354,11 @@ def batches(
                 yield index, item.data
 
     signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))
-    decode = decoder(spec, size)
+    decoders = [decoder(spec, size) for size in sizes]
     stream = (
         tf.data.Dataset.from_generator(images, output_signature=signature)
         .map(
-            lambda index, image: (index, decode(image)),
+            lambda index, image: (index, tuple(decode(image) for decode in decoders)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -247,69 +369,14 @@ def batches(
         yield index.numpy(), pixels
 
 
-def write(found: Submission, output: str, top_k: int = 0) -> None:
-    """Writes the submission, and beside it what was rejected and the probabilities, if any.
-
-    Files of an earlier prediction that no longer apply are deleted.
-    """
-    path, rejects, probabilities = outputs(output)
-    rows = ((id_, found.expected(row)) for row, id_ in enumerate(found.ids))
-    _write_csv(path, HEADER, rows)
-    if found.rejects:
-        _write_csv(rejects, REJECTS_HEADER, map(_reject_row, found.rejects))
-    else:
-        rejects.unlink(missing_ok=True)
-    if top_k:
-        k = found.labels.shape[1]
-        header = ["Id", *(f"{name}_{i}" for i in range(1, k + 1) for name in ("class", "p"))]
-        _write_csv(probabilities, header, _top_rows(found))
-    else:
-        probabilities.unlink(missing_ok=True)
-
-
-def _best(
-    function: Callable[[tf.Tensor], tf.Tensor], rule: Probabilities, k: int
-) -> Callable[[tf.Tensor], Any]:
-    @tf.function(reduce_retracing=True)
-    def best(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        likeliest = tf.math.top_k(tf.nn.softmax(rule.scaled(function(images))), k)
-        return likeliest.indices, likeliest.values
-
-    return best
-
-
 def _watched(decoded: Iterable[Decoded], progress: Progress) -> Iterator[Decoded]:
     for item in decoded:
         yield item
         progress.advance(1)
 
 
-def _noting_rejects(decoded: Iterable[Decoded], rejects: list[Decoded]) -> Iterator[Decoded]:
-    for item in decoded:
+def _noting_rejects(decoded: Iterable[Decoded], rejects: dict[int, Decoded]) -> Iterator[Decoded]:
+    for index, item in enumerate(decoded):
         if item.data is None:
-            rejects.append(item)
+            rejects.setdefault(index, item)
         yield item
-
-
-def _reason(item: Decoded) -> str:
-    return item.reason.value if item.reason else ""
-
-
-def _reject_row(item: Decoded) -> tuple[str, str, str]:
-    return item.source.key, _reason(item), item.detail
-
-
-def _top_rows(found: Submission) -> Iterator[list[str]]:
-    for row, id_ in enumerate(found.ids):
-        cells = [id_]
-        for label, p in zip(found.labels[row], found.probabilities[row], strict=True):
-            cells += [found.classes[label], f"{p:.6f}"] if label >= 0 else ["", ""]
-        yield cells
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a table; odd bytes of file names come out as they were."""
-    with atomic.open_text(path, newline="", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

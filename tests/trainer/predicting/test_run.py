@@ -21,47 +21,12 @@ from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, Resize
 from trainer import predict
-from trainer.config import TrainConfig
 from trainer.data import decoding, selection, stream
 from trainer.data.decoding import Decoded
 from trainer.predicting import run
 from trainer.runs import checkpoints, load
-from trainer.train.run import run as train
 
 CLASSES = ("apu", "bart", "lisa")
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose data set is gone."""
-    root = tmp_path_factory.mktemp("trained")
-    fakes.write_dataset(root / "data", {TRAIN: (9, 12, 5), "validation": (4, 3, 2)})
-    config = TrainConfig(
-        data_dir=str(root / "data"),
-        run_dir=str(root / "run"),
-        model="tests.support.tiny:network",
-        batch_size="8",
-        epochs=2,
-        ema=0.5,
-        progress="none",
-    )
-    train(config)
-    shutil.rmtree(root / "data")
-    return root / "run"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Good pictures, most of them in folders, and three files that are none."""
-    root = tmp_path / "in"
-    for number in range(20):
-        path = root / f"d{number % 3}" / f"{number:02d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(fakes.picture_bytes(number, height=20 + number, width=50))
-    (root / "bad.jpg").write_bytes(b"not a picture")
-    (root / "cut.jpg").write_bytes(fakes.picture_bytes(0, height=99, width=99)[:500])
-    (root / "empty.png").write_bytes(b"")
-    return root
 
 
 def listed(source: str | Path) -> tuple[SourceFile, ...]:
@@ -145,6 +110,7 @@ def test_a_table_as_contests_have_it(
         input=str(folder / "test.csv"),
         output=str(tmp_path / "s.csv"),
         path_column="part",
+        max_reject_fraction=0.5,
         workers=1,
     )
     assert predict.main(config) == 0
@@ -267,7 +233,7 @@ def test_pixels_are_those_that_training_decodes(
         for image, id_ in zip(images.numpy(), ids.numpy(), strict=True)
     }
     seen = 0
-    for index, images in run.batches(decoded, spec, size, 8):
+    for index, (images,) in run.batches(decoded, spec, [size], 8):
         for i, image in zip(index, images.numpy(), strict=True):
             np.testing.assert_array_equal(image, baked[decoded[i].source.key])
             seen += 1
@@ -342,7 +308,7 @@ def assert_same_pixels(input_dir: Path, data_dir: Path) -> int:
     of_records = [decoded[record.id] for record in records]
     for record, item in zip(records, of_records, strict=True):
         assert item.data == record.image, record.id
-    for index, images in run.batches(of_records, found.image, size, 64):
+    for index, (images,) in run.batches(of_records, found.image, [size], 64):
         for i, image in zip(index, images.numpy(), strict=True):
             baked_pixels = canonicalise.decode_record(records[i].image, found.image)
             np.testing.assert_array_equal(image, baked_pixels, err_msg=records[i].id)
@@ -352,7 +318,9 @@ def assert_same_pixels(input_dir: Path, data_dir: Path) -> int:
 def test_the_command(run_dir: Path, folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "s.csv"
     flags = [f"--run_dir={run_dir}", f"--input={folder}", f"--output={output}", "--workers=1"]
-    done = commands.run("trainer.predict", *flags, "--tta=flip", "--weights=ema")
+    done = commands.run(
+        "trainer.predict", *flags, "--tta=flip", "--weights=ema", "--max_reject_fraction=0.2"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "23 pictures in" in done.stdout
     assert f"3 could not be read and got 'bart': why is in {output}.rejects.csv" in done.stdout
@@ -367,6 +335,19 @@ def test_the_command(run_dir: Path, folder: Path, tmp_path: Path) -> None:
         (["--run_dir=r", "--input=i", "--output=o", "--tpa=flip"], 2, "did you mean --tta"),
         (["--run_dir=r", "--input=i", "--output=o", "--top_k=-1"], 2, "--top_k must be 0 or more"),
         (["--run_dir=r", "--input=i", "--output=o", "--max_file_mb=0"], 2, "must be 1 or more"),
+        (["--run_dir=r", "--input=i", "--output=o", "--include=["], 2, "--include: '['"),
+        (["--run_dir=r", "--input=i", "--output=o", "--label_form=no"], 2, "--label_form=no"),
+        (["--run_dir=r,gs://b/r", "--input=i", "--output=o"], 2, "--run_dir=gs://b/r"),
+        (
+            ["--run_dir=r", "--input=i", "--output=o", "--probabilities", "--positive_class=a"],
+            2,
+            "--probabilities and --positive_class exclude each other",
+        ),
+        (
+            ["--run_dir=r", "--input=i", "--output=o", "--like=l", "--escape_formulas"],
+            2,
+            "--like keeps them",
+        ),
     ],
 )
 def test_misuse(capsys: pytest.CaptureFixture[str], flags: list[str], code: int, said: str) -> None:

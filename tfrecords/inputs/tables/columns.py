@@ -102,6 +102,8 @@ class _Search:
         found = self._usual(PATH_NAMES, set())
         if not found:
             found = self._with_pictures()
+        if not found and not labelled:
+            found = self._with_files(range(len(self._names)))
         if len(found) > 1:
             # Ids of rows beside file names are no paths: what there is a file for is one.
             found = self._with_files(found) or found

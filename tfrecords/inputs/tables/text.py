@@ -31,14 +31,32 @@ _NO_TABLES = {
 
 # The longer ones first: UTF-16's mark is the begin of UTF-32's.
 _MARKS = {
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8",
+    b"\xff\xfe\0\0": "utf-32-le",
+    b"\0\0\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
 }
 
+# Python's codecs of these names write a mark.
+_MARKLESS = {"utf-8": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+
 _USUAL = {normalised(name) for name in (*PATH_NAMES, *LABEL_NAMES, *SPLIT_NAMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedText:
+    """The text in a file's bytes: these are `mark`, and `text` in `codec`.
+
+    Attributes:
+      mark: the byte order mark, or none.
+      codec: name of a Python codec that neither reads nor writes a mark of its own.
+      text: all of it.
+    """
+
+    mark: bytes
+    codec: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +103,7 @@ def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
       UsageError: it is no table, it has no line, its encoding or its separator is not clear, or
         two of its columns have one name.
     """
-    text = _decoded(source, data, options.encoding)
+    text = decoded(source, data, options.encoding).text
     notes = []
     text, separator = _separator(source, text, options.separator)
     if separator != "," and not options.separator:
@@ -106,21 +124,35 @@ def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
     return TableText(source, text, separator, header, has_header, tuple(notes))
 
 
-def _decoded(source: InputPath, data: bytes, encoding: str) -> str:
+def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
+    """Returns the text of a table.
+
+    Args:
+      source: names the table in errors.
+      data: its bytes.
+      encoding: of a table without a mark; "" for UTF-8, or UTF-16 where its zeros tell.
+
+    Raises:
+      UsageError: it is no text, or of another encoding.
+    """
     for magic, what in _NO_TABLES.items():
         if data.startswith(magic):
             raise UsageError(f"{source} is {what}, not a text table: save it as CSV")
-    if not encoding:
-        marks = (codec for mark, codec in _MARKS.items() if data.startswith(mark))
-        encoding = next(marks, None) or _without_mark(data)
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    # A mark says more than the name of its family; of another family, it is no mark.
+    family = encoding.lower().replace("_", "-").removesuffix("-sig")
+    if mark and _MARKS[mark].startswith(family):
+        encoding = _MARKS[mark]
+    else:
+        mark, encoding = b"", _MARKLESS.get(family, encoding) or _without_mark(data)
     try:
-        text = data.decode(encoding)
+        text = data[len(mark) :].decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
         if isinstance(error, LookupError) and not isinstance(error, UnicodeDecodeError):
             raise UsageError(f"--csv_encoding={encoding} is no encoding that is known") from error
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data.count(b"\n", 0, len(mark) + error.start) + 1
         raise UsageError(
-            f"{source} line {line} is not {encoding.upper().removesuffix('-SIG')}: say what it is, "
+            f"{source} line {line} is not {encoding.upper()}: say what it is, "
             "as with --csv_encoding=cp1252 (Windows in the West), cp1251, gbk or cp932"
         ) from error
     if "\0" in text:
@@ -128,7 +160,7 @@ def _decoded(source: InputPath, data: bytes, encoding: str) -> str:
             f"{source} has zero bytes in it: it is no text table, or of an encoding "
             "that --csv_encoding should name"
         )
-    return text
+    return DecodedText(mark, encoding, text)
 
 
 def _without_mark(data: bytes) -> str:
@@ -143,14 +175,17 @@ def _without_mark(data: bytes) -> str:
 
 def _separator(source: InputPath, text: str, given: str) -> tuple[str, str]:
     """Returns the table, a line that names the separator made blank, and the separator."""
+    first, _, rest = text.partition("\n")
+    named = first[4] if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5 else ""
+    if named:
+        text = f"\n{rest}"  # Lines keep their numbers.
     if given:
         found = _NAMED_SEPARATORS.get(given.lower(), given)
         if len(found) != 1:
             raise UsageError(f"--csv_separator={given}: one character is expected, or tab")
         return text, found
-    first, _, rest = text.partition("\n")
-    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
-        return f"\n{rest}", first[4]  # Lines keep their numbers.
+    if named:
+        return text, named
     sample = "".join(itertools.islice(io.StringIO(text, newline=""), _SAMPLE_LINES))
     ranked = sorted((_rank(sample, separator), separator) for separator in _SEPARATORS)
     (best, separator), (second, other) = ranked[-1], ranked[-2]

@@ -1,0 +1,65 @@
+"""Whether runs can answer together: the same classes by name. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from tfrecords.errors import UsageError
+from trainer.runs.config_file import RunConfig
+
+_NAMED = 3
+
+
+def check(run_dirs: Sequence[str]) -> tuple[str, ...]:
+    """Returns the classes of runs that can answer together, in the first one's order.
+
+    No network is read.
+
+    Raises:
+      UsageError: a run is given twice, two differ in their classes, or a comma is meant as part of
+        a name.
+      TrainerError: one is not a run.
+    """
+    if not run_dirs:
+        raise UsageError("--run_dir is required: directory of a trainer.train run, or several")
+    whole = ",".join(run_dirs)
+    if len(run_dirs) > 1 and os.path.isdir(whole):
+        raise UsageError(
+            f"--run_dir={whole} is the name of a folder, and commas separate runs: rename the "
+            "folder, or give a link to it without a comma"
+        )
+    seen: dict[str, str] = {}
+    for run_dir in run_dirs:
+        real = os.path.realpath(run_dir)
+        if real in seen:
+            raise UsageError(
+                f"--run_dir: {seen[real]} and {run_dir} are the same run: give it once"
+            )
+        seen[real] = run_dir
+    first, *others = [RunConfig.read(run_dir).selection.classes for run_dir in run_dirs]
+    for run_dir, classes in zip(run_dirs[1:], others, strict=True):
+        told = difference(first, classes, run_dirs[0], run_dir)
+        if told:
+            raise UsageError(f"--run_dir: the runs differ in their classes: {told}")
+    return first
+
+
+def difference(ours: Iterable[str], theirs: Iterable[str], us: str, them: str) -> str:
+    """Returns which names only one side has, "" where both have the same."""
+    ours, theirs = list(ours), list(theirs)
+    parts = [
+        f"{len(names):,} only in {where} ({some(names)})"
+        for names, where in (
+            ([name for name in ours if name not in set(theirs)], us),
+            ([name for name in theirs if name not in set(ours)], them),
+        )
+        if names
+    ]
+    return ", ".join(parts)
+
+
+def some(names: Sequence[str]) -> str:
+    """Returns the first few names, for people."""
+    shown = ", ".join(map(repr, names[:_NAMED]))
+    return f"{shown}, …" if len(names) > _NAMED else shown
