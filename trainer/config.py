@@ -348,7 +348,8 @@ class TrainConfig:
     gpu_memory_limit_mb: int = flag(
         0,
         _DEVICE,
-        "Use no more than this of each GPU; replaces growth. 0: no limit.",
+        "Use no more than this of each GPU; replaces growth. The CUDA context, 400 to 600 MB, "
+        "comes on top. 0: no limit.",
         metavar="MB",
         typed_as=("gpu_memory", "memory_limit"),
     )

@@ -7,9 +7,13 @@ default that comes too late is left out with a line that says so; a memory limit
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -22,6 +26,10 @@ from trainer.config import TrainConfig
 # (Ampere). Below that, and on CPUs without AMX (ten times slower, measured), float32 is fastest.
 FLOAT16_FROM = (7, 0)
 BFLOAT16_FROM = (8, 0)
+
+# NVIDIA's driver makes this file for its first GPU, and answers nvidia-smi in less than this time.
+_FIRST_GPU = Path("/dev/nvidia0")
+_SMI_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -134,11 +142,15 @@ def seed_everything(seed: int) -> None:
 
 def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
     gpus = tf.config.list_physical_devices("GPU")
-    if config.device == "gpu" and not gpus:
-        raise UsageError(
-            "--device=gpu: TensorFlow sees no GPU. Install evenshard[gpu] and check nvidia-smi, "
-            "or use --device=cpu"
-        )
+    if config.device != "cpu" and not gpus:
+        unused = unused_gpu()
+        if config.device == "gpu":
+            raise UsageError(
+                f"--device=gpu: {unused or 'TensorFlow sees no GPU, nor does nvidia-smi'}, or use "
+                "--device=cpu"
+            )
+        if unused:
+            print(f"note: computing on the CPU: {unused}", file=sys.stderr)
     if config.device == "cpu":
         if gpus:
             _show_only([])
@@ -148,6 +160,40 @@ def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
         _show_only(gpus[:1])
         return gpus[:1]
     return gpus
+
+
+def unused_gpu() -> str | None:
+    """Returns what to do where this machine has a GPU that TensorFlow cannot use; None elsewhere.
+
+    TensorFlow itself says so in a log line that is not shown without -v, and goes on with the CPU.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return None  # Hidden on purpose.
+    name = _name_from_driver()
+    if name is None:
+        return None
+    cuda = tf.sysconfig.get_build_info().get("cuda_version")
+    built = f"is built for CUDA {cuda} and cannot load it" if cuda else "is built without CUDA"
+    return (
+        f"this machine has a GPU ({name}), and TensorFlow {tf.__version__} {built}: "
+        f"run pip install 'tensorflow[and-cuda]=={tf.__version__}' (-v shows TensorFlow's reason)"
+    )
+
+
+def _name_from_driver() -> str | None:
+    """Returns what NVIDIA's driver calls the first GPU; None where there is no driver or no GPU."""
+    smi = shutil.which("nvidia-smi")
+    if smi is not None:
+        query = [smi, "--query-gpu=name", "--format=csv,noheader"]
+        try:
+            done = subprocess.run(
+                query, capture_output=True, text=True, timeout=_SMI_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            done = None
+        if done is not None and done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip().splitlines()[0]
+    return f"{_FIRST_GPU}; nvidia-smi does not answer" if _FIRST_GPU.exists() else None
 
 
 def _show_only(gpus: Sequence[tf.config.PhysicalDevice]) -> None:

@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.harness.paths import ROOT
+from trainer.train.batch_size import LADDER
 
 CLASSES = 42
 MODELS = (
     "springfield_cnn", "mobilenetv2", "efficientnetv2-b0", "resnet50", "convnext_tiny",
 )  # fmt: skip
 SIZES = (64, 128, 224)
-LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 # The context and loaded kernels (about 450 MB) and convolution workspaces, which TensorFlow's
 # cuDNN search keeps small when memory is short.

@@ -70,6 +70,66 @@ def test_where_tensorflow_was_used_before_a_limit_is_refused_and_defaults_are_le
         devices.set_up_devices(config(gpu_memory_limit_mb=3500))
 
 
+def pretend_driver(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, program: str | None, *, device: bool
+) -> None:
+    """Puts an nvidia-smi of these shell lines into PATH, or none, and /dev/nvidia0 if asked."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(devices, "_FIRST_GPU", folder / "nvidia0")
+    if program is not None:
+        (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{program}\n")
+        (folder / "nvidia-smi").chmod(0o755)
+    if device:
+        (folder / "nvidia0").touch()
+
+
+@pytest.mark.parametrize(
+    ("program", "device", "named"),
+    [
+        ("echo NVIDIA T4; echo NVIDIA T4", True, "(NVIDIA T4)"),
+        ("echo no driver; exit 9", True, "nvidia0; nvidia-smi does not answer"),
+        (None, True, "nvidia0; nvidia-smi does not answer"),
+        ("echo no driver; exit 9", False, None),
+        ("exit 0", False, None),
+        (None, False, None),
+    ],
+)
+def test_a_gpu_that_tensorflow_cannot_use_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    program: str | None,
+    device: bool,
+    named: str | None,
+) -> None:
+    pretend_driver(monkeypatch, tmp_path, program, device=device)
+    assert devices.set_up_devices(config(deterministic="off")).kind == "cpu"
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == (named is not None)
+    for note in notes:
+        assert named is not None and named in note
+        assert f"pip install 'tensorflow[and-cuda]=={tf.__version__}'" in note
+    expected = "tensorflow.and-cuda." if named else "nor does nvidia-smi"
+    with pytest.raises(UsageError, match=f"{expected}.* or use --device=cpu"):
+        devices.set_up_devices(config(device="gpu"))
+
+
+@pytest.mark.parametrize("asked", ["--device=cpu", "CUDA_VISIBLE_DEVICES="])
+def test_a_gpu_that_is_left_alone_on_purpose_is_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    asked: str,
+) -> None:
+    pretend_driver(monkeypatch, tmp_path, "echo NVIDIA T4", device=True)
+    if asked == "CUDA_VISIBLE_DEVICES=":
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    device = "cpu" if asked == "--device=cpu" else "auto"
+    devices.set_up_devices(config(deterministic="off", device=device))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -24,7 +24,7 @@ from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
 from trainer.devices import Devices, set_up_devices
 from trainer.models.build import build_network
-from trainer.train import batch_size, losses, optim
+from trainer.train import batch_size, failures, losses, optim
 from trainer.train.step import Stepper, Tally, to_host
 
 _T = TypeVar("_T")
@@ -244,7 +244,9 @@ def _step_rate(stepper: Stepper, source: Source, batch: int, seconds: float) -> 
     try:
         next(run())  # Compiles.
         return stage(run, batch, seconds).rate
-    except tf.errors.ResourceExhaustedError:
+    except tf.errors.OpError as error:
+        if not failures.is_out_of_memory(error):
+            raise
         return None
 
 

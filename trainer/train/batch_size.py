@@ -17,7 +17,10 @@ from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
 
 # Powers of two and three times those: steps of about 1.4; all suit tensor cores from 8 on.
-LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LADDER = (
+    1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048,
+    3072, 4096,
+)  # fmt: skip
 
 # A CPU gains nothing beyond this, and memory rarely stops it.
 CPU_LIMIT = 128
@@ -121,9 +124,13 @@ def trial(path: str) -> int:
 
     import tensorflow as tf
 
+    from trainer.train.failures import is_out_of_memory
+
     try:
         _two_steps(config, (height, width), stored["classes"])
-    except (tf.errors.ResourceExhaustedError, MemoryError):
+    except (tf.errors.OpError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         return DOES_NOT_FIT
     return 0
 

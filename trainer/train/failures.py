@@ -13,6 +13,26 @@ from trainer.data.selection import Source
 from trainer.data.stream import explain
 from trainer.runs.directory import RunDir
 
+# Memory that runs out on a GPU comes under any of these names, where cuDNN or cuBLAS found out:
+# cuDNN's search for an algorithm reports that none worked.
+_MEMORY_ERRORS = (tf.errors.InternalError, tf.errors.NotFoundError, tf.errors.UnknownError)
+_MEMORY_WORDS = (
+    "no algorithm worked",
+    "alloc_failed",
+    "failed to allocate",
+    "out of memory",
+    "out_of_memory",
+    "resource_exhausted",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error says that the device or the host ran out of memory."""
+    if isinstance(error, (tf.errors.ResourceExhaustedError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, _MEMORY_ERRORS) and any(words in text for words in _MEMORY_WORDS)
+
 
 @contextmanager
 def reading(source: Source, config: TrainConfig) -> Iterator[None]:
@@ -24,9 +44,9 @@ def reading(source: Source, config: TrainConfig) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise out_of_memory(config) from error
     except tf.errors.OpError as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(config) from error
         raise explain(error, source) from error
 
 
@@ -40,10 +60,11 @@ def stepping(config: TrainConfig, *, deterministic: bool) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise out_of_memory(config) from error
-    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
-        if not config.jit_compile:
+    except tf.errors.OpError as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(config) from error
+        lacks = isinstance(error, (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError))
+        if not (lacks and config.jit_compile):
             raise
         raise _not_compiled(error, deterministic) from error
 

@@ -295,6 +295,8 @@ def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
         return next(batches)
     except tf.errors.OpError as error:
         save(task, state)
+        if failures.is_out_of_memory(error):
+            raise failures.out_of_memory(task.config) from error
         raise explain(error, task.train) from error
 
 

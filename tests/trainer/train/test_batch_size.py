@@ -9,7 +9,7 @@ from tfrecords.errors import TrainerError
 from trainer.train import batch_size
 
 
-@given(st.integers(0, 600))
+@given(st.integers(0, 5000))
 def test_bisection_finds_the_largest_that_fits(limit: int) -> None:
     tried: list[int] = []
 
@@ -24,18 +24,28 @@ def test_bisection_finds_the_largest_that_fits(limit: int) -> None:
 
 @pytest.mark.parametrize(
     ("records", "on_gpu", "parts", "found"),
-    [(100_000, True, 1, 384), (100_000, False, 1, 128), (1000, True, 1, 48), (10, True, 1, 1),
+    [(100_000, True, 1, 3072), (30_000, True, 1, 1536),
+     (100_000, False, 1, 128), (1000, True, 1, 48), (10, True, 1, 1),
      (100_000, True, 9, None), (100, True, 3, 6)],
 )  # fmt: skip
 def test_memory_records_and_parts_limit_it(
     monkeypatch: pytest.MonkeyPatch, records: int, on_gpu: bool, parts: int, found: int | None
 ) -> None:
-    monkeypatch.setattr(batch_size, "try_in_child", lambda c, s, n, batch: batch <= 400)
+    monkeypatch.setattr(batch_size, "try_in_child", lambda c, s, n, batch: batch <= 4000)
     settings = config(batch_size="auto", grad_accum=parts)
     result = batch_size.find(settings, (32, 32), 5, records, on_gpu)
     assert result == (found or parts) or result % parts == 0
     if found:
         assert result == found
+
+
+@pytest.mark.parametrize("limit", [700, 5000])
+def test_a_trial_goes_beyond_512_where_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(batch_size, "try_in_child", lambda c, s, n, batch: batch <= limit)
+    found = batch_size.find(config(batch_size="auto"), (32, 32), 5, 10**6, True)
+    assert found == {700: 512, 5000: 4096}[limit]
 
 
 def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from tfrecords.manifest import Manifest, ManifestError
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
 from trainer.runs.checkpoints import Store
-from trainer.train import batch_size, loop
+from trainer.train import batch_size, failures, loop
 from trainer.train.loop import RunResult
 from trainer.train.run import run
 
@@ -136,32 +136,69 @@ def test_a_network_that_diverges_in_validation_stops_the_run(
         train(config(dataset[0], tmp_path / "r"))
 
 
-def out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
+def out_of_memory_above(
+    monkeypatch: pytest.MonkeyPatch, limit: int, error: tf.errors.OpError | None = None
+) -> list[int]:
     """Makes steps of more than `limit` pictures fail; returns the sizes tried."""
+    failure = error or tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
     real: Callable[..., Any] = loop.Stepper._gradients
     tried: list[int] = []
 
     def gradients(self: Any, batch: Any, variables: Any) -> Any:
         tried.append(int(batch.labels.shape[0]))
         if tried[-1] > limit:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+            raise failure
         return real(self, batch, variables)
 
     monkeypatch.setattr(loop.Stepper, "_gradients", gradients)
     return tried
 
 
+@pytest.mark.parametrize("cudnn", [False, True])
 def test_an_automatic_batch_backs_off(
-    dataset: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cudnn: bool
 ) -> None:
     monkeypatch.setattr(batch_size, "find", lambda *arguments: 8)
-    tried = out_of_memory_above(monkeypatch, limit=4)
+    error = tf.errors.NotFoundError(None, None, NO_ALGORITHM) if cudnn else None
+    tried = out_of_memory_above(monkeypatch, limit=4, error=error)
     settings = config(dataset[0], tmp_path / "r", batch_size="auto", epochs=1)
     assert train(settings).status == "completed"
     assert sorted(set(tried), reverse=True) == [8, 6, 4]
     stored = json.loads((tmp_path / "r" / "config.json").read_text())
     assert stored["flags"]["batch_size"] == "4"
     assert train(settings).step == 4  # The same command finds the same run.
+
+
+NO_ALGORITHM = "No algorithm worked! Error messages: Profiling failure on CUDNN engine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "memory"),
+    [
+        (tf.errors.ResourceExhaustedError, "OOM when allocating tensor", True),
+        (tf.errors.NotFoundError, NO_ALGORITHM, True),
+        (tf.errors.UnknownError, "CUDNN_STATUS_ALLOC_FAILED in cudnnCreate", True),
+        (tf.errors.InternalError, "failed to create cublas: ALLOC_FAILED", True),
+        (tf.errors.InternalError, "Failed to allocate 512 bytes for new constant", True),
+        (tf.errors.InternalError, "CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
+        (tf.errors.InternalError, "CUDA_ERROR_ILLEGAL_ADDRESS", False),
+        (tf.errors.NotFoundError, "no file fake-train-00000", False),
+        (tf.errors.InvalidArgumentError, "failed to allocate", False),
+    ],
+)
+def test_memory_runs_out_under_many_names(
+    kind: type[tf.errors.OpError], text: str, memory: bool
+) -> None:
+    error = kind(None, None, text)
+    assert failures.is_out_of_memory(error) == memory
+    expected = OutOfMemoryError if memory else kind
+    with pytest.raises(expected), failures.stepping(config("d", "r"), deterministic=False):
+        raise error
+
+
+def test_memory_of_the_host_is_memory_too() -> None:
+    assert failures.is_out_of_memory(MemoryError())
+    assert not failures.is_out_of_memory(ValueError("out of memory"))
 
 
 def test_a_given_batch_never_changes_by_itself(
