@@ -70,7 +70,7 @@ def train(
     precision: str = "auto",
     memory_growth: bool = True,
     gpu_memory_limit_mb: int = 0,
-    jit_compile: bool = False,
+    jit_compile: str | bool = "auto",
     steps_per_execution: int = 1,
     distribute: str = "none",
     deterministic: str = "auto",

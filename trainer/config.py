@@ -353,11 +353,14 @@ class TrainConfig:
         metavar="MB",
         typed_as=("gpu_memory", "memory_limit"),
     )
-    jit_compile: bool = flag(
-        False,
+    jit_compile: str = flag(
+        "auto",
         _DEVICE,
-        "Compile the step with XLA.",
+        "Compile the step with XLA. auto: on one GPU, unless ops are to be deterministic. "
+        "--jit_compile alone is on, --nojit_compile is off.",
+        choices=("auto", "on", "off"),
         typed_as=("xla", "compile"),
+        parse=values.on_or_off,
     )
     steps_per_execution: int = flag(
         1, _DEVICE, "Steps per call into TensorFlow; more helps tiny steps on a GPU.", metavar="N"
@@ -369,7 +372,7 @@ class TrainConfig:
         "auto",
         _DEVICE,
         "Deterministic ops, which make a resumed run bit-identical. auto: on a CPU, where they "
-        "cost nothing, but not with --jit_compile, which lacks some of them.",
+        "cost nothing, but not with --jit_compile=on, which lacks some of them.",
         choices=("auto", "on", "off"),
     )
 
@@ -435,9 +438,10 @@ class TrainConfig:
                 f"--weights=imagenet: {self.model} has none; give a file, or --model="
                 "efficientnet-lite0 or another that has them"
             )
-        if self.distribute == "mirrored" and (self.steps_per_execution > 1 or self.jit_compile):
+        compiles = self.jit_compile == "on"
+        if self.distribute == "mirrored" and (self.steps_per_execution > 1 or compiles):
             raise UsageError(
-                "--distribute=mirrored works with --steps_per_execution=1 and --nojit_compile"
+                "--distribute=mirrored works with --steps_per_execution=1 and --jit_compile=off"
             )
 
     @property

@@ -42,6 +42,7 @@ class Devices:
       precision: Keras dtype policy in force.
       strategy: of distribution; variables are created in its scope.
       deterministic: whether ops are deterministic.
+      jit: whether XLA compiles the step.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Devices:
     precision: str
     strategy: tf.distribute.Strategy
     deterministic: bool
+    jit: bool = False
 
     @property
     def replicas(self) -> int:
@@ -73,8 +75,8 @@ def set_up_devices(config: TrainConfig) -> Devices:
         limit_memory(gpus, growth=config.memory_growth, limit_mb=config.gpu_memory_limit_mb)
     elif config.gpu_memory_limit_mb:
         raise UsageError("--gpu_memory_limit_mb is given and TensorFlow sees no GPU")
-    # XLA has no deterministic gradient of max pooling: --jit_compile overrides "auto".
-    by_default = not gpus and not config.jit_compile
+    # XLA has no deterministic gradient of max pooling: --jit_compile=on overrides "auto".
+    by_default = not gpus and config.jit_compile != "on"
     deterministic = config.deterministic == "on" or (config.deterministic == "auto" and by_default)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -89,7 +91,18 @@ def set_up_devices(config: TrainConfig) -> Devices:
         precision=precision,
         strategy=_strategy(config.distribute, len(gpus)),
         deterministic=deterministic,
+        jit=uses_xla(config, on_gpu=bool(gpus), deterministic=deterministic),
     )
+
+
+def uses_xla(config: TrainConfig, *, on_gpu: bool, deterministic: bool) -> bool:
+    """Returns whether XLA compiles the step.
+
+    By default on a GPU, as Keras' own fit does. On a CPU it is slower than TensorFlow's kernels.
+    """
+    if config.jit_compile == "auto":
+        return on_gpu and not deterministic and config.distribute == "none"
+    return config.jit_compile == "on"
 
 
 def choose_precision(capabilities: Sequence[tuple[int, int] | None]) -> str:

@@ -184,6 +184,7 @@ def run_steps(name: str, side: int, batch: int) -> None:
 
     from trainer.config import TrainConfig
     from trainer.data.stream import Batch
+    from trainer.devices import Devices
     from trainer.models.build import Network
     from trainer.train import losses, optim
     from trainer.train.step import Stepper, to_host
@@ -196,7 +197,7 @@ def run_steps(name: str, side: int, batch: int) -> None:
         optim.build_optimizer(config, plan),
         losses.build(config, [1] * CLASSES, 100),
         config,
-        tf.distribute.get_strategy(),
+        Devices("cpu", ("cpu",), "float32", tf.distribute.get_strategy(), False),
     )
     labels, ones = tf.zeros(batch, tf.int32), tf.ones(batch)
     pictures = Batch(tf.zeros((batch, side, side, 3), tf.uint8), labels, labels, ones, ones)

@@ -35,7 +35,7 @@ def test_every_flag_has_group_and_help() -> None:
         ({"freeze_epochs": 1}, "--weights"),
         ({"weights": "imagenet"}, "springfield_cnn has none"),
         ({"weights": "imagenet", "model": "mine:network"}, "mine:network has none"),
-        ({"distribute": "mirrored", "jit_compile": True}, "--nojit_compile"),
+        ({"distribute": "mirrored", "jit_compile": True}, "--jit_compile=off"),
         ({"augment": ("auto", "flip")}, "--augment=auto stands alone"),
     ],
 )
@@ -90,6 +90,31 @@ def test_parsing_imports_no_tensorflow() -> None:
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        ([], "auto"), (["--jit_compile"], "on"), (["--nojit_compile"], "off"),
+        (["--no-jit-compile"], "off"), (["--jit-compile=off"], "off"),
+        (["--jit_compile", "off"], "off"), (["--jit_compile", "--epochs=3"], "on"),
+        (["--jit_compile=auto"], "auto"),
+    ],
+)  # fmt: skip
+def test_xla_is_a_switch_with_a_third_place(argv: list[str], found: str) -> None:
+    asked = parsing.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", *argv])
+    assert asked.jit_compile == found
+
+
+def test_xla_was_true_or_false_in_what_an_earlier_version_wrote() -> None:
+    before = config().to_dict()
+    for stored, found in ((True, "on"), (False, "off")):
+        assert TrainConfig.from_dict(before | {"jit_compile": stored}).jit_compile == found
+
+
+def test_a_value_beside_a_switch_is_not_swallowed() -> None:
+    with pytest.raises(UsageError, match="unexpected argument 'of'"):
+        parsing.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", "--jit_compile", "of"])
 
 
 @pytest.mark.parametrize(

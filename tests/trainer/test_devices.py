@@ -33,6 +33,24 @@ def test_precision_follows_the_weakest_device(
     assert devices.choose_precision(capabilities) == precision
 
 
+@pytest.mark.parametrize(
+    ("asked", "on_gpu", "deterministic", "distribute", "used"),
+    [
+        ("auto", True, False, "none", True),
+        ("auto", True, True, "none", False),
+        ("auto", False, False, "none", False),
+        ("auto", True, False, "mirrored", False),
+        ("on", False, True, "none", True),
+        ("off", True, False, "none", False),
+    ],
+)
+def test_xla_is_for_a_gpu(
+    asked: str, on_gpu: bool, deterministic: bool, distribute: str, used: bool
+) -> None:
+    flags = config(jit_compile=asked, distribute=distribute)
+    assert devices.uses_xla(flags, on_gpu=on_gpu, deterministic=deterministic) == used
+
+
 def test_growth_or_a_limit_never_both(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
     set_growth = "set_memory_growth"

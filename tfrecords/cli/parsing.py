@@ -9,13 +9,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from absl import flags as absl_flags
 
-from tfrecords.cli.flags import ALIKE, flags_of, names_of, plain_type, usage_errors
+from tfrecords.cli.flags import (
+    ALIKE,
+    choices_of,
+    flags_of,
+    names_of,
+    plain_type,
+    usage_errors,
+)
 from tfrecords.errors import UsageError
 
 ConfigT = TypeVar("ConfigT")
@@ -82,7 +89,7 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
     defined = _define(config)
     try:
         expanded = defined.read_flags_from_files(list(argv), force_gnu=True)
-        remaining = defined(["command", *_spelled(defined, expanded)], known_only=True)[1:]
+        remaining = defined(["command", *_spelled(config, defined, expanded)], known_only=True)[1:]
     except (absl_flags.Error, OSError) as error:
         raise UsageError(f"{' '.join(str(error).split())}; --help lists all flags") from error
     values = {name: defined[name].value for name in flags_of(config) if defined[name].present}
@@ -157,17 +164,26 @@ def _define(config: type[Any]) -> absl_flags.FlagValues:
     return values
 
 
-def _spelled(defined: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
+def _spelled(config: type[Any], defined: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """Returns the arguments with each known flag spelled as it is defined.
 
-    The value of `--flag value` is left as it is, whatever it looks like.
+    The value of `--flag value` is left as it is, whatever it looks like. A flag whose values are
+    on, off and others may stand alone, as a switch does.
     """
     result: list[str] = []
+    words = {
+        name: choices
+        for name in flags_of(config)
+        if {"on", "off"} <= set(choices := choices_of(config, name))
+    }
     is_value = False
     for number, argument in enumerate(argv):
         if argument == "--":
             return [*result, *argv[number:]]
         spelled = argument if is_value else _spelled_one(defined, argument)
+        if not is_value:
+            following = next(iter(argv[number + 1 :]), "")
+            spelled = _as_switch(words, spelled, following)
         name = spelled.lstrip("-")
         is_value = (
             not is_value
@@ -177,6 +193,17 @@ def _spelled(defined: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
         )
         result.append(spelled)
     return result
+
+
+def _as_switch(words: Mapping[str, Sequence[str]], argument: str, following: str) -> str:
+    """Returns --name=on of --name, and --name=off of --noname, for a flag that has these values."""
+    if not argument.startswith("--"):
+        return argument
+    name = argument[2:].replace("-", "_")
+    if name in words and following not in words[name]:
+        return f"--{name}=on"
+    bare = name.removeprefix("no").removeprefix("_")
+    return f"--{bare}=off" if name != bare and bare in words else argument
 
 
 def _spelled_one(defined: absl_flags.FlagValues, argument: str) -> str:

@@ -39,6 +39,11 @@ def show_size(size: tuple[int, int] | None) -> str:
     return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
 
+def on_or_off(value: Any) -> Any:
+    """Returns "on" for True and "off" for False; anything else as it is."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
 def whole_number(value: Any) -> int:
     """Returns a whole number, given as one or as text.
 

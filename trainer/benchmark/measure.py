@@ -228,7 +228,7 @@ def _stepper(source: Source, config: TrainConfig, devices: Devices) -> Stepper:
         optimizer = optim.build_optimizer(config, plan, optim.rate_factors(network, config))
         # Counts of one: a loss costs the same whatever the class sizes.
         loss = losses.build(config, [1] * classes, plan.total_steps)
-        return Stepper(network, optimizer, loss, config, devices.strategy)
+        return Stepper(network, optimizer, loss, config, devices)
 
 
 def _step_rate(stepper: Stepper, source: Source, batch: int, seconds: float) -> float | None:

@@ -150,7 +150,7 @@ def _two_steps(config: TrainConfig, size: tuple[int, int], classes: int) -> None
         plan = optim.build(config, steps_per_epoch=2)
         optimizer = optim.build_optimizer(config, plan, optim.rate_factors(network, config))
         loss = losses.build(config, [1] * classes, plan.total_steps)
-        stepper = Stepper(network, optimizer, loss, config, devices.strategy)
+        stepper = Stepper(network, optimizer, loss, config, devices)
     stack = (2,) if config.steps_per_execution > 1 else ()
     shape = (*stack, config.fixed_batch_size)
     labels, ones = tf.zeros(shape, tf.int32), tf.ones(shape)

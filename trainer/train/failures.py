@@ -12,6 +12,7 @@ from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.data.stream import explain
 from trainer.runs.directory import RunDir
+from trainer.train.step import CANNOT_COMPILE
 
 # Memory that runs out on a GPU comes under any of these names, where cuDNN or cuBLAS found out:
 # cuDNN's search for an algorithm reports that none worked.
@@ -63,8 +64,7 @@ def stepping(config: TrainConfig, *, deterministic: bool) -> Iterator[None]:
     except tf.errors.OpError as error:
         if is_out_of_memory(error):
             raise out_of_memory(config) from error
-        lacks = isinstance(error, (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError))
-        if not (lacks and config.jit_compile):
+        if not (isinstance(error, CANNOT_COMPILE) and config.jit_compile == "on"):
             raise
         raise _not_compiled(error, deterministic) from error
 
@@ -98,5 +98,5 @@ def _not_compiled(error: tf.errors.OpError, deterministic: bool) -> TrainerError
     alternative = " or --deterministic=off" if deterministic else ""
     return TrainerError(
         f"--jit_compile: XLA cannot compile this step: {error.message.splitlines()[0]} "
-        f"Use --nojit_compile{alternative}"
+        f"Use --jit_compile=off{alternative}"
     )

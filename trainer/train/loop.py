@@ -126,7 +126,7 @@ def build_state(task: Task) -> State:
         )
         factors = optim.rate_factors(network, config)
         optimizer = optim.build_optimizer(config, plan, factors)
-        stepper = Stepper(network, optimizer, loss, config, task.devices.strategy)
+        stepper = Stepper(network, optimizer, loss, config, task.devices)
     return State(stepper, Meter(empty_tally(task.classes)))
 
 

@@ -6,6 +6,7 @@ and because fit's own overhead dominates small steps.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,13 +16,18 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.data.stream import Batch
+from trainer.devices import Devices
 from trainer.models.build import Network
+from trainer.models.fused_norm import fused_normalisation
 from trainer.models.head import Trainability
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Variable
 from trainer.train import losses
 from trainer.train.losses import Loss
 from trainer.train.optim import PacedOptimizer
+
+# What XLA raises before it has run anything: an operation that it lacks, or shapes not known.
+CANNOT_COMPILE = (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError)
 
 
 class Tally(NamedTuple):
@@ -48,7 +54,6 @@ class Stepper:
       loaded: which of its weights came from --weights; None without.
       optimizer: built on all its trainable variables.
       step: int64 variable, optimizer steps done.
-      run: one execution, a compiled function; stacked batches give stacked tallies.
       average: moving averages of the model's float variables by name; empty without --ema.
     """
 
@@ -58,7 +63,7 @@ class Stepper:
         optimizer: keras.optimizers.Optimizer,
         loss: Loss,
         config: TrainConfig,
-        strategy: tf.distribute.Strategy,
+        devices: Devices,
     ) -> None:
         model = network.model
         self.model = model
@@ -66,14 +71,33 @@ class Stepper:
         self.optimizer = optimizer
         self._loss = loss
         self._config = config
-        self._strategy = strategy
+        self._strategy = devices.strategy
+        self._jit = devices.jit
+        self._on_gpu = devices.kind == "gpu"
         optimizer.build(model.trainable_variables)
         self.step = _counter("step")
         self.average = _averages(model) if config.ema else {}
         self._trainability = Trainability(model)
         self._phase = (0, False)
         self._train_everything()
-        self.run: Callable[[Batch], Tally] = self._compile()
+        self._run: Callable[[Batch], Tally] = self._compile()
+
+    def run(self, batch: Batch) -> Tally:
+        """Runs one execution; stacked batches give stacked tallies.
+
+        Where XLA is used by default and cannot compile the step, this says so and goes on without.
+        """
+        try:
+            return self._run(batch)
+        except CANNOT_COMPILE as error:
+            if not self._jit or self._config.jit_compile == "on":
+                raise
+            reason = error.message.splitlines()[0]
+            print(f"note: the step runs without XLA, which cannot compile it: {reason}",
+                  file=sys.stderr)  # fmt: skip
+        self._jit = False
+        self._run = self._compile()
+        return self._run(batch)
 
     @property
     def state(self) -> dict[str, Variable]:
@@ -122,7 +146,7 @@ class Stepper:
             self._trainability.head_only()
         else:
             self._train_everything()
-        self.run = self._compile()
+        self._run = self._compile()
 
     def restart_average(self) -> None:
         """Makes the averages equal to the weights."""
@@ -160,7 +184,7 @@ class Stepper:
             state[name].assign(values)
 
     def _compile(self) -> Callable[[Batch], Tally]:
-        step = tf.function(self._step, jit_compile=self._config.jit_compile)
+        step = tf.function(self._step, jit_compile=self._jit)
         if self._config.steps_per_execution > 1:
             return tf.function(lambda batches: _repeat(step, batches), reduce_retracing=True)
         if self._strategy.num_replicas_in_sync > 1:
@@ -214,7 +238,8 @@ class Stepper:
         values = [v.value for v in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            logits = self.model(batch.images, training=True)
+            with fused_normalisation(self._on_gpu and not self._jit):
+                logits = self.model(batch.images, training=True)
             targets = losses.soft_targets(
                 batch.labels, batch.partners, batch.share, logits.shape[-1]
             )

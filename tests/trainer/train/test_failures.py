@@ -18,6 +18,7 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, command, config, read_metrics
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.manifest import Manifest, ManifestError
+from trainer import devices
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
 from trainer.runs.checkpoints import Store
@@ -240,6 +241,22 @@ def test_what_xla_lacks_is_told(dataset: tuple[Path, Manifest], tmp_path: Path) 
     )  # fmt: skip
     with pytest.raises(TrainerError, match=r"--jit_compile: .*MaxPool.*--deterministic=off"):
         train(asked)
+
+
+def test_xla_that_was_not_asked_for_is_left_out_where_it_cannot_compile(
+    dataset: tuple[Path, Manifest],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As on a GPU, where auto is on: here max pooling has no deterministic gradient for it."""
+    settings = {"model": "springfield_cnn", "epochs": 1, "deterministic": "on"}
+    plain = train(config(dataset[0], tmp_path / "plain", **settings))
+    monkeypatch.setattr(devices, "uses_xla", lambda *arguments, **names: True)
+    left = train(config(dataset[0], tmp_path / "left", **settings))
+    note = "note: the step runs without XLA, which cannot compile it: "
+    assert capsys.readouterr().err.count(note) == 1
+    assert left.best["loss"] == plain.best["loss"]
 
 
 def test_xla_compiles_the_default_network(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
