@@ -36,18 +36,22 @@ class Meter:
     timed_seconds: float = 0.0
     waited: float = 0.0
 
-    def add(self, tallies: Sequence[Tally], waited: float, seconds: float, *, timed: bool) -> int:
+    def add(self, tallies: Sequence[Tally], *, timed: bool) -> int:
         """Adds the steps of an execution and returns their number of pictures."""
         pictures = round(sum(float(np.sum(tally.actual)) for tally in tallies))
         for tally in tallies:
             self.tally = add_tallies(self.tally, tally)
         self.pictures += pictures
-        self.seconds += seconds
         if timed:
             self.timed_pictures += pictures
+        return pictures
+
+    def spend(self, waited: float, seconds: float, *, timed: bool) -> None:
+        """Adds time: `seconds` of it in all, `waited` of them for input."""
+        self.seconds += seconds
+        if timed:
             self.timed_seconds += seconds
             self.waited += waited
-        return pictures
 
     @property
     def rate(self) -> float:

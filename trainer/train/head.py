@@ -45,7 +45,8 @@ def train_head(task: Task, state: State, progress: EpochProgress) -> None:
     layer.set_weights([head.kernel, head.bias])
     state.stepper.restart_average()
     seconds = time.monotonic() - started
-    state.meter.add([_tally(task, train, head)], 0.0, seconds, timed=True)
+    state.meter.add([_tally(task, train, head)], timed=True)
+    state.meter.spend(0.0, seconds, timed=True)
     state.step = task.steps
 
 

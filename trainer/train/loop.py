@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,11 +25,15 @@ from trainer.train.epoch import Meter
 from trainer.train.head import train_head
 from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
-from trainer.train.state import State, Task, checkpoint_of, resume, save
-from trainer.train.step import Stepper, Tally, empty_tally, to_host
+from trainer.train.state import Execution, State, Task, checkpoint_of, resume, save, settle
+from trainer.train.step import Stepper, empty_tally, steps_in
 
 # Ends after which the same command continues the run.
 UNFINISHED = ("interrupted", "paused")
+
+# A GPU computes this many executions while the host prepares the next: it never waits for the host
+# to read a tally, and the host sees a loss that is not finite so much later.
+LATE = 2
 
 
 @dataclass(frozen=True)
@@ -188,17 +191,21 @@ def _train_epoch(
         started = time.monotonic()
         batch = _next(task, state, batches)
         waited = time.monotonic() - started
-        tallies = _execute(task, state, batch)
-        seconds = time.monotonic() - started
-        pictures = state.meter.add(tallies, waited, seconds, timed=state.compiled)
+        packed = _execute(task, state, batch)
+        timed, before = state.compiled, state.step
+        state.in_flight.append(Execution(packed, state.global_step(task.steps) + 1, timed))
+        state.step += steps_in(packed)
+        saves = every and state.step // every > before // every and state.step < task.steps
+        ends = saves or state.step >= task.steps or state.stop
+        for pictures, loss in settle(task, state, keep=LATE if timed and not ends else 0):
+            progress.update(pictures, loss)
+        state.meter.spend(waited, time.monotonic() - started, timed=timed)
         state.compiled = True
-        if not state.step and state.epoch == int(task.config.fits_head):
+        if not before and state.epoch == int(task.config.fits_head):
             task.directory.show_samples(batch.images, state.epoch)
-        before = state.step
-        state.step += len(tallies)
-        progress.update(pictures, sum(float(tally.loss) for tally in tallies) / max(1, pictures))
-        if every and state.step // every > before // every and state.step < task.steps:
+        if saves:
             save(task, state)
+    settle(task, state)
 
 
 def _close_epoch(
@@ -300,19 +307,10 @@ def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
         raise explain(error, task.train) from error
 
 
-def _execute(task: Task, state: State, batch: Batch) -> list[Tally]:
-    """Runs an execution and brings its steps' tallies to the host, which waits for the device."""
+def _execute(task: Task, state: State, batch: Batch) -> tf.Tensor:
+    """Gives an execution to the device; returns its tallies, which `settle` waits for."""
     with failures.stepping(task.config, deterministic=task.devices.deterministic):
-        tallies = to_host(state.stepper.run(batch))
-    for number, tally in enumerate(tallies, start=1):
-        if not math.isfinite(tally.loss):
-            raise failures.diverged(
-                f"the loss became {float(tally.loss)}",
-                task.directory,
-                state.global_step(task.steps) + number,
-                state.epoch,
-            )
-    return tallies
+        return state.stepper.run(batch)
 
 
 def _result(task: Task, state: State, status: str) -> RunResult:

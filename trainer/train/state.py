@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
@@ -19,9 +21,24 @@ from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
 from trainer.runs.inherited import Inherited
 from trainer.train.epoch import Meter
-from trainer.train.failures import diverged
+from trainer.train.failures import diverged, stepping
 from trainer.train.fork import Parent
-from trainer.train.step import Stepper, Tally
+from trainer.train.step import Stepper, Tally, to_host
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """Steps that were given to the device, which may still compute them.
+
+    Attributes:
+      packed: their tallies, from `Stepper.run`.
+      first: number of the first of them among the steps of the run, from 1.
+      timed: whether their time counts; not of those that compile.
+    """
+
+    packed: tf.Tensor
+    first: int
+    timed: bool
 
 
 @dataclass
@@ -37,6 +54,7 @@ class State:
       stop: number of the signal that asked the run to stop after the current step; 0 for none.
       compiled: whether this process has done its first step, which compiles.
       predictions: of the best epoch so far on validation, if this process made them.
+      in_flight: executions whose tallies `meter` lacks, the oldest first.
     """
 
     stepper: Stepper
@@ -47,6 +65,7 @@ class State:
     stop: int = 0
     compiled: bool = False
     predictions: Predictions | None = None
+    in_flight: deque[Execution] = field(default_factory=deque)
 
     def global_step(self, per_epoch: int) -> int:
         """Returns the optimizer steps done, of `per_epoch` each."""
@@ -84,14 +103,38 @@ class Task:
         return len(self.train.selection.classes)
 
 
+def settle(task: Task, state: State, keep: int = 0) -> list[tuple[int, float]]:
+    """Brings the tallies of executions to the host, all but the last `keep`; waits for those.
+
+    Returns:
+      The number of pictures and their mean loss, of each execution.
+
+    Raises:
+      TrainerError: a loss is not finite, or what the device ran into.
+    """
+    done = []
+    while len(state.in_flight) > keep:
+        execution = state.in_flight.popleft()
+        with stepping(task.config, deterministic=task.devices.deterministic):
+            tallies = to_host(execution.packed)
+        for number, tally in enumerate(tallies, start=execution.first):
+            if not math.isfinite(tally.loss):
+                problem = f"the loss became {float(tally.loss)}"
+                raise diverged(problem, task.directory, number, state.epoch)
+        pictures = state.meter.add(tallies, timed=execution.timed)
+        done.append((pictures, sum(float(tally.loss) for tally in tallies) / max(1, pictures)))
+    return done
+
+
 def save(task: Task, state: State) -> None:
-    """Saves a checkpoint.
+    """Saves a checkpoint, after every step that was given to the device is done.
 
     Raises:
       TrainerError: a weight is not finite, the data set was replaced, or the checkpoint cannot
         be written.
     """
     task.version.check()
+    settle(task, state)
     arrays = checkpoints.capture(state.stepper.state)
     bad = checkpoints.first_not_finite(arrays)
     if bad is not None:

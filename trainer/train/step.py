@@ -80,12 +80,16 @@ class Stepper:
         self._trainability = Trainability(model)
         self._phase = (0, False)
         self._train_everything()
-        self._run: Callable[[Batch], Tally] = self._compile()
+        self._run: Callable[[Batch], tf.Tensor] = self._compile()
 
-    def run(self, batch: Batch) -> Tally:
-        """Runs one execution; stacked batches give stacked tallies.
+    def run(self, batch: Batch) -> tf.Tensor:
+        """Runs one execution, without waiting for a GPU that computes it.
 
         Where XLA is used by default and cannot compile the step, this says so and goes on without.
+
+        Returns:
+          The step's tally, packed as one float32[1 + 3·classes] for `to_host`; of stacked batches
+          one row for each.
         """
         try:
             return self._run(batch)
@@ -183,7 +187,7 @@ class Stepper:
         for name, values in replaced.items():
             state[name].assign(values)
 
-    def _compile(self) -> Callable[[Batch], Tally]:
+    def _compile(self) -> Callable[[Batch], tf.Tensor]:
         step = tf.function(self._step, jit_compile=self._jit)
         if self._config.steps_per_execution > 1:
             return tf.function(lambda batches: _repeat(step, batches), reduce_retracing=True)
@@ -191,13 +195,12 @@ class Stepper:
             return tf.function(self._on_replicas)
         return step
 
-    def _on_replicas(self, batch: Batch) -> Tally:
-        parts = self._strategy.run(self._step, (batch,))
-        reduce = self._strategy.reduce
-        return Tally(*(reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts))
+    def _on_replicas(self, batch: Batch) -> tf.Tensor:
+        packed = self._strategy.run(self._step, (batch,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, packed, axis=None)
 
-    def _step(self, batch: Batch) -> Tally:
-        """Runs one step on one replica's batch."""
+    def _step(self, batch: Batch) -> tf.Tensor:
+        """Runs one step on one replica's batch; returns its tally, packed."""
         variables = self.model.trainable_variables
         gradients, tally = self._accumulate(batch, variables)
         if self._config.clip_norm:
@@ -205,7 +208,7 @@ class Stepper:
         self.optimizer.apply(gradients, variables)
         self.step.assign_add(1)
         self._update_average()
-        return tally
+        return tf.concat([tally.loss[None], *tally[1:]], axis=0)
 
     def _accumulate(
         self, batch: Batch, variables: list[keras.Variable]
@@ -294,12 +297,15 @@ def empty_tally(classes: int) -> Tally:
     return Tally(np.zeros([]), *(np.zeros([classes]) for _ in range(3)))
 
 
-def to_host(tally: Tally) -> list[Tally]:
-    """Returns the tally of each step of an execution as numpy; waits for the device."""
-    parts = [np.asarray(part) for part in tally]
-    if parts[0].ndim == 0:
-        return [Tally(*parts)]
-    return [Tally(*step) for step in zip(*parts, strict=True)]
+def to_host(packed: tf.Tensor) -> list[Tally]:
+    """Returns the tally of each step of an execution as numpy; waits for the device, once."""
+    rows = np.atleast_2d(np.asarray(packed))
+    return [Tally(row[0], *np.split(row[1:], 3)) for row in rows]
+
+
+def steps_in(packed: tf.Tensor) -> int:
+    """Returns the number of steps of an execution, without waiting for them."""
+    return 1 if packed.shape.rank == 1 else int(packed.shape[0])
 
 
 def add_tallies(total: Tally, part: Tally) -> Tally:
@@ -330,13 +336,24 @@ def _tally(total: tf.Tensor, logits: tf.Tensor, batch: Batch) -> Tally:
     return Tally(total, *sums)
 
 
-def _repeat(step: Callable[[Batch], Tally], batches: Batch) -> Tally:
-    """Runs a step on each of the stacked batches, [steps, B, …]; returns their tallies stacked."""
-    first = Batch(*(tf.TensorSpec(x.shape[1:], x.dtype) for x in batches))
-    # `step` is a tf.function, whose type TensorFlow does not publish.
-    outputs = step.get_concrete_function(first).structured_outputs  # type: ignore[attr-defined]
-    signature = Tally(*(tf.TensorSpec(x.shape, x.dtype) for x in outputs))
-    return tf.map_fn(step, batches, parallel_iterations=1, fn_output_signature=signature)
+def _repeat(step: Callable[[Batch], tf.Tensor], batches: Batch) -> tf.Tensor:
+    """Runs a step on each of the stacked batches, [steps, B, …]; returns their tallies, stacked.
+
+    Each batch is sliced from the stack. `tf.map_fn` would first put them into a list, whose
+    operations have no kernel for uint8 on a GPU: all pictures would go back to the host.
+    """
+    count = tf.shape(batches.labels)[0]
+
+    def run_one(i: tf.Tensor, tallies: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        return i + 1, tallies.write(i, step(Batch(*(part[i] for part in batches))))
+
+    _, tallies = tf.while_loop(
+        lambda i, _: i < count,
+        run_one,
+        (0, tf.TensorArray(tf.float32, count)),
+        parallel_iterations=1,  # Each step changes the weights of the next.
+    )
+    return tallies.stack()
 
 
 def _counter(name: str) -> tf.Variable:

@@ -44,9 +44,11 @@ def steps(*pictures: int) -> list[Tally]:
 def test_rate_and_wait_leave_out_the_step_that_compiles() -> None:
     meter = Meter(empty_tally(2))
     assert meter.rate == 0 and meter.input_wait == 0
-    assert meter.add(steps(8), waited=3.0, seconds=10.0, timed=False) == 8
+    assert meter.add(steps(8), timed=False) == 8
+    meter.spend(waited=3.0, seconds=10.0, timed=False)
     assert meter.rate == pytest.approx(0.8)  # All there is so far.
-    meter.add(steps(8, 4), waited=0.5, seconds=2.0, timed=True)
+    meter.add(steps(8, 4), timed=True)
+    meter.spend(waited=0.5, seconds=2.0, timed=True)
     assert meter.rate == pytest.approx(6)
     assert meter.input_wait == pytest.approx(0.25)
     assert meter.seconds == pytest.approx(12) and meter.pictures == 20
@@ -54,7 +56,8 @@ def test_rate_and_wait_leave_out_the_step_that_compiles() -> None:
 
 def test_what_a_checkpoint_keeps_makes_the_meter_whole_again() -> None:
     meter = Meter(empty_tally(2))
-    meter.add(steps(8), waited=0.1, seconds=1.0, timed=True)
+    meter.add(steps(8), timed=True)
+    meter.spend(waited=0.1, seconds=1.0, timed=True)
     again = Meter(meter.tally, **meter.counters())
     assert again.counters() == meter.counters() and again.rate == meter.rate
     np.testing.assert_array_equal(again.tally.actual, meter.tally.actual)

@@ -29,11 +29,12 @@ from trainer.runs import checkpoints, directory, tensorboard
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
 from trainer.runs.config_file import RunConfig
 from trainer.runs.load import load_run
-from trainer.train import loop
+from trainer.train import loop, state
 from trainer.train.__main__ import COMMAND
 from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
 from trainer.train.run import run
+from trainer.train.step import to_host as steps_to_host
 
 FIRST_COLUMNS = (
     "epoch,step,loss,top1,macro_f1,val_loss,val_top1,val_macro_f1,val_balanced_accuracy,"
@@ -370,6 +371,26 @@ def test_steps_in_one_execution_are_the_same_steps(
 ) -> None:
     train(config(data_dir, tmp_path / "r", steps_per_execution=3))
     assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+def test_the_host_reads_what_a_step_found_two_steps_later(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, read_after = [0], []
+
+    def execute(*arguments: Any) -> Any:
+        given[0] += 1
+        return EXECUTE(*arguments)
+
+    def to_host(packed: tf.Tensor) -> Any:
+        read_after.append(given[0])
+        return steps_to_host(packed)
+
+    monkeypatch.setattr(loop, "_execute", execute)
+    monkeypatch.setattr(state, "to_host", to_host)
+    train(config(data_dir, tmp_path / "r", epochs=2, checkpoint_steps=0))
+    # The first compiles and is waited for; at the end of an epoch all are.
+    assert read_after == [1, 4, 4, 4, 7, 8, 8, 8]
 
 
 def test_it_learns(data_dir: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainer.train import step as steps
 from trainer.train.step import Tally
@@ -23,5 +24,13 @@ def test_tallies_add() -> None:
     total = steps.add_tallies(steps.add_tallies(steps.empty_tally(2), one), one)
     assert total.loss == 3.0 and total.right.dtype == np.float64
     np.testing.assert_array_equal(total.actual, [2, 4])
-    stacked = Tally(*(np.stack([part, part]) for part in one))
-    assert len(steps.to_host(stacked)) == 2 and steps.to_host(one)[0].loss == 1.5
+
+
+@pytest.mark.parametrize("rows", [None, 1, 3])
+def test_a_packed_tally_is_taken_apart_for_each_step(rows: int | None) -> None:
+    packed = np.arange(7 * (rows or 1), dtype=np.float32).reshape([*([rows] if rows else []), 7])
+    found = steps.to_host(tf.constant(packed))
+    assert len(found) == steps.steps_in(tf.constant(packed)) == (rows or 1)
+    last = found[-1]
+    assert last.loss == packed.flat[-7]
+    np.testing.assert_array_equal(np.concatenate(last[1:]), packed.flat[-6:])
