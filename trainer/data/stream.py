@@ -124,31 +124,27 @@ def training_stream(
     Returns:
       A data set of `Batch`.
     """
-    if cache == "none":
-        mean_bytes = max(1, source.split.bytes // max(1, source.split.records))
-        buffer = max(1, min(source.records, shuffle_buffer_mb * 10**6 // mean_bytes))
-        records = _streamed_records(source, batch_size, buffer)
-    else:
-        records = _cached_records(source, batch_size, decoded=cache == "decoded")
-
-    def batches_of(
-        epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor, key: tf.Tensor
-    ) -> tf.data.Dataset:
-        of_epoch = records(order, key, step * batch_size)
-        if cache != "decoded":
-            of_epoch = _decoded(of_epoch, source, batch_size)
-        finish = _finisher(batch_size, augment, key)
-        batches = of_epoch.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-        return batches if stack == 1 else batches.batch(stack)
+    of_epoch = epoch_batches(source, batch_size, augment, cache, shuffle_buffer_mb, stack)
 
     numbers = np.arange(start[0], epochs, dtype=np.int64)
     steps = np.zeros_like(numbers)
     steps[:1] = start[1]
-    orders = np.stack([_file_order(len(source.files), seed, int(n)) for n in numbers])
-    keys = np.asarray([_key(seed, int(n)) for n in numbers], np.int32)
-    stream = tf.data.Dataset.from_tensor_slices((numbers, steps, orders, keys))
-    stream = stream.flat_map(batches_of)  # Batch
-    return stream.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+    orders, keys = zip(*(order_and_key(source, seed, int(n)) for n in numbers), strict=True)
+    stream = tf.data.Dataset.from_tensor_slices((steps, np.stack(orders), np.stack(keys)))
+    stream = stream.flat_map(of_epoch)  # Batch
+    return stream.with_options(options()).prefetch(tf.data.AUTOTUNE)
+
+
+def order_and_key(source: Source, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns int64[files], the order of an epoch's shards, and int32[2], its random key."""
+    order = _file_order(len(source.files), seed, epoch)
+    return order.astype(np.int64), np.asarray(_key(seed, epoch), np.int32)
+
+
+def buffered_records(source: Source, shuffle_buffer_mb: int) -> int:
+    """Returns how many records of a split a shuffle buffer holds."""
+    mean_bytes = max(1, source.split.bytes // max(1, source.split.records))
+    return max(1, min(source.records, shuffle_buffer_mb * 10**6 // mean_bytes))
 
 
 def evaluation_stream(
@@ -176,7 +172,7 @@ def stream_source(source: Source, batch_size: int) -> tf.data.Dataset:
     """Returns `evaluation_stream` of a split that is open already."""
     batches = _decoded(_stored_records(source, batch_size), source, batch_size)
     stream = batches.map(lambda records: (records.image, records.label, records.id))
-    return stream.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+    return stream.with_options(options()).prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -232,6 +228,31 @@ def explain(error: Exception, source: Source) -> TrainerError:
 _EpochRecords = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
 
 
+def epoch_batches(
+    source: Source,
+    batch_size: int,
+    augment: Augment | None,
+    cache: str,
+    shuffle_buffer_mb: int,
+    stack: int,
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]:
+    """Returns a function from (first step, file order, key) to the batches of an epoch."""
+    if cache == "none":
+        records = _streamed_records(source, batch_size, buffered_records(source, shuffle_buffer_mb))
+    else:
+        records = _cached_records(source, batch_size, decoded=cache == "decoded")
+
+    def batches(step: tf.Tensor, order: tf.Tensor, key: tf.Tensor) -> tf.data.Dataset:
+        of_epoch = records(order, key, step * batch_size)
+        if cache != "decoded":
+            of_epoch = _decoded(of_epoch, source, batch_size)
+        finish = _finisher(batch_size, augment, key)
+        finished = of_epoch.enumerate(step).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        return finished if stack == 1 else finished.batch(stack)
+
+    return batches
+
+
 def _streamed_records(source: Source, batch_size: int, buffer: int) -> _EpochRecords:
     """Reads shards in a new order each epoch and shuffles within a buffer of records."""
 
@@ -270,7 +291,7 @@ def _load(source: Source, *, decoded: bool) -> Records:
     else:
         whole = _stored_records(source, source.records)
     with tf.device("/CPU:0"):
-        return Records(*next(iter(whole.with_options(_options()))))
+        return Records(*next(iter(whole.with_options(options()))))
 
 
 def _stored_records(source: Source, batch_size: int) -> tf.data.Dataset:
@@ -407,7 +428,8 @@ def _file_order(files: int, seed: int, epoch: int) -> np.ndarray:
     return rng.permutation(files)
 
 
-def _options() -> tf.data.Options:
+def options() -> tf.data.Options:
+    """Returns the options of every stream: its order is always the same."""
     options = tf.data.Options()
     options.deterministic = True
     # A batch is for one machine; distributing input over several is left to the caller.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,14 @@ import keras
 import tensorflow as tf
 
 from trainer.data import augment
-from trainer.data.stream import Batch, explain, stream_source, training_stream
+from trainer.data.epochs import Epochs, epoch_streams
+from trainer.data.stream import (
+    Batch,
+    buffered_records,
+    explain,
+    stream_source,
+    training_stream,
+)
 from trainer.metrics import inference, metrics
 from trainer.metrics.metrics import Predictions
 from trainer.models.build import build_network
@@ -143,31 +151,35 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     config = task.config
     predictor = inference.predictor(state.stepper.model)
     batches: Iterator[Batch] | None = None
-    while state.epoch < config.epochs:
-        if _stopped_early(task, state):
-            return "stopped_early"
-        if 0 < config.stop_after_epoch <= state.epoch:
-            return "paused"
-        state.stepper.enter(
-            optim.phase_of(config, state.epoch),
-            frozen=state.epoch < config.frozen_epochs,
-            begins=state.epoch == config.frozen_epochs and state.step == 0,
-        )
-        if config.fits_head and state.epoch == 0:
-            with failures.reading(task.train, config):
-                train_head(task, state, progress)
-        else:
-            batches = batches or _batches(task, state)
-            progress.start_epoch(state.epoch, state.meter.pictures)
-            try:
-                _train_epoch(task, state, batches, progress)
-            finally:
-                progress.close()
-        if state.stop:
-            save(task, state)
-            return "interrupted"
-        row = _close_epoch(task, state, predictor)
-        progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
+    with ExitStack() as open_streams:
+        while state.epoch < config.epochs:
+            if _stopped_early(task, state):
+                return "stopped_early"
+            if 0 < config.stop_after_epoch <= state.epoch:
+                return "paused"
+            state.stepper.enter(
+                optim.phase_of(config, state.epoch),
+                frozen=state.epoch < config.frozen_epochs,
+                begins=state.epoch == config.frozen_epochs and state.step == 0,
+            )
+            if config.fits_head and state.epoch == 0:
+                with failures.reading(task.train, config):
+                    train_head(task, state, progress)
+            else:
+                if batches is None:
+                    batches = _batches(task, state)
+                    if isinstance(batches, Epochs):
+                        open_streams.callback(batches.close)
+                progress.start_epoch(state.epoch, state.meter.pictures)
+                try:
+                    _train_epoch(task, state, batches, progress)
+                finally:
+                    progress.close()
+            if state.stop:
+                save(task, state)
+                return "interrupted"
+            row = _close_epoch(task, state, predictor)
+            progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
     return "stopped_early" if _stopped_early(task, state) else "completed"
 
 
@@ -179,7 +191,9 @@ def _stopped_early(task: Task, state: State) -> bool:
 def _batches(task: Task, state: State) -> Iterator[Batch]:
     """Returns the batches from the state's epoch and step on; fills a cache first."""
     with failures.reading(task.train, task.config):
-        return iter(_training_stream(task, state))
+        if task.devices.replicas > 1:
+            return iter(_distributed_stream(task, state))
+        return _epochs(task, state)
 
 
 def _train_epoch(
@@ -274,8 +288,38 @@ def _write_best_model(task: Task, state: State) -> bool:
     return best is not None
 
 
-def _training_stream(task: Task, state: State) -> tf.data.Dataset:
+def _epochs(task: Task, state: State) -> Epochs:
     """Returns the batches from the state's epoch and step to the end of the run."""
+    config, device = task.config, task.devices.memory_device
+    stream_of = epoch_streams(
+        task.train,
+        config.fixed_batch_size,
+        config.seed,
+        augment=augment.build(config),
+        cache=config.cache,
+        shuffle_buffer_mb=config.shuffle_buffer_mb,
+        stack=config.steps_per_execution,
+    )
+
+    def open_epoch(number: int, step: int) -> Iterator[Batch]:
+        stream = stream_of(number, step)
+        if device is not None:
+            stream = stream.apply(tf.data.experimental.prefetch_to_device(device))
+        return iter(stream)
+
+    emptying = buffered_records(task.train, config.shuffle_buffer_mb) // config.fixed_batch_size
+    return Epochs(
+        open_epoch,
+        (state.epoch, state.step),
+        config.epochs,
+        task.steps,
+        config.steps_per_execution,
+        lead=emptying if config.cache == "none" else 1,
+    )
+
+
+def _distributed_stream(task: Task, state: State) -> tf.distribute.DistributedDataset:
+    """Returns the batches from the state's epoch and step on, each shared among the replicas."""
     config = task.config
     stream = training_stream(
         task.train,
@@ -286,14 +330,8 @@ def _training_stream(task: Task, state: State) -> tf.data.Dataset:
         start=(state.epoch, state.step),
         cache=config.cache,
         shuffle_buffer_mb=config.shuffle_buffer_mb,
-        stack=config.steps_per_execution,
     )
-    if task.devices.replicas > 1:
-        return task.devices.strategy.experimental_distribute_dataset(stream)
-    device = task.devices.memory_device
-    if device is not None:
-        return stream.apply(tf.data.experimental.prefetch_to_device(device))
-    return stream
+    return task.devices.strategy.experimental_distribute_dataset(stream)
 
 
 def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
