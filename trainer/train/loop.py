@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from trainer.metrics.metrics import Predictions
 from trainer.models.build import build_network
 from trainer.models.weights import model_state
 from trainer.runs import checkpoints, history
+from trainer.runs.background import Writer
 from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
 from trainer.train.describe import describe
@@ -33,7 +34,16 @@ from trainer.train.epoch import Meter
 from trainer.train.head import train_head
 from trainer.train.progress import EpochProgress
 from trainer.train.signals import stopping_on_signal
-from trainer.train.state import Execution, State, Task, checkpoint_of, resume, save, settle
+from trainer.train.state import (
+    Execution,
+    State,
+    Task,
+    checkpoint_of,
+    resume,
+    save,
+    save_epoch,
+    settle,
+)
 from trainer.train.step import Stepper, empty_tally, steps_in
 
 # Ends after which the same command continues the run.
@@ -42,6 +52,9 @@ UNFINISHED = ("interrupted", "paused")
 # A GPU computes this many executions while the host prepares the next: it never waits for the host
 # to read a tally, and the host sees a loss that is not finite so much later.
 LATE = 2
+
+# Seconds that a checkpoint under way has left after an error, or when a person does not wait.
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,8 @@ def train(task: Task, state: State) -> Trained:
     """
     task.directory.store.tidy()
     if not resume(task, state) and task.parent is not None:
-        save(task, state)  # From here on, the run that it begins with is not needed.
+        save(task, state)
+        state.writer.flush()  # From here on, the run that it begins with is not needed.
     if task.directory.config.fork is not None:
         state.stepper.count_from(task.directory.config.fork.optimizer_steps)
     task.directory.write_history(state.history)
@@ -113,7 +127,7 @@ def train(task: Task, state: State) -> Trained:
         state.stop = number
         progress.say("stopping after this step; once more stops at once, at the last checkpoint")
 
-    with task.version.reading(), stopping_on_signal(stop):
+    with task.version.reading(), stopping_on_signal(stop), _writing(state.writer):
         status = _train_epochs(task, state, progress)
     result = _result(task, state, status)
     if result.finished and not _write_best_model(task, state):
@@ -183,6 +197,18 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     return "stopped_early" if _stopped_early(task, state) else "completed"
 
 
+@contextmanager
+def _writing(writer: Writer) -> Iterator[None]:
+    """Waits for the last checkpoint at the end; not for long after an error, which it leaves."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            writer.flush(_PATIENCE)
+        raise
+    writer.flush()
+
+
 def _stopped_early(task: Task, state: State) -> bool:
     config, since = task.config, task.directory.config.patient_from
     return history.stopped_early(state.history, config.monitor, config.early_stopping, since)
@@ -203,6 +229,7 @@ def _train_epoch(
     every = task.config.checkpoint_steps
     while state.step < task.steps and not state.stop:
         started = time.monotonic()
+        state.writer.check()
         batch = _next(task, state, batches)
         waited = time.monotonic() - started
         packed = _execute(task, state, batch)
@@ -239,14 +266,16 @@ def _close_epoch(
     )
     state.history = (*state.history, row)
     task.version.check()
+    best = None
     if history.best_epoch(state.history, task.config.monitor) == len(state.history):
         arrays = checkpoints.capture(model_state(stepper.model))
-        task.directory.store.save_best(checkpoint_of(task, state, arrays))
+        best = checkpoint_of(task, state, arrays)
         state.predictions = predictions
     stepper.put_back(replaced)
     state.epoch, state.step = state.epoch + 1, 0
     state.meter = Meter(empty_tally(task.classes))
-    save(task, state)
+    task.version.check()
+    save_epoch(task, state, best)
     task.directory.add_epoch(state.history)
     return row
 

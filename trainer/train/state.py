@@ -17,6 +17,7 @@ from trainer.data.version import DataVersion
 from trainer.devices import Devices
 from trainer.metrics.metrics import Predictions
 from trainer.runs import checkpoints
+from trainer.runs.background import Writer
 from trainer.runs.checkpoints import Checkpoint
 from trainer.runs.directory import Row, RunDir
 from trainer.runs.inherited import Inherited
@@ -55,6 +56,7 @@ class State:
       compiled: whether this process has done its first step, which compiles.
       predictions: of the best epoch so far on validation, if this process made them.
       in_flight: executions whose tallies `meter` lacks, the oldest first.
+      writer: of checkpoints.
     """
 
     stepper: Stepper
@@ -66,6 +68,7 @@ class State:
     compiled: bool = False
     predictions: Predictions | None = None
     in_flight: deque[Execution] = field(default_factory=deque)
+    writer: Writer = field(default_factory=Writer)
 
     def global_step(self, per_epoch: int) -> int:
         """Returns the optimizer steps done, of `per_epoch` each."""
@@ -119,6 +122,7 @@ def settle(task: Task, state: State, keep: int = 0) -> list[tuple[int, float]]:
             tallies = to_host(execution.packed)
         for number, tally in enumerate(tallies, start=execution.first):
             if not math.isfinite(tally.loss):
+                state.writer.flush()  # The text names the last checkpoint.
                 problem = f"the loss became {float(tally.loss)}"
                 raise diverged(problem, task.directory, number, state.epoch)
         pictures = state.meter.add(tallies, timed=execution.timed)
@@ -129,19 +133,37 @@ def settle(task: Task, state: State, keep: int = 0) -> list[tuple[int, float]]:
 def save(task: Task, state: State) -> None:
     """Saves a checkpoint, after every step that was given to the device is done.
 
+    It is written while training goes on; at most one is under way, and one copy in memory.
+
     Raises:
-      TrainerError: a weight is not finite, the data set was replaced, or the checkpoint cannot
-        be written.
+      TrainerError: the data set was replaced, or the checkpoint before this one has a weight that
+        is not finite or could not be written. `state.writer` raises the like of this one.
     """
     task.version.check()
     settle(task, state)
-    arrays = checkpoints.capture(state.stepper.state)
-    bad = checkpoints.first_not_finite(arrays)
-    if bad is not None:
-        raise diverged(
-            f"{bad} is not finite", task.directory, state.global_step(task.steps) + 1, state.epoch
-        )
-    task.directory.save(checkpoint_of(task, state, arrays))
+    state.writer.flush()
+    _begin_save(task, state)
+
+
+def save_epoch(task: Task, state: State, best: Checkpoint | None) -> None:
+    """Saves the end of an epoch as `save` does, behind the checkpoint of the best one, if any."""
+    state.writer.flush()
+    if best is not None:
+        state.writer.submit(lambda: task.directory.store.save_best(best))
+    _begin_save(task, state)
+
+
+def _begin_save(task: Task, state: State) -> None:
+    checkpoint = checkpoint_of(task, state, checkpoints.capture(state.stepper.state))
+
+    def write() -> None:
+        bad = checkpoints.first_not_finite(checkpoint.arrays)
+        if bad is not None:
+            step = checkpoint.global_step + 1
+            raise diverged(f"{bad} is not finite", task.directory, step, checkpoint.epoch)
+        task.directory.save(checkpoint)
+
+    state.writer.submit(write)
 
 
 def checkpoint_of(task: Task, state: State, arrays: dict[str, np.ndarray]) -> Checkpoint:
