@@ -66,6 +66,7 @@ def train(
     randaugment_magnitude: float = 9.0,
     mixup_alpha: float = 0.2,
     cutmix_alpha: float = 1.0,
+    augment_on: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     memory_growth: bool = True,

@@ -330,6 +330,14 @@ class TrainConfig:
     mixup_alpha: float = flag(0.2, _AUGMENT, "Beta(α, α) of mixup.", metavar="A")
     cutmix_alpha: float = flag(1.0, _AUGMENT, "Beta(α, α) of cutmix.", metavar="A")
 
+    augment_on: str = flag(
+        "auto",
+        _AUGMENT,
+        "Where pictures are augmented. auto: on a GPU if it can do all that --augment names (not "
+        "rotate, affine, randaugment), else on the host. The pictures are the same to rounding.",
+        choices=("auto", "device", "host"),
+    )
+
     device: str = flag(
         "auto",
         _DEVICE,

@@ -19,7 +19,8 @@ from tfrecords.system import cores, memory
 from trainer import remote
 from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
 from trainer.config import AUTO_BATCH, TrainConfig
-from trainer.data import augment
+from trainer.data import augment, on_device
+from trainer.data.on_device import blank_batch
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
 from trainer.devices import Devices, set_up_devices
@@ -120,25 +121,27 @@ def _rates(
     decode_raw = _raw_stage(source, images, batch, seconds)
     say("augmentation")
     pixels = _decoded(images, source.spec, source.size)
-    augmenting = _augment_stage(config, pixels, batch, seconds)
+    on_host = on_device.chooser(config, devices) is None
+    augmenting = _augment_stage(config, pixels, batch, seconds) if on_host else None
     say("the input as a whole")
-    whole = stage(lambda: iter(_stream(source, config)), batch, seconds)
+    whole = stage(lambda: iter(_stream(source, config, devices)), batch, seconds)
     say(f"the step, batch of {batch}")
     stepper = _stepper(source, config, devices)
-    rate = _step_rate(stepper, source, batch, seconds)
+    rate = _step_rate(stepper, blank_batch(config, source.size, devices), seconds)
     if rate is None:
         raise TrainerError(
             f"out of memory at --batch_size={batch}: use a smaller one, or --batch_size=auto"
         )
     say("all together")
-    stream = _on_device(_stream(source, config), devices)
+    stream = _on_device(_stream(source, config, devices), devices)
     together, waited = _together(stepper, stream, batch, 2 * seconds)
     # The step alone cannot be slower than with its input: if it is, other work disturbed it.
     rates = {batch: max(rate, together)}
     for size in _other_batches(batch, source.records, config.grad_accum):
         say(f"the step, batch of {size}")
-        stepper = _stepper(source, config.with_batch_size(size), devices)
-        other = _step_rate(stepper, source, size, seconds)
+        sized = config.with_batch_size(size)
+        stepper = _stepper(source, sized, devices)
+        other = _step_rate(stepper, blank_batch(sized, source.size, devices), seconds)
         if other is not None:
             rates[size] = other
     return Rates(disk, decode, decode_raw, augmenting, whole, rates, together, waited)
@@ -201,14 +204,14 @@ def _augment_stage(
     return stage(lambda: iter(stream), batch, seconds)
 
 
-def _stream(source: Source, config: TrainConfig) -> tf.data.Dataset:
+def _stream(source: Source, config: TrainConfig, devices: Devices) -> tf.data.Dataset:
     # 64 epochs in one stream, so that its start-up is not measured.
     return training_stream(
         source,
         config.fixed_batch_size,
         64,
         config.seed,
-        augment=augment.build(config),
+        augment=on_device.chooser(config, devices) or augment.build(config),
         cache=config.cache,
         shuffle_buffer_mb=config.shuffle_buffer_mb,
     )
@@ -231,19 +234,16 @@ def _stepper(source: Source, config: TrainConfig, devices: Devices) -> Stepper:
         return Stepper(network, optimizer, loss, config, devices)
 
 
-def _step_rate(stepper: Stepper, source: Source, batch: int, seconds: float) -> float | None:
+def _step_rate(stepper: Stepper, batch: Batch, seconds: float) -> float | None:
     """Returns pictures a second of the step on one batch; None where it does not fit."""
-    labels, ones = tf.zeros([batch], tf.int32), tf.ones([batch])
-    images = tf.zeros([batch, *source.size, 3], tf.uint8)
-    batch_of_zeros = Batch(images, labels, labels, ones, ones)
 
     def run() -> Iterator[list[Tally]]:
         while True:
-            yield to_host(stepper.run(batch_of_zeros))
+            yield to_host(stepper.run(batch))
 
     try:
         next(run())  # Compiles.
-        return stage(run, batch, seconds).rate
+        return stage(run, int(batch.labels.shape[0]), seconds).rate
     except tf.errors.OpError as error:
         if not failures.is_out_of_memory(error):
             raise

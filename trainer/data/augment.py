@@ -91,7 +91,7 @@ class Augmenter:
         bends = "affine" in self.names
         if not (crops or rotates or bends or policy):
             return transforms.upright(images, None, flipped, colors)
-        box = _crop_boxes(draw, self.crop_scale) if crops else _whole(draw)
+        box = crop_boxes(draw, self.crop_scale) if crops else _whole(draw)
         if not (rotates or bends or policy):
             return transforms.upright(
                 images, transforms.pixel_boxes(box, height, width), flipped, colors
@@ -108,7 +108,7 @@ class Augmenter:
 
     def _colors(self, draw: Draw, policy: Policy | None) -> tf.Tensor | None:
         """Returns float32[B, 4, 3], jitter and RandAugment's colours as one matrix, or None."""
-        jitter = _color_jitter(draw) if "color" in self.names else None
+        jitter = color_jitter(draw) if "color" in self.names else None
         if policy is None:
             return jitter
         return policy.color() if jitter is None else transforms.followed(jitter, policy.color())
@@ -267,7 +267,7 @@ def _affine(draw: Draw, height: int, width: int) -> tf.Tensor:
     return transforms.rotation(angle) @ bent
 
 
-def _crop_boxes(draw: Draw, smallest: float) -> tf.Tensor:
+def crop_boxes(draw: Draw, smallest: float) -> tf.Tensor:
     """Returns float32[B, 4]: top, left, height, width as fractions, inside the picture."""
     area = draw.uniform("area", smallest, 1)
     low, high = (math.log(ratio) for ratio in CROP_RATIO)
@@ -283,20 +283,25 @@ def _whole(draw: Draw) -> tf.Tensor:
     return tf.tile([[0.0, 0.0, 1.0, 1.0]], [draw.batch, 1])
 
 
-def _color_jitter(draw: Draw) -> tf.Tensor:
+def color_jitter(draw: Draw) -> tf.Tensor:
+    """Returns float32[B, 4, 3], colour matrices."""
     low, high = 1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH
     factors = [draw.uniform(name, low, high) for name in ("brightness", "contrast", "saturation")]
     return transforms.color_matrix(*factors)
 
 
 def _cutout(images: tf.Tensor, draw: Draw) -> tf.Tensor:
-    height, width = images.shape[1:3]
+    rows, columns = cutout_marks(draw, *images.shape[1:3])
+    return transforms.pasted(images, tf.constant(int(transforms.MIDDLE), tf.uint8), rows, columns)
+
+
+def cutout_marks(draw: Draw, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns bool[B, H] and bool[B, W]: the rows and columns of the squares that are hidden."""
     half = CUTOUT_SIDE * min(height, width) / 2
     y = draw.uniform("cut_top", 0, height)
     x = draw.uniform("cut_left", 0, width)
     rows = transforms.within(y - half, y + half, height)
-    columns = transforms.within(x - half, x + half, width)
-    return transforms.pasted(images, tf.constant(int(transforms.MIDDLE), tf.uint8), rows, columns)
+    return rows, transforms.within(x - half, x + half, width)
 
 
 def _mixup(
@@ -310,6 +315,14 @@ def _cutmix(
     images: tf.Tensor, others: tf.Tensor, draw: Draw, alpha: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     height, width = images.shape[1:3]
+    rows, columns, share = cutmix_marks(draw, height, width, alpha)
+    return transforms.pasted(images, others, rows, columns), share
+
+
+def cutmix_marks(
+    draw: Draw, height: int, width: int, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns bool[B, H] and bool[B, W], what is replaced, and float32[B], the share that stays."""
     side = tf.sqrt(1 - draw.beta("cutmix", alpha))
     y = draw.uniform("cutmix_top", 0, height)
     x = draw.uniform("cutmix_left", 0, width)
@@ -317,4 +330,4 @@ def _cutmix(
     rows = transforms.within(y - half_y, y + half_y, height)
     columns = transforms.within(x - half_x, x + half_x, width)
     area = [tf.reduce_mean(tf.cast(part, tf.float32), axis=1) for part in (rows, columns)]
-    return transforms.pasted(images, others, rows, columns), 1 - area[0] * area[1]
+    return rows, columns, 1 - area[0] * area[1]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -81,6 +81,7 @@ class Batch(NamedTuple):
       partners: int32[B]; the label of the picture mixed in, else equal to `labels`.
       share: float32[B], 0 to 1: the part of the picture that is of `labels`.
       weight: float32[B]; 0 for the repeats that fill an epoch's last batch, else 1.
+      choices: what the step is to do to `images`, `on_device.Choices`; () where that is done.
     """
 
     images: tf.Tensor
@@ -88,10 +89,12 @@ class Batch(NamedTuple):
     partners: tf.Tensor
     share: tf.Tensor
     weight: tf.Tensor
+    choices: tuple[Any, ...] = ()
 
 
-# (images uint8[B, H, W, 3], labels int32[B], seed int32[2]) → (images, partners, share)
-Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+# (images uint8[B, H, W, 3], labels int32[B], seed int32[2]) → (images, partners, share), and the
+# choices where the step augments
+Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[Any, ...]]
 
 
 def training_stream(
@@ -390,11 +393,12 @@ def _finisher(
 ) -> Callable[[tf.Tensor, Records], Batch]:
     def finish(step: tf.Tensor, records: Records) -> Batch:
         images, labels, weight = _fill(records.image, records.label, batch_size)
-        partners, share = labels, tf.ones_like(weight)
+        partners, share, choices = labels, tf.ones_like(weight), ()
         if augment is not None:
             step_seed = tf.random.experimental.stateless_fold_in(key, tf.cast(step, tf.int32))
-            images, partners, share = augment(images, labels, step_seed)
-        return Batch(images, labels, partners, share, weight)
+            images, partners, share, *chosen = augment(images, labels, step_seed)
+            choices = chosen[0] if chosen else ()
+        return Batch(images, labels, partners, share, weight, choices)
 
     return finish
 

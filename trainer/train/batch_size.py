@@ -138,7 +138,7 @@ def trial(path: str) -> int:
 def _two_steps(config: TrainConfig, size: tuple[int, int], classes: int) -> None:
     import tensorflow as tf
 
-    from trainer.data.stream import Batch
+    from trainer.data.on_device import blank_batch
     from trainer.devices import set_up_devices
     from trainer.models.build import build_network
     from trainer.train import losses, optim
@@ -151,10 +151,9 @@ def _two_steps(config: TrainConfig, size: tuple[int, int], classes: int) -> None
         optimizer = optim.build_optimizer(config, plan, optim.rate_factors(network, config))
         loss = losses.build(config, [1] * classes, plan.total_steps)
         stepper = Stepper(network, optimizer, loss, config, devices)
-    stack = (2,) if config.steps_per_execution > 1 else ()
-    shape = (*stack, config.fixed_batch_size)
-    labels, ones = tf.zeros(shape, tf.int32), tf.ones(shape)
-    batch = Batch(tf.zeros((*shape, *size, 3), tf.uint8), labels, labels, ones, ones)
+    batch = blank_batch(config, size, devices)
+    if config.steps_per_execution > 1:
+        batch = tf.nest.map_structure(lambda part: tf.stack([part, part]), batch)
     if devices.replicas > 1:
         whole = tf.data.Dataset.from_tensors(batch)
         batch = next(iter(devices.strategy.experimental_distribute_dataset(whole)))

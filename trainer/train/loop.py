@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from trainer.data import augment
+from trainer.data import augment, on_device
 from trainer.data.epochs import Epochs, epoch_streams
 from trainer.data.stream import (
     Batch,
@@ -243,10 +243,19 @@ def _train_epoch(
         state.meter.spend(waited, time.monotonic() - started, timed=timed)
         state.compiled = True
         if not before and state.epoch == int(task.config.fits_head):
-            task.directory.show_samples(batch.images, state.epoch)
+            task.directory.show_samples(_samples(batch), state.epoch)
         if saves:
             save(task, state)
     settle(task, state)
+
+
+def _samples(batch: Batch) -> tf.Tensor:
+    """Returns pictures as the step trained on them; of stacked batches those of the first."""
+    if not batch.choices:
+        return batch.images
+    stacked = batch.labels.ndim == 2
+    first = tf.nest.map_structure(lambda part: part[0], batch) if stacked else batch
+    return on_device.augmented(first.images, first.choices)
 
 
 def _close_epoch(
@@ -324,7 +333,7 @@ def _epochs(task: Task, state: State) -> Epochs:
         task.train,
         config.fixed_batch_size,
         config.seed,
-        augment=augment.build(config),
+        augment=on_device.chooser(config, task.devices) or augment.build(config),
         cache=config.cache,
         shuffle_buffer_mb=config.shuffle_buffer_mb,
         stack=config.steps_per_execution,

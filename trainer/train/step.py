@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import TrainConfig
+from trainer.data.on_device import augmented
 from trainer.data.stream import Batch
 from trainer.devices import Devices
 from trainer.models.build import Network
@@ -201,6 +202,7 @@ class Stepper:
 
     def _step(self, batch: Batch) -> tf.Tensor:
         """Runs one step on one replica's batch; returns its tally, packed."""
+        batch = batch._replace(images=augmented(batch.images, batch.choices), choices=())
         variables = self.model.trainable_variables
         gradients, tally = self._accumulate(batch, variables)
         if self._config.clip_norm:
@@ -217,11 +219,11 @@ class Stepper:
         parts = self._config.grad_accum
         if parts == 1:
             return self._gradients(batch, variables)
-        split = Batch(*(tf.reshape(x, [parts, -1, *x.shape[1:]]) for x in batch))
+        split = tf.nest.map_structure(lambda x: tf.reshape(x, [parts, -1, *x.shape[1:]]), batch)
         start = self._gradients_like(variables)
 
         def add(i: tf.Tensor, gradients: list[tf.Tensor], tally: Tally) -> tuple:
-            more, part = self._gradients(Batch(*(x[i] for x in split)), variables)
+            more, part = self._gradients(_at(split, i), variables)
             summed = [a + b for a, b in zip(gradients, more, strict=True)]
             return i + 1, summed, Tally(*(a + b for a, b in zip(tally, part, strict=True)))
 
@@ -345,7 +347,7 @@ def _repeat(step: Callable[[Batch], tf.Tensor], batches: Batch) -> tf.Tensor:
     count = tf.shape(batches.labels)[0]
 
     def run_one(i: tf.Tensor, tallies: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        return i + 1, tallies.write(i, step(Batch(*(part[i] for part in batches))))
+        return i + 1, tallies.write(i, step(_at(batches, i)))
 
     _, tallies = tf.while_loop(
         lambda i, _: i < count,
@@ -354,6 +356,11 @@ def _repeat(step: Callable[[Batch], tf.Tensor], batches: Batch) -> tf.Tensor:
         parallel_iterations=1,  # Each step changes the weights of the next.
     )
     return tallies.stack()
+
+
+def _at(batches: Batch, i: tf.Tensor) -> Batch:
+    """Returns one of stacked batches."""
+    return tf.nest.map_structure(lambda part: part[i], batches)
 
 
 def _counter(name: str) -> tf.Variable:

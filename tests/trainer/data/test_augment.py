@@ -72,7 +72,7 @@ def test_a_whole_crop_is_the_picture() -> None:
 
 def test_a_crop_is_what_the_general_map_would_show() -> None:
     draw = augment.Draw(tf.constant(SEED), BATCH)
-    boxes = transforms.pixel_boxes(augment._crop_boxes(draw, 0.3), HEIGHT, WIDTH)
+    boxes = transforms.pixel_boxes(augment.crop_boxes(draw, 0.3), HEIGHT, WIDTH)
     flipped = draw.coin("flip")
     cropped = transforms.upright(tf.constant(IMAGES), boxes, flipped, None).numpy().astype(int)
     fractions = tf.cast(boxes, tf.float32) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
@@ -95,7 +95,7 @@ def test_boxes_of_pixels_lie_inside() -> None:
 
 
 def test_crops_cover_what_they_should() -> None:
-    boxes = augment._crop_boxes(augment.Draw(tf.constant(SEED), 5000), 0.3).numpy()
+    boxes = augment.crop_boxes(augment.Draw(tf.constant(SEED), 5000), 0.3).numpy()
     top, left, height, width = boxes.T
     assert (boxes >= 0).all() and (top + height).max() <= 1 + 1e-6
     assert (left + width).max() <= 1 + 1e-6

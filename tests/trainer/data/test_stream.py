@@ -161,7 +161,7 @@ def test_stacks_hold_the_same_batches(tmp_path: Path) -> None:
     single = collect(data.training_stream(source, 5, 2, 0))
     stacked = collect(data.training_stream(source, 5, 2, 0, stack=3))
     assert [len(batch.labels) for batch in stacked] == [3, 2, 3, 2]
-    unstacked = [data.Batch(*parts) for stack in stacked for parts in zip(*stack, strict=True)]
+    unstacked = [data.Batch(*parts) for stack in stacked for parts in zip(*stack[:5], strict=True)]
     assert_same(single, unstacked)
 
 

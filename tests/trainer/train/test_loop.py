@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -391,6 +393,51 @@ def test_the_host_reads_what_a_step_found_two_steps_later(
     train(config(data_dir, tmp_path / "r", epochs=2, checkpoint_steps=0))
     # The first compiles and is waited for; at the end of an epoch all are.
     assert read_after == [1, 4, 4, 4, 7, 8, 8, 8]
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(
+    finished: RunResult, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is held back until the next step is given; the end is the same."""
+    real, go, executed = checkpoints.write, threading.Event(), [0]
+
+    def write(path: Path, checkpoint: checkpoints.Checkpoint) -> None:
+        assert go.wait(60)
+        real(path, checkpoint)
+
+    def execute(*arguments: Any) -> Any:
+        executed[0] += 1
+        if executed[0] == 2:
+            assert not list((tmp_path / "r" / "checkpoints").glob("step-*"))
+            go.set()
+        return EXECUTE(*arguments)
+
+    monkeypatch.setattr(checkpoints, "write", write)
+    monkeypatch.setattr(loop, "_execute", execute)
+    train(config(data_dir, tmp_path / "r", checkpoint_steps=1))
+    assert_same_end(finished.run_dir, tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "flags", [{}, {"steps_per_execution": 3}, {"grad_accum": 2}], ids=["plain", "stacked", "parts"]
+)
+def test_augmenting_in_the_step_trains_on_the_same_pictures(
+    flags: dict[str, Any], data_dir: Path, tmp_path: Path
+) -> None:
+    """To rounding, so the networks are alike; killed and resumed, the run ends in the same bits."""
+    flags = {"augment": ("flip", "crop", "color", "mixup", "cutmix"), "epochs": 2, **flags}
+    flags |= {"model": "tests.support.tiny:plain", "optimizer": "sgd"}
+    train(config(data_dir, tmp_path / "host", augment_on="host", **flags))
+    settings = config(data_dir, tmp_path / "device", augment_on="device", **flags)
+    train(settings)
+    host, device = final_state(tmp_path / "host"), final_state(tmp_path / "device")
+    for name, values in host.items():
+        np.testing.assert_allclose(device[name], values, rtol=2e-3, atol=2e-4, err_msg=name)
+    assert (host["tally/actual"] == device["tally/actual"]).all()
+    cut = tmp_path / "cut"
+    train(dataclasses.replace(settings, run_dir=str(cut), stop_after_epoch=1))
+    train(dataclasses.replace(settings, run_dir=str(cut)))
+    assert_same_end(tmp_path / "device", cut)
 
 
 def test_it_learns(data_dir: Path, tmp_path: Path) -> None:

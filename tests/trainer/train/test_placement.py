@@ -9,6 +9,8 @@ import tensorflow as tf
 from tensorflow.python.framework import kernels
 
 from tests.support.train_configs import config
+from trainer.data.augment import Augmenter
+from trainer.data.on_device import ON_DEVICE, Chooser, augmented
 from trainer.data.stream import Batch
 from trainer.devices import Devices
 from trainer.models.build import build_network
@@ -61,3 +63,13 @@ def test_pixels_never_go_back_to_the_host(flags: dict[str, int]) -> None:
     batch = Batch(tf.zeros((*shape, 16, 16, 3), tf.uint8), labels, labels, ones, ones)
     graph = stepper._run.get_concrete_function(batch).graph.as_graph_def()
     assert not list(on_the_host_only(graph))
+
+
+def test_augmenting_needs_no_pixels_on_the_host() -> None:
+    if not gpu_types("Conv2D"):
+        pytest.skip("this TensorFlow was built without kernels for a GPU")
+    pixels = tf.zeros((4, 16, 16, 3), tf.uint8)
+    chooser = Chooser(Augmenter(ON_DEVICE))
+    *_, choices = chooser(pixels, tf.zeros([4], tf.int32), tf.constant([1, 2]))
+    function = tf.function(augmented).get_concrete_function(pixels, choices)
+    assert not list(on_the_host_only(function.graph.as_graph_def()))
