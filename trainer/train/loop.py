@@ -292,7 +292,7 @@ def _close_epoch(
 def _predict(task: Task, predictor: tf.types.experimental.PolymorphicFunction) -> Predictions:
     """Returns the predictions of the network on the validation split."""
     with failures.reading(task.validation, task.config):
-        return inference.predict(predictor, validation_stream(task))
+        return inference.predict(predictor, validation_stream(task), task.devices.memory_device)
 
 
 def _evaluate(task: Task, state: State, predictions: Predictions) -> metrics.Evaluation:
