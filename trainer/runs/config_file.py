@@ -15,10 +15,14 @@ from typing import Any, TypeVar
 
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest
+from trainer import environment
 from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
 
 CONFIG = "config.json"
+
+# Of `RunConfig.versions`: those that decide what a step computes.
+_COMPUTING = ("tensorflow", "keras")
 
 _T = TypeVar("_T")
 
@@ -77,6 +81,8 @@ class RunConfig:
       extended_from: earlier values of --epochs, in order: the run was finished with each, and
         then given more.
       loaded: which weights of the network --weights gave it, in words; empty for none.
+      environment: variables that change numbers and their values, as `environment.recorded` gives
+        them; None where an earlier version wrote the file.
     """
 
     flags: TrainConfig
@@ -89,6 +95,7 @@ class RunConfig:
     unrecorded: frozenset[str] = frozenset()
     extended_from: tuple[int, ...] = ()
     loaded: str = ""
+    environment: Mapping[str, str] | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -136,6 +143,8 @@ class RunConfig:
             "versions": dict(self.versions),
             "manifest": json.loads(self.manifest.to_json()),
         }
+        if self.environment is not None:
+            document["environment"] = dict(self.environment)
         if self.extended_from:
             document["extended_from"] = self.extended_from
         if self.loaded:
@@ -172,6 +181,7 @@ class RunConfig:
                 str(name): str(version)
                 for name, version in _section(document, "versions", optional=True).items()
             },
+            environment=_environment(document),
             unrecorded=frozenset(known - flags.keys()),
             extended_from=_checked(
                 "extended_from", lambda: tuple(map(int, document.get("extended_from", ())))
@@ -238,6 +248,23 @@ def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> l
     ]
 
 
+def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:
+    """Returns what around two parts of a run differs and may change numbers, a text for each.
+
+    These are environment variables, and the versions of the libraries that compute. What an
+    earlier version did not record is left out.
+    """
+    versions = [
+        f"{name} was {stored.versions[name]}, is now {now.versions[name]}"
+        for name in _COMPUTING
+        if {stored.versions.get(name), now.versions.get(name)}.isdisjoint({None})
+        and stored.versions[name] != now.versions[name]
+    ]
+    if stored.environment is None or now.environment is None:
+        return versions
+    return [*versions, *environment.differences(stored.environment, now.environment)]
+
+
 def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
     if name == "dataset":
         return f"the data set was {str(before)[:12]}, is now {str(now)[:12]}"
@@ -288,6 +315,13 @@ def _size(value: object) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"[height, width] expected, not {value!r}")
     return int(value[0]), int(value[1])
+
+
+def _environment(document: Mapping[str, Any]) -> Mapping[str, str] | None:
+    if document.get("environment") is None:
+        return None
+    section = _section(document, "environment")
+    return {str(name): str(value) for name, value in section.items()}
 
 
 def _device(section: Mapping[str, Any]) -> DeviceSummary:
