@@ -36,10 +36,12 @@ class Run:
 
     Args:
       run_dir: that `evenshard.train` or the command wrote.
+      trust_run_code: run code that the run directory names or holds, in every call that needs it.
     """
 
-    def __init__(self, run_dir: PathLike) -> None:
+    def __init__(self, run_dir: PathLike, *, trust_run_code: bool = False) -> None:
         self._run_dir = os.fspath(run_dir)
+        self._trust_run_code = trust_run_code
         self._loaded: dict[tuple[str, str], LoadedRun] = {}
 
     @property
@@ -98,6 +100,7 @@ class Run:
         csv_encoding: str = "",
         zip_encoding: str = "",
         max_file_mb: int = 200,
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> RunPrediction:
         """Names the class of pictures that are not in the data set.
@@ -123,6 +126,7 @@ class Run:
           csv_encoding: of a table; by default UTF-8.
           zip_encoding: of names in an archive that are not UTF-8; guessed by default.
           max_file_mb: larger files are rejected unread.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Returns:
@@ -139,12 +143,14 @@ class Run:
             "path_column": path_column, "csv_separator": csv_separator,
             "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
             "max_file_mb": max_file_mb, "verbose": verbose,
+            "trust_run_code": self._trusts(trust_run_code),
         }  # fmt: skip
         config = parsing.build(PredictConfig, given)
         with trainer_session(config.verbose):
             from evenshard import pictures
 
-            return pictures.predict(self._open(config.weights, config.device), input, config)
+            opened = self._open(config.weights, config.device, config.trust_run_code)
+            return pictures.predict(opened, input, config)
 
     @naming_arguments()
     def evaluate(
@@ -159,6 +165,7 @@ class Run:
         tta: str = "none",
         batch_size: int = 128,
         output_dir: PathLike = "",
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> RunEvaluation:
         """Evaluates the network on a split, and writes numbers, tables and a page into the run.
@@ -178,6 +185,7 @@ class Run:
           tta: "flip" averages the probabilities of each picture and its mirror image.
           batch_size: pictures at a time; no effect on results.
           output_dir: where results go; by default in the run's own directory.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Raises:
@@ -188,6 +196,7 @@ class Run:
             "run_dir": self._run_dir, "split": split, "data_dir": data_dir, "classes": classes,
             "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
             "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
+            "trust_run_code": self._trusts(trust_run_code),
         }  # fmt: skip
         config = parsing.build(EvaluateConfig, given)
         with trainer_session(config.verbose):
@@ -216,6 +225,7 @@ class Run:
         parity_input: PathLike = "",
         output: PathLike = "",
         overwrite: bool = False,
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> dict[str, Path]:
         """Writes the network for use without this package, and checks that its answers agree.
@@ -234,6 +244,7 @@ class Run:
           parity_input: source pictures to compare a SavedModel's decoder on.
           output: where to write; by default in the run's own directory.
           overwrite: replace an export of another run or other weights.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Returns:
@@ -247,7 +258,7 @@ class Run:
             "run_dir": self._run_dir, "format": format, "weights": weights,
             "temperature": temperature, "parity_pictures": parity_pictures, "data_dir": data_dir,
             "parity_input": parity_input, "output": output, "overwrite": overwrite,
-            "verbose": verbose,
+            "verbose": verbose, "trust_run_code": self._trusts(trust_run_code),
         }  # fmt: skip
         config = parsing.build(ExportConfig, given)
         with trainer_session(config.verbose):
@@ -290,12 +301,18 @@ class Run:
     def _best_row(self) -> int | None:
         return self._epochs.best(self.config.monitor)
 
-    def _open(self, weights: str, device: str) -> LoadedRun:
+    def _trusts(self, given: bool) -> bool:
+        """Returns whether code is run, for one call or for all of them."""
+        return given or self._trust_run_code
+
+    def _open(self, weights: str, device: str, trust_run_code: bool) -> LoadedRun:
         """Returns the network, built and loaded once."""
         from trainer.runs import load
 
         if (weights, device) not in self._loaded:
-            self._loaded[weights, device] = load.open_run(self._run_dir, weights, device)
+            self._loaded[weights, device] = load.open_run(
+                self._run_dir, weights, device, trust_run_code=trust_run_code
+            )
         return self._loaded[weights, device]
 
     def _summary(self) -> str:
@@ -307,8 +324,13 @@ class Run:
 
 
 @naming_arguments()
-def load_run(run_dir: PathLike) -> Run:
+def load_run(run_dir: PathLike, *, trust_run_code: bool = False) -> Run:
     """Opens a run that `train` or the command wrote.
+
+    A network of your own (`model="module:function"`) is read from the run directory where that is
+    data alone. With `trust_run_code` code is run where it needs that: the module that the run
+    names, or a Lambda layer in its model.keras. Leave it out for a run whose author you do not
+    know.
 
     >>> import evenshard
     >>> run = evenshard.load_run("runs/a")
@@ -318,7 +340,7 @@ def load_run(run_dir: PathLike) -> Run:
     Raises:
       TrainerError: not the directory of a run.
     """
-    run = Run(run_dir)
+    run = Run(run_dir, trust_run_code=trust_run_code)
     _ = run.config
     return run
 

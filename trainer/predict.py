@@ -33,6 +33,12 @@ class PredictConfig:
         MISSING, _WHAT, "Directory of a trainer.train run; nothing else of it is needed.",
         metavar="DIR",
     )  # fmt: skip
+    trust_run_code: bool = flag(
+        False,
+        _WHAT,
+        "Run the code that the run directory names or holds, where its network is a person's own "
+        "(--model=module:function) and needs it. Only for a run whose author you trust.",
+    )
     input: str = flag(
         MISSING,
         _WHAT,
@@ -137,6 +143,7 @@ def main(config: PredictConfig) -> int:
         batch_size=config.batch_size,
         workers=config.workers,
         device=config.device,
+        trust_run_code=config.trust_run_code,
         options=config.input_options(),
     )
     print(describe(found, config.output, time.monotonic() - started))

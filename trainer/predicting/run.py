@@ -81,6 +81,7 @@ def run(
     batch_size: int = 128,
     workers: int = 0,
     device: str = "auto",
+    trust_run_code: bool = False,
     options: InputOptions = listing.DEFAULTS,
 ) -> Submission:
     """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
@@ -104,7 +105,7 @@ def run(
             say=_say,
         )
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        opened = load.open_run(run_dir, weights, device)
+        opened = load.open_run(run_dir, weights, device, trust_run_code=trust_run_code)
         fallback = fallback_class(opened, fallback)
         if top_k:
             _say(f"probabilities {opened.validation.temperature}")
