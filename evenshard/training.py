@@ -113,4 +113,5 @@ def train(
         raise KeyboardInterrupt(
             f"stopped after step {result.step}; the same call carries on from there"
         )
-    return Run(config.run_dir)
+    # The call itself named the code of a network of its own.
+    return Run(config.run_dir, trust_run_code=True)

@@ -138,9 +138,8 @@ class TrainConfig:
         OWN_MODEL,
         _MODEL,
         "springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
-        "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
-        "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
-        "dropout receives --dropout.",
+        "efficientnetv2-b0, convnext_tiny, …), or module:function, a network of your own: the end "
+        "of this help says how.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )

@@ -39,6 +39,12 @@ class PredictConfig:
         "or seeds, the probabilities are averaged.",
         metavar="DIR,…",
     )
+    trust_run_code: bool = flag(
+        False,
+        _WHAT,
+        "Run the code that the run directory names or holds, where its network is a person's own "
+        "(--model=module:function) and needs it. Only for a run whose author you trust.",
+    )
     input: str = flag(
         MISSING,
         _WHAT,
@@ -216,6 +222,7 @@ def main(config: PredictConfig) -> int:
         batch_size=config.batch_size,
         workers=config.workers,
         device=config.device,
+        trust_run_code=config.trust_run_code,
     )
     print(describe(found, config.output, time.monotonic() - started), flush=True)
     rejected = len(found.rejects) / len(found.ids)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Generic, TypeVar
 
-from tfrecords.cli import parsing
+from tfrecords.cli import parsing, utf8
 from tfrecords.cli.help import help_text
 from tfrecords.cli.parsing import ForeignCheck
 from tfrecords.errors import EvenshardError, EvenshardWarning
@@ -74,6 +74,9 @@ class Command(Generic[ConfigT]):
           argv: without the program's name; that of the process by default.
           program: how the person called it; `python -m MODULE` by default.
         """
+        if argv is None:
+            utf8.restart_if_needed()
+        utf8.print_anything()
         argv = sys.argv[1:] if argv is None else list(argv)
         verbose = not {"-v", "--verbose"}.isdisjoint(argv)
         try:

@@ -125,7 +125,7 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    trained = open_run(config.run_dir, config.weights)
+    trained = open_run(config.run_dir, config.weights, trust_run_code=config.trust_run_code)
     data_dir = (
         remote.folder(config.data_dir)
         if config.data_dir

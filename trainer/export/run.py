@@ -80,7 +80,9 @@ def run(config: ExportConfig) -> Result:
     for format_ in asked:
         formats.require_modules(format_, check=config.parity_pictures > 0)
     # In float32 on a CPU, which every runtime has, whatever the run was trained on.
-    opened = open_run(config.run_dir, config.weights, "cpu", "float32")
+    opened = open_run(
+        config.run_dir, config.weights, "cpu", "float32", trust_run_code=config.trust_run_code
+    )
     rule = probabilities_of(opened, config)
     about = metadata(opened, config, rule.temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))

@@ -77,6 +77,7 @@ def run(
     batch_size: int = 128,
     workers: int = 0,
     device: str = "auto",
+    trust_run_code: bool = False,
 ) -> Submission:
     """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
 
@@ -107,7 +108,7 @@ def run(
         matched = _matched(asked, like, pictures, source)
         layout = _layout(asked, like, matched, classes)
         writing.check_writable(output)
-        opened = ensemble.open_runs(run_dirs, weights, device)
+        opened = ensemble.open_runs(run_dirs, weights, device, trust_run_code=trust_run_code)
         if top_k or layout.answers.labels:
             _say_temperatures(opened, run_dirs)
         found = predict(

@@ -158,7 +158,7 @@ def write(run: RunFiles) -> Path:
 
 def settings_of(described: RunConfig) -> Settings:
     """Returns what the page of a training run shows of its config.json."""
-    return {
+    settings: Settings = {
         "flags": described.flags.to_dict(),
         "selection": dataclasses.asdict(described.selection),
         "device": dataclasses.asdict(described.device),
@@ -170,6 +170,9 @@ def settings_of(described: RunConfig) -> Settings:
             "began with": described.fork.describe() if described.fork else "",
         },
     }
+    if described.environment:
+        settings = {**settings, "environment": described.environment}
+    return settings
 
 
 def draw_predictions(

@@ -15,11 +15,15 @@ from typing import Any, TypeVar
 
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest
+from trainer import environment
 from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
 from trainer.runs.ancestry import Extension, Fork
 
 CONFIG = "config.json"
+
+# Of `RunConfig.versions`: those that decide what a step computes.
+_COMPUTING = ("tensorflow", "keras")
 
 _T = TypeVar("_T")
 
@@ -79,6 +83,8 @@ class RunConfig:
         then given more.
       loaded: which weights of the network --weights gave it, in words; empty for none.
       fork: the other run's state that it began with, if any.
+      environment: variables that change numbers and their values, as `environment.recorded` gives
+        them; None where an earlier version wrote the file.
     """
 
     flags: TrainConfig
@@ -92,6 +98,7 @@ class RunConfig:
     extended_from: tuple[Extension, ...] = ()
     loaded: str = ""
     fork: Fork | None = None
+    environment: Mapping[str, str] | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -171,6 +178,8 @@ class RunConfig:
             "versions": dict(self.versions),
             "manifest": json.loads(self.manifest.to_json()),
         }
+        if self.environment is not None:
+            document["environment"] = dict(self.environment)
         if self.extended_from:
             document["extended_from"] = [dataclasses.asdict(each) for each in self.extended_from]
         if self.fork is not None:
@@ -209,6 +218,7 @@ class RunConfig:
                 str(name): str(version)
                 for name, version in _section(document, "versions", optional=True).items()
             },
+            environment=_environment(document),
             unrecorded=frozenset(known - flags.keys()),
             loaded=str(document.get("loaded", "")),
             extended_from=_checked("extended_from", lambda: _extensions(document, config)),
@@ -294,6 +304,23 @@ def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
     return dataclasses.replace(flags, **changes)
 
 
+def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:
+    """Returns what around two parts of a run differs and may change numbers, a text for each.
+
+    These are environment variables, and the versions of the libraries that compute. What an
+    earlier version did not record is left out.
+    """
+    versions = [
+        f"{name} was {stored.versions[name]}, is now {now.versions[name]}"
+        for name in _COMPUTING
+        if {stored.versions.get(name), now.versions.get(name)}.isdisjoint({None})
+        and stored.versions[name] != now.versions[name]
+    ]
+    if stored.environment is None or now.environment is None:
+        return versions
+    return [*versions, *environment.differences(stored.environment, now.environment)]
+
+
 def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
     if name == "dataset":
         return f"the data set was {str(before)[:12]}, is now {str(now)[:12]}"
@@ -354,6 +381,13 @@ def _size(value: object) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"[height, width] expected, not {value!r}")
     return int(value[0]), int(value[1])
+
+
+def _environment(document: Mapping[str, Any]) -> Mapping[str, str] | None:
+    if document.get("environment") is None:
+        return None
+    section = _section(document, "environment")
+    return {str(name): str(value) for name, value in section.items()}
 
 
 def _device(section: Mapping[str, Any]) -> DeviceSummary:

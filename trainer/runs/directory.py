@@ -23,6 +23,7 @@ from tfrecords.ledger import LedgerError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.system import atomic, locks
+from trainer import environment
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
@@ -57,6 +58,10 @@ class UnknownPicturesWarning(EvenshardWarning):
 
 class MendedRunWarning(EvenshardWarning):
     """A file of a run was damaged, and is written again from the rest."""
+
+
+class SurroundingsWarning(EvenshardWarning):
+    """A run is resumed with other versions or environment variables than it began with."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: De
         manifest=manifest,
         device=DeviceSummary(devices.kind, devices.names, devices.precision, devices.deterministic),
         versions=_versions(),
+        environment=environment.recorded(),
     )
 
 
@@ -181,6 +187,13 @@ def of(described: RunConfig) -> RunDir:
         run_dir, config=dataclasses.replace(described, fork=_fork_begun(run_dir))
     )
     stored = check(run_dir)
+    if stored is not None and (changes := config_file.surroundings(stored, described)):
+        warnings.warn(
+            f"{path} is resumed with other surroundings ({'; '.join(changes)}): it may end with "
+            "slightly other weights than without the interruption",
+            SurroundingsWarning,
+            stacklevel=2,
+        )
     return (
         run_dir if stored is None else dataclasses.replace(run_dir, config=_grown(run_dir, stored))
     )

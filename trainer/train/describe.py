@@ -12,8 +12,10 @@ def describe(task: Task, state: State) -> str:
     """Returns what is trained, on what, for how long, and where a resumed run continues."""
     config, train = task.config, task.train
     height, width = train.size
+    frozen = state.stepper.frozen
+    kept = f" ({frozen:,} in layers that it freezes)" if frozen else ""
     lines = [
-        f"{config.model}: {state.stepper.model.count_params():,} parameters, "
+        f"{config.model}: {state.stepper.model.count_params():,} parameters{kept}, "
         f"{task.devices.precision} on {', '.join(task.devices.names)}",
         f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
         f"{task.validation.records:,} to validate; {_epochs(task)}",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
 
-from tfrecords.errors import OutOfMemoryError
+from tfrecords.errors import OutOfMemoryError, TrainerError
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
+from trainer.models import own
 from trainer.report import page
 from trainer.runs import directory
 from trainer.runs.history import METRICS
@@ -90,7 +92,9 @@ def _begun(task: Task, state: State) -> Task:
 
 def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    with directory.claimed(task.directory, task.train.data_dir, task.kept):
+    name = task.config.model
+    blaming = own.blaming(name, kind=TrainerError) if own.is_own(name) else nullcontext()
+    with directory.claimed(task.directory, task.train.data_dir, task.kept), blaming:
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading():

@@ -16,7 +16,7 @@ import tensorflow as tf
 from trainer.config import TrainConfig
 from trainer.data.stream import Batch
 from trainer.models.build import Network
-from trainer.models.head import Trainability
+from trainer.models.head import Trainability, frozen_parameters
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Variable
 from trainer.train import losses
@@ -46,6 +46,7 @@ class Stepper:
     Attributes:
       model: the network.
       loaded: which of its weights came from --weights; None without.
+      frozen: number of parameters in layers that were built frozen, and stay so.
       optimizer: built on all its trainable variables.
       step: int64 variable, optimizer steps done.
       run: one execution, a compiled function; stacked batches give stacked tallies.
@@ -71,6 +72,7 @@ class Stepper:
         self.step = _counter("step")
         self.average = _averages(model) if config.ema else {}
         self._trainability = Trainability(model)
+        self.frozen = frozen_parameters(model)
         self._phase = (0, False)
         self._train_everything()
         self.run: Callable[[Batch], Tally] = self._compile()
@@ -227,7 +229,9 @@ class Stepper:
     def _regularisation(self) -> tf.Tensor:
         """Returns the network's own penalties, divided so that parts and replicas add them once."""
         shares = self._config.grad_accum * self._strategy.num_replicas_in_sync
-        return tf.add_n([tf.constant(0.0), *self.model.losses]) / shares
+        # Under mixed precision those of a layer's outputs are of half precision.
+        penalties = [tf.cast(loss, tf.float32) for loss in self.model.losses]
+        return tf.add_n([tf.constant(0.0), *penalties]) / shares
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns gradients clipped by the norm of the whole batch's gradient.
