@@ -44,6 +44,7 @@ class RunResult:
       best_epoch: 1 for the first; None before the end of the first.
       best: the best epoch's row of metrics.csv; empty before the end of the first.
       run_dir: where everything is.
+      planned: epochs of the whole run.
       weights: of model.keras: "best", or "last" where the checkpoint of the best epoch is gone.
       stopped_by: number of the signal that interrupted it; 0 for none.
     """
@@ -54,6 +55,7 @@ class RunResult:
     best_epoch: int | None
     best: Row
     run_dir: Path
+    planned: int
     weights: str = "best"
     stopped_by: int = 0
 
@@ -322,5 +324,6 @@ def _result(task: Task, state: State, status: str) -> RunResult:
         best_epoch=best,
         best=state.history[best - 1] if best else {},
         run_dir=task.directory.path,
+        planned=task.config.epochs,
         stopped_by=state.stop,
     )
