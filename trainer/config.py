@@ -154,8 +154,9 @@ class TrainConfig:
     model: str = flag(
         AUTO_MODEL,
         _MODEL,
-        "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
-        "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
+        "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any "
+        "keras.applications name (resnet50, efficientnetv2-b0, convnext_tiny, …), or "
+        "module:function with (height, width, classes) "
         "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
         "dropout receives --dropout.",
         metavar="NAME",

@@ -137,7 +137,8 @@ def given(config: Any) -> dict[str, Any]:
     return {
         name: getattr(config, name)
         for name, item in flags_of(kind).items()
-        if item.default is not dataclasses.MISSING and getattr(config, name) != default_of(kind, name)
+        if item.default is not dataclasses.MISSING
+        and getattr(config, name) != default_of(kind, name)
     }
 
 

@@ -1,7 +1,7 @@
 """What --recipe=auto chooses, why, and what each recipe costs.
 
-Nobody is to get a worse result by default than a linear head on pretrained features: docs/learning.md
-has the measurements behind the bounds here.
+Nobody is to get a worse result by default than a linear head on pretrained features.
+docs/learning.md tells what the bounds rest on.
 """
 
 from __future__ import annotations

@@ -38,7 +38,15 @@ _OF_AUGMENTATION = (
 )  # fmt: skip
 
 # Whoever gives one of these has a training of their own in mind: --recipe=auto changes nothing.
-DECIDING = ("model", *_OF_LOADED, *_OF_STEPS, *_OF_AUGMENTATION, "batch_size", "distribute")
+DECIDING = (
+    "model",
+    *_OF_LOADED,
+    *_OF_STEPS,
+    *_OF_AUGMENTATION,
+    "batch_size",
+    "distribute",
+    "fork_from",
+)
 
 # What a recipe has no use for. `epochs` of a head is judged with --freeze=backbone.
 _NOT_OF_SCRATCH = _OF_LOADED

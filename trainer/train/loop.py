@@ -143,6 +143,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     predictor = inference.predictor(state.stepper.model)
     batches: Iterator[Batch] | None = None
     while state.epoch < config.epochs:
+        predictions: Predictions | None = None
         if _stopped_early(task, state):
             return "stopped_early"
         if 0 < config.stop_after_epoch <= state.epoch:
@@ -154,7 +155,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
         )
         if config.fits_head and state.epoch == 0:
             with failures.reading(task.train, config):
-                train_head(task, state, progress)
+                predictions = train_head(task, state, progress)
         else:
             batches = batches or _batches(task, state)
             progress.start_epoch(state.epoch, state.meter.pictures)
@@ -165,7 +166,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
         if state.stop:
             save(task, state)
             return "interrupted"
-        row = _close_epoch(task, state, predictor)
+        row = _close_epoch(task, state, predictor, predictions)
         progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
     return "stopped_early" if _stopped_early(task, state) else "completed"
 
@@ -204,12 +205,15 @@ def _train_epoch(
 
 
 def _close_epoch(
-    task: Task, state: State, predictor: tf.types.experimental.PolymorphicFunction
+    task: Task,
+    state: State,
+    predictor: tf.types.experimental.PolymorphicFunction,
+    predictions: Predictions | None,
 ) -> Row:
-    """Validates, records and saves a finished epoch."""
+    """Validates, unless there are predictions already; records and saves a finished epoch."""
     stepper = state.stepper
     replaced = stepper.use_average()
-    predictions = _predict(task, predictor)
+    predictions = predictions or _predict(task, predictor)
     evaluation = _evaluate(task, state, predictions)
     row = epoch.metrics_row(
         state.epoch + 1,

@@ -6,6 +6,7 @@ TensorFlow is not imported: a sweep settles the recipe of its trials before it s
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfrecords.errors import TrainerError
@@ -50,43 +51,30 @@ def settle(config: TrainConfig, train: Source, validation: Source, *, gpu: bool)
     """
     here = situation(config, train, validation, gpu=gpu)
     if not config.is_open:
-        return Settled(config, choice.describe(SCRATCH, "its flags say so", here)
-                       if _is_own_training(config) else "")  # fmt: skip
+        said = choice.describe(SCRATCH, "its flags say so", here)
+        return Settled(config, said if _is_own_training(config) else "")
     stored = stored_recipe(config)
     if stored is not None:
-        return Settled(
-            config.with_recipe(stored), f"recipe: {stored}, as when the run in {config.run_dir} began"
-        )
+        line = f"recipe: {stored}, as when the run in {config.run_dir} began"
+        return Settled(config.with_recipe(stored), line)
     chosen = choice.choose(here)
     line = choice.describe(chosen.recipe, chosen.reason, here)
     return Settled(config.with_recipe(chosen.recipe), line)
 
 
-def settle_trials(
-    configs: list[TrainConfig], largest: Situation
-) -> tuple[list[TrainConfig], str]:
-    """Returns the trials of a sweep with their recipes settled, and what is said of it.
-
-    Trials are compared with each other, so all whose recipe is open take the same one.
+def choose_for_all(configs: Sequence[TrainConfig], here: Situation) -> Choice:
+    """Returns the recipe of all trials of a sweep that leave it open: they are to be compared.
 
     Args:
-      configs: of the trials.
-      largest: situation of the trial with most pictures.
+      configs: of the trials, one of them open.
+      here: situation of the whole data set.
     """
-    open_ones = [config for config in configs if config.is_open]
-    if not open_ones:
-        return configs, ""
-    stored = [recipe for config in open_ones if (recipe := stored_recipe(config))]
-    chosen = choice.choose(largest)
-    if stored:
-        chosen = Choice(stored[0], "the sweep began with it")
-    elif any(_is_own_training(config) for config in configs):
-        chosen = Choice(SCRATCH, "flags of other trials say so")
-    line = choice.describe(chosen.recipe, chosen.reason, largest)
-    settled = [
-        config.with_recipe(chosen.recipe) if config.is_open else config for config in configs
-    ]
-    return settled, line
+    stored = [stored_recipe(config) for config in configs if config.is_open]
+    for recipe in filter(None, stored):
+        return Choice(recipe, "the sweep began with it")
+    if any(_is_own_training(config) for config in configs):
+        return Choice(SCRATCH, "flags of other trials say so")
+    return choice.choose(here)
 
 
 def situation(config: TrainConfig, train: Source, validation: Source, *, gpu: bool) -> Situation:
