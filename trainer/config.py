@@ -11,6 +11,16 @@ from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from trainer import remote
+from trainer.recipes.flags import (
+    AUTO,
+    AUTO_MODEL,
+    FREEZE_BACKBONE,
+    IMAGENET,
+    NO_WEIGHTS,
+    OWN_MODEL,
+    RECIPES,
+    settle,
+)
 
 AUGMENTATIONS = (
     "flip",
@@ -39,11 +49,8 @@ DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
-NO_WEIGHTS, IMAGENET = "none", "imagenet"
 DEFAULT_DROPOUT = 0.1
 DEFAULT_EPOCHS = 30
-FREEZE_BACKBONE = "backbone"
-OWN_MODEL = "springfield_cnn"
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
 READ_PARALLELISM = 8
@@ -52,6 +59,7 @@ READ_PARALLELISM = 8
 NOT_PART_OF_THE_RESULT = frozenset(
     {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
     | {"stop_after_epoch", "fork_from", "fork_epoch"}  # A fork is known by what it began with.
+    | {"recipe"}  # The flags that it sets are.
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
 )
 
@@ -134,12 +142,21 @@ class TrainConfig:
         metavar="N",
     )
 
-    model: str = flag(
-        OWN_MODEL,
+    recipe: str = flag(
+        AUTO,
         _MODEL,
-        "springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
-        "efficientnetv2-b0, convnext_tiny, …), or module:function, a network of your own: the end "
-        "of this help says how.",
+        "scratch: springfield_cnn from new weights; head: a head on ImageNet features that are "
+        "computed once, in a minute; finetune: the same, then epochs of the whole network. auto "
+        "chooses by the pictures and what is installed, and says so; any flag of the network or of "
+        "its steps and augmentation leaves it to you.",
+        choices=RECIPES,
+    )
+    model: str = flag(
+        AUTO_MODEL,
+        _MODEL,
+        "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any "
+        "keras.applications name (resnet50, efficientnetv2-b0, convnext_tiny, …), or "
+        "module:function, a network of your own: the end of this help says how.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
@@ -417,6 +434,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
+        for name, value in settle(self.recipe, flags.given(self)).items():
+            object.__setattr__(self, name, value)
         _check_ranges(self)
         _check_batch(self)
         self._check_freeze()
@@ -473,6 +492,11 @@ class TrainConfig:
     def frozen_epochs(self) -> int:
         """Epochs that train the head alone."""
         return 1 if self.fits_head else min(self.freeze_epochs, self.epochs)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether --recipe=auto is still to choose, before the network is known."""
+        return self.model == AUTO_MODEL
 
     @property
     def fits_head(self) -> bool:
@@ -535,6 +559,10 @@ class TrainConfig:
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""
         return dataclasses.replace(self, batch_size=batch_size)
+
+    def with_recipe(self, recipe: str) -> TrainConfig:
+        """Returns this configuration, whose recipe is open, with one of the others."""
+        return dataclasses.replace(self, recipe=recipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns flag → value, ready for JSON; sizes and batches as on a command line."""

@@ -40,7 +40,8 @@ def training(name: str, data_dir: Path, batch: int, *flags: str) -> Competitor:
     """
     run_dir = OUT / compare.slug(name)
     argv = compare.python(
-        "trainer.train", f"--data_dir={data_dir}", f"--run_dir={run_dir}", "--epochs=2",
+        "trainer.train", f"--data_dir={data_dir}", f"--run_dir={run_dir}", "--recipe=scratch",
+        "--epochs=2",
         f"--batch_size={batch}", "--deterministic=off", *flags,
     )  # fmt: skip
 

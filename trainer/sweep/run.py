@@ -11,7 +11,15 @@ from pathlib import Path
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
-from trainer.sweep import grid, halving, leaderboard, leaderboard_page, trial_status, trials
+from trainer.sweep import (
+    grid,
+    halving,
+    leaderboard,
+    leaderboard_page,
+    recipes,
+    trial_status,
+    trials,
+)
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.display import Display
 from trainer.sweep.grid import Trial
@@ -89,11 +97,11 @@ def run(config: SweepConfig) -> SweepResult:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     manifest = remote.load(config.data_dir)
-    entries = prepare(config, manifest)
+    entries, recipe = prepare(config, manifest)
     shares = assign(config.parallel, visible_gpus(), usable_cores())
     results = Results(config, entries, manifest, drawn=time.monotonic())
     display = Display(entries, config.metric, config.progress, on_end=results.refresh)
-    display.say(describe(entries, shares))
+    display.say("\n".join(filter(None, (recipe, describe(entries, shares)))))
     if config.plan_only:
         return SweepResult(entries, stopped_by=0, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
@@ -102,17 +110,21 @@ def run(config: SweepConfig) -> SweepResult:
     return SweepResult(entries, stop.number, page)
 
 
-def prepare(config: SweepConfig, manifest: Manifest) -> tuple[Entry, ...]:
+def prepare(config: SweepConfig, manifest: Manifest) -> tuple[tuple[Entry, ...], str]:
     """Returns the trials of the grid, each checked against the data set before any starts.
+
+    Returns:
+      The trials, and what is said of the recipe that was chosen for them; "" of none.
 
     Raises:
       UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
     """
     loaded = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
+    loaded, recipe = recipes.settle(loaded, manifest)
     entries = tuple(_entry(trial, manifest) for trial in loaded)
     if all(entry.status == trials.REFUSED for entry in entries):
         raise UsageError(f"no trial can run; {entries[0].name}: {entries[0].reason}")
-    return entries
+    return entries, recipe
 
 
 def describe(entries: Sequence[Entry], shares: Sequence[Resources]) -> str:

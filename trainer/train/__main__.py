@@ -23,7 +23,7 @@ def main(config: TrainConfig) -> int:
         return 128 + result.stopped_by  # As shells have it.
     if result.status == "paused":
         print(
-            f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch: "
+            f"paused after epoch {result.epochs} of {result.planned}, by --stop_after_epoch: "
             "without it, the same command trains on"
         )
         return DONE

@@ -22,6 +22,8 @@ def describe(task: Task, state: State) -> str:
     ]
     if state.stepper.loaded is not None:
         lines.insert(1, state.stepper.loaded.describe())
+    if task.recipe:
+        lines.insert(0, task.recipe)
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))

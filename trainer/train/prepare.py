@@ -12,7 +12,7 @@ from trainer.devices import Devices, set_up_devices
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
 from trainer.runs.overlap import Part
-from trainer.train import batch_size, fork
+from trainer.train import batch_size, fork, recipe
 from trainer.train.state import Task
 
 
@@ -30,6 +30,8 @@ def prepare(config: TrainConfig) -> Task:
     _check_counts(train, validation)
     version = DataVersion.of(train.data_dir, manifest, train, validation)
     devices = set_up_devices(config)
+    settled = recipe.settle(config, train, validation, gpu=devices.kind == "gpu")
+    config = settled.config
     config = config.with_batch_size(_batch_size(config, train, devices))
     run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
@@ -40,7 +42,8 @@ def prepare(config: TrainConfig) -> Task:
         kept = parent.inherited
     elif not config.fork_from and not run_dir.resumes:
         kept = fork.of_weights(config)
-    return Task(config, train, validation, devices, run_dir, steps, version, parent, kept)
+    line = settled.line
+    return Task(config, train, validation, devices, run_dir, steps, version, parent, kept, line)
 
 
 def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:

@@ -66,6 +66,7 @@ class Task:
       version: of the data set.
       parent: the run that a fresh fork begins with; None once it has begun.
       kept: of it, or of the run whose weights --weights names; None once it has begun.
+      recipe: what is said of the recipe; may be empty.
     """
 
     config: TrainConfig
@@ -77,6 +78,7 @@ class Task:
     version: DataVersion
     parent: Parent | None = None
     kept: Inherited | None = None
+    recipe: str = ""
 
     @property
     def classes(self) -> int:

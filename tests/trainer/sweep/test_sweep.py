@@ -326,7 +326,7 @@ def test_a_held_run_directory_is_waited_for(data_dir: Path, tmp_path: Path) -> N
     try:
         waits: list[str] = []
         assert trial_status.busy(folder)
-        entries = run.prepare(
+        entries, _ = run.prepare(
             config(data_dir, tmp_path, "trials: {a: {epochs: 1}, b: {epochs: 1}}"),
             manifests.load(data_dir),
         )
