@@ -28,8 +28,8 @@ from tfrecords.images import fingerprints
 CLASSES, OBJECTS, FRESH, FRAMES = 12, 24, 8, 25
 SHAKES = (0.01, 0.03)
 SPLITS = {
-    "random": ("--near_duplicates=off",),
-    "near duplicates": (),
+    "random": ("--split_by=random", "--near_duplicates=off"),
+    "near duplicates": ("--split_by=random",),
     "appearance": ("--split_by=appearance",),
     "track's name": ("--group_by=/(t[0-9]+)-",),
 }
