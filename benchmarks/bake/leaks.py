@@ -48,6 +48,10 @@ class Frames:
         small = np.stack([fingerprints.thumbnail(Image.open(root / key)) for key in keys])
         return cls(appearance.features(small), np.array([key.partition("/")[0] for key in keys]))
 
+    def take(self, chosen: np.ndarray) -> Frames:
+        """Returns some of the frames, bool[n]."""
+        return Frames(self.features[chosen], self.names[chosen])
+
     def accuracy_of(self, train: Frames) -> float:
         """Returns the share of these frames whose nearest train frame has their class."""
         nearest = np.concatenate(
