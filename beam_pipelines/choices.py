@@ -38,8 +38,12 @@ class ConflictPolicy(str, enum.Enum):
 
 
 class SplitBy(str, enum.Enum):
-    """What is dealt to a split as one: near-duplicate groups, or clusters of like pictures."""
+    """What is dealt to a split as one: near-duplicate groups, or clusters of like pictures.
 
+    `AUTO` is one of the two: clusters where many pictures would have a near one in train.
+    """
+
+    AUTO = "auto"
     RANDOM = "random"
     APPEARANCE = "appearance"
 

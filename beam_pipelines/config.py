@@ -292,10 +292,11 @@ class PrepareConfig:
         "Bake although a split that was asked for got no picture, as where groups are too large.",
     )
     split_by: SplitBy = flag(
-        SplitBy.RANDOM,
+        SplitBy.AUTO,
         _SPLIT,
         "appearance keeps similar-looking pictures in one split, for an honest estimate where "
-        "file names do not tell what belongs together.",
+        "file names do not tell what belongs together; random deals them singly; auto takes "
+        "appearance where pictures are kin, as frames of videos are, and says so.",
     )
 
     per_class: int | None = flag(

@@ -20,10 +20,9 @@ from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.report.source_reader import ReadSource, source_reader
-from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import summary_lines
+from beam_pipelines.summary import honesty_lines, summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
 from tfrecords.errors import BakeError, UsageError
@@ -81,13 +80,15 @@ def _run_locked(
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
-        _say(meter.note(by_appearance=config.split_by is SplitBy.APPEARANCE))
+        _say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
+    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
+        _say(line)
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     try:
         notes = (*understood.notes, *outcome.notes)
         reader = source_reader(layout, files)
-        _report(config, progress.seconds, reader, notes, outcome.leaks, pool)
+        _report(config, progress.seconds, reader, notes, outcome, pool)
     finally:
         _remove_spooled(layout, understood.rows)
         _clean(config, layout, bundles, outcome)
@@ -276,13 +277,13 @@ def _report(
     seconds: dict[str, float],
     read_source: ReadSource,
     notes: Sequence[str],
-    leaks: Sequence[LeakMeter],
+    outcome: Outcome,
     pool: WorkerPool | None,
 ) -> None:
     # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
-    page.write_for(config, seconds, read_source, notes, leaks, pool)
+    page.write_for(config, seconds, read_source, notes, outcome.leaks, pool, outcome.optimism)
 
 
 def _say(text: str) -> None:

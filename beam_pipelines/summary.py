@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from beam_pipelines.cache import storage
+from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.similarity.leak_meter import BAD, LeakMeter
+from beam_pipelines.similarity.optimism import Optimism
 from tfrecords import inspect, manifest
+from tfrecords.cli import flags
 from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN
@@ -40,6 +45,26 @@ def summary_lines(
     yield f"next: {next_command(config.output_dir)}"
 
 
+def honesty_lines(
+    config: PrepareConfig,
+    split_by: SplitBy,
+    leaks: Sequence[LeakMeter],
+    optimism: Optimism | None,
+) -> Iterator[str]:
+    """Yields what the split claims and, where that is too much, the command that mends it.
+
+    Args:
+      config: of the bake.
+      split_by: what pictures were split by.
+      leaks: the leak meter of each held-out split.
+      optimism: of the first held-out split, if it was measured.
+    """
+    if optimism is not None:
+        yield optimism.note()
+    if split_by is SplitBy.RANDOM and any(meter.share >= BAD for meter in leaks):
+        yield f"to split by appearance instead: {_appearance_command(config)}"
+
+
 def left_out_table(
     config: PrepareConfig, left_out: Mapping[str, Mapping[str, int]]
 ) -> Iterator[str]:
@@ -58,6 +83,18 @@ def left_out_table(
 def next_command(data_dir: str) -> str:
     """Returns the command that trains on a data set, ready to paste."""
     return f"evenshard train {shlex.quote(f'--data_dir={data_dir}')} --run_dir=runs/first"
+
+
+def _appearance_command(config: PrepareConfig) -> str:
+    """Returns the command that bakes the same by appearance, ready to paste."""
+    added = ("--split_by=appearance", "--overwrite")
+    if isinstance(config.class_order, tuple) or config.classes_map is not None:
+        # What these files said is known, and no longer where they are.
+        return f"the same command with {' '.join(added)}"
+    plain = dataclasses.replace(config, split_by=SplitBy.AUTO, overwrite=False)
+    # The number of processes is the machine's, unless it was given.
+    given = [flag for flag in flags.command_line(plain) if not flag.startswith("--workers=")]
+    return shlex.join(["evenshard", "bake", *given, *config.beam_options, *added])
 
 
 def _why(config: PrepareConfig, status: str, reasons: Mapping[str, int]) -> str:

@@ -219,6 +219,7 @@ class PlanSummary:
       copy_packs: names of the packs of copies that the plan uses.
       notes: what a person should know.
       failure: why no data set may be published, or None.
+      optimism: fields of the `Optimism` of the first held-out split, or None.
     """
 
     name: str
@@ -233,3 +234,4 @@ class PlanSummary:
     copy_packs: tuple[str, ...]
     notes: tuple[str, ...]
     failure: str | None
+    optimism: Mapping[str, Any] | None = None

@@ -5,6 +5,7 @@ Pure functions on columns: no Beam, no pixels.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,17 +14,26 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
+from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import stages
+from beam_pipelines.planning import kin, stages
 from beam_pipelines.planning.classes import missing_notes
-from beam_pipelines.planning.decisions import Decisions, LedgerBuilder, decide, rejections
+from beam_pipelines.planning.decisions import (
+    STATUS,
+    Decisions,
+    LedgerBuilder,
+    decide,
+    rejections,
+)
 from beam_pipelines.planning.notes import notes_of
 from beam_pipelines.planning.records import Records, records_of_split
 from beam_pipelines.planning.shortfall import Shortfall, find_shortfall
 from beam_pipelines.planning.stages import Pictures
+from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from beam_pipelines.tasks import CopyJob
 from tfrecords import manifest
+from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, TRAIN_INDEX
 from tfrecords.sharding import shard_name
 
@@ -33,7 +43,7 @@ class Plan:
     """A data set on paper.
 
     Attributes:
-      config: of the bake.
+      config: of the bake, with what `--split_by=auto` decided.
       facts: of `facts_table.FACTS`, one row per source, in key order.
       decisions: about the same rows.
       classes: names in label order.
@@ -41,6 +51,7 @@ class Plan:
       records: split name → its records, train first.
       notes: what a person should know, one line each.
       failure: why no data set may be written, or None.
+      optimism: what the first held-out split claims, or None if nothing was compared.
     """
 
     config: PrepareConfig
@@ -51,6 +62,7 @@ class Plan:
     records: dict[str, Records]
     notes: tuple[str, ...] = ()
     failure: str | None = None
+    optimism: Optimism | None = None
 
     def counts(self, split_name: str, *, copies: bool) -> tuple[int, ...]:
         """Returns the number of originals, or of copies, of each class in a split."""
@@ -117,7 +129,8 @@ def make_plan(
     Args:
       facts: of `facts_table.FACTS`, in key order; with `joined` they need no fingerprint.
       config: of the bake.
-      thumbnails: loads those of some rows; a split by appearance needs it.
+      thumbnails: loads those of some rows; a split by appearance needs it, and without it
+        `--split_by=auto` deals at random.
       joined: near duplicates, if workers have found them already.
 
     Raises:
@@ -129,7 +142,13 @@ def make_plan(
 
     deduplicated = stages.deduplicate(pictures, facts, config, joined)
     pictures = deduplicated.pictures
-    grouping = stages.group_pictures(pictures, facts, config, thumbnails, joined)
+    grouping = stages.group_pictures(pictures, facts, config, joined)
+    decided = kin.decide(pictures, grouping.group, facts, config, thumbnails)
+    # The manifest says what was decided: the same flags then bake the same data set.
+    config = dataclasses.replace(config, split_by=decided.split_by)
+    if decided.split_by is SplitBy.APPEARANCE:
+        unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
+        grouping = dataclasses.replace(grouping, unit=unit)
     split_index = stages.assign_splits(pictures, grouping.unit, config)
     balanced = stages.balance_train(pictures, split_index, len(classes), config.balance_policy())
 
@@ -148,6 +167,7 @@ def make_plan(
     short = find_shortfall(pictures, grouping, split_index, keys, classes, config)
     reason = facts_table.column(facts, "reason")
     decisions = decide(reason, deduplicated, grouping, split_index, balanced, records.values())
+    kept = np.flatnonzero(decisions.status[pictures.row] == STATUS[KEPT])
     return Plan(
         config=config,
         facts=facts,
@@ -157,9 +177,13 @@ def make_plan(
         records=records,
         notes=(
             *missing_notes(classes, pictures.label, split_index, config.split_names, facts),
+            *([note] if (note := decided.note()) else ()),
             *notes_of(deduplicated, grouping, split_index, short, keys, classes, config),
         ),
         failure=_failure(classes, decisions, reason, short, config),
+        optimism=kin.measure_optimism(
+            pictures.take(kept), split_index[kept], facts, config, thumbnails
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
 from beam_pipelines.report.thumbnails import Thumbnails, alternate_reasons
 from beam_pipelines.similarity.leak_meter import NEAR, LeakMeter
+from beam_pipelines.similarity.optimism import USUAL, Optimism
 from tfrecords import inspect, ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
@@ -73,6 +74,7 @@ class ReportInputs:
       timings: stage → seconds, in order; never part of a digest.
       notes: of the bake, one line each.
       plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
+      optimism: what the first held-out split claims, if it was measured.
     """
 
     output_dir: str
@@ -83,6 +85,7 @@ class ReportInputs:
     timings: Mapping[str, float] | None = None
     notes: Sequence[str] = ()
     plan_only: bool = False
+    optimism: Optimism | None = None
 
     def __post_init__(self) -> None:
         missing = set(ledger.SCHEMA.names) - set(self.sources.column_names)
@@ -142,18 +145,21 @@ def write_for(
     notes: Sequence[str] = (),
     leaks: Sequence[LeakMeter] = (),
     pool: WorkerPool | None = None,
+    optimism: Optimism | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
     Args:
       config: of the bake.
       seconds: stage → how long it took.
-      read_source, notes, leaks: as for `ReportInputs`.
+      read_source, notes, leaks, optimism: as for `ReportInputs`.
       pool: as for `write`.
     """
     with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
         dataset, table = manifest.load(local), ledger.read(local)
-    inputs = ReportInputs(config.output_dir, dataset, table, read_source, leaks, seconds, notes)
+    inputs = ReportInputs(
+        config.output_dir, dataset, table, read_source, leaks, seconds, notes, optimism=optimism
+    )
     return write(inputs, pool)
 
 
@@ -326,6 +332,7 @@ def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[st
     return {
         "leaks": leaks,
         "leak_near": NEAR,
+        "usual_optimism": USUAL,
         "leak_figure": figure,
         "pairs": pairs,
         "pair_thumbnails": thumbnails.of(

@@ -8,10 +8,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import SHARD_DONE, Layout
+from beam_pipelines.choices import SplitBy
 from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
+from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.tasks import PlanSummary, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
@@ -32,6 +35,8 @@ class Outcome:
       leaks: the leak meter of each held-out split.
       copy_packs: names of the packs of copies that the plan uses.
       left_out: status → reason in words → number of sources that are in no shard.
+      split_by: what pictures were split by, after `--split_by=auto` decided.
+      optimism: what the first held-out split claims, or None if nothing was compared.
     """
 
     failure: str | None
@@ -40,6 +45,8 @@ class Outcome:
     leaks: tuple[LeakMeter, ...]
     copy_packs: tuple[str, ...]
     left_out: Mapping[str, Mapping[str, int]]
+    split_by: SplitBy
+    optimism: Optimism | None = None
 
     @classmethod
     def load(cls, cache_dir: str) -> Outcome:
@@ -52,6 +59,8 @@ class Outcome:
             tuple(map(LeakMeter.from_fields, fields["leaks"])),
             tuple(fields["copy_packs"]),
             fields["left_out"],
+            SplitBy(fields["split_by"]),
+            _optimism(fields["optimism"]),
         )
 
 
@@ -83,12 +92,23 @@ def publish_dataset(
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
     outcome = Outcome(
-        summary.failure, ledger, summary.notes, of_splits, summary.copy_packs, summary.left_out
+        summary.failure,
+        ledger,
+        summary.notes,
+        of_splits,
+        summary.copy_packs,
+        summary.left_out,
+        SplitBy(summary.config["split_by"]),
+        _optimism(summary.optimism),
     )
     storage.write_bytes(
         storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )
     return outcome
+
+
+def _optimism(fields: Mapping[str, Any] | None) -> Optimism | None:
+    return None if fields is None else Optimism(**fields)
 
 
 def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:

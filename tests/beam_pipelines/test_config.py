@@ -196,7 +196,7 @@ def test_a_table_alone_has_its_own_folder_as_root() -> None:
 
 def test_the_way_to_split_is_in_the_manifest() -> None:
     assert config_of("--split_by=appearance").for_manifest()["split_by"] == "appearance"
-    assert config_of().for_manifest()["split_by"] == "random"
+    assert config_of().for_manifest()["split_by"] == "auto"
 
 
 def test_only_what_changes_bytes_is_in_the_manifest() -> None:

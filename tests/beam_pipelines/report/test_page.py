@@ -17,6 +17,7 @@ from beam_pipelines.report import page, samples, tables, thumbnails
 from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
 from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter, LeakPair
+from beam_pipelines.similarity.optimism import Optimism
 from tests.support import fakes
 from tfrecords import ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
@@ -210,6 +211,16 @@ def test_the_leak_meter(inputs: ReportInputs) -> None:
     empty = meter(pictures=0, near=0, random_near=0, pairs=(), histogram=(0,) * 30)
     text = Path(page.write(dataclasses.replace(inputs, leaks=(empty,)))).read_text()
     assert "random split" not in text and "leak-distances" not in text
+
+
+def test_the_expected_optimism(inputs: ReportInputs) -> None:
+    plain = Path(page.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
+    assert "Expected optimism" not in plain
+    found = Optimism("validation", 500, 0.93, 0.76)
+    measured = dataclasses.replace(inputs, leaks=(meter(),), optimism=found)
+    text = Path(page.write(measured)).read_text()
+    assert "Expected optimism in validation" in text and "0.17" in text
+    assert "93.0% claimed, 76.0% without kin" in text
 
 
 def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:
