@@ -26,7 +26,8 @@ from tfrecords.schema import ImageRecord, record_id
 from tfrecords.system import extras
 from tfrecords.verify import Verdict, VerifyConfig
 from trainer import remote, tensorflow_import
-from trainer.data.selection import Source, open_split
+from trainer.data.folds import of_fold
+from trainer.data.selection import Source, open_split, source_of
 from trainer.data.version import DataVersion
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Dataset(Contents):
 
     Args:
       data_dir: that `evenshard.bake` or the command wrote; or gs://BUCKET/DIR.
+      fold: of a data set that was baked with folds: train and validation are then its own.
     """
 
-    def __init__(self, data_dir: PathLike) -> None:
+    def __init__(self, data_dir: PathLike, fold: int | None = None) -> None:
         self._data_dir = os.fspath(data_dir)
+        self._fold = fold
 
     @property
     def data_dir(self) -> str:
@@ -143,13 +146,13 @@ class Dataset(Contents):
         """
         with naming_arguments(), self._version.reading():
             selection = select(self.manifest, classes, per_class, originals_only)
-            for shard in self.manifest.split(split).shards:
-                path = self._folder / shard.filename
+            source = source_of(self.manifest, self._folder, split, selection)
+            for path in source.shard_paths:
                 with path.open("rb") as file:
                     self._version.check()  # What is open stays what it is.
                     for _, payload in framing.read_frames(file, str(path)):
                         record = example.decode(payload)
-                        if is_selected(record, selection):
+                        if is_selected(record, source):
                             yield record
 
     @naming_arguments()
@@ -168,8 +171,31 @@ class Dataset(Contents):
           RecordNotFoundError: an id that is in no shard: rejected, capped, or never there.
         """
         wanted = [ids] if isinstance(ids, str) else list(ids)
+<<<<<<< HEAD
         with self._version.reading():
             return self._find(wanted)
+=======
+        rows = self._rows_of(wanted)
+        of_split: dict[str, list[str]] = defaultdict(list)
+        for id_ in wanted:
+            key, copy = _key_of(id_, rows)
+            row = rows.get(key, {})
+            if row.get("shard") is None or copy > (row["copies"] or 0):
+                raise RecordNotFoundError(f"no record {id_!r} in {self.data_dir}{_why(row)}")
+            of_split[row["split"]].append(id_)
+        found = {
+            stored.record.id: stored.record
+            for split, some in of_split.items()
+            for stored in reader.find(self._folder, self._whole, split, some)
+        }
+        for id_ in wanted:
+            if id_ not in found:
+                raise RecordNotFoundError(
+                    f"{self.data_dir}: {SOURCES} lists {id_!r}, and no shard holds it: bake again "
+                    "with --overwrite"
+                )
+        return [found[id_] for id_ in wanted]
+>>>>>>> 55d0ed2 (Folds: one bake whose train split serves every fold of a cross-validation)
 
     def pixels(self, record: ImageRecord) -> np.ndarray:
         """Returns the image of a record, uint8[height, width, 3]."""
@@ -323,9 +349,22 @@ class Dataset(Contents):
         return remote.folder(self.data_dir)
 
     @functools.cached_property
+<<<<<<< HEAD
     def _version(self) -> DataVersion:
+=======
+    def _whole(self) -> Manifest:
+>>>>>>> 55d0ed2 (Folds: one bake whose train split serves every fold of a cross-validation)
         with naming_arguments():
             return DataVersion.of_all(self._folder, remote.load(self._folder))
+
+    @functools.cached_property
+    def _manifest(self) -> Manifest:
+        with naming_arguments():
+            return (
+                self._whole
+                if self._fold is None
+                else of_fold(self._whole, self._fold, self.data_dir)
+            )
 
     def _open_split(
         self,
@@ -378,7 +417,7 @@ class Dataset(Contents):
 
 
 @naming_arguments()
-def open(data_dir: PathLike) -> Dataset:
+def open(data_dir: PathLike, fold: int | None = None) -> Dataset:
     """Opens a data set that `bake` or the command wrote.
 
     >>> import evenshard
@@ -388,11 +427,13 @@ def open(data_dir: PathLike) -> Dataset:
 
     Args:
       data_dir: a directory; or gs://BUCKET/DIR, which TensorFlow reads.
+      fold: of a data set that was baked with folds: the one that is its validation split.
 
     Raises:
       ManifestError: not a complete data set.
+      UsageError: it has no such fold.
     """
-    dataset = Dataset(data_dir)
+    dataset = Dataset(data_dir, fold)
     _ = dataset.manifest
     return dataset
 

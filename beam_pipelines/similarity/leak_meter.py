@@ -30,6 +30,9 @@ GOOD = 0.15
 # From this share on there is a leak: sets with frames of a track on both sides read 44% to 99%.
 BAD = 0.4
 
+# Folds are alike, so the meter reads the first: this is its name among the held-out splits.
+MEASURED_FOLD = "fold 0"
+
 # Edges of the histograms of distances; the last bin takes what is beyond.
 EDGES = tuple(index / 20 for index in range(31))
 

@@ -16,7 +16,7 @@ from tfrecords.cli.progress import Progress
 from tfrecords.sharding import stable_hash
 from trainer import remote
 from trainer.data.augment import Augmenter
-from trainer.data.selection import Selection, Source
+from trainer.data.selection import Source
 from trainer.data.stream import decoder
 from trainer.features.backbone import Runtime, Runtimes
 from trainer.features.store import FOLDER, FeatureStore
@@ -166,9 +166,11 @@ class Extractor:
 
     def _about(self, source: Source, augment: Augmenter | None, view: tuple) -> dict[str, object]:
         """Returns everything that decides a store's contents."""
+        fold = source.split.fold
         return {
             "dataset": self.dataset,
-            "split": source.split.name,
+            # Rows stand in the order of the split's shards: a fold has other shards than the whole.
+            "split": source.split.name + ("" if fold is None else f" of fold {fold}"),
             "model": self.model_name,
             "network": self.network,
             "size": list(source.size),
@@ -189,7 +191,8 @@ def index_of(source: Source) -> Index:
         for name, values in batch.items():
             stored[name].append(values.numpy())
     columns = {name: np.concatenate(parts) for name, parts in stored.items()}
-    positions = np.flatnonzero(_selected(selection, columns))
+    chosen = source.selects(columns[schema.LABEL], columns[schema.RANK], columns[schema.COPY])
+    positions = np.flatnonzero(chosen)
     numbers = {label: number for number, label in enumerate(selection.labels)}
     labels = [numbers[label] for label in columns[schema.LABEL][positions].tolist()]
     ids = tuple(id_.decode("utf-8") for id_ in columns[schema.ID][positions])
@@ -245,13 +248,3 @@ def _augmented(
     seed = tf.random.experimental.stateless_fold_in(key, tf.cast(block, tf.int32))
     changed, _, _ = augment(whole, tf.zeros([BLOCK], tf.int32), seed)
     return tf.gather(changed, inside)
-
-
-def _selected(selection: Selection, columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns bool[records], whether each record is selected."""
-    kept = np.isin(columns[schema.LABEL], selection.labels)
-    if selection.max_rank is not None:
-        kept &= columns[schema.RANK] < selection.max_rank
-    if selection.originals_only:
-        kept &= columns[schema.COPY] == 0
-    return kept
