@@ -59,7 +59,9 @@ def left_out_table(
 def next_command(data_dir: str, *, folded: bool = False) -> str:
     """Returns the command that trains on a data set, ready to paste; of folds on the first."""
     command = f"evenshard train {shlex.quote(f'--data_dir={data_dir}')}"
-    return f"{command} --run_dir=runs/fold0 --fold=0" if folded else f"{command} --run_dir=runs/first"
+    return (
+        f"{command} --run_dir=runs/fold0 --fold=0" if folded else f"{command} --run_dir=runs/first"
+    )
 
 
 def _train_counts(dataset: Manifest) -> list[int]:

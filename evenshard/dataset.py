@@ -72,7 +72,7 @@ class Dataset(Contents):
     @property
     def manifest(self) -> Manifest:
         """Everything that the data set says of itself; read once."""
-        return self._version.manifest
+        return self._manifest
 
     @property
     def digest(self) -> str:
@@ -171,31 +171,8 @@ class Dataset(Contents):
           RecordNotFoundError: an id that is in no shard: rejected, capped, or never there.
         """
         wanted = [ids] if isinstance(ids, str) else list(ids)
-<<<<<<< HEAD
         with self._version.reading():
             return self._find(wanted)
-=======
-        rows = self._rows_of(wanted)
-        of_split: dict[str, list[str]] = defaultdict(list)
-        for id_ in wanted:
-            key, copy = _key_of(id_, rows)
-            row = rows.get(key, {})
-            if row.get("shard") is None or copy > (row["copies"] or 0):
-                raise RecordNotFoundError(f"no record {id_!r} in {self.data_dir}{_why(row)}")
-            of_split[row["split"]].append(id_)
-        found = {
-            stored.record.id: stored.record
-            for split, some in of_split.items()
-            for stored in reader.find(self._folder, self._whole, split, some)
-        }
-        for id_ in wanted:
-            if id_ not in found:
-                raise RecordNotFoundError(
-                    f"{self.data_dir}: {SOURCES} lists {id_!r}, and no shard holds it: bake again "
-                    "with --overwrite"
-                )
-        return [found[id_] for id_ in wanted]
->>>>>>> 55d0ed2 (Folds: one bake whose train split serves every fold of a cross-validation)
 
     def pixels(self, record: ImageRecord) -> np.ndarray:
         """Returns the image of a record, uint8[height, width, 3]."""
@@ -349,22 +326,15 @@ class Dataset(Contents):
         return remote.folder(self.data_dir)
 
     @functools.cached_property
-<<<<<<< HEAD
     def _version(self) -> DataVersion:
-=======
-    def _whole(self) -> Manifest:
->>>>>>> 55d0ed2 (Folds: one bake whose train split serves every fold of a cross-validation)
         with naming_arguments():
             return DataVersion.of_all(self._folder, remote.load(self._folder))
 
     @functools.cached_property
     def _manifest(self) -> Manifest:
         with naming_arguments():
-            return (
-                self._whole
-                if self._fold is None
-                else of_fold(self._whole, self._fold, self.data_dir)
-            )
+            whole = self._version.manifest
+            return whole if self._fold is None else of_fold(whole, self._fold, self.data_dir)
 
     def _open_split(
         self,
@@ -396,7 +366,7 @@ class Dataset(Contents):
         found = {
             stored.record.id: stored.record
             for split, some in of_split.items()
-            for stored in reader.find(self._folder, self.manifest, split, some)
+            for stored in reader.find(self._folder, self._version.manifest, split, some)
         }
         for id_ in wanted:
             if id_ not in found:

@@ -173,6 +173,11 @@ class Manifest:
             raise ValueError(f"a fold counts other classes than the {len(self.classes)} named")
         if sum(fold.shards for fold in self.folds) > len(train.shards):
             raise ValueError(f"its folds have more shards than the {len(train.shards)} of train")
+        for number in range(len(self.folds)):
+            try:
+                self.of_fold(number)
+            except ValueError as error:
+                raise ValueError(f"fold {number}: {error}") from error
 
     def split(self, name: str) -> SplitInfo:
         """Returns the split called `name`.
@@ -194,6 +199,13 @@ class Manifest:
         """Returns the shards of train that hold a fold."""
         start = sum(info.shards for info in self.folds[:fold])
         return self.split(schema.TRAIN).shards[start : start + self.folds[fold].shards]
+
+    def fold_of_shard(self, filename: str) -> int | None:
+        """Returns the fold that a shard holds, or None."""
+        for fold in range(len(self.folds)):
+            if any(shard.filename == filename for shard in self.shards_of_fold(fold)):
+                return fold
+        return None
 
     def of_fold(self, fold: int) -> Manifest:
         """Returns the manifest as a bake of one fold alone would have its splits.

@@ -118,9 +118,7 @@ def records_of_folds(
         )
         index = np.where(here, TRAIN_INDEX, TRAIN_INDEX + 1)
         part_balanced = dataclasses.replace(balanced, copies=some)
-        found.append(
-            records_of_split(TRAIN_INDEX, facts, pictures, index, part_balanced, of_each)
-        )
+        found.append(records_of_split(TRAIN_INDEX, facts, pictures, index, part_balanced, of_each))
     counts = tuple(each.num_shards for each in found)
     first = [sum(counts[:number]) for number in range(len(counts))]
     names = ("row", "copy", "rank", "position")

@@ -32,9 +32,7 @@ def check_folds(found: Manifest, facts: Mapping[str, np.ndarray]) -> Iterator[Pr
             yield Problem(manifest.MANIFEST, f"fold {fold}: {what}")
 
 
-def _fault_of_fold(
-    found: Manifest, fold: int, rows: np.ndarray, in_fold: np.ndarray
-) -> str | None:
+def _fault_of_fold(found: Manifest, fold: int, rows: np.ndarray, in_fold: np.ndarray) -> str | None:
     label, rank, copy = (rows[name].astype(np.int64) for name in ("label", "rank", "copy"))
     is_original = copy == 0
     try:

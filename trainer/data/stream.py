@@ -325,9 +325,7 @@ def _filter(source: Source) -> Callable[[tf.Tensor], tf.Tensor]:
         if source.ranks is not None:
             # Labels of records that are left out may be beyond the tables.
             inside = tf.where(kept, label, selection.labels[0])
-            within = _ranks_in_fold(
-                source.ranks, inside, parsed[schema.RANK], parsed[schema.COPY]
-            )
+            within = _ranks_in_fold(source.ranks, inside, parsed[schema.RANK], parsed[schema.COPY])
             kept &= within < tf.gather(source.limits, inside)
         elif selection.max_rank is not None:
             kept &= parsed[schema.RANK] < selection.max_rank

@@ -112,7 +112,11 @@ def baked_alone(rows: list[ImageFacts], folded: Plan, fold: int, **changes: obje
 
     given_splits = [dataclasses.replace(row, split=split_of(row)) for row in rows]
     # A split that is named and that the input lacks would be taken from train.
-    present = [TRAIN, VALIDATION, *(name for name in names[1:] if any(folded.counts(name, copies=False)))]
+    present = [
+        TRAIN,
+        VALIDATION,
+        *(name for name in names[1:] if any(folded.counts(name, copies=False))),
+    ]
     splits = [(name, 1 / len(present)) for name in present]
     return plan(
         given_splits, **{**changes, "folds": None, "splits": splits, "allow_empty_splits": True}
@@ -154,9 +158,7 @@ def test_a_fold_selects_what_its_bake_holds(rows, count, balance, within, test, 
 @settings(max_examples=25, deadline=None)
 @given(tables(), st.integers(2, 8), within)
 def test_folds_divide_train_by_whole_groups(rows, count, within) -> None:
-    found = plan(
-        rows, folds=count, group_by=GROUP_BY, group_within=within, allow_empty_splits=True
-    )
+    found = plan(rows, folds=count, group_by=GROUP_BY, group_within=within, allow_empty_splits=True)
     assert found.config.splits == ((TRAIN, 1.0),)
     kept = found.fold >= 0
     fold_of: dict[object, set[int]] = {}
