@@ -252,8 +252,8 @@ class PrepareConfig:
         DEFAULT_SPLITS,
         _SPLIT,
         "Fractions of each class; the first is train. Where the input fixes splits, those that it "
-        "lacks are taken from train; of the default ones, validation only. folds:5,test:0.1 divides "
-        "train into folds: see --folds.",
+        "lacks are taken from train; of the default ones, validation only. folds:5,test:0.1 "
+        "divides train into folds: see --folds.",
         metavar="NAME:F,…|folds:K,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
         parse=splits_of,

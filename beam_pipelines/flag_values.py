@@ -56,13 +56,17 @@ def settle_folds(
                 f"{show_splits(splits)}: give folds:K once, in the place of {TRAIN}, as in "
                 f"{FOLDS}:5,test:0.15"
             )
-        folds = told[0] if told[0] != int(told[0]) else int(told[0])
+        if told[0] not in range(LEAST_FOLDS, MOST_FOLDS + 1):
+            raise ValueError(
+                f"{FOLDS}:{told[0]:g}: {LEAST_FOLDS} to {MOST_FOLDS} folds are possible"
+            )
+        folds = int(told[0])
         rest = round(1 - sum(fraction for _, fraction in others), 9)
         others = ((TRAIN, rest), *others)
     if folds is None:
         return splits, None
     if folds not in range(LEAST_FOLDS, MOST_FOLDS + 1):
-        raise ValueError(f"{folds:g} folds: {LEAST_FOLDS} to {MOST_FOLDS} are possible")
+        raise ValueError(f"--folds={folds}: {LEAST_FOLDS} to {MOST_FOLDS} folds are possible")
     if others == DEFAULT_SPLITS:
         others = ((TRAIN, 1.0),)
     if VALIDATION in dict(others):
@@ -70,7 +74,7 @@ def settle_folds(
             f"{show_splits(splits)}: with folds, each is the {VALIDATION} split of one run: leave "
             f"{VALIDATION} out of --splits"
         )
-    return others, int(folds)
+    return others, folds
 
 
 def operations_of(value: Any) -> tuple[Operation, ...]:

@@ -1,4 +1,4 @@
-"""The invariants of a train split that is divided into folds: each is what its own bake would be."""
+"""The invariants of a train split with folds: each is what its own bake would be."""
 
 from __future__ import annotations
 

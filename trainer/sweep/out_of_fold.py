@@ -129,7 +129,7 @@ class OutOfFold:
 
 
 def complete(groups: Iterable[FoldGroup], manifest: Manifest) -> tuple[list[OutOfFold], list[str]]:
-    """Returns the predictions of groups that are complete, and why those of others cannot be had."""
+    """Returns the predictions of groups that are complete, and why those of some are not there."""
     found, reasons = [], []
     for group in groups:
         if group.complete:
