@@ -18,13 +18,16 @@ from PIL import Image
 import evenshard
 from evenshard import Dataset
 from tests.support import commands, runs
+from tests.support.train_configs import config as train_config
 from tfrecords import ledger, manifest, verify
 from tfrecords.errors import UsageError
 from tfrecords.manifest import MANIFEST
 from tfrecords.schema import ImageRecord
-from trainer.data.selection import Selection, open_split
+from trainer.data.selection import Selection, open_split, select
 from trainer.data.stream import stream_source
-from trainer.features.extract import index_of
+from trainer.features.backbone import Runtime, Runtimes, backbone_of, tensorflow_runtime
+from trainer.features.extract import Extractor, index_of
+from trainer.models.build import build
 from trainer.train import run as train
 
 COUNTS = {"apu": 21, "bart": 9, "lisa": 6}
@@ -226,3 +229,38 @@ def test_a_sweep_puts_the_folds_together(folded: Path, tmp_path: Path) -> None:
     assert refused.returncode == 1 and "near-duplicates of pictures" in refused.stderr
     judged = commands.run("trainer.evaluate", run_dir, "--split=validation")
     assert judged.returncode == 0 and f"{len(folds[1])} pictures: macro-F1" in judged.stdout
+
+
+def test_folds_share_the_features_of_their_pictures(folded: Path, tmp_path: Path) -> None:
+    """What is computed for one fold is there for all others."""
+    backbone = backbone_of(build(train_config(model="tests.support.tiny:network"), (16, 16), 3))
+    runtimes, run = Runtimes(backbone, on_cpu=False), tensorflow_runtime(backbone)
+    computed: list[int] = []
+    quickest = runtimes.quickest
+
+    def counted(missing: int) -> tuple[str, Runtime]:
+        computed.append(missing)
+        return quickest(missing)
+
+    runtimes.quickest = counted  # type: ignore[method-assign]
+    extractor = Extractor(
+        backbone, "network", "tiny", "dataset", runtimes, tmp_path, say=lambda text: None,
+        progress="none", stopped=lambda: False,
+    )  # fmt: skip
+    whole = manifest.load(folded)
+    for fold in range(FOLDS):
+        view = whole.of_fold(fold)
+        for split in ("train", "validation"):
+            selection = select(view, originals_only=True)
+            source = open_split(view, folded, split, selection)
+            index = index_of(source)
+            found = extractor.features(source, index)
+            assert found is not None and found.ids == index.ids
+            images = {
+                id_.decode(): picture
+                for pictures, _, ids in stream_source(source, 4).as_numpy_iterator()
+                for id_, picture in zip(ids, pictures, strict=True)
+            }
+            expected = run(np.stack([images[id_] for id_ in found.ids]))
+            np.testing.assert_allclose(found.values, expected, atol=2e-3)
+    assert sum(computed) == sum(whole.split("train").originals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,15 +107,29 @@ class Extractor:
         Raises:
           TrainerError: they cannot be stored.
         """
+        if source.split.fold is None:
+            values = self._values(source, index.positions, augment, view)
+        else:
+            parts = _by_shard(source, index.positions)
+            # In the shards' order, which is that of the positions.
+            found = [self._values(part, some, augment, view) for part, some in parts]
+            whole = [values for values in found if values is not None]
+            values = np.concatenate(whole) if len(whole) == len(found) else None
+        return None if values is None else Features(values, index.labels, index.ids)
+
+    def _values(
+        self, source: Source, positions: np.ndarray, augment: Augmenter | None, view: tuple
+    ) -> np.ndarray | None:
+        """Returns float16[n, channels] of some records of a split; None if it was stopped."""
         store = self._store(source, augment, view)
-        missing = index.positions[~store.done()[index.positions]]
+        missing = positions[~store.done()[positions]]
         if len(missing):
             label = f"features of {source.split.name}" + (f", view {view[-1]}" if view else "")
             with store.held(lambda: self.say(f"{label}: another run computes them; waiting")):
-                self._compute(store, source, index.positions, augment, view, label)
-            if not store.done()[index.positions].all():
+                self._compute(store, source, positions, augment, view, label)
+            if not store.done()[positions].all():
                 return None
-        return Features(store.rows(index.positions), index.labels, index.ids)
+        return store.rows(positions)
 
     def _compute(
         self,
@@ -166,17 +181,33 @@ class Extractor:
 
     def _about(self, source: Source, augment: Augmenter | None, view: tuple) -> dict[str, object]:
         """Returns everything that decides a store's contents."""
-        fold = source.split.fold
         return {
             "dataset": self.dataset,
-            # Rows stand in the order of the split's shards: a fold has other shards than the whole.
-            "split": source.split.name + ("" if fold is None else f" of fold {fold}"),
+            "split": source.split.name,
             "model": self.model_name,
             "network": self.network,
             "size": list(source.size),
             "augmentation": repr(augment) if augment else "none",
             "view": list(view),
         }
+
+
+def _by_shard(source: Source, positions: np.ndarray) -> Iterator[tuple[Source, np.ndarray]]:
+    """Yields each shard of a split of a fold as a split of its own, and positions within it.
+
+    The folds of a data set share its shards: what is computed of one for a fold serves all.
+    """
+    nothing = (0,) * len(source.split.originals)
+    start = 0
+    for shard in source.split.shards:
+        some = positions[(positions >= start) & (positions < start + shard.records)]
+        if len(some):
+            of_shard = dataclasses.replace(
+                source.split, name=shard.filename, originals=nothing, copies=nothing,
+                shards=(shard,),
+            )  # fmt: skip
+            yield dataclasses.replace(source, split=of_shard), some - start
+        start += shard.records
 
 
 def index_of(source: Source) -> Index:
