@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfrecords.errors import TrainerError, UsageError
+from trainer import predict
 from trainer.metrics import predictions
 from trainer.metrics.metrics import Predictions
 from trainer.runs.history import History
@@ -113,6 +115,15 @@ def test_predictions_of_all_folds_are_one_table(tmp_path: Path) -> None:
     assert (tmp_path / "folds.csv").read_text().splitlines()[1].startswith("folds,3,3,0.600000,")
     runs = ",".join(group.run_dirs)
     assert f"--run_dir={runs}" in out_of_fold.predict_command(group)
+
+
+def test_runs_with_a_comma_in_their_names_are_a_list(tmp_path: Path) -> None:
+    (group,) = groups(tmp_path, "{grid: {epochs: [2]}, folds: all}", [0.5, 0.6, 0.7])
+    python, flag, program = shlex.split(out_of_fold.predict_command(group))
+    assert (python, flag) == ("python", "-c") and "epochs=2,fold=2" in program
+    _, _, call = program.partition("predict.main(")
+    told = eval(call[:-1], {"predict": predict})
+    assert told.run_dir == group.run_dirs and told.input == "PICTURES"
 
 
 def test_what_does_not_belong_together_is_told(tmp_path: Path) -> None:
