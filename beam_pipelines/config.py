@@ -28,6 +28,7 @@ from beam_pipelines.flag_values import (
     classes_map_of,
     operations_of,
     record_size_of,
+    settle_folds,
     show_auto,
     show_names,
     show_pairs,
@@ -251,11 +252,20 @@ class PrepareConfig:
         DEFAULT_SPLITS,
         _SPLIT,
         "Fractions of each class; the first is train. Where the input fixes splits, those that it "
-        "lacks are taken from train; of the default ones, validation only.",
-        metavar="NAME:F,…",
+        "lacks are taken from train; of the default ones, validation only. folds:5,test:0.1 "
+        "divides train into folds: see --folds.",
+        metavar="NAME:F,…|folds:K,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
         parse=splits_of,
         show=show_splits,
+    )
+    folds: int | None = flag(
+        None,
+        _SPLIT,
+        "Divide train into K folds, 2 to 20: one bake serves trainer.train --fold=0 to K-1, each "
+        "with that fold for validation. Same as --splits=folds:K.",
+        metavar="K",
+        typed_as=("kfold", "k_fold", "n_splits", "cv"),
     )
     seed: int = flag(0, _SPLIT, "Seed of the split, the ranks and the copies.", metavar="N")
     near_duplicates: NearDuplicates = flag(
@@ -374,6 +384,10 @@ class PrepareConfig:
             raise UsageError(
                 f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
             )
+        with flags.usage_errors():
+            splits, folds = settle_folds(self.splits, self.folds)
+        object.__setattr__(self, "splits", splits)
+        object.__setattr__(self, "folds", folds)
         _check_splits(self.splits)
         self._check_numbers()
         if self.group_by is not None:
@@ -518,6 +532,8 @@ class PrepareConfig:
     def for_manifest(self) -> dict[str, Any]:
         """Returns what determines the bytes of the data set, as JSON values."""
         least, most = self.records_per_class
+        # A data set without folds says nothing of them, as before there were any.
+        folds = {} if self.folds is None else {"folds": self.folds}
         return {
             key: _json_value(value)
             for key, value in {
@@ -551,6 +567,7 @@ class PrepareConfig:
                 "split_by": self.split_by,
                 "num_shards": self.num_shards,
                 "pixels_version": PIXELS_VERSION,
+                **folds,
             }.items()
         }
 

@@ -134,6 +134,10 @@ def run(config: PrepareConfig) -> int:
     print()
     for line in inspect.split_table(planned.splits):
         print(line)
+    if planned.folds:
+        print()
+        for line in inspect.fold_table(planned):
+            print(line)
     print()
     print(cost(found))
     for note in found.plan_notes:
@@ -207,6 +211,7 @@ def planned_manifest(plan: Plan) -> Manifest:
         statuses=plan.statuses(),
         config=plan.config.for_manifest(),
         digests={"dataset": "0" * 64},
+        folds=plan.folds,
     )
 
 

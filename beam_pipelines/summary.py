@@ -30,19 +30,20 @@ def summary_lines(
       dataset: its manifest.
       left_out: status → reason in words → number of sources that are in no shard.
     """
-    train = dataset.split(TRAIN)
-    counts = [sum(pair) for pair in zip(train.originals, train.copies, strict=True)]
+    counts = _train_counts(dataset)
     spread = (
         f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     )
     yield f"{config.output_dir}: {len(dataset.classes):,} classes, {spread} train records each"
     yield from inspect.split_table(dataset.splits)
+    if dataset.folds:
+        yield from inspect.fold_table(dataset)
     yield from left_out_table(config, left_out)
     if left_out:
         yield f"each file's reason is in {storage.join(config.output_dir, manifest.SOURCES)}"
     yield f"digest {dataset.digest}"
     yield f"report {storage.join(config.output_dir, _REPORT)}"
-    yield f"next: {next_command(config.output_dir)}"
+    yield f"next: {next_command(config.output_dir, folded=bool(dataset.folds))}"
 
 
 def honesty_lines(
@@ -80,9 +81,24 @@ def left_out_table(
         yield f"{status:{width}}  {count:>{count_width}}  {why}"
 
 
-def next_command(data_dir: str) -> str:
-    """Returns the command that trains on a data set, ready to paste."""
-    return f"evenshard train {shlex.quote(f'--data_dir={data_dir}')} --run_dir=runs/first"
+def next_command(data_dir: str, *, folded: bool = False) -> str:
+    """Returns the command that trains on a data set, ready to paste; of folds on the first."""
+    command = f"evenshard train {shlex.quote(f'--data_dir={data_dir}')}"
+    return (
+        f"{command} --run_dir=runs/fold0 --fold=0" if folded else f"{command} --run_dir=runs/first"
+    )
+
+
+def _train_counts(dataset: Manifest) -> list[int]:
+    """Returns the number of records of each class in train; of folds, in each fold's train."""
+    if not dataset.folds:
+        train = dataset.split(TRAIN)
+        return [sum(pair) for pair in zip(train.originals, train.copies, strict=True)]
+    return [
+        originals + copies
+        for fold in dataset.folds
+        for originals, copies in zip(fold.train_originals, fold.train_copies, strict=True)
+    ]
 
 
 def _appearance_command(config: PrepareConfig) -> str:

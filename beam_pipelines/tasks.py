@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import Operation
 from tfrecords.images.canonicalise import PixelLimits
-from tfrecords.manifest import ShardInfo
+from tfrecords.manifest import FoldInfo, ShardInfo
 from tfrecords.schema import ImageSpec
 
 
@@ -220,6 +220,7 @@ class PlanSummary:
       notes: what a person should know.
       failure: why no data set may be published, or None.
       optimism: fields of the `Optimism` of the first held-out split, or None.
+      folds: of the train split.
     """
 
     name: str
@@ -235,3 +236,4 @@ class PlanSummary:
     notes: tuple[str, ...]
     failure: str | None
     optimism: Mapping[str, Any] | None = None
+    folds: tuple[FoldInfo, ...] = ()

@@ -20,6 +20,7 @@ def train(
     *,
     train_split: str = "train",
     validation_split: str = "validation",
+    fold: int | None = None,
     per_class: int | None = None,
     classes: str | Sequence[str] = (),
     num_classes: int | None = None,

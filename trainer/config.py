@@ -94,6 +94,13 @@ class TrainConfig:
     validation_split: str = flag(
         "validation", _DATA, "Split that chooses the best epoch; never augmented.", metavar="NAME"
     )
+    fold: int | None = flag(
+        None,
+        _DATA,
+        "Of a data set that was baked with --folds=K: the fold to validate on, 0 to K-1; the "
+        "others are the train split.",
+        metavar="N",
+    )
     per_class: int | None = flag(
         None,
         _DATA,

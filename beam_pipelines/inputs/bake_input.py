@@ -77,10 +77,14 @@ class BakeInput:
         check_classes(rows, config.input_dir)
         order = _class_order(config)
         classes = {row.class_name for row in rows if row.class_name is not None}
+        fold_notes: tuple[str, ...] = ()
+        if config.folds is not None:
+            rows, fold_notes = validation_into_folds(rows)
         splits, rows, split_notes = settle_splits(config.splits, rows)
         before = {row.class_name for row in listing.rows if row.class_name is not None}
         notes = (
             *listing.notes,
+            *fold_notes,
             *split_notes,
             *_unknown_note("--classes_map", names, before),
             *_order_notes(order, classes),
@@ -178,6 +182,24 @@ def settle_splits(
     if added:
         notes.append(f"the input fixes {_some(added)} too, which --splits does not name; kept")
     return settled, rows, tuple(notes)
+
+
+def validation_into_folds(
+    rows: tuple[SourceFile, ...],
+) -> tuple[tuple[SourceFile, ...], tuple[str, ...]]:
+    """Returns rows whose validation pictures, if the input fixes any, are divided with train."""
+    named = {row.split for row in rows if row.split is not None}
+    validation = {name for name in named if split_of(name) == VALIDATION}
+    if not validation:
+        return rows, ()
+    joined = TRAIN if TRAIN in named else None
+    moved = tuple(
+        dataclasses.replace(row, split=joined) if row.split in validation else row for row in rows
+    )
+    return moved, (
+        f"the input fixes {_some(sorted(validation))}: with --folds its pictures are divided "
+        "with train",
+    )
 
 
 def _by_asked_names(rows: tuple[SourceFile, ...], names: Sequence[str]) -> tuple[SourceFile, ...]:

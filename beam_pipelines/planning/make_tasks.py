@@ -22,6 +22,7 @@ from beam_pipelines.planning import kin
 from beam_pipelines.planning.decisions import STATUS, left_out
 from beam_pipelines.planning.plan import Plan
 from beam_pipelines.planning.records import Records
+from beam_pipelines.similarity.leak_meter import MEASURED_FOLD
 from beam_pipelines.tasks import (
     Assignment,
     BundleTask,
@@ -234,7 +235,7 @@ def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
     Of more than `kin.MAX_PICTURES` pictures, only some bundles are measured, each of which is a
     random sample of all classes: near pictures in other bundles are then missed.
     """
-    split, splits = plan.decisions.split, plan.config.split_names
+    split, splits = _measured_splits(plan)
     kept = np.flatnonzero(plan.decisions.status == STATUS[KEPT])
     rows = kin.whole_packs(plan.facts, kept)
     rows = rows[np.argsort(plan.labels[rows], kind="stable")]
@@ -259,6 +260,14 @@ def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
             totals=tuple(totals),
             sampled=len(rows) < len(kept),
         )
+
+
+def _measured_splits(plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns the split of each row and the names of all; the first fold is held out, if any."""
+    split, splits = plan.decisions.split, plan.config.split_names
+    if plan.fold is None:
+        return split, splits
+    return np.where(plan.fold == 0, len(splits), split).astype(np.int8), (*splits, MEASURED_FOLD)
 
 
 def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
@@ -296,6 +305,7 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
         notes=plan.notes,
         failure=plan.failure,
         optimism=None if plan.optimism is None else dataclasses.asdict(plan.optimism),
+        folds=plan.folds,
     )
 
 

@@ -318,6 +318,11 @@ def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -
     return result
 
 
+def fold_order(pictures: Pictures, facts: pa.Table, config: PrepareConfig) -> np.ndarray:
+    """Returns uint64[k], the seeded hash that folds are dealt by; not that of the ranks."""
+    return facts_table.key_hashes(("fold", config.seed), facts, pictures.row)
+
+
 # 4. Balance.
 
 

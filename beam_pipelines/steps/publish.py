@@ -13,7 +13,7 @@ from typing import Any
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import SHARD_DONE, Layout
 from beam_pipelines.choices import SplitBy
-from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
+from beam_pipelines.similarity.leak_meter import MEASURED_FOLD, LeakMeter, total_of_splits
 from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.tasks import PlanSummary, ShardResult
 from tfrecords import manifest, tfds
@@ -83,7 +83,8 @@ def publish_dataset(
     output_dir = layout.output_dir
     of_splits: tuple[LeakMeter, ...] = ()
     if summary.failure is None:
-        of_splits = total_of_splits(list(leaks), list(summary.splits))
+        measured = [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])]
+        of_splits = total_of_splits(list(leaks), measured)
         ledger = storage.join(output_dir, manifest.SOURCES)
         _publish(_manifest(summary, shards), summary, layout)
     else:
@@ -136,6 +137,7 @@ def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
             "config": manifest.digest_of_config(summary.config),
             "dataset": manifest.digest_of_shards(splits),
         },
+        folds=summary.folds,
     )
 
 

@@ -51,7 +51,7 @@ _LISTED = 8
 
 # Flags that are shown beside the data they select from.
 _DATA_FLAGS = (
-    "data_dir", "train_split", "validation_split", "per_class", "classes", "num_classes",
+    "data_dir", "train_split", "validation_split", "fold", "per_class", "classes", "num_classes",
     "originals_only", "image_size",
 )  # fmt: skip
 
@@ -118,6 +118,8 @@ def write(run: RunFiles) -> Path:
       OSError: a file cannot be written.
     """
     manifest = remote.load(run.data_dir)
+    if run.flags.fold is not None and run.flags.fold < len(manifest.folds):
+        manifest = manifest.of_fold(run.flags.fold)
     evaluation = metrics.evaluate(run.predictions, run.train_counts, run.temperature)
     epochs = history.load(run.history) if run.history.exists() else History({})
     predictions.write(

@@ -74,7 +74,7 @@ class RunConfig:
       dataset: that the run was trained on.
       selection: the classes in label order, and which of their records were trained on.
       size: (height, width) of the pixels.
-      manifest: of the data set.
+      manifest: of the data set; of a run on a fold, with the splits of that fold.
       device: what the run was computed on.
       versions: package → version.
       unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
@@ -104,6 +104,16 @@ class RunConfig:
     def train_counts(self) -> tuple[int, ...]:
         """Originals of each class that the run was trained on, in label order."""
         return self.selection.originals(self.manifest.split(self.flags.train_split))
+
+    def of_same_fold(self, found: Manifest) -> Manifest:
+        """Returns a data set's manifest with the splits that the run saw, if it is its own.
+
+        The folds of another data set have nothing to do with that of the run.
+        """
+        fold, folds = self.flags.fold, len(found.folds)
+        if fold is None or found.digest != self.dataset.digest or fold >= folds:
+            return found
+        return found.of_fold(fold)
 
     @property
     def identity(self) -> Flags:

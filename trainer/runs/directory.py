@@ -366,8 +366,13 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
     """
     described, path = run_dir.config, run_dir.path / trained_on.FILENAME
     try:
+        split = described.flags.train_split
         of_run = trained_on.of(
-            data_dir, described.dataset.digest, described.flags.train_split, described.selection
+            data_dir,
+            described.dataset.digest,
+            split,
+            described.selection,
+            described.manifest.split_of_fold(split),
         )
     except LedgerError as error:
         if path.exists() and replaced.was_trained(run_dir.path):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tfrecords.errors import EvenshardError
 from tfrecords.manifest import Manifest
+from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, open_configured
 from trainer.recipes import choice
 from trainer.sweep.grid import Trial
@@ -26,10 +27,11 @@ def settle(trials: Sequence[Trial], manifest: Manifest) -> tuple[tuple[Trial, ..
     gpus = visible_gpus() if open_ones else ()
     for config in open_ones:
         try:
-            selection = Selection.of(config, manifest)
-            train = open_configured(config, manifest, config.train_split, selection)
+            of_trial = of_fold(manifest, config.fold, config.data_dir)
+            selection = Selection.of(config, of_trial)
+            train = open_configured(config, of_trial, config.train_split, selection)
             validation = open_configured(
-                config, manifest, config.validation_split, selection.natural()
+                config, of_trial, config.validation_split, selection.natural()
             )
         except EvenshardError:  # Refused, with the reason, when the trial is looked at.
             continue

@@ -16,12 +16,14 @@ from trainer.sweep import (
     halving,
     leaderboard,
     leaderboard_page,
+    out_of_fold,
     recipes,
     trial_status,
     trials,
 )
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.display import Display
+from trainer.sweep.fold_groups import FoldGroup, groups_of, over_folds
 from trainer.sweep.grid import Trial
 from trainer.sweep.resources import Resources, assign, usable_cores, visible_gpus
 from trainer.sweep.trials import Entry, Stop
@@ -64,12 +66,14 @@ class Results:
       entries: its trials.
       manifest: of the data set.
       drawn: when the page was last written, on the monotonic clock.
+      missing: why there are no out-of-fold predictions of trials whose folds are all done.
     """
 
     config: SweepConfig
     entries: Sequence[Entry]
     manifest: Manifest
     drawn: float
+    missing: Sequence[str] = ()
 
     def refresh(self) -> None:
         """Writes leaderboard.csv, and the page if it is older than a minute.
@@ -77,7 +81,7 @@ class Results:
         Errors, such as a full disk, are printed: they are no reason to stop trials.
         """
         try:
-            leaderboard.write_csv(self.config, self.entries)
+            self._write_csv()
             if time.monotonic() - self.drawn > _PAGE_SECONDS:
                 self.write()
         except OSError as error:
@@ -86,8 +90,16 @@ class Results:
     def write(self) -> Path:
         """Writes both, and returns the page's path."""
         self.drawn = time.monotonic()
-        leaderboard.write_csv(self.config, self.entries)
-        return leaderboard_page.write_page(self.config, self.entries, self.manifest)
+        groups = self._write_csv()
+        found, self.missing = out_of_fold.complete(groups, self.manifest)
+        out_of_fold.write(Path(self.config.runs_dir), groups, found, self.manifest.digest)
+        return leaderboard_page.write_page(self.config, self.entries, self.manifest, groups, found)
+
+    def _write_csv(self) -> tuple[FoldGroup, ...]:
+        rows = leaderboard.rows(self.entries, self.config.metric)
+        groups = groups_of(rows, self.config.metric, len(self.manifest.folds))
+        leaderboard.write_csv(self.config, rows, over_folds(groups))
+        return groups
 
 
 def run(config: SweepConfig) -> SweepResult:
@@ -107,6 +119,8 @@ def run(config: SweepConfig) -> SweepResult:
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
         _train(config, entries, shares, display, stop)
         page = results.write()
+    for reason in results.missing:
+        display.say(reason)
     return SweepResult(entries, stop.number, page)
 
 
@@ -119,7 +133,9 @@ def prepare(config: SweepConfig, manifest: Manifest) -> tuple[tuple[Entry, ...],
     Raises:
       UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
     """
-    loaded = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
+    loaded = grid.load(
+        config.grid, config.data_dir, config.runs_dir, config.scale, len(manifest.folds)
+    )
     loaded, recipe = recipes.settle(loaded, manifest)
     entries = tuple(_entry(trial, manifest) for trial in loaded)
     if all(entry.status == trials.REFUSED for entry in entries):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfrecords.errors import TrainerError
 from trainer import remote
 from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
 from trainer.data.version import DataVersion
@@ -22,13 +23,15 @@ def prepare(config: TrainConfig) -> Task:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    manifest = remote.load(config.data_dir)
+    stored = remote.load(config.data_dir)
+    manifest = of_fold(stored, config.fold, config.data_dir)
     selection = Selection.of(config, manifest)
     train = open_configured(config, manifest, config.train_split, selection)
     natural = selection.natural()
     validation = open_configured(config, manifest, config.validation_split, natural)
     _check_counts(train, validation)
-    version = DataVersion.of(train.data_dir, manifest, train, validation)
+    _ = train.ranks, validation.ranks  # Read here, so that a damaged ledger stops it now.
+    version = DataVersion.of(train.data_dir, stored, train, validation)
     devices = set_up_devices(config)
     settled = recipe.settle(config, train, validation, gpu=devices.kind == "gpu")
     config = settled.config

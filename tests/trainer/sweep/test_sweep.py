@@ -51,7 +51,7 @@ def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing one takes longer than all trials together; a few tests look at it."""
 
-    def write(config: SweepConfig, entries: object, manifest: object) -> Path:
+    def write(config: SweepConfig, *of_sweep: object) -> Path:
         return Path(config.runs_dir) / leaderboard_page.PAGE
 
     monkeypatch.setattr(leaderboard_page, "write_page", write)
