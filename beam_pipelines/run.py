@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,18 +20,19 @@ from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
-from beam_pipelines.report.source_reader import ReadSource, source_reader
-from beam_pipelines.similarity.leak_meter import LeakMeter
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
+from beam_pipelines.report.source_reader import source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
 from beam_pipelines.summary import summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
+from tfrecords.cli.run import one_line
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
-from tfrecords.system import locks
+from tfrecords.system import disk, locks
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
@@ -84,20 +86,28 @@ def _run_locked(
         _say(meter.note(by_appearance=config.split_by is SplitBy.APPEARANCE))
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
+    facts = BakeFacts(files, progress.seconds, (*understood.notes, *outcome.notes), outcome.leaks)
     try:
-        notes = (*understood.notes, *outcome.notes)
-        reader = source_reader(layout, files)
-        _report(config, progress.seconds, reader, notes, outcome.leaks, pool)
+        failure = _try_report(facts, layout, pool)
     finally:
         _remove_spooled(layout, understood.rows)
         _clean(config, layout, bundles, outcome)
+    if failure is not None:
+        # A full disk may have room now that the cache is gone.
+        failure = _try_report(facts, layout, pool)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
         dataset = manifest.load(local)
     done = _work_done(dataset, counters, files)
     if done is not None:
         _say(done)
-    for line in summary_lines(config, dataset, outcome.left_out):
+    for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
         _say(line)
+    if failure is not None:
+        raise BakeError(
+            f"the data set in {config.output_dir} is complete, its report is not written: "
+            f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` "
+            "writes it"
+        ) from failure
     return 0
 
 
@@ -161,9 +171,12 @@ def _run_pipeline(
     except Exception as error:
         # Every runner wraps what a worker raised in errors of its own.
         bake_error = BakeError.find(error)
-        if bake_error is None:
-            raise
-        raise bake_error from error
+        if bake_error is not None:
+            raise bake_error from error
+        fault = disk.find(error)
+        if fault is not None:
+            raise BakeError(f"{fault.line()}; the same command carries on") from error
+        raise
     return Outcome.load(layout.cache_dir), _counters(result)
 
 
@@ -218,8 +231,15 @@ def _refuse_complete(config: PrepareConfig) -> None:
     if not storage.exists(storage.join(config.output_dir, manifest.MANIFEST)):
         return
     if not config.overwrite:
+        page = storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)
+        again = (
+            ""
+            if storage.exists(page)
+            else f", whose report is missing: `evenshard report {shlex.quote(config.output_dir)}` "
+            "writes it"
+        )
         raise UsageError(
-            f"--output_dir={config.output_dir} holds a complete data set; "
+            f"--output_dir={config.output_dir} holds a complete data set{again}; "
             "give --overwrite to replace it, or another directory"
         )
 
@@ -237,7 +257,8 @@ def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:
 
 def _remove_temporary_files(layout: Layout) -> None:
     """Removes files that a killed bake left half written."""
-    for directory in layout.directories:
+    beside = (layout.cache_dir, storage.join(layout.output_dir, REPORT_DIRECTORY))
+    for directory in (*layout.directories, *beside):
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
@@ -271,18 +292,18 @@ def _clean(
                     storage.remove(storage.join(directory, stem + suffix))
 
 
-def _report(
-    config: PrepareConfig,
-    seconds: dict[str, float],
-    read_source: ReadSource,
-    notes: Sequence[str],
-    leaks: Sequence[LeakMeter],
-    pool: WorkerPool | None,
-) -> None:
+def _try_report(facts: BakeFacts, layout: Layout, pool: WorkerPool | None) -> Exception | None:
+    """Writes the report; returns what kept it from being written, for the data set is complete."""
     # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
-    page.write_for(config, seconds, read_source, notes, leaks, pool)
+    try:
+        facts.save(layout.output_dir)
+        page.write_for(layout.output_dir, facts, source_reader(layout, facts.files), pool)
+    except Exception as error:
+        # Of any library that draws: the data set is no worse for it, and the error is told.
+        return error
+    return None
 
 
 def _say(text: str) -> None:
