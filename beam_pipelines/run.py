@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # bundle.
 _HEAD_START, _MOST_HEAD_START = 32, 256
 
+# Modules of Beam 2.77's runners that log what a worker raised before they raise it.
+_LOGS_ERRORS = ("common", "worker.sdk_worker")
+
 
 def run(
     config: PrepareConfig, beam_arguments: Sequence[str], pool: WorkerPool | None = None
@@ -166,18 +169,47 @@ def _run_pipeline(
             | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
         )
     try:
-        result = root.run()
-        result.wait_until_finish()
+        with _told_once():
+            result = root.run()
+            result.wait_until_finish()
     except Exception as error:
-        # Every runner wraps what a worker raised in errors of its own.
-        bake_error = BakeError.find(error)
-        if bake_error is not None:
-            raise bake_error from error
-        fault = disk.find(error)
-        if fault is not None:
-            raise BakeError(f"{fault.line()}; the same command carries on") from error
-        raise
+        bake_error = _bake_error(error)
+        if bake_error is None:
+            raise
+        raise bake_error from error
     return Outcome.load(layout.cache_dir), _counters(result)
+
+
+def _bake_error(error: BaseException) -> BakeError | None:
+    """Returns the line for a person that is behind what a runner raised, or None.
+
+    Every runner wraps what a worker raised in errors of its own.
+    """
+    found = BakeError.find(error)
+    if found is not None:
+        return found
+    fault = disk.find(error)
+    return BakeError(f"{fault.line()}; the same command carries on") if fault else None
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Returns whether a runner logs something else than the error that ends the bake anyway."""
+    error = record.exc_info[1] if record.exc_info else None
+    told = (error, Exception(record.getMessage()))
+    return not any(each is not None and _bake_error(each) for each in told)
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Keeps Beam from logging the tracebacks of what is raised too, and then told in one line."""
+    loggers = [logging.getLogger(f"apache_beam.runners.{name}") for name in _LOGS_ERRORS]
+    for logger in loggers:
+        logger.addFilter(_is_news)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_news)
 
 
 @contextlib.contextmanager

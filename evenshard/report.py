@@ -56,9 +56,9 @@ def main(config: ReportConfig) -> int:
 
 def _of_dataset(directory: str) -> str:
     extras.require("beam")
-    from beam_pipelines.report import page  # Pillow, numpy: not for --help.
+    from beam_pipelines.report import again  # Pillow, numpy: not for --help.
 
-    path, note = page.write_again(directory)
+    path, note = again.write_again(directory)
     if note:
         print(f"note: {note}", file=sys.stderr)
     return path

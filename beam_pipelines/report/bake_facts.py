@@ -24,12 +24,14 @@ class BakeFacts:
       seconds: stage → how long it took, in order; never part of a digest.
       notes: one line each.
       leaks: the leak meter of each held-out split.
+      keep_cache: whether the cache stays after the bake.
     """
 
     files: int = 0
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     leaks: tuple[LeakMeter, ...] = ()
+    keep_cache: bool = True
 
     def save(self, output_dir: str) -> None:
         """Writes them beside the report.
@@ -55,6 +57,7 @@ class BakeFacts:
                 {str(stage): float(value) for stage, value in fields["seconds"].items()},
                 tuple(map(str, fields["notes"])),
                 tuple(map(LeakMeter.from_fields, fields["leaks"])),
+                bool(fields["keep_cache"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None

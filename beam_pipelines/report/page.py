@@ -18,7 +18,7 @@ from beam_pipelines.cache import storage
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import samples, tables
-from beam_pipelines.report.bake_facts import FACTS, REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
@@ -156,25 +156,6 @@ def write_for(
         output_dir, dataset, table, read_source, facts.leaks, facts.seconds, facts.notes
     )
     return write(inputs, pool)
-
-
-def write_again(output_dir: str) -> tuple[str, str]:
-    """Writes the report of an earlier bake anew, from what it left.
-
-    Returns:
-      The page's path, and a note on what is missing on it; "" if nothing is.
-
-    Raises:
-      ManifestError, LedgerError: there is no data set, or it is damaged.
-      DamagedRecordError: a shard with a picture to show is damaged.
-      BakeError: a file cannot be written.
-    """
-    storage.configure([])
-    facts, note = BakeFacts.load(output_dir), ""
-    if facts is None:
-        facts = BakeFacts()
-        note = f"{output_dir} has no {DIRECTORY}/{FACTS}: without its leaks, notes and timings"
-    return write_for(output_dir, facts), note
 
 
 def page(

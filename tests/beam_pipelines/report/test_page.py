@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from beam_pipelines.report import page, samples, tables, thumbnails
+from beam_pipelines.report import again, page, samples, tables, thumbnails
 from beam_pipelines.report.bake_facts import BakeFacts
 from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
@@ -260,16 +260,18 @@ def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
 def test_a_report_is_written_again_from_what_the_bake_left(
     data_dir: Path, inputs: ReportInputs
 ) -> None:
-    facts = BakeFacts(5, {"decode": 1.0}, ("a thing to know",), tuple(inputs.leaks))
+    facts = BakeFacts(5, {"decode": 1.0}, ("a thing to know",), tuple(inputs.leaks), False)
+    (data_dir / ".cache").mkdir()
     facts.save(str(data_dir))
     assert BakeFacts.load(str(data_dir)) == facts
     first = Path(page.write_for(str(data_dir), facts)).read_text()
     Path(data_dir, "report", "index.html").unlink()
-    path, note = page.write_again(str(data_dir))
+    path, note = again.write_again(str(data_dir))
     assert Path(path).read_text() == first and note == ""
+    assert not (data_dir / ".cache").exists()
     for text in ("", "{}", "[]", '{"files": 1, "seconds": 3, "notes": [], "leaks": []}'):
         Path(data_dir, "report", "bake.json").write_text(text)
-        path, note = page.write_again(str(data_dir))
+        path, note = again.write_again(str(data_dir))
         assert "A thing to know" not in Path(path).read_text()
         assert "without its leaks, notes and timings" in note
 
