@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.errors import TrainerError
 from tfrecords.system import atomic, disk, locks
 from tfrecords.system.locks import LockedError
 
@@ -66,10 +67,10 @@ class FeatureStore:
         """Makes the files, where there are none of the right size.
 
         Raises:
-          DiskError: disk full, or not writable.
+          TrainerError: disk full, or not writable.
         """
         rows, done = self.folder / "rows", self.folder / "done"
-        with disk.explained(self.folder):
+        try:
             if self.done().any():
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,13 @@ class FeatureStore:
             done.write_bytes(bytes(self.records))
             with open(rows, "wb") as file:
                 file.truncate(self._bytes)
+        except OSError as error:
+            fault = disk.find(error)
+            raise TrainerError(
+                fault.line(self.folder)
+                if fault
+                else f"cannot write features to {self.folder}: {error.strerror or error}"
+            ) from error
 
     def write(self, parts: Iterator[tuple[np.ndarray, np.ndarray]], seconds: float = 5.0) -> None:
         """Writes rows as they come; at most the last `seconds` of work are lost if it is cut off.
