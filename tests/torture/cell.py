@@ -56,6 +56,8 @@ def _in_child(work: Callable[[], str], sender: int) -> None:
     code = "lost: it ended without a word"
     try:
         faulthandler.disable()
+        # Decoders print what they think of a picture.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(SECONDS)
         most = _mapped() + MEMORY

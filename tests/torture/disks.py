@@ -195,7 +195,7 @@ _USES = (
 def full_use(attempt: Case) -> str:
     """Runs one of the other commands onto a full disk, and again when there is room."""
     rng = attempt.rng("full-use")
-    use = _USES[int(rng.integers(len(_USES)))]
+    use = _USES[attempt.seed % len(_USES)]  # Each as often as another.
     size, mounted = _choice(attempt, rng, use.room)
     with disk(attempt.folder, size, mounted=mounted) as place:
         if use.prints and mounted:

@@ -34,7 +34,7 @@ def many(attempt: Case) -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     flags = (f"--input_dir={root}", f"--output_dir={output}", f"--image_size={_SIDE}",
-             "--encoding=png", "--near_duplicates=off", "--balance=none")  # fmt: skip
+             "--encoding=png", "--near_duplicates=off", f"--max_per_class={PICTURES}")  # fmt: skip
     case.run("beam_pipelines.prepare", *flags).require_done("the bake of 60,000 pictures")
     statuses = manifest.load(output).statuses
     if sum(statuses.values()) != PICTURES or len(ledger.read(output)) != PICTURES:
