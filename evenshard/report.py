@@ -27,6 +27,12 @@ class ReportConfig:
         MISSING, "What", "Data set, or directory of a trained run.",
         metavar="DIR", positional=True,
     )  # fmt: skip
+    trust_run_code: bool = flag(
+        False,
+        "What",
+        "Run the code that the run directory names or holds, where its network is a person's own "
+        "(--model=module:function) and needs it. Only for a run whose author you trust.",
+    )
     verbose: bool = flag(False, "Output", "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
@@ -71,7 +77,7 @@ def _of_run(config: ReportConfig) -> Path:
     tensorflow_import.import_tensorflow(config.verbose)
     from trainer.train import report_again  # TensorFlow takes seconds to import.
 
-    return report_again.write_again(config.directory)
+    return report_again.write_again(config.directory, trust_run_code=config.trust_run_code)
 
 
 COMMAND = Command(

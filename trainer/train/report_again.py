@@ -12,14 +12,16 @@ from trainer.data.version import DataVersion
 from trainer.metrics import inference
 from trainer.report import page
 from trainer.runs import directory, load, locate
+from trainer.runs.checkpoints import Store
 from trainer.runs.history import METRICS
 
 
-def write_again(run_dir: str) -> Path:
+def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
     """Writes the report of a run anew, and returns the path of its page.
 
     Args:
       run_dir: of a run that is trained to its end.
+      trust_run_code: as for `load.open_run`.
 
     Raises:
       LockedError: a process trains there.
@@ -32,7 +34,8 @@ def write_again(run_dir: str) -> Path:
             "writes the report"
         )
     with directory.locked(run_dir):
-        run = load.open_run(run_dir)
+        run = load.open_run(run_dir, trust_run_code=trust_run_code)
+        has_best = Store(Path(run_dir, "checkpoints")).best() is not None
         data_dir = locate.data_dir(run_dir, run.stored)
         config, manifest = run.config, remote.load(data_dir)
         validation = open_split(
@@ -56,5 +59,7 @@ def write_again(run_dir: str) -> Path:
                     flags=config,
                     settings=page.settings_of(run.stored),
                     split=config.validation_split,
+                    weights="best" if has_best else "last",
+                    fork=run.stored.fork,
                 )
             )
