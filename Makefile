@@ -15,12 +15,17 @@ SCALE ?= 5000
 # A process a core, each with whole files of tests, so that what a file makes is made once.
 TESTS := $(BIN)/python -m pytest -n auto --dist=loadfile
 
+# How long to torture, which cases, and which kinds of them (all without a name).
+MINUTES ?= 20
+SEED ?= 0
+ONLY ?=
+
 # Prism and Flink, fetched with go and mvn; Flink runs on Java 17.
 ENGINES := .engines
 PRISM_VERSION ?= v2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test bench lint types imports test-slow test-gpu engines flink-test clean
+.PHONY: help install demo check test bench lint types imports torture test-slow test-gpu engines flink-test clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +61,9 @@ types: $(INSTALLED)  ## mypy over the packages
 
 imports: $(INSTALLED)  ## who may import whom
 	$(BIN)/lint-imports
+
+torture: $(INSTALLED)  ## kills, damages, full disks, hostile files, by seed; MINUTES=20 SEED=0 ONLY=
+	$(BIN)/python -m tests.torture --minutes=$(MINUTES) --seed=$(SEED) --only=$(ONLY)
 
 test-slow: $(INSTALLED)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

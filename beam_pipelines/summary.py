@@ -21,7 +21,11 @@ _REPORT = "report/index.html"
 
 
 def summary_lines(
-    config: PrepareConfig, dataset: Manifest, left_out: Mapping[str, Mapping[str, int]]
+    config: PrepareConfig,
+    dataset: Manifest,
+    left_out: Mapping[str, Mapping[str, int]],
+    *,
+    reported: bool = True,
 ) -> Iterator[str]:
     """Yields the lines.
 
@@ -29,6 +33,7 @@ def summary_lines(
       config: of the bake.
       dataset: its manifest.
       left_out: status → reason in words → number of sources that are in no shard.
+      reported: whether its report is written.
     """
     counts = _train_counts(dataset)
     spread = (
@@ -42,7 +47,8 @@ def summary_lines(
     if left_out:
         yield f"each file's reason is in {storage.join(config.output_dir, manifest.SOURCES)}"
     yield f"digest {dataset.digest}"
-    yield f"report {storage.join(config.output_dir, _REPORT)}"
+    if reported:
+        yield f"report {storage.join(config.output_dir, _REPORT)}"
     yield f"next: {next_command(config.output_dir, folded=bool(dataset.folds))}"
 
 

@@ -127,10 +127,12 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     """Refuses an input that is no classification task.
 
     Raises:
-      UsageError: fewer than two classes; the text points to the likely root.
+      UsageError: fewer than two classes; the text points to the likely root. Or names that a
+        list of one name a line, as every reader of labels takes, cannot hold.
     """
     rows = [row for row in rows if row.problem not in IGNORED]
     classes = sorted({row.class_name for row in rows if row.class_name is not None})
+    _check_names(classes)
     if len(classes) > 1:
         return
     if not classes:
@@ -143,6 +145,23 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     raise UsageError(
         f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
     )
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Refuses names of classes with a line break, and those that differ in white space alone."""
+    shown: dict[str, str] = {}
+    for name in classes:
+        if len(name.splitlines()) > 1 or name.endswith(("\n", "\r")):
+            raise UsageError(
+                f"the class {name!r} has a line break in its name, and lists of labels have one "
+                "name a line: rename it, or give it another name with --classes_map"
+            )
+        other = shown.setdefault(" ".join(name.split()), name)
+        if other != name:
+            raise UsageError(
+                f"the classes {other!r} and {name!r} differ in white space alone, which lists of "
+                "labels lose: rename one, or make them one class with --classes_map"
+            )
 
 
 def settle_splits(

@@ -18,6 +18,7 @@ from beam_pipelines.cache import storage
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import samples, tables
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
@@ -34,11 +35,11 @@ from tfrecords.schema import TRAIN, ImageSpec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAGE = "index.html"
+PAGE = REPORT_PAGE
 PLAN_PAGE = "plan.html"
 BALANCE_PNG = "class_balance.png"
 PLAN_PNG = "plan.png"
-DIRECTORY = "report"
+DIRECTORY = REPORT_DIRECTORY
 
 # Nobody looks at the hundredth rejected file.
 MAX_REJECTS = 24
@@ -139,26 +140,30 @@ def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str
 
 
 def write_for(
-    config: PrepareConfig,
-    seconds: Mapping[str, float],
+    output_dir: str,
+    facts: BakeFacts,
     read_source: ReadSource | None = None,
-    notes: Sequence[str] = (),
-    leaks: Sequence[LeakMeter] = (),
     pool: WorkerPool | None = None,
-    optimism: Optimism | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
     Args:
-      config: of the bake.
-      seconds: stage → how long it took.
-      read_source, notes, leaks, optimism: as for `ReportInputs`.
+      output_dir: of the data set.
+      facts: of the bake.
+      read_source: as for `ReportInputs`.
       pool: as for `write`.
     """
-    with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
+    with storage.fetched(output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
         dataset, table = manifest.load(local), ledger.read(local)
     inputs = ReportInputs(
-        config.output_dir, dataset, table, read_source, leaks, seconds, notes, optimism=optimism
+        output_dir,
+        dataset,
+        table,
+        read_source,
+        facts.leaks,
+        facts.seconds,
+        facts.notes,
+        optimism=facts.optimism,
     )
     return write(inputs, pool)
 

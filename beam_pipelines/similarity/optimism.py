@@ -8,8 +8,9 @@ its nearest pictures alone, so for it the difference is nearly the most that it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class Optimism:
     pictures: int
     claimed: float
     without_kin: float
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any] | None) -> Optimism | None:
+        """Returns what was stored as JSON; None where nothing was measured."""
+        return None if fields is None else cls(**fields)
 
     @property
     def gain(self) -> float:

@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import SHARD_DONE, Layout
@@ -60,7 +59,7 @@ class Outcome:
             tuple(fields["copy_packs"]),
             fields["left_out"],
             SplitBy(fields["split_by"]),
-            _optimism(fields["optimism"]),
+            Optimism.from_fields(fields["optimism"]),
         )
 
 
@@ -100,16 +99,12 @@ def publish_dataset(
         summary.copy_packs,
         summary.left_out,
         SplitBy(summary.config["split_by"]),
-        _optimism(summary.optimism),
+        Optimism.from_fields(summary.optimism),
     )
     storage.write_bytes(
         storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
     )
     return outcome
-
-
-def _optimism(fields: Mapping[str, Any] | None) -> Optimism | None:
-    return None if fields is None else Optimism(**fields)
 
 
 def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:

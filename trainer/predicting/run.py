@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.schema import ImageSpec
-from tfrecords.system import cores
+from tfrecords.system import cores, scratch
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
@@ -204,8 +203,8 @@ def spool(source: str, folder: Path) -> Iterator[str]:
         yield ""
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".evenshard-", dir=folder) as spool_dir:
-        yield spool_dir
+    with scratch.folder(folder, ".evenshard-") as spool_dir:
+        yield str(spool_dir)
 
 
 def _say(note: str) -> None:

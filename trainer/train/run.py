@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
 
 from tfrecords.errors import OutOfMemoryError, TrainerError
+from tfrecords.system import disk
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
@@ -97,7 +100,7 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
     with directory.claimed(task.directory, task.train.data_dir, task.kept), blaming:
         trained = loop.train(task, state)
         if report and trained.result.finished:
-            with task.version.reading():
+            with task.version.reading(), _trained_anyway(task.directory.path):
                 weights = trained.result.weights
                 write_report(task, trained.model, trained.predictions, weights)
             task.directory.show_report(trained.result.best_epoch or 1)
@@ -111,6 +114,21 @@ def _noting_weights(task: Task, state: State) -> Task:
         return task
     config = dataclasses.replace(task.directory.config, loaded=loaded.describe())
     return dataclasses.replace(task, directory=dataclasses.replace(task.directory, config=config))
+
+
+@contextmanager
+def _trained_anyway(run_dir: Path) -> Iterator[None]:
+    """Says of a report that a full disk keeps from being written that the network is there."""
+    try:
+        yield
+    except Exception as error:
+        fault = disk.find(error)
+        if fault is None:
+            raise
+        raise TrainerError(
+            f"{run_dir} is trained to its end, its report is not written: {fault.line()}. Then "
+            f"`evenshard report {shlex.quote(str(run_dir))}`, or the same command, writes it"
+        ) from error
 
 
 def _smaller_batch(config: TrainConfig, task: Task) -> TrainConfig | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from beam_pipelines.choices import DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import bake_input
-from beam_pipelines.inputs.bake_input import BakeInput, settle_splits
+from beam_pipelines.inputs.bake_input import BakeInput, check_classes, settle_splits
 from tests.support import fakes
 from tfrecords.errors import UsageError
 from tfrecords.inputs.rows import SourceFile
@@ -137,6 +137,24 @@ def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path, {"in": 2})
     with pytest.raises(UsageError, match="has files but no class folders"):
         BakeInput.of(config(tmp_path / "in"))
+
+
+def rows_of(*classes: str) -> list[SourceFile]:
+    return [SourceFile(f"{name}/1.jpg", "p", name, 1, 1) for name in classes]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\n", "a\u2028b"])
+def test_a_class_name_with_a_line_break_is_refused(name: str) -> None:
+    """It would take two lines of TFDS' labels, and shift those of all later classes."""
+    with pytest.raises(UsageError, match="has a line break in its name.*--classes_map") as caught:
+        check_classes(rows_of(name, "c"), "in")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_class_names_that_labels_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(UsageError, match="'a  b' and 'a b' differ in white space alone"):
+        check_classes(rows_of("a b", "a  b"), "in")
+    check_classes(rows_of("a b", "ab", "é ü"), "in")
 
 
 def test_classes_are_mapped(folders: Path, tmp_path: Path) -> None:
