@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ AUTO_AUGMENT = "auto"
 LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
 STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
 STRONG_FROM = 40
+# Where a flip makes one class of another: see `trainer.data.mirror`.
+WITHOUT_FLIPS = ("crop", "color")
 OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
 LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
 MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
@@ -338,7 +341,8 @@ class TrainConfig:
         (AUTO_AUGMENT,),
         _AUGMENT,
         f"What is done to training pictures, afresh each epoch; --augment= for nothing. auto: "
-        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}.",
+        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}; "
+        f"{','.join(WITHOUT_FLIPS)} where mirrored pictures of one class look like another.",
         choices=(AUTO_AUGMENT, *AUGMENTATIONS),
     )
     crop_scale: float | None = flag(
@@ -562,6 +566,15 @@ class TrainConfig:
             raise UsageError(
                 "--fork_from and --run_dir are one directory: give the new run another --run_dir"
             )
+
+    @property
+    def augments(self) -> bool:
+        """Whether any picture is augmented: a head on features alone may have no use for it."""
+        return not self.fits_head or self.feature_views > 1 or self.unfreeze_epochs > 0
+
+    def with_augment(self, names: Sequence[str]) -> TrainConfig:
+        """Returns this configuration with --augment=auto resolved."""
+        return dataclasses.replace(self, augment=tuple(names))
 
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""

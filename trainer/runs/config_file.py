@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest
 from trainer import environment
-from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.config import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
 from trainer.runs.ancestry import Extension, Fork
 
@@ -283,15 +283,18 @@ def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:
 def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> list[str]:
     """Returns how a run would differ from the stored one, one text for each difference.
 
-    --batch_size=auto stands for whatever batch size the stored run found.
+    --batch_size=auto and --augment=auto stand for whatever the stored run found.
     """
     before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
     return _other_fork(stored, flags) + [
         _difference(name, before.get(name), value, name in stored.unrecorded)
         for name, value in identity_of(flags, dataset_digest).items()
-        if (name not in before or before[name] != value)
-        and (name, value) != ("batch_size", AUTO_BATCH)
+        if (name not in before or before[name] != value) and (name, value) not in _LEFT_TO_THE_RUN
     ]
+
+
+# What a flag is resolved to is stored in its place.
+_LEFT_TO_THE_RUN = (("batch_size", AUTO_BATCH), ("augment", [AUTO_AUGMENT]))
 
 
 def _other_fork(stored: RunConfig, flags: TrainConfig) -> list[str]:

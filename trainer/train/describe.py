@@ -27,6 +27,8 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    if task.flips:
+        lines.append(f"note: {task.flips}")
     lines += [f"note: {line}" for line in shortfalls(config, train, task.validation)]
     if task.directory.config.fork:
         lines.append(task.directory.config.fork.describe())
