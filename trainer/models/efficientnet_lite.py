@@ -88,6 +88,12 @@ VARIANTS = {
 }  # fmt: skip
 
 
+# Small pictures are enlarged by a whole factor to at most this side, pixels: the network was
+# trained on 224, and its last maps of a picture of 32 are one pixel wide. On 20 classes of plankton
+# at 32 pixels a head has macro-F1 0.480 without, 0.670 at 64, 0.702 at 128 and 0.728 at 160.
+ENLARGED_TO = 160
+
+
 def build(name: str, size: tuple[int, int], classes: int, dropout: float) -> keras.Model:
     """Returns a network with a fresh head.
 
@@ -100,6 +106,9 @@ def build(name: str, size: tuple[int, int], classes: int, dropout: float) -> ker
     variant = VARIANTS[name]
     pixels = layers.Input((*size, 3), name="pixels")
     x = layers.Rescaling(1 / DEVIATION, -MEAN / DEVIATION, name="scale")(pixels)
+    factor = ENLARGED_TO // max(size)
+    if factor > 1:
+        x = layers.UpSampling2D(factor, interpolation="bilinear", name="enlarge")(x)
     x = layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem")(x)
     x = _normalised(x, "stem_bn")
     number = 0

@@ -96,6 +96,7 @@ def run(
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
     if asked.like and os.path.realpath(asked.like) in map(os.path.realpath, paths.all()):
         raise UsageError(f"--output={output} would replace the sample of --like: give another name")
+    run_dirs = together.named(run_dirs)
     classes = together.check(run_dirs)
     with spool(asked.input, paths.submission.parent) as spool_dir:
         options = dataclasses.replace(asked.options, spool_dir=spool_dir)

@@ -178,15 +178,7 @@ def issues_csv(found: OutOfFold) -> str:
 
 
 def predict_command(group: FoldGroup) -> str:
-    """Returns the command that predicts with the mean of all folds, ready to paste.
-
-    A comma separates runs for --run_dir, and trials of several flags have some in their names:
-    from Python they are a list.
-    """
-    if any("," in run_dir for run_dir in group.run_dirs):
-        told = f'run_dir={group.run_dirs}, input="PICTURES", output="predictions.csv"'
-        program = f"from trainer import predict; predict.main(predict.PredictConfig({told}))"
-        return f"python -c {shlex.quote(program)}"
+    """Returns the command that predicts with the mean of all folds, ready to paste."""
     runs = shlex.quote(f"--run_dir={','.join(group.run_dirs)}")
     return f"evenshard predict {runs} --input=PICTURES --output=predictions.csv"
 

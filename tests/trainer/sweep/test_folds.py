@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfrecords.cli import parsing
 from tfrecords.errors import TrainerError, UsageError
 from trainer import predict
 from trainer.metrics import predictions
 from trainer.metrics.metrics import Predictions
+from trainer.predicting import together
 from trainer.runs.history import History
 from trainer.sweep import grid, leaderboard, out_of_fold, trials
 from trainer.sweep.fold_groups import FoldGroup, groups_of, over_folds
@@ -117,13 +119,14 @@ def test_predictions_of_all_folds_are_one_table(tmp_path: Path) -> None:
     assert f"--run_dir={runs}" in out_of_fold.predict_command(group)
 
 
-def test_runs_with_a_comma_in_their_names_are_a_list(tmp_path: Path) -> None:
+def test_runs_with_a_comma_in_their_names_are_found_again(tmp_path: Path) -> None:
     (group,) = groups(tmp_path, "{grid: {epochs: [2]}, folds: all}", [0.5, 0.6, 0.7])
-    python, flag, program = shlex.split(out_of_fold.predict_command(group))
-    assert (python, flag) == ("python", "-c") and "epochs=2,fold=2" in program
-    _, _, call = program.partition("predict.main(")
-    told = eval(call[:-1], {"predict": predict})
-    assert told.run_dir == group.run_dirs and told.input == "PICTURES"
+    assert all("," in Path(run_dir).name for run_dir in group.run_dirs)
+    for run_dir in group.run_dirs:
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+    command = shlex.split(out_of_fold.predict_command(group))
+    config = parsing.parse(predict.PredictConfig, command[2:])
+    assert together.named(config.run_dir) == list(group.run_dirs)
 
 
 def test_what_does_not_belong_together_is_told(tmp_path: Path) -> None:
