@@ -24,6 +24,7 @@ from tfrecords.system import extras
 from trainer.models import torch_file
 from trainer.models.head import HEAD, add_head
 from trainer.models.weights import Loaded
+from trainer.recipes.flags import ENLARGED_TO
 
 # Pixels are (x - 127) / 128. With ImageNet's mean and deviation, as the packages' page has them,
 # the same weights lose 9 points of top-1.
@@ -86,12 +87,6 @@ VARIANTS = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }  # fmt: skip
-
-
-# Small pictures are enlarged by a whole factor to at most this side, pixels: the network was
-# trained on 224, and its last maps of a picture of 32 are one pixel wide. On 20 classes of plankton
-# at 32 pixels a head has macro-F1 0.480 without, 0.670 at 64, 0.702 at 128 and 0.728 at 160.
-ENLARGED_TO = 160
 
 
 def build(name: str, size: tuple[int, int], classes: int, dropout: float) -> keras.Model:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainer.recipes.flags import FINETUNE, HEAD, SCRATCH, UNFREEZE_EPOCHS
+from trainer.recipes.flags import ENLARGED_TO, FINETUNE, HEAD, SCRATCH, UNFREEZE_EPOCHS
 
 INSTALL = "pip install 'evenshard[pretrained]'"
 
-# Sides in pixels. A network made for 160 sees little in a picture of 64, and unfreezing its
-# layers is cheap there; below 48, where its last maps are one pixel wide, nothing of it helps.
-FINETUNE_BELOW, SCRATCH_BELOW = 96, 48
+# From this many pictures on, each smaller than this side in pixels, a network of our own learns
+# more in minutes than a head finds in enlarged pictures. docs/learning.md has the numbers.
+SCRATCH_BELOW, SCRATCH_FROM = 48, 4_000
 
 # Pictures of `_RATED_SIDE` pixels a second and core: docs/learning.md, "What a recipe costs".
 _RATED_SIDE = 160
@@ -67,12 +67,14 @@ def choose(situation: Situation) -> Choice:
     side = min(situation.size)
     if not situation.weights:
         return Choice(SCRATCH, "pretrained weights are not installed")
-    if side < SCRATCH_BELOW:
-        return Choice(SCRATCH, f"pictures of {side} pixels are too small for pretrained features")
+    if side < SCRATCH_BELOW and situation.train >= SCRATCH_FROM:
+        return Choice(
+            SCRATCH,
+            f"{situation.train:,} pictures of {side} pixels teach more than pretrained features "
+            "tell of them",
+        )
     if situation.gpu:
         return Choice(FINETUNE, "pretrained weights are installed, and a GPU is there")
-    if side < FINETUNE_BELOW:
-        return Choice(FINETUNE, f"pictures of {side} pixels are small, and soon trained on")
     return Choice(HEAD, "pretrained weights are installed, and there is no GPU")
 
 
@@ -100,6 +102,7 @@ def seconds(recipe: str, situation: Situation) -> float:
     if recipe == SCRATCH:
         work = situation.epochs * situation.train * pixels / _SCRATCH
     else:
+        pixels *= max(1, ENLARGED_TO // max(height, width)) ** 2
         rate = _FEATURES if situation.onnxruntime else _FEATURES_BY_TENSORFLOW
         work = all_pictures * pixels / rate
     if recipe == FINETUNE:

@@ -20,6 +20,11 @@ OWN_MODEL, PRETRAINED_MODEL = "springfield_cnn", "efficientnet-lite0"
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 FREEZE_BACKBONE = "backbone"
 
+# Small pictures are enlarged by a whole factor to at most this side, pixels: the network was
+# trained on 224, and its last maps of a picture of 32 are one pixel wide. On 20 classes of plankton
+# at 32 pixels a head has macro-F1 0.480 without, 0.670 at 64, 0.702 at 128 and 0.728 at 160.
+ENLARGED_TO = 160
+
 # Epochs of the whole network after the head. Where measured, most of the gain comes in these.
 UNFREEZE_EPOCHS = 3
 
