@@ -25,7 +25,7 @@ ENGINES := .engines
 PRISM_VERSION ?= v2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test bench lint types imports torture test-slow test-gpu engines flink-test clean
+.PHONY: help install demo check test bench docs lint types imports torture test-slow test-gpu engines flink-test clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ test: lint types imports  ## everything that must pass before a change lands (un
 
 bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
 	$(BIN)/python -m benchmarks.run_all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
+
+docs: $(INSTALLED)  ## build the documentation site into .site, with every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open .site/index.html, or with search: $(BIN)/python -m http.server -d .site"
 
 lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
 	$(BIN)/ruff check .
@@ -88,4 +92,4 @@ $(ENGINES)/flink: benchmarks/engines/flink/pom.xml
 	@touch $@
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench .site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
