@@ -54,3 +54,11 @@ def folder(pages_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(here)
     monkeypatch.syspath_prepend(str(here))
     return here
+
+
+@pytest.fixture
+def first_folder(folder: Path) -> Path:
+    """That folder without shards/ and runs/, where tutorials begin."""
+    shutil.rmtree(folder / "shards")
+    shutil.rmtree(folder / "runs")
+    return folder

@@ -27,7 +27,7 @@ from typing import Any
 
 _LANGUAGES = ("console", "python", "pycon", "yaml")
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"<!-- (not run|file|needs): (.+?) -->\n\Z", re.DOTALL)
+_MARK = re.compile(r"<!-- (not run|file|needs): (.+) -->\n\Z")
 
 # A network that trains in a second. A page that names a network has that one.
 TINY = "tests.support.tiny:network"
@@ -110,11 +110,8 @@ def run_page(page: str, folder: Path) -> int:
             continue
         try:
             _run(snippet, namespace)
-        except BaseException as error:
-            error.add_note(f"in the snippet at line {snippet.line}") if hasattr(
-                error, "add_note"
-            ) else None
-            raise
+        except Exception as error:
+            raise AssertionError(f"the snippet at line {snippet.line} failed: {error}") from error
         ran += 1
     return ran
 

