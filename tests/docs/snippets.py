@@ -139,8 +139,10 @@ def run_command(command: str) -> None:
         return
     from evenshard.__main__ import main
 
-    if words[1] == "train" and not any(word.startswith("--model") for word in words):
+    if words[1] == "train" and not any(word.startswith(("--model", "--recipe")) for word in words):
         words.append(f"--model={TINY}")
+        if not any(word.startswith("--epochs") for word in words):
+            words.append("--epochs=1")
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(words[1:])
@@ -148,7 +150,8 @@ def run_command(command: str) -> None:
 
 
 def with_tiny(code: str) -> str:
-    """Returns Python code whose calls of `evenshard.train` train a tiny network."""
+    """Returns Python code whose calls of `evenshard.train` train a tiny network for an epoch."""
     if "evenshard.train(" in code and "model=" not in code:
-        return re.sub(r"(evenshard\.train\([^()]*)\)", rf'\1, model="{TINY}")', code)
+        arguments = f'model="{TINY}"' + ("" if "epochs=" in code else ", epochs=1")
+        return re.sub(r"(evenshard\.train\([^()]*)\)", rf"\1, {arguments})", code)
     return code

