@@ -53,6 +53,8 @@ bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 t
 	$(BIN)/python -m benchmarks.run_all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
 
 docs: $(INSTALLED)  ## build the documentation site into .site, with every link checked
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open .site/index.html, or with search: $(BIN)/python -m http.server -d .site"
 
