@@ -97,7 +97,7 @@ class PrepareConfig:
         "",
         _INPUT,
         "The table's column of paths or ids, by name or number. Default: path, or a usual name, "
-        "which is then said.",
+        "which is then printed.",
         metavar="NAME",
         typed_as=("image_column", "file_column", "x_col"),
     )
@@ -105,14 +105,14 @@ class PrepareConfig:
         (),
         _INPUT,
         "The column of classes; of several, each is a class and has a 1 in its rows. Default: "
-        "label, or a usual name, which is then said.",
+        "label, or a usual name, which is then printed.",
         metavar="NAME,…",
         typed_as=("class_column", "target_column", "y_col"),
     )
     split_column: str = flag(
         "",
         _INPUT,
-        "The column of splits. Default: split, or a usual name, which is then said.",
+        "The column of splits. Default: split, or a usual name, which is then printed.",
         metavar="NAME",
     )
     csv_separator: str = flag(
@@ -133,7 +133,7 @@ class PrepareConfig:
         "",
         _INPUT,
         "Of names in an archive that are not UTF-8, such as cp932 or gbk. Default: guessed, which "
-        "is then said.",
+        "is then printed.",
         metavar="CODEC",
         typed_as=("archive_encoding", "name_encoding"),
     )

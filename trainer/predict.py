@@ -56,7 +56,7 @@ class PredictConfig:
         "",
         _WHAT,
         "The column of paths or ids, by name or number: of --like, else of the table. Default: "
-        "path, Id, or a usual name, which is then said.",
+        "path, Id, or a usual name, which is then printed.",
         metavar="NAME",
     )
     csv_separator: str = flag(
@@ -75,7 +75,7 @@ class PredictConfig:
         "",
         _WHAT,
         "Of names in an archive that are not UTF-8, such as cp932. Default: guessed, which is "
-        "then said.",
+        "then printed.",
         metavar="CODEC",
     )
     max_file_mb: int = flag(

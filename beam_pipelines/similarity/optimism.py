@@ -64,12 +64,16 @@ class Optimism:
 
     def note(self) -> str:
         """Returns the reading in one line."""
-        much = f"about {self.gain:.2f} too much" if self.is_high else "little or nothing too much"
+        verdict = (
+            f"a score on {self.split} may be about {self.gain:.2f} too high"
+            if self.is_high
+            else f"little or none on {self.split}"
+        )
         return (
-            f"expected optimism: {self.split} claims {much}: the nearest train picture names the "
-            f"class of {self.claimed:.0%} of {self.pictures:,} pictures, and of "
-            f"{self.without_kin:.0%} where those that may be kin are left out (independent "
-            f"pictures differ by up to {USUAL:.2f})"
+            f"expected optimism: {verdict}; the nearest train picture has the right class for "
+            f"{self.claimed:.0%} of {self.pictures:,} pictures, and for {self.without_kin:.0%} "
+            f"without those that may belong together (independent pictures differ by up to "
+            f"{USUAL:.2f})"
         )
 
 

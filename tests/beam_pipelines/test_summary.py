@@ -84,7 +84,7 @@ def test_a_split_that_leaks_proposes_the_command_that_mends_it() -> None:
     config = config_of("--input_dir=my fish", "--output_dir=o", "--split_by=random")
     optimism = Optimism("validation", 500, 0.93, 0.76)
     lines = list(summary.honesty_lines(config, SplitBy.RANDOM, [meter(33)], optimism))
-    assert "about 0.17 too much" in lines[0]
+    assert "about 0.17 too high" in lines[0]
     assert lines[1:] == [
         "to split by appearance instead: evenshard bake '--input_dir=my fish' --output_dir=o "
         "--split_by=appearance --overwrite"

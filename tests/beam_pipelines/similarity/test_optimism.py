@@ -18,10 +18,10 @@ def test_what_frames_of_one_track_give_away() -> None:
     found = optimism.measure(thumbnails.__getitem__, class_ids, dealt, SPLITS)
     assert found is not None and found.pictures == 40 and found.claimed == 1
     assert found.without_kin < 0.6
-    assert found.is_high and "too much" in found.note() and "little" not in found.note()
+    assert found.is_high and "too high" in found.note() and "little" not in found.note()
     by_track = (np.arange(400) // 10 >= 32).astype(np.int8)
     honest = optimism.measure(thumbnails.__getitem__, class_ids, by_track, SPLITS)
-    assert honest is not None and not honest.is_high and "little or nothing" in honest.note()
+    assert honest is not None and not honest.is_high and "little or none" in honest.note()
 
 
 def test_unrelated_pictures_give_nothing_away() -> None:
