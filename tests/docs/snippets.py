@@ -139,10 +139,12 @@ def run_command(command: str) -> None:
         return
     from evenshard.__main__ import main
 
-    if words[1] == "train" and not any(word.startswith(("--model", "--recipe")) for word in words):
-        words.append(f"--model={TINY}")
-        if not any(word.startswith("--epochs") for word in words):
-            words.append("--epochs=1")
+    if words[1] == "train":
+        words = [word for word in words if word != "--recipe=scratch"]
+        if not any(word.startswith(("--model", "--recipe")) for word in words):
+            words.append(f"--model={TINY}")
+            if not any(word.startswith("--epochs") for word in words):
+                words.append("--epochs=1")
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(words[1:])
