@@ -48,11 +48,13 @@ from tfrecords.inputs.rules import AUTO, InputRules
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
-# Raise it when canonical images of equal sources change: cached ones are then not reused.
+# Raise it when the pixels of canonical images of equal sources change: cached ones are then not
+# reused.
 PIXELS_VERSION = 2
 
-# Raise it when files of the cache change their form: those of an earlier form are then made anew.
-_CACHE_VERSION = 3
+# Raise it when files of the cache change their form, or images their bytes and not their pixels:
+# those of an earlier form are then made anew.
+_CACHE_VERSION = 4
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

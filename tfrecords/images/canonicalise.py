@@ -183,8 +183,10 @@ def encode(image: Image.Image, spec: ImageSpec) -> bytes:
     if spec.encoding is Encoding.RAW:
         return image.tobytes()
     buffer = io.BytesIO()
+    # Unasked, Pillow writes what `image.info` has: a comment of the source, or the profile that
+    # LittleCMS made of sRGB and put the time into.
     if spec.encoding is Encoding.PNG:
-        image.save(buffer, "PNG", compress_level=6)
+        image.save(buffer, "PNG", compress_level=6, icc_profile=None, transparency=None)
     else:
         side = min(image.size)
         image.save(
@@ -193,6 +195,7 @@ def encode(image: Image.Image, spec: ImageSpec) -> bytes:
             quality=spec.jpeg_quality,
             subsampling="4:4:4" if side <= FULL_CHROMA_SIDE else "4:2:0",
             optimize=side <= _OPTIMISED_SIDE,
+            comment=None,
         )
     return buffer.getvalue()
 
