@@ -24,6 +24,7 @@ __all__ = [
     "CanonicalImage",
     "ImageError",
     "ImageHeader",
+    "PIXELS_VERSION",
     "PixelLimits",
     "REDUCING_GAP",
     "RejectReason",
@@ -36,6 +37,10 @@ __all__ = [
     "prepare_worker",
     "resize",
 ]
+
+# Raise it when the pixels of canonical images of equal sources change: a bake does not reuse those
+# of its cache then, and a run that was trained on the others says so when it predicts.
+PIXELS_VERSION = 2
 
 # 178,956,970 pixels is Pillow's own error threshold: 0.7 GB as RGB, which it keeps in 4 bytes.
 DEFAULT_MAX_PIXELS = 178_956_970
