@@ -41,18 +41,21 @@ from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from tfrecords.images import decoder_setup
-from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
+from tfrecords.images.canonicalise import (
+    DEFAULT_MAX_PIXELS,
+    PIXELS_VERSION,
+    PixelLimits,
+    Truncated,
+)
 from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import AUTO, InputRules
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
-# Raise it when canonical images of equal sources change: cached ones are then not reused.
-PIXELS_VERSION = 2
-
-# Raise it when files of the cache change their form: those of an earlier form are then made anew.
-_CACHE_VERSION = 3
+# Raise it when files of the cache change their form, or images their bytes and not their pixels:
+# those of an earlier form are then made anew.
+_CACHE_VERSION = 4
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

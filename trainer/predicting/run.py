@@ -24,7 +24,15 @@ from tfrecords.system import cores, scratch
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
-from trainer.predicting import answers, ensemble, matching, sample, together, writing
+from trainer.predicting import (
+    answers,
+    ensemble,
+    matching,
+    pixel_rules,
+    sample,
+    together,
+    writing,
+)
 from trainer.predicting.ensemble import Ensemble
 from trainer.predicting.matching import Matched
 from trainer.predicting.sample import Sample
@@ -292,6 +300,7 @@ def classify(
       TrainerError: not one of them could be read.
     """
     runs = ensemble.of(runs)
+    pixel_rules.check(run.manifest for run in runs.runs)
     classes = runs.classes
     k = min(max(1, top_k), len(classes))
     labels = np.full((len(ids), k), -1, np.int32)
