@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
@@ -263,17 +263,24 @@ def _taken_notes(
             f"(name other --splits, as in --splits={_other_splits(given)}, to change that)"
         )
     for name in dropped:
+        others = [other for other in fractions if other not in (TRAIN, *given)]
+        example = _splits_text({**dict.fromkeys(others, 0.1), name: 0.15})
         yield (
-            f"the input has no {name} split, and none is taken from train; to have one, name it "
-            "with other fractions than the default ones in --splits"
+            f"the input has no {name} split, and none is taken from train, so nothing can be "
+            f"evaluated on it; to have one, name it, as in --splits={example}"
         )
 
 
 def _other_splits(given: Collection[str]) -> str:
     """Returns what to give as --splits to have the given splits and no others."""
     held_out = sorted(name for name in given if name != TRAIN)
-    share = 0.2 / max(1, len(held_out))
-    return ",".join([f"{TRAIN}:{0.8 if held_out else 1:g}", *(f"{n}:{share:g}" for n in held_out)])
+    return _splits_text(dict.fromkeys(held_out, 0.2 / max(1, len(held_out))))
+
+
+def _splits_text(held_out: Mapping[str, float]) -> str:
+    """Returns --splits with the given fractions, and the rest for train."""
+    rest = 1 - sum(held_out.values())
+    return ",".join(f"{name}:{share:g}" for name, share in ((TRAIN, rest), *held_out.items()))
 
 
 def _class_map(config: PrepareConfig) -> dict[str, str]:

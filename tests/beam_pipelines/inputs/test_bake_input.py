@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.choices import DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.flag_values import splits_of
 from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput, check_classes, settle_splits
 from tests.support import fakes
@@ -66,6 +67,16 @@ def test_no_test_split_is_made_up() -> None:
     found, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8, "validation": 2}))
     assert found == (("train", 0.888889), ("validation", 0.111111))
     assert notes[0].startswith("the input has no test split, and none is taken from train")
+    assert notes[0].endswith("--splits=train:0.85,test:0.15")
+
+
+def test_the_splits_that_a_note_proposes_have_a_test_split() -> None:
+    _, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8}))
+    (note,) = [note for note in notes if "no test split" in note]
+    proposed = splits_of(note.rpartition("--splits=")[2])
+    found, _, notes = settle_splits(proposed, rows({"train": 8}))
+    assert found == proposed == (("train", 0.75), ("validation", 0.1), ("test", 0.15))
+    assert not any("none is taken" in note for note in notes)
 
 
 def test_splits_that_a_person_names_are_all_there() -> None:
