@@ -15,12 +15,17 @@ SCALE ?= 5000
 # A process a core, each with whole files of tests, so that what a file makes is made once.
 TESTS := $(BIN)/python -m pytest -n auto --dist=loadfile
 
+# How long to torture, which cases, and which kinds of them (all without a name).
+MINUTES ?= 20
+SEED ?= 0
+ONLY ?=
+
 # Prism and Flink, fetched with go and mvn; Flink runs on Java 17.
 ENGINES := .engines
 PRISM_VERSION ?= v2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test bench lint types imports test-slow test-gpu engines flink-test clean
+.PHONY: help install demo check test bench docs lint types imports torture test-slow test-gpu engines flink-test clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +52,12 @@ test: lint types imports  ## everything that must pass before a change lands (un
 bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
 	$(BIN)/python -m benchmarks.run_all --scale=$(SCALE) $(if $(BENCH_INPUT),--input=$(BENCH_INPUT))
 
+docs: $(INSTALLED)  ## build the documentation site into .site, with every link checked
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open .site/index.html, or with search: $(BIN)/python -m http.server -d .site"
+
 lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,6 +67,9 @@ types: $(INSTALLED)  ## mypy over the packages
 
 imports: $(INSTALLED)  ## who may import whom
 	$(BIN)/lint-imports
+
+torture: $(INSTALLED)  ## kills, damages, full disks, hostile files, by seed; MINUTES=20 SEED=0 ONLY=
+	$(BIN)/python -m tests.torture --minutes=$(MINUTES) --seed=$(SEED) --only=$(ONLY)
 
 test-slow: $(INSTALLED)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -80,4 +94,4 @@ $(ENGINES)/flink: benchmarks/engines/flink/pom.xml
 	@touch $@
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench .site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

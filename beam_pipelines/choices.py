@@ -11,6 +11,11 @@ CLASS_ORDERS = NATURAL, BY_NAME = "natural", "name"
 
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
 
+# The word of --splits that divides train into folds, and how many there may be: more than 20 runs
+# tell no more of a spread, and each takes its time.
+FOLDS = "folds"
+LEAST_FOLDS, MOST_FOLDS = 2, 20
+
 # Bits of a fingerprint's 256. To keep near-duplicates on one side of a split: finds 99.7% of copies
 # at JPEG quality 50, 96% at half size and 70% to 90% of 4% crops. When grouping, a false match is
 # harmless: at 40, motorcycles of one make in other colours join, and no class of plankton chains.
@@ -38,8 +43,12 @@ class ConflictPolicy(str, enum.Enum):
 
 
 class SplitBy(str, enum.Enum):
-    """What is dealt to a split as one: near-duplicate groups, or clusters of like pictures."""
+    """What is dealt to a split as one: near-duplicate groups, or clusters of like pictures.
 
+    `AUTO` is one of the two: clusters where many pictures would have a near one in train.
+    """
+
+    AUTO = "auto"
     RANDOM = "random"
     APPEARANCE = "appearance"
 

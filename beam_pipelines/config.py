@@ -28,6 +28,7 @@ from beam_pipelines.flag_values import (
     classes_map_of,
     operations_of,
     record_size_of,
+    settle_folds,
     show_auto,
     show_names,
     show_pairs,
@@ -40,18 +41,21 @@ from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from tfrecords.images import decoder_setup
-from tfrecords.images.canonicalise import DEFAULT_MAX_PIXELS, PixelLimits, Truncated
+from tfrecords.images.canonicalise import (
+    DEFAULT_MAX_PIXELS,
+    PIXELS_VERSION,
+    PixelLimits,
+    Truncated,
+)
 from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import AUTO, InputRules
 from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
-# Raise it when canonical images of equal sources change: cached ones are then not reused.
-PIXELS_VERSION = 2
-
-# Raise it when files of the cache change their form: those of an earlier form are then made anew.
-_CACHE_VERSION = 3
+# Raise it when files of the cache change their form, or images their bytes and not their pixels:
+# those of an earlier form are then made anew.
+_CACHE_VERSION = 4
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -96,7 +100,7 @@ class PrepareConfig:
         "",
         _INPUT,
         "The table's column of paths or ids, by name or number. Default: path, or a usual name, "
-        "which is then said.",
+        "which is then printed.",
         metavar="NAME",
         typed_as=("image_column", "file_column", "x_col"),
     )
@@ -104,14 +108,14 @@ class PrepareConfig:
         (),
         _INPUT,
         "The column of classes; of several, each is a class and has a 1 in its rows. Default: "
-        "label, or a usual name, which is then said.",
+        "label, or a usual name, which is then printed.",
         metavar="NAME,…",
         typed_as=("class_column", "target_column", "y_col"),
     )
     split_column: str = flag(
         "",
         _INPUT,
-        "The column of splits. Default: split, or a usual name, which is then said.",
+        "The column of splits. Default: split, or a usual name, which is then printed.",
         metavar="NAME",
     )
     csv_separator: str = flag(
@@ -132,7 +136,7 @@ class PrepareConfig:
         "",
         _INPUT,
         "Of names in an archive that are not UTF-8, such as cp932 or gbk. Default: guessed, which "
-        "is then said.",
+        "is then printed.",
         metavar="CODEC",
         typed_as=("archive_encoding", "name_encoding"),
     )
@@ -251,11 +255,20 @@ class PrepareConfig:
         DEFAULT_SPLITS,
         _SPLIT,
         "Fractions of each class; the first is train. Where the input fixes splits, those that it "
-        "lacks are taken from train; of the default ones, validation only.",
-        metavar="NAME:F,…",
+        "lacks are taken from train; of the default ones, validation only. folds:5,test:0.1 "
+        "divides train into folds: see --folds.",
+        metavar="NAME:F,…|folds:K,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
         parse=splits_of,
         show=show_splits,
+    )
+    folds: int | None = flag(
+        None,
+        _SPLIT,
+        "Divide train into K folds, 2 to 20: one bake serves trainer.train --fold=0 to K-1, each "
+        "with that fold for validation. Same as --splits=folds:K.",
+        metavar="K",
+        typed_as=("kfold", "k_fold", "n_splits", "cv"),
     )
     seed: int = flag(0, _SPLIT, "Seed of the split, the ranks and the copies.", metavar="N")
     near_duplicates: NearDuplicates = flag(
@@ -292,10 +305,11 @@ class PrepareConfig:
         "Bake although a split that was asked for got no picture, as where groups are too large.",
     )
     split_by: SplitBy = flag(
-        SplitBy.RANDOM,
+        SplitBy.AUTO,
         _SPLIT,
         "appearance keeps similar-looking pictures in one split, for an honest estimate where "
-        "file names do not tell what belongs together.",
+        "file names do not tell what belongs together; random deals them singly; auto takes "
+        "appearance where pictures are kin, as frames of videos are, and says so.",
     )
 
     per_class: int | None = flag(
@@ -373,6 +387,10 @@ class PrepareConfig:
             raise UsageError(
                 f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
             )
+        with flags.usage_errors():
+            splits, folds = settle_folds(self.splits, self.folds)
+        object.__setattr__(self, "splits", splits)
+        object.__setattr__(self, "folds", folds)
         _check_splits(self.splits)
         self._check_numbers()
         if self.group_by is not None:
@@ -517,6 +535,8 @@ class PrepareConfig:
     def for_manifest(self) -> dict[str, Any]:
         """Returns what determines the bytes of the data set, as JSON values."""
         least, most = self.records_per_class
+        # A data set without folds says nothing of them, as before there were any.
+        folds = {} if self.folds is None else {"folds": self.folds}
         return {
             key: _json_value(value)
             for key, value in {
@@ -550,6 +570,7 @@ class PrepareConfig:
                 "split_by": self.split_by,
                 "num_shards": self.num_shards,
                 "pixels_version": PIXELS_VERSION,
+                **folds,
             }.items()
         }
 

@@ -6,10 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from beam_pipelines.choices import CLASS_ORDERS, Operation
+from beam_pipelines.choices import (
+    CLASS_ORDERS,
+    DEFAULT_SPLITS,
+    FOLDS,
+    LEAST_FOLDS,
+    MOST_FOLDS,
+    Operation,
+)
 from tfrecords.cli import values
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS
 from tfrecords.inputs.split_words import split_of
+from tfrecords.schema import TRAIN, VALIDATION
 
 SPLIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -27,6 +35,46 @@ def splits_of(value: Any) -> tuple[tuple[str, float], ...]:
         return tuple((str(name).strip(), float(fraction)) for name, fraction in pairs)
     except (TypeError, ValueError) as error:
         raise ValueError("NAME:FRACTION,… is expected, such as train:0.8,test:0.2") from error
+
+
+def settle_folds(
+    splits: tuple[tuple[str, float], ...], folds: int | None
+) -> tuple[tuple[tuple[str, float], ...], int | None]:
+    """Returns the splits, and the number of folds that train is divided into, if it is.
+
+    "folds:5,test:0.15" of --splits is --folds=5 with what the others leave for train. With folds
+    the default splits are train alone: every fold is validation once, and test is asked for.
+
+    Raises:
+      ValueError: two numbers of folds, one that is out of range, or a validation split beside.
+    """
+    others = tuple(pair for pair in splits if pair[0] != FOLDS)
+    told = [number for name, number in splits if name == FOLDS]
+    if told:
+        if len(told) > 1 or folds not in (None, told[0]) or TRAIN in dict(others):
+            raise ValueError(
+                f"{show_splits(splits)}: give folds:K once, in the place of {TRAIN}, as in "
+                f"{FOLDS}:5,test:0.15"
+            )
+        if told[0] not in range(LEAST_FOLDS, MOST_FOLDS + 1):
+            raise ValueError(
+                f"{FOLDS}:{told[0]:g}: {LEAST_FOLDS} to {MOST_FOLDS} folds are possible"
+            )
+        folds = int(told[0])
+        rest = round(1 - sum(fraction for _, fraction in others), 9)
+        others = ((TRAIN, rest), *others)
+    if folds is None:
+        return splits, None
+    if folds not in range(LEAST_FOLDS, MOST_FOLDS + 1):
+        raise ValueError(f"--folds={folds}: {LEAST_FOLDS} to {MOST_FOLDS} folds are possible")
+    if others == DEFAULT_SPLITS:
+        others = ((TRAIN, 1.0),)
+    if VALIDATION in dict(others):
+        raise ValueError(
+            f"{show_splits(splits)}: with folds, each is the {VALIDATION} split of one run: leave "
+            f"{VALIDATION} out of --splits"
+        )
+    return others, folds
 
 
 def operations_of(value: Any) -> tuple[Operation, ...]:

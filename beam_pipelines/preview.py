@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ def preview(config: PrepareConfig) -> Preview:
         config=config,
         summary=understood.summary,
         notes=understood.notes,
-        plan_notes=plan.notes,
+        plan_notes=(*plan.notes, *_left_to_the_bake(config)),
         failure=plan.failure,
         manifest=planned_manifest(plan),
         sources=plan.sources,
@@ -134,6 +134,10 @@ def run(config: PrepareConfig) -> int:
     print()
     for line in inspect.split_table(planned.splits):
         print(line)
+    if planned.folds:
+        print()
+        for line in inspect.fold_table(planned):
+            print(line)
     print()
     print(cost(found))
     for note in found.plan_notes:
@@ -207,6 +211,7 @@ def planned_manifest(plan: Plan) -> Manifest:
         statuses=plan.statuses(),
         config=plan.config.for_manifest(),
         digests={"dataset": "0" * 64},
+        folds=plan.folds,
     )
 
 
@@ -237,6 +242,22 @@ def _without_likeness(config: PrepareConfig) -> PrepareConfig:
         split_by=SplitBy.RANDOM,
         max_reject_fraction=1.0,
     )
+
+
+def _left_to_the_bake(config: PrepareConfig) -> Iterator[str]:
+    """Yields what a bake may do otherwise, since it looks at every picture."""
+    parts = []
+    if config.near_duplicates is not NearDuplicates.OFF:
+        parts.append(f"finds near duplicates (--near_duplicates={config.near_duplicates.value})")
+    if config.split_by is SplitBy.APPEARANCE:
+        parts.append("splits by appearance (--split_by=appearance)")
+    elif config.split_by is SplitBy.AUTO:
+        parts.append("splits by appearance if pictures are kin (--split_by=auto)")
+    if parts:
+        yield (
+            f"planned without comparing pictures: the bake {' and '.join(parts)}, so that some go "
+            "to another split or are left out"
+        )
 
 
 def _work_seconds(plan: Plan, sample: Sample) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,18 +20,19 @@ from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
-from beam_pipelines.report.source_reader import ReadSource, source_reader
-from beam_pipelines.similarity.leak_meter import LeakMeter
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
+from beam_pipelines.report.source_reader import source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import summary_lines
+from beam_pipelines.summary import honesty_lines, summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
+from tfrecords.cli.run import one_line
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
-from tfrecords.system import locks
+from tfrecords.system import disk, locks
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 # seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
 # bundle.
 _HEAD_START, _MOST_HEAD_START = 32, 256
+
+# Modules of Beam 2.77's runners that log what a worker raised before they raise it.
+_LOGS_ERRORS = ("common", "worker.sdk_worker")
 
 
 def run(
@@ -81,23 +86,39 @@ def _run_locked(
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
-        _say(meter.note(by_appearance=config.split_by is SplitBy.APPEARANCE))
+        _say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
+    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
+        _say(line)
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
+    facts = BakeFacts(
+        files,
+        progress.seconds,
+        (*understood.notes, *outcome.notes),
+        outcome.leaks,
+        optimism=outcome.optimism,
+    )
     try:
-        notes = (*understood.notes, *outcome.notes)
-        reader = source_reader(layout, files)
-        _report(config, progress.seconds, reader, notes, outcome.leaks, pool)
+        failure = _try_report(facts, layout, pool)
     finally:
         _remove_spooled(layout, understood.rows)
         _clean(config, layout, bundles, outcome)
+    if failure is not None:
+        # A full disk may have room now that the cache is gone.
+        failure = _try_report(facts, layout, pool)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
         dataset = manifest.load(local)
     done = _work_done(dataset, counters, files)
     if done is not None:
         _say(done)
-    for line in summary_lines(config, dataset, outcome.left_out):
+    for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
         _say(line)
+    if failure is not None:
+        raise BakeError(
+            f"the data set in {config.output_dir} is complete, its report is not written: "
+            f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` "
+            "writes it"
+        ) from failure
     return 0
 
 
@@ -156,15 +177,47 @@ def _run_pipeline(
             | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
         )
     try:
-        result = root.run()
-        result.wait_until_finish()
+        with _told_once():
+            result = root.run()
+            result.wait_until_finish()
     except Exception as error:
-        # Every runner wraps what a worker raised in errors of its own.
-        bake_error = BakeError.find(error)
+        bake_error = _bake_error(error)
         if bake_error is None:
             raise
         raise bake_error from error
     return Outcome.load(layout.cache_dir), _counters(result)
+
+
+def _bake_error(error: BaseException) -> BakeError | None:
+    """Returns the line for a person that is behind what a runner raised, or None.
+
+    Every runner wraps what a worker raised in errors of its own.
+    """
+    found = BakeError.find(error)
+    if found is not None:
+        return found
+    fault = disk.find(error)
+    return BakeError(f"{fault.line()}; the same command carries on") if fault else None
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Returns whether a runner logs something else than the error that ends the bake anyway."""
+    error = record.exc_info[1] if record.exc_info else None
+    told = (error, Exception(record.getMessage()))
+    return not any(each is not None and _bake_error(each) for each in told)
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Keeps Beam from logging the tracebacks of what is raised too, and then told in one line."""
+    loggers = [logging.getLogger(f"apache_beam.runners.{name}") for name in _LOGS_ERRORS]
+    for logger in loggers:
+        logger.addFilter(_is_news)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_news)
 
 
 @contextlib.contextmanager
@@ -218,8 +271,15 @@ def _refuse_complete(config: PrepareConfig) -> None:
     if not storage.exists(storage.join(config.output_dir, manifest.MANIFEST)):
         return
     if not config.overwrite:
+        page = storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)
+        again = (
+            ""
+            if storage.exists(page)
+            else f", whose report is missing: `evenshard report {shlex.quote(config.output_dir)}` "
+            "writes it"
+        )
         raise UsageError(
-            f"--output_dir={config.output_dir} holds a complete data set; "
+            f"--output_dir={config.output_dir} holds a complete data set{again}; "
             "give --overwrite to replace it, or another directory"
         )
 
@@ -237,7 +297,8 @@ def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:
 
 def _remove_temporary_files(layout: Layout) -> None:
     """Removes files that a killed bake left half written."""
-    for directory in layout.directories:
+    beside = (layout.cache_dir, storage.join(layout.output_dir, REPORT_DIRECTORY))
+    for directory in (*layout.directories, *beside):
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
@@ -271,18 +332,18 @@ def _clean(
                     storage.remove(storage.join(directory, stem + suffix))
 
 
-def _report(
-    config: PrepareConfig,
-    seconds: dict[str, float],
-    read_source: ReadSource,
-    notes: Sequence[str],
-    leaks: Sequence[LeakMeter],
-    pool: WorkerPool | None,
-) -> None:
+def _try_report(facts: BakeFacts, layout: Layout, pool: WorkerPool | None) -> Exception | None:
+    """Writes the report; returns what kept it from being written, for the data set is complete."""
     # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
-    page.write_for(config, seconds, read_source, notes, leaks, pool)
+    try:
+        facts.save(layout.output_dir)
+        page.write_for(layout.output_dir, facts, source_reader(layout, facts.files), pool)
+    except Exception as error:
+        # Of any library that draws: the data set is no worse for it, and the error is told.
+        return error
+    return None
 
 
 def _say(text: str) -> None:

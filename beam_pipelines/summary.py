@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from beam_pipelines.cache import storage
+from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.similarity.leak_meter import BAD, LeakMeter
+from beam_pipelines.similarity.optimism import Optimism
 from tfrecords import inspect, manifest
+from tfrecords.cli import flags
 from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN
@@ -16,7 +21,11 @@ _REPORT = "report/index.html"
 
 
 def summary_lines(
-    config: PrepareConfig, dataset: Manifest, left_out: Mapping[str, Mapping[str, int]]
+    config: PrepareConfig,
+    dataset: Manifest,
+    left_out: Mapping[str, Mapping[str, int]],
+    *,
+    reported: bool = True,
 ) -> Iterator[str]:
     """Yields the lines.
 
@@ -24,20 +33,43 @@ def summary_lines(
       config: of the bake.
       dataset: its manifest.
       left_out: status → reason in words → number of sources that are in no shard.
+      reported: whether its report is written.
     """
-    train = dataset.split(TRAIN)
-    counts = [sum(pair) for pair in zip(train.originals, train.copies, strict=True)]
+    counts = _train_counts(dataset)
     spread = (
         f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     )
     yield f"{config.output_dir}: {len(dataset.classes):,} classes, {spread} train records each"
     yield from inspect.split_table(dataset.splits)
+    if dataset.folds:
+        yield from inspect.fold_table(dataset)
     yield from left_out_table(config, left_out)
     if left_out:
         yield f"each file's reason is in {storage.join(config.output_dir, manifest.SOURCES)}"
     yield f"digest {dataset.digest}"
-    yield f"report {storage.join(config.output_dir, _REPORT)}"
-    yield f"next: {next_command(config.output_dir)}"
+    if reported:
+        yield f"report {storage.join(config.output_dir, _REPORT)}"
+    yield f"next: {next_command(config.output_dir, folded=bool(dataset.folds))}"
+
+
+def honesty_lines(
+    config: PrepareConfig,
+    split_by: SplitBy,
+    leaks: Sequence[LeakMeter],
+    optimism: Optimism | None,
+) -> Iterator[str]:
+    """Yields what the split claims and, where that is too much, the command that mends it.
+
+    Args:
+      config: of the bake.
+      split_by: what pictures were split by.
+      leaks: the leak meter of each held-out split.
+      optimism: of the first held-out split, if it was measured.
+    """
+    if optimism is not None:
+        yield optimism.note()
+    if split_by is SplitBy.RANDOM and any(meter.share >= BAD for meter in leaks):
+        yield f"to split by appearance instead: {_appearance_command(config)}"
 
 
 def left_out_table(
@@ -55,9 +87,36 @@ def left_out_table(
         yield f"{status:{width}}  {count:>{count_width}}  {why}"
 
 
-def next_command(data_dir: str) -> str:
-    """Returns the command that trains on a data set, ready to paste."""
-    return f"evenshard train {shlex.quote(f'--data_dir={data_dir}')} --run_dir=runs/first"
+def next_command(data_dir: str, *, folded: bool = False) -> str:
+    """Returns the command that trains on a data set, ready to paste; of folds on the first."""
+    command = f"evenshard train {shlex.quote(f'--data_dir={data_dir}')}"
+    return (
+        f"{command} --run_dir=runs/fold0 --fold=0" if folded else f"{command} --run_dir=runs/first"
+    )
+
+
+def _train_counts(dataset: Manifest) -> list[int]:
+    """Returns the number of records of each class in train; of folds, in each fold's train."""
+    if not dataset.folds:
+        train = dataset.split(TRAIN)
+        return [sum(pair) for pair in zip(train.originals, train.copies, strict=True)]
+    return [
+        originals + copies
+        for fold in dataset.folds
+        for originals, copies in zip(fold.train_originals, fold.train_copies, strict=True)
+    ]
+
+
+def _appearance_command(config: PrepareConfig) -> str:
+    """Returns the command that bakes the same by appearance, ready to paste."""
+    added = ("--split_by=appearance", "--overwrite")
+    if isinstance(config.class_order, tuple) or config.classes_map is not None:
+        # What these files said is known, and no longer where they are.
+        return f"the same command with {' '.join(added)}"
+    plain = dataclasses.replace(config, split_by=SplitBy.AUTO, overwrite=False)
+    # The number of processes is the machine's, unless it was given.
+    given = [flag for flag in flags.command_line(plain) if not flag.startswith("--workers=")]
+    return shlex.join(["evenshard", "bake", *given, *config.beam_options, *added])
 
 
 def _why(config: PrepareConfig, status: str, reasons: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import Operation
 from tfrecords.images.canonicalise import PixelLimits
-from tfrecords.manifest import ShardInfo
+from tfrecords.manifest import FoldInfo, ShardInfo
 from tfrecords.schema import ImageSpec
 
 
@@ -219,6 +219,8 @@ class PlanSummary:
       copy_packs: names of the packs of copies that the plan uses.
       notes: what a person should know.
       failure: why no data set may be published, or None.
+      optimism: fields of the `Optimism` of the first held-out split, or None.
+      folds: of the train split.
     """
 
     name: str
@@ -233,3 +235,5 @@ class PlanSummary:
     copy_packs: tuple[str, ...]
     notes: tuple[str, ...]
     failure: str | None
+    optimism: Mapping[str, Any] | None = None
+    folds: tuple[FoldInfo, ...] = ()

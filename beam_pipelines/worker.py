@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfrecords.cli import utf8
+
 # A worker that cannot reach the engine that started it has nothing to live for.
 _PROVISION_SECONDS = 60
 
@@ -25,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments of Beam's container contract; unknown ones are ignored, as the
         contract asks, for an engine may be newer than this.
     """
+    if argv is None:
+        utf8.restart_if_needed()
     parser = argparse.ArgumentParser(prog="evenshard-worker", description=_first_line(__doc__))
     parser.add_argument("--id", required=True, help="of the worker, chosen by the engine")
     parser.add_argument("--provision_endpoint", required=True, metavar="HOST:PORT")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenshard import own_packages
 from tfrecords import __version__
+from tfrecords.cli import utf8
 
 if TYPE_CHECKING:
     from beam_pipelines.config import PrepareConfig
@@ -66,6 +67,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     own_packages.check()
+    utf8.warn_if_needed()
     value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value  # Looked up once.
     return value

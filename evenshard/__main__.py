@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from evenshard import commands, own_packages
-from tfrecords.cli import run
+from tfrecords.cli import run, utf8
 from tfrecords.errors import EvenshardError
 
 
@@ -20,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
       argv: without the program's name; that of the process by default.
     """
+    if argv is None:
+        utf8.restart_if_needed()
+    utf8.print_anything()
     try:
         return _main(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:  # While a command's module was imported.

@@ -42,6 +42,8 @@ COMMANDS = (
                typed_as=("show", "info", "ls")),
     SubCommand("verify", "tfrecords.verify", _PREPARE, "Read every byte, name what is damaged.",
                typed_as=("check", "validate")),
+    SubCommand("report", "evenshard.report", _PREPARE,
+               "Write the report of a data set or a run again.", typed_as=("redraw",)),
     SubCommand("train", "trainer.train.__main__", _TRAIN, "Train a network; resume one.",
                typed_as=("fit", "learn")),
     SubCommand("sweep", "trainer.sweep.__main__", _TRAIN, "Train a grid of trials, compare them.",

@@ -26,7 +26,8 @@ from tfrecords.schema import ImageRecord, record_id
 from tfrecords.system import extras
 from tfrecords.verify import Verdict, VerifyConfig
 from trainer import remote, tensorflow_import
-from trainer.data.selection import Source, open_split
+from trainer.data.folds import of_fold
+from trainer.data.selection import Source, open_split, source_of
 from trainer.data.version import DataVersion
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Dataset(Contents):
 
     Args:
       data_dir: that `evenshard.bake` or the command wrote; or gs://BUCKET/DIR.
+      fold: of a data set that was baked with folds: train and validation are then its own.
     """
 
-    def __init__(self, data_dir: PathLike) -> None:
+    def __init__(self, data_dir: PathLike, fold: int | None = None) -> None:
         self._data_dir = os.fspath(data_dir)
+        self._fold = fold
 
     @property
     def data_dir(self) -> str:
@@ -69,7 +72,7 @@ class Dataset(Contents):
     @property
     def manifest(self) -> Manifest:
         """Everything that the data set says of itself; read once."""
-        return self._version.manifest
+        return self._manifest
 
     @property
     def digest(self) -> str:
@@ -143,13 +146,13 @@ class Dataset(Contents):
         """
         with naming_arguments(), self._version.reading():
             selection = select(self.manifest, classes, per_class, originals_only)
-            for shard in self.manifest.split(split).shards:
-                path = self._folder / shard.filename
+            source = source_of(self.manifest, self._folder, split, selection)
+            for path in source.shard_paths:
                 with path.open("rb") as file:
                     self._version.check()  # What is open stays what it is.
                     for _, payload in framing.read_frames(file, str(path)):
                         record = example.decode(payload)
-                        if is_selected(record, selection):
+                        if is_selected(record, source):
                             yield record
 
     @naming_arguments()
@@ -327,6 +330,12 @@ class Dataset(Contents):
         with naming_arguments():
             return DataVersion.of_all(self._folder, remote.load(self._folder))
 
+    @functools.cached_property
+    def _manifest(self) -> Manifest:
+        with naming_arguments():
+            whole = self._version.manifest
+            return whole if self._fold is None else of_fold(whole, self._fold, self.data_dir)
+
     def _open_split(
         self,
         split: str,
@@ -357,7 +366,7 @@ class Dataset(Contents):
         found = {
             stored.record.id: stored.record
             for split, some in of_split.items()
-            for stored in reader.find(self._folder, self.manifest, split, some)
+            for stored in reader.find(self._folder, self._version.manifest, split, some)
         }
         for id_ in wanted:
             if id_ not in found:
@@ -378,7 +387,7 @@ class Dataset(Contents):
 
 
 @naming_arguments()
-def open(data_dir: PathLike) -> Dataset:
+def open(data_dir: PathLike, fold: int | None = None) -> Dataset:
     """Opens a data set that `bake` or the command wrote.
 
     >>> import evenshard
@@ -388,11 +397,13 @@ def open(data_dir: PathLike) -> Dataset:
 
     Args:
       data_dir: a directory; or gs://BUCKET/DIR, which TensorFlow reads.
+      fold: of a data set that was baked with folds: the one that is its validation split.
 
     Raises:
       ManifestError: not a complete data set.
+      UsageError: it has no such fold.
     """
-    dataset = Dataset(data_dir)
+    dataset = Dataset(data_dir, fold)
     _ = dataset.manifest
     return dataset
 

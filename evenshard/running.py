@@ -40,7 +40,7 @@ class _Predicts:
         """Returns where the runs are."""
         raise NotImplementedError
 
-    def _ensemble(self, weights: str, device: str) -> Ensemble:
+    def _ensemble(self, weights: str, device: str, trust_run_code: bool) -> Ensemble:
         """Returns the networks, built and loaded once."""
         raise NotImplementedError
 
@@ -61,6 +61,7 @@ class _Predicts:
         max_file_mb: int = 200,
         include: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> RunPrediction:
         """Names the class of pictures that are not in the data set.
@@ -88,6 +89,7 @@ class _Predicts:
           max_file_mb: larger files are rejected unread.
           include: only files that one of these globs matches.
           exclude: no files that one of these globs matches.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Returns:
@@ -104,13 +106,14 @@ class _Predicts:
             "path_column": path_column, "csv_separator": csv_separator,
             "csv_encoding": csv_encoding, "zip_encoding": zip_encoding,
             "max_file_mb": max_file_mb, "include": include, "exclude": exclude,
-            "verbose": verbose,
+            "trust_run_code": trust_run_code, "verbose": verbose,
         }  # fmt: skip
         config = parsing.build(PredictConfig, given)
         with trainer_session(config.verbose):
             from evenshard import pictures
 
-            return pictures.predict(self._ensemble(config.weights, config.device), input, config)
+            opened = self._ensemble(config.weights, config.device, config.trust_run_code)
+            return pictures.predict(opened, input, config)
 
 
 class Run(_Predicts):
@@ -118,10 +121,12 @@ class Run(_Predicts):
 
     Args:
       run_dir: that `evenshard.train` or the command wrote.
+      trust_run_code: run code that the run directory names or holds, in every call that needs it.
     """
 
-    def __init__(self, run_dir: PathLike) -> None:
+    def __init__(self, run_dir: PathLike, *, trust_run_code: bool = False) -> None:
         self._run_dir = os.fspath(run_dir)
+        self._trust_run_code = trust_run_code
         self._loaded: dict[tuple[str, str], LoadedRun] = {}
 
     @property
@@ -178,6 +183,7 @@ class Run(_Predicts):
         tta: str = "none",
         batch_size: int = 128,
         output_dir: PathLike = "",
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> RunEvaluation:
         """Evaluates the network on a split, and writes numbers, tables and a page into the run.
@@ -197,6 +203,7 @@ class Run(_Predicts):
           tta: "flip" averages the probabilities of each picture and its mirror image.
           batch_size: pictures at a time; no effect on results.
           output_dir: where results go; by default in the run's own directory.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Raises:
@@ -207,6 +214,7 @@ class Run(_Predicts):
             "run_dir": self._run_dir, "split": split, "data_dir": data_dir, "classes": classes,
             "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
             "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
+            "trust_run_code": self._trusts(trust_run_code),
         }  # fmt: skip
         config = parsing.build(EvaluateConfig, given)
         with trainer_session(config.verbose):
@@ -235,6 +243,7 @@ class Run(_Predicts):
         parity_input: PathLike = "",
         output: PathLike = "",
         overwrite: bool = False,
+        trust_run_code: bool = False,
         verbose: bool = False,
     ) -> dict[str, Path]:
         """Writes the network for use without this package, and checks that its answers agree.
@@ -253,6 +262,7 @@ class Run(_Predicts):
           parity_input: source pictures to compare a SavedModel's decoder on.
           output: where to write; by default in the run's own directory.
           overwrite: replace an export of another run or other weights.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
           verbose: show TensorFlow's log.
 
         Returns:
@@ -266,7 +276,7 @@ class Run(_Predicts):
             "run_dir": self._run_dir, "format": format, "weights": weights,
             "temperature": temperature, "parity_pictures": parity_pictures, "data_dir": data_dir,
             "parity_input": parity_input, "output": output, "overwrite": overwrite,
-            "verbose": verbose,
+            "verbose": verbose, "trust_run_code": self._trusts(trust_run_code),
         }  # fmt: skip
         config = parsing.build(ExportConfig, given)
         with trainer_session(config.verbose):
@@ -309,21 +319,27 @@ class Run(_Predicts):
     def _best_row(self) -> int | None:
         return self._epochs.best(self.config.monitor)
 
-    def _open(self, weights: str, device: str) -> LoadedRun:
+    def _trusts(self, given: bool) -> bool:
+        """Returns whether code is run, for one call or for all of them."""
+        return given or self._trust_run_code
+
+    def _open(self, weights: str, device: str, trust_run_code: bool) -> LoadedRun:
         """Returns the network, built and loaded once."""
         from trainer.runs import load
 
         if (weights, device) not in self._loaded:
-            self._loaded[weights, device] = load.open_run(self._run_dir, weights, device)
+            self._loaded[weights, device] = load.open_run(
+                self._run_dir, weights, device, trust_run_code=trust_run_code
+            )
         return self._loaded[weights, device]
 
     def _run_dirs(self) -> tuple[str, ...]:
         return (self._run_dir,)
 
-    def _ensemble(self, weights: str, device: str) -> Ensemble:
+    def _ensemble(self, weights: str, device: str, trust_run_code: bool) -> Ensemble:
         from trainer.predicting import ensemble
 
-        return ensemble.of(self._open(weights, device))
+        return ensemble.of(self._open(weights, device, self._trusts(trust_run_code)))
 
     def _summary(self) -> str:
         config = self.config
@@ -360,19 +376,26 @@ class Runs(_Predicts):
     def _run_dirs(self) -> tuple[str, ...]:
         return tuple(str(run._run_dir) for run in self.runs)
 
-    def _ensemble(self, weights: str, device: str) -> Ensemble:
+    def _ensemble(self, weights: str, device: str, trust_run_code: bool) -> Ensemble:
         from trainer.predicting.ensemble import Ensemble
 
-        return Ensemble(tuple(run._open(weights, device) for run in self.runs))
+        return Ensemble(
+            tuple(run._open(weights, device, run._trusts(trust_run_code)) for run in self.runs)
+        )
 
 
 @overload
-def load_run(run_dir: PathLike) -> Run: ...  # type: ignore[overload-overlap]  # Text is one path.
+def load_run(run_dir: PathLike, *, trust_run_code: bool = False) -> Run: ...  # type: ignore[overload-overlap]  # Text is one path.
 @overload
-def load_run(run_dir: Sequence[PathLike]) -> Runs: ...
+def load_run(run_dir: Sequence[PathLike], *, trust_run_code: bool = False) -> Runs: ...
 @naming_arguments()
-def load_run(run_dir: PathLike | Sequence[PathLike]) -> Run | Runs:
+def load_run(run_dir: PathLike | Sequence[PathLike], *, trust_run_code: bool = False) -> Run | Runs:
     """Opens a run that `train` or the command wrote, or several that predict together.
+
+    A network of your own (`model="module:function"`) is read from the run directory where that is
+    data alone. With `trust_run_code` code is run where it needs that: the module that the run
+    names, or a Lambda layer in its model.keras. Leave it out for a run whose author you do not
+    know.
 
     >>> import evenshard
     >>> run = evenshard.load_run("runs/a")
@@ -381,17 +404,18 @@ def load_run(run_dir: PathLike | Sequence[PathLike]) -> Run | Runs:
 
     Args:
       run_dir: its directory; or a list of directories, for the mean of their probabilities.
+      trust_run_code: run code that the runs name or hold, in every call that needs it.
 
     Raises:
       UsageError: runs that differ in their classes, or one that is given twice.
       TrainerError: not the directory of a run.
     """
     if isinstance(run_dir, (str, os.PathLike)):
-        run = Run(run_dir)
+        run = Run(run_dir, trust_run_code=trust_run_code)
         _ = run.config
         return run
     together.check([os.fspath(each) for each in run_dir])
-    return Runs([Run(each) for each in run_dir])
+    return Runs([Run(each, trust_run_code=trust_run_code) for each in run_dir])
 
 
 def _per_class(classes: Sequence[str], results: Sequence[Any]) -> pa.Table:

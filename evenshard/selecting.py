@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+import numpy as np
+
 from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageRecord
-from trainer.data.selection import Selection
+from trainer.data.selection import Selection, Source
 
 
 def select(
@@ -37,8 +39,12 @@ def select(
     )
 
 
-def is_selected(record: ImageRecord, selection: Selection) -> bool:
-    """Returns whether a selection holds a record."""
+def is_selected(record: ImageRecord, source: Source) -> bool:
+    """Returns whether the selection of a split holds a record of its shards."""
+    selection = source.selection
+    if source.ranks is not None:
+        numbers = (np.array([number]) for number in (record.label, record.rank, record.copy))
+        return bool(source.selects(*numbers)[0])
     return (
         record.label in selection.labels
         and (selection.max_rank is None or record.rank < selection.max_rank)

@@ -13,19 +13,22 @@ from contextlib import contextmanager
 import numpy as np
 
 from tfrecords.system import extras
-from trainer import tensorflow_import
+from trainer import keras_settings, tensorflow_import
+from trainer.keras_settings import KerasSettings
 
 
 @contextmanager
 def trainer_session(verbose: bool = False) -> Iterator[None]:
     """Imports TensorFlow for the block, and puts its global settings back afterwards.
 
-    These are the precision policy, whether ops are deterministic, and the seeds of Python, numpy
-    and TensorFlow. What cannot be undone: which GPUs the process sees and how it takes their
-    memory, and the seed of `keras.random` functions that are given none.
+    These are the precision policy, Keras' format of pictures, floatx and epsilon, whether ops are
+    deterministic, and the seeds of Python, numpy and TensorFlow. What cannot be undone: which GPUs
+    the process sees and how it takes their memory, and the seed of `keras.random` functions that
+    are given none.
 
     Raises:
       MissingExtraError: TensorFlow is not installed.
+      TrainerError: Keras was imported before on another backend, or refuses its settings.
     """
     extras.require("trainer")
     tensorflow_import.import_tensorflow(verbose)
@@ -36,12 +39,14 @@ def trainer_session(verbose: bool = False) -> Iterator[None]:
     from tensorflow.python.eager import context
     from tensorflow.python.framework import config
 
-    policy = keras.config.dtype_policy()
+    keras_settings.require_tensorflow()
+    policy, settings = keras.config.dtype_policy(), KerasSettings.current()
     deterministic = config.is_op_determinism_enabled()
     seeds = random.getstate(), np.random.get_state(), context.global_seed()
     try:
         yield
     finally:
+        settings.apply()
         keras.config.set_dtype_policy(policy)
         if not deterministic:
             config.disable_op_determinism()

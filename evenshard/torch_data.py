@@ -186,7 +186,7 @@ def _selected_positions(source: Source) -> tuple[np.ndarray, ...]:
     result = []
     for shard in shards:
         payloads = framing.read_records(source.data_dir / shard.filename)
-        selected = (is_selected(example.decode(payload), source.selection) for payload in payloads)
+        selected = (is_selected(example.decode(payload), source) for payload in payloads)
         result.append(np.flatnonzero(np.fromiter(selected, bool)))
     return tuple(result)
 

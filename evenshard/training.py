@@ -20,6 +20,7 @@ def train(
     *,
     train_split: str = "train",
     validation_split: str = "validation",
+    fold: int | None = None,
     per_class: int | None = None,
     classes: str | Sequence[str] = (),
     num_classes: int | None = None,
@@ -28,7 +29,8 @@ def train(
     cache: str = "none",
     shuffle_buffer_mb: int = 256,
     read_parallelism: int = 8,
-    model: str = "springfield_cnn",
+    recipe: str = "auto",
+    model: str = "auto",
     wide: bool = False,
     dropout: float = 0.1,
     weights: PathLike = "none",
@@ -114,4 +116,5 @@ def train(
         raise KeyboardInterrupt(
             f"stopped after step {result.step}; the same call carries on from there"
         )
-    return Run(config.run_dir)
+    # The call itself named the code of a network of its own.
+    return Run(config.run_dir, trust_run_code=True)

@@ -80,7 +80,12 @@ def steps(config: DemoConfig) -> tuple[Step, ...]:
         Step(
             "Train a small network",
             "trainer.train",
-            (f"--data_dir={shards}", f"--run_dir={run}", f"--epochs={config.epochs}"),
+            (
+                f"--data_dir={shards}",
+                f"--run_dir={run}",
+                "--recipe=scratch",
+                f"--epochs={config.epochs}",
+            ),
             run / "report" / "index.html",
         ),
     )

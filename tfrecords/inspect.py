@@ -100,6 +100,9 @@ def summary(
     yield ""
     yield from split_table(splits)
     yield ""
+    if found.folds:
+        yield from fold_table(found)
+        yield ""
     yield from class_table(found, splits, width, unicode)
     yield ""
     statuses = ", ".join(f"{count:,} {name}" for name, count in found.statuses.items() if count)
@@ -123,6 +126,17 @@ def split_table(splits: Sequence[SplitInfo]) -> list[str]:
     if len(rows) > 1:
         rows.append(_split_row("total", splits))
     return _table([("split", "originals", "copies", "records", "shards", "MiB"), *rows])
+
+
+def fold_table(found: Manifest) -> list[str]:
+    """Returns a table of the folds: what each run has in train and in validation."""
+    rows = [
+        (str(number), *(f"{sum(counts):,}" for counts in (
+            fold.train_originals, fold.train_copies, fold.originals)), str(fold.shards))
+        for number, fold in enumerate(found.folds)
+    ]  # fmt: skip
+    heading = ("--fold", "train originals", "train copies", "validation", "shards")
+    return _table([heading, *rows])
 
 
 def _split_row(name: str, splits: Sequence[SplitInfo]) -> Sequence[str]:

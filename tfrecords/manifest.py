@@ -68,31 +68,55 @@ class SplitInfo:
       originals: per class, in label order: records that are sources as they came.
       copies: per class, in label order: augmented copies; all zero outside train.
       shards: in index order.
+      fold: of a split that `Manifest.of_fold` gives; None for one on disk. Its shards may hold
+        other records beside its own: `tfrecords.folds` tells them apart.
     """
 
     name: str
     originals: tuple[int, ...]
     copies: tuple[int, ...]
     shards: tuple[ShardInfo, ...]
+    fold: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.originals) != len(self.copies):
             raise ValueError(f"split {self.name!r}: originals and copies differ in classes")
         counted = sum(self.originals) + sum(self.copies)
-        if counted != self.records:
+        if counted > self.records if self.fold is not None else counted != self.records:
             raise ValueError(
                 f"split {self.name!r}: classes count {counted} records, shards {self.records}"
             )
 
     @property
     def records(self) -> int:
-        """Number of records in all shards."""
+        """Number of records in all shards, which is more than its own in a split of a fold."""
         return sum(shard.records for shard in self.shards)
 
     @property
     def bytes(self) -> int:
         """Size of all shards."""
         return sum(shard.bytes for shard in self.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldInfo:
+    """One fold of the train split: validation of one run, a part of train for the others.
+
+    Attributes:
+      shards: number of train's shards that hold it. Those of fold 0 come first, then those of
+        fold 1…; shards after the last fold's are train in every fold.
+      originals: per class, in label order: pictures of the fold.
+      train_originals, train_copies: per class: what a bake of this fold has in train.
+    """
+
+    shards: int
+    originals: tuple[int, ...]
+    train_originals: tuple[int, ...]
+    train_copies: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.originals) == len(self.train_originals) == len(self.train_copies):
+            raise ValueError("a fold's counts differ in classes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +135,7 @@ class Manifest:
       schema_version: of the record on disk.
       files: name → hex sha256 of each file beside the shards. Empty where an earlier version
         baked the data set, as is "manifest" of `digests`.
+      folds: into which train is divided; empty for most data sets.
     """
 
     name: str
@@ -122,6 +147,7 @@ class Manifest:
     digests: Mapping[str, str]
     schema_version: int = schema.SCHEMA_VERSION
     files: Mapping[str, str] = field(default_factory=dict)
+    folds: tuple[FoldInfo, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -135,6 +161,23 @@ class Manifest:
         names = [split.name for split in self.splits]
         if len(set(names)) != len(names):
             raise ValueError(f"a split is named twice: {', '.join(names)}")
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        if not self.folds:
+            return
+        if schema.VALIDATION in [split.name for split in self.splits]:
+            raise ValueError(f"it has folds and a split {schema.VALIDATION!r}")
+        train = self.split(schema.TRAIN)
+        if any(len(fold.originals) != len(self.classes) for fold in self.folds):
+            raise ValueError(f"a fold counts other classes than the {len(self.classes)} named")
+        if sum(fold.shards for fold in self.folds) > len(train.shards):
+            raise ValueError(f"its folds have more shards than the {len(train.shards)} of train")
+        for number in range(len(self.folds)):
+            try:
+                self.of_fold(number)
+            except ValueError as error:
+                raise ValueError(f"fold {number}: {error}") from error
 
     def split(self, name: str) -> SplitInfo:
         """Returns the split called `name`.
@@ -147,6 +190,44 @@ class Manifest:
                 return split
         known = ", ".join(split.name for split in self.splits)
         raise ManifestError(f"no split {name!r} in data set {self.name!r}; it has: {known}")
+
+    def split_of_fold(self, name: str) -> SplitInfo | None:
+        """Returns the split called `name` if it is one that `of_fold` gave."""
+        return next((s for s in self.splits if s.name == name and s.fold is not None), None)
+
+    def shards_of_fold(self, fold: int) -> tuple[ShardInfo, ...]:
+        """Returns the shards of train that hold a fold."""
+        start = sum(info.shards for info in self.folds[:fold])
+        return self.split(schema.TRAIN).shards[start : start + self.folds[fold].shards]
+
+    def fold_of_shard(self, filename: str) -> int | None:
+        """Returns the fold that a shard holds, or None."""
+        for fold in range(len(self.folds)):
+            if any(shard.filename == filename for shard in self.shards_of_fold(fold)):
+                return fold
+        return None
+
+    def of_fold(self, fold: int) -> Manifest:
+        """Returns the manifest as a bake of one fold alone would have its splits.
+
+        Its train split is all other folds, its validation split the fold itself; they name the
+        shards that hold their records. All else is as on disk, the digests too.
+
+        Raises:
+          IndexError: there is no such fold.
+        """
+        info, held_out = self.folds[fold], self.shards_of_fold(fold)
+        train = dataclasses.replace(
+            self.split(schema.TRAIN),
+            originals=info.train_originals,
+            copies=info.train_copies,
+            shards=tuple(s for s in self.split(schema.TRAIN).shards if s not in held_out),
+            fold=fold,
+        )
+        none = (0,) * len(self.classes)
+        validation = SplitInfo(schema.VALIDATION, info.originals, none, held_out, fold)
+        others = (split for split in self.splits if split.name != schema.TRAIN)
+        return dataclasses.replace(self, splits=(train, validation, *others), folds=())
 
     @property
     def digest(self) -> str:
@@ -171,8 +252,13 @@ class Manifest:
     def to_json(self) -> str:
         """Returns the text of `manifest.json`."""
         fields = dataclasses.asdict(self)
-        if not self.files:  # As earlier versions wrote it.
-            del fields["files"]
+        # What most data sets have not is left out: older versions read them, and no others.
+        for name in ("files", "folds"):
+            if not fields[name]:
+                del fields[name]
+        for split in fields["splits"]:
+            if split["fold"] is None:
+                del split["fold"]
         ordered = {"schema_version": fields.pop("schema_version")} | fields
         return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
@@ -239,6 +325,10 @@ def _from_fields(fields: Mapping[str, Any]) -> Manifest:
         config=_object(_field(fields, "it", "config"), "config"),
         digests=digests,
         files=_texts(fields, "files", is_sha256, "64 hex digits") if "files" in fields else {},
+        folds=tuple(
+            _fold(value, f"folds[{i}]")
+            for i, value in enumerate(_list(fields.get("folds", []), "folds"))
+        ),
     )
 
 
@@ -259,20 +349,29 @@ def _image(fields: Mapping[str, Any]) -> ImageSpec:
 
 def _split(value: object, where: str) -> SplitInfo:
     fields = _object(value, where)
-    counts = {
-        name: tuple(
-            _count(number, f"{where}.{name}[{i}]")
-            for i, number in enumerate(_list(_field(fields, where, name), f"{where}.{name}"))
-        )
-        for name in ("originals", "copies")
-    }
+    counts = {name: _counts(fields, where, name) for name in ("originals", "copies")}
     shards = _list(_field(fields, where, "shards"), f"{where}.shards")
     return SplitInfo(
         name=_text(_field(fields, where, "name"), f"{where}.name"),
         originals=counts["originals"],
         copies=counts["copies"],
         shards=tuple(_shard(shard, f"{where}.shards[{i}]") for i, shard in enumerate(shards)),
+        fold=_count(fields["fold"], f"{where}.fold") if "fold" in fields else None,
     )
+
+
+def _fold(value: object, where: str) -> FoldInfo:
+    fields = _object(value, where)
+    names = ("originals", "train_originals", "train_copies")
+    return FoldInfo(
+        _count(_field(fields, where, "shards"), f"{where}.shards"),
+        *(_counts(fields, where, name) for name in names),
+    )
+
+
+def _counts(fields: Mapping[str, Any], where: str, name: str) -> tuple[int, ...]:
+    numbers = _list(_field(fields, where, name), f"{where}.{name}")
+    return tuple(_count(number, f"{where}.{name}[{i}]") for i, number in enumerate(numbers))
 
 
 def _shard(value: object, where: str) -> ShardInfo:

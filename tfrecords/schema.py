@@ -20,6 +20,9 @@ COPY = "copy"
 
 TRAIN = "train"
 
+# What a fold is called for the run that holds it out.
+VALIDATION = "validation"
+
 # Splits are numbered in the order of the manifest, and train is the first of every data set.
 TRAIN_INDEX = 0
 

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from tfrecords import manifest
-from tfrecords.checks import ledger
+from tfrecords.checks import folds, ledger
 from tfrecords.checks import shards as checks
 from tfrecords.checks.shards import Images, Problem, ShardReport
 from tfrecords.cli import flags, values
@@ -21,6 +21,7 @@ from tfrecords.cli.progress import Progress
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import EvenshardError
 from tfrecords.manifest import SOURCES, Manifest, ShardInfo, SplitInfo
+from tfrecords.schema import TRAIN
 from tfrecords.system import cores, processes
 
 # Below this a pool's start (0.2 s a process) costs more than it saves.
@@ -117,7 +118,10 @@ def _check_together(
         split for split in splits if all(shard.filename in intact for shard in split.shards)
     ]
     for split in complete:
-        yield from checks.check_split(split, found.classes, intact)
+        folded = bool(found.folds) and split.name == TRAIN
+        yield from checks.check_split(split, found.classes, intact, folded=folded)
+        if folded:
+            yield from folds.check_folds(found, intact)
     yield from checks.check_ids(root, intact)
     names = {split.name for split in splits}
     yield from ledger.check_ledger(root, found, intact, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -11,6 +12,16 @@ from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from trainer import remote
+from trainer.recipes.flags import (
+    AUTO,
+    AUTO_MODEL,
+    FREEZE_BACKBONE,
+    IMAGENET,
+    NO_WEIGHTS,
+    OWN_MODEL,
+    RECIPES,
+    settle,
+)
 
 AUGMENTATIONS = (
     "flip",
@@ -29,6 +40,8 @@ AUTO_AUGMENT = "auto"
 LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
 STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
 STRONG_FROM = 40
+# Where a flip makes one class of another: see `trainer.data.mirror`.
+WITHOUT_FLIPS = ("crop", "color")
 OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
 LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
 MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
@@ -39,11 +52,8 @@ DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
 DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
 
 AUTO_BATCH = "auto"
-NO_WEIGHTS, IMAGENET = "none", "imagenet"
 DEFAULT_DROPOUT = 0.1
 DEFAULT_EPOCHS = 30
-FREEZE_BACKBONE = "backbone"
-OWN_MODEL = "springfield_cnn"
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
 READ_PARALLELISM = 8
@@ -52,6 +62,7 @@ READ_PARALLELISM = 8
 NOT_PART_OF_THE_RESULT = frozenset(
     {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
     | {"stop_after_epoch", "fork_from", "fork_epoch"}  # A fork is known by what it began with.
+    | {"recipe"}  # The flags that it sets are.
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
 )
 
@@ -85,6 +96,13 @@ class TrainConfig:
     train_split: str = flag("train", _DATA, "Split to train on.", metavar="NAME")
     validation_split: str = flag(
         "validation", _DATA, "Split that chooses the best epoch; never augmented.", metavar="NAME"
+    )
+    fold: int | None = flag(
+        None,
+        _DATA,
+        "Of a data set that was baked with --folds=K: the fold to validate on, 0 to K-1; the "
+        "others are the train split.",
+        metavar="N",
     )
     per_class: int | None = flag(
         None,
@@ -134,13 +152,21 @@ class TrainConfig:
         metavar="N",
     )
 
-    model: str = flag(
-        OWN_MODEL,
+    recipe: str = flag(
+        AUTO,
         _MODEL,
-        "springfield_cnn, efficientnet-lite0 (or 1, 2), any keras.applications name (resnet50, "
-        "efficientnetv2-b0, convnext_tiny, …), or module:function with (height, width, classes) "
-        "-> keras.Model giving logits for pixels 0 to 255 from a layer named head; a parameter "
-        "dropout receives --dropout.",
+        "scratch: springfield_cnn from new weights; head: a head on ImageNet features that are "
+        "computed once, in a minute; finetune: the same, then epochs of the whole network. auto "
+        "chooses by the pictures and what is installed, and says so; any flag of the network or of "
+        "its steps and augmentation leaves it to you.",
+        choices=RECIPES,
+    )
+    model: str = flag(
+        AUTO_MODEL,
+        _MODEL,
+        "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any "
+        "keras.applications name (resnet50, efficientnetv2-b0, convnext_tiny, …), or "
+        "module:function, a network of your own: the end of this help says how.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
@@ -315,7 +341,8 @@ class TrainConfig:
         (AUTO_AUGMENT,),
         _AUGMENT,
         f"What is done to training pictures, afresh each epoch; --augment= for nothing. auto: "
-        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}.",
+        f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}; "
+        f"{','.join(WITHOUT_FLIPS)} where mirrored pictures of one class look like another.",
         choices=(AUTO_AUGMENT, *AUGMENTATIONS),
     )
     crop_scale: float | None = flag(
@@ -430,6 +457,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
+        for name, value in settle(self.recipe, flags.given(self)).items():
+            object.__setattr__(self, name, value)
         _check_ranges(self)
         _check_batch(self)
         self._check_freeze()
@@ -489,6 +518,11 @@ class TrainConfig:
         return 1 if self.fits_head else min(self.freeze_epochs, self.epochs)
 
     @property
+    def is_open(self) -> bool:
+        """Whether --recipe=auto is still to choose, before the network is known."""
+        return self.model == AUTO_MODEL
+
+    @property
     def fits_head(self) -> bool:
         """Whether the first epoch fits the head on features that are computed once."""
         return self.freeze == FREEZE_BACKBONE
@@ -546,9 +580,22 @@ class TrainConfig:
                 "--fork_from and --run_dir are one directory: give the new run another --run_dir"
             )
 
+    @property
+    def augments(self) -> bool:
+        """Whether any picture is augmented: a head on features alone may have no use for it."""
+        return not self.fits_head or self.feature_views > 1 or self.unfreeze_epochs > 0
+
+    def with_augment(self, names: Sequence[str]) -> TrainConfig:
+        """Returns this configuration with --augment=auto resolved."""
+        return dataclasses.replace(self, augment=tuple(names))
+
     def with_batch_size(self, batch_size: int) -> TrainConfig:
         """Returns this configuration with --batch_size resolved."""
         return dataclasses.replace(self, batch_size=batch_size)
+
+    def with_recipe(self, recipe: str) -> TrainConfig:
+        """Returns this configuration, whose recipe is open, with one of the others."""
+        return dataclasses.replace(self, recipe=recipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns flag → value, ready for JSON; sizes and batches as on a command line."""

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.sharding import stable_hash
+from trainer import keras_settings
 from trainer.config import TrainConfig
 
 # NVIDIA's tensor cores compute float16 from compute capability 7.0 (Volta) and bfloat16 from 8.0
@@ -68,7 +69,8 @@ def set_up_devices(config: TrainConfig) -> Devices:
 
     Raises:
       UsageError: the flags ask for GPUs that this machine lacks, or contradict each other.
-      TrainerError: TensorFlow has already initialised its devices in another way.
+      TrainerError: TensorFlow has already initialised its devices in another way, or Keras has
+        another backend.
     """
     gpus = _visible_gpus(config)
     if gpus:
@@ -83,6 +85,7 @@ def set_up_devices(config: TrainConfig) -> Devices:
     precision = config.precision
     if precision == "auto":
         precision = choose_precision([_compute_capability(gpu) for gpu in gpus])
+    keras_settings.pin()
     keras.mixed_precision.set_global_policy(precision)
     seed_everything(config.seed)
     return Devices(

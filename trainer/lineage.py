@@ -116,6 +116,7 @@ class Origin:
       position: index within the shard.
       offset: byte of the shard where the record begins.
       prediction: true and predicted class with probabilities; None without predictions.
+      fold: that it is validation of; None where it is of none, or there are none.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Origin:
     position: int | None
     offset: int | None
     prediction: RecordPrediction | None
+    fold: int | None = None
 
 
 def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
@@ -157,6 +159,7 @@ def trace(data_dir: str | Folder, manifest: Manifest, id_: str) -> Origin:
         position=stored.position if stored else None,
         offset=stored.offset if stored else None,
         prediction=None,
+        fold=manifest.fold_of_shard(stored.shard) if stored else None,
     )
 
 
@@ -182,6 +185,8 @@ def describe(origin: Origin) -> str:
         if origin.shard
         else "in none",
     }
+    if origin.fold is not None:
+        lines["fold"] = f"{origin.fold}: validation with --fold={origin.fold}, else train"
     if origin.prediction:
         predicted = origin.prediction
         lines["prediction"] = (

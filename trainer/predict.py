@@ -39,6 +39,12 @@ class PredictConfig:
         "or seeds, the probabilities are averaged.",
         metavar="DIR,…",
     )
+    trust_run_code: bool = flag(
+        False,
+        _WHAT,
+        "Run the code that the run directory names or holds, where its network is a person's own "
+        "(--model=module:function) and needs it. Only for a run whose author you trust.",
+    )
     input: str = flag(
         MISSING,
         _WHAT,
@@ -50,7 +56,7 @@ class PredictConfig:
         "",
         _WHAT,
         "The column of paths or ids, by name or number: of --like, else of the table. Default: "
-        "path, Id, or a usual name, which is then said.",
+        "path, Id, or a usual name, which is then printed.",
         metavar="NAME",
     )
     csv_separator: str = flag(
@@ -69,7 +75,7 @@ class PredictConfig:
         "",
         _WHAT,
         "Of names in an archive that are not UTF-8, such as cp932. Default: guessed, which is "
-        "then said.",
+        "then printed.",
         metavar="CODEC",
     )
     max_file_mb: int = flag(
@@ -216,6 +222,7 @@ def main(config: PredictConfig) -> int:
         batch_size=config.batch_size,
         workers=config.workers,
         device=config.device,
+        trust_run_code=config.trust_run_code,
     )
     print(describe(found, config.output, time.monotonic() - started), flush=True)
     rejected = len(found.rejects) / len(found.ids)

@@ -6,13 +6,15 @@ an error about CUDA where there is no GPU. They are for its developers: shown un
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from tfrecords.system import allocator, cores
+from trainer import keras_settings
 
 # Read at once of each open gs:// file. TensorFlow's own choice is 64 MB: seconds before the first
 # record, and gigabytes with many shards open.
@@ -20,13 +22,20 @@ GCS_READ_AHEAD_BYTES = 8 << 20
 
 
 def import_tensorflow(verbose: bool) -> None:
-    """Imports TensorFlow and looks for devices, which says most of what it has to say."""
+    """Imports TensorFlow and looks for devices, which says most of what it has to say.
+
+    Keras is imported on it, whatever backend this machine's settings ask for.
+
+    Raises:
+      TrainerError: Keras refuses its settings.
+    """
     set_read_ahead()
     allocator.keep_freed(cores.usable())
-    if verbose:
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with held_back():
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with keras_settings.importing(), nullcontext() if verbose else held_back():
+        # First: TensorFlow imports it too, and hides what it says of its settings.
+        importlib.import_module("keras")
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -22,7 +22,7 @@ from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.files import LOCAL, FileKind, FileStatus
 from tfrecords.inputs.filters import is_hidden
 from tfrecords.inputs.rows import ListedFile
-from tfrecords.system import atomic
+from tfrecords.system import atomic, disk
 
 _BEAM_ARGUMENTS = "EVENSHARD_BEAM_ARGUMENTS"
 
@@ -88,7 +88,7 @@ def list_names(directory: str) -> list[str]:
         return sorted(os.path.basename(file.path) for file in matched)
     try:
         return sorted(entry.name for entry in os.scandir(directory) if entry.is_file())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -198,12 +198,10 @@ def publish(path: str, *, durable: bool = False) -> Iterator[BinaryIO]:
         with writing as file:
             yield file
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
-            raise BakeError(
-                f"cannot write {path}: {error.strerror}. Make room or choose another "
-                "--output_dir, then rerun the command to resume"
-            ) from error
-        raise
+        fault = disk.find(error)
+        if fault is None:
+            raise
+        raise BakeError(f"{fault.line(path)}; the same command carries on") from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
@@ -77,10 +77,14 @@ class BakeInput:
         check_classes(rows, config.input_dir)
         order = _class_order(config)
         classes = {row.class_name for row in rows if row.class_name is not None}
+        fold_notes: tuple[str, ...] = ()
+        if config.folds is not None:
+            rows, fold_notes = validation_into_folds(rows)
         splits, rows, split_notes = settle_splits(config.splits, rows)
         before = {row.class_name for row in listing.rows if row.class_name is not None}
         notes = (
             *listing.notes,
+            *fold_notes,
             *split_notes,
             *_unknown_note("--classes_map", names, before),
             *_order_notes(order, classes),
@@ -123,10 +127,12 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     """Refuses an input that is no classification task.
 
     Raises:
-      UsageError: fewer than two classes; the text points to the likely root.
+      UsageError: fewer than two classes; the text points to the likely root. Or names that a
+        list of one name a line, as every reader of labels takes, cannot hold.
     """
     rows = [row for row in rows if row.problem not in IGNORED]
     classes = sorted({row.class_name for row in rows if row.class_name is not None})
+    _check_names(classes)
     if len(classes) > 1:
         return
     if not classes:
@@ -139,6 +145,23 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     raise UsageError(
         f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
     )
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    """Refuses names of classes with a line break, and those that differ in white space alone."""
+    shown: dict[str, str] = {}
+    for name in classes:
+        if len(name.splitlines()) > 1 or name.endswith(("\n", "\r")):
+            raise UsageError(
+                f"the class {name!r} has a line break in its name, and lists of labels have one "
+                "name a line: rename it, or give it another name with --classes_map"
+            )
+        other = shown.setdefault(" ".join(name.split()), name)
+        if other != name:
+            raise UsageError(
+                f"the classes {other!r} and {name!r} differ in white space alone, which lists of "
+                "labels lose: rename one, or make them one class with --classes_map"
+            )
 
 
 def settle_splits(
@@ -178,6 +201,24 @@ def settle_splits(
     if added:
         notes.append(f"the input fixes {_some(added)} too, which --splits does not name; kept")
     return settled, rows, tuple(notes)
+
+
+def validation_into_folds(
+    rows: tuple[SourceFile, ...],
+) -> tuple[tuple[SourceFile, ...], tuple[str, ...]]:
+    """Returns rows whose validation pictures, if the input fixes any, are divided with train."""
+    named = {row.split for row in rows if row.split is not None}
+    validation = {name for name in named if split_of(name) == VALIDATION}
+    if not validation:
+        return rows, ()
+    joined = TRAIN if TRAIN in named else None
+    moved = tuple(
+        dataclasses.replace(row, split=joined) if row.split in validation else row for row in rows
+    )
+    return moved, (
+        f"the input fixes {_some(sorted(validation))}: with --folds its pictures are divided "
+        "with train",
+    )
 
 
 def _by_asked_names(rows: tuple[SourceFile, ...], names: Sequence[str]) -> tuple[SourceFile, ...]:
@@ -222,17 +263,24 @@ def _taken_notes(
             f"(name other --splits, as in --splits={_other_splits(given)}, to change that)"
         )
     for name in dropped:
+        others = [other for other in fractions if other not in (TRAIN, *given)]
+        example = _splits_text({**dict.fromkeys(others, 0.1), name: 0.15})
         yield (
-            f"the input has no {name} split, and none is taken from train; to have one, name it "
-            "with other fractions than the default ones in --splits"
+            f"the input has no {name} split, and none is taken from train, so nothing can be "
+            f"evaluated on it; to have one, name it, as in --splits={example}"
         )
 
 
 def _other_splits(given: Collection[str]) -> str:
     """Returns what to give as --splits to have the given splits and no others."""
     held_out = sorted(name for name in given if name != TRAIN)
-    share = 0.2 / max(1, len(held_out))
-    return ",".join([f"{TRAIN}:{0.8 if held_out else 1:g}", *(f"{n}:{share:g}" for n in held_out)])
+    return _splits_text(dict.fromkeys(held_out, 0.2 / max(1, len(held_out))))
+
+
+def _splits_text(held_out: Mapping[str, float]) -> str:
+    """Returns --splits with the given fractions, and the rest for train."""
+    rest = 1 - sum(held_out.values())
+    return ",".join(f"{name}:{share:g}" for name, share in ((TRAIN, rest), *held_out.items()))
 
 
 def _class_map(config: PrepareConfig) -> dict[str, str]:

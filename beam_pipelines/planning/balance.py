@@ -74,7 +74,7 @@ def plan_copies(
     starts = np.cumsum(counts) - counts
     extra = np.maximum(np.asarray(targets) - counts, 0)
     label = np.repeat(np.arange(len(targets)), extra)
-    copy_rank = counts[label] + _arange_within(extra)
+    copy_rank = counts[label] + arange_within(extra)
     row = by_rank[starts[label] + copy_rank % counts[label]]
     capped = (split == TRAIN_INDEX) & (rank >= np.asarray(targets)[class_ids])
     return CopyPlan(row, (copy_rank // counts[label]).astype(np.int32), copy_rank, capped)
@@ -86,7 +86,7 @@ def _cells(class_ids: np.ndarray, split: np.ndarray) -> np.ndarray:
     return split.astype(np.int64) * classes + class_ids
 
 
-def _arange_within(lengths: np.ndarray) -> np.ndarray:
+def arange_within(lengths: np.ndarray) -> np.ndarray:
     """Returns 0 … length-1 for each length, one after the other."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0

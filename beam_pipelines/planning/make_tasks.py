@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -17,9 +18,11 @@ from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import to_lines
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.planning import kin
 from beam_pipelines.planning.decisions import STATUS, left_out
 from beam_pipelines.planning.plan import Plan
 from beam_pipelines.planning.records import Records
+from beam_pipelines.similarity.leak_meter import MEASURED_FOLD
 from beam_pipelines.tasks import (
     Assignment,
     BundleTask,
@@ -39,9 +42,6 @@ from tfrecords.sharding import shard_name, stable_hash, stable_hashes
 BUNDLE_FILES = 192
 _LEAST_FILES = 16
 _LEAST_BUNDLES = 8
-
-# The leak meter compares at most this many pictures: their thumbnails are 77 MB.
-MAX_LEAK_PICTURES = 100_000
 
 # Pictures of a task of the leak meter: few enough that all workers have one and its memory holds
 # them, and no fewer, since each task reads the thumbnails of all packs: these hold all classes.
@@ -232,12 +232,12 @@ def _assignments(
 def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
     """Yields the classes that the leak meter is to compare, of the originals that are in shards.
 
-    Of more than `MAX_LEAK_PICTURES` pictures, only some bundles are measured, each of which is a
+    Of more than `kin.MAX_PICTURES` pictures, only some bundles are measured, each of which is a
     random sample of all classes: near pictures in other bundles are then missed.
     """
-    split, splits = plan.decisions.split, plan.config.split_names
+    split, splits = _measured_splits(plan)
     kept = np.flatnonzero(plan.decisions.status == STATUS[KEPT])
-    rows = _whole_packs(plan, kept)
+    rows = kin.whole_packs(plan.facts, kept)
     rows = rows[np.argsort(plan.labels[rows], kind="stable")]
     if len(splits) < 2 or not len(rows):
         return
@@ -262,6 +262,14 @@ def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
         )
 
 
+def _measured_splits(plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns the split of each row and the names of all; the first fold is held out, if any."""
+    split, splits = plan.decisions.split, plan.config.split_names
+    if plan.fold is None:
+        return split, splits
+    return np.where(plan.fold == 0, len(splits), split).astype(np.int8), (*splits, MEASURED_FOLD)
+
+
 def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
     """Yields slices of sorted labels: whole classes, at least `size` except for the last."""
     ends = np.flatnonzero(np.diff(labels, append=labels[-1] + 1)) + 1
@@ -270,21 +278,6 @@ def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
         if end - start >= size or end == len(labels):
             yield slice(start, end)
             start = end
-
-
-def _whole_packs(plan: Plan, rows: np.ndarray) -> np.ndarray:
-    """Returns the rows of as many packs as make up `MAX_LEAK_PICTURES`."""
-    if len(rows) <= MAX_LEAK_PICTURES:
-        return rows
-    packs = plan.facts["pack"].combine_chunks()
-    # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
-    # packs of other rows, which count 0, and, where blocks were joined, a pack twice.
-    _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
-    of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
-    sizes = np.bincount(of_row)
-    count = int(np.searchsorted(np.cumsum(sizes[sizes > 0]), MAX_LEAK_PICTURES, side="right"))
-    last = np.flatnonzero(sizes)[max(count, 1) - 1]
-    return rows[of_row <= last]
 
 
 def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSummary:
@@ -311,6 +304,8 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
         copy_packs=tuple(copy_packs),
         notes=plan.notes,
         failure=plan.failure,
+        optimism=None if plan.optimism is None else dataclasses.asdict(plan.optimism),
+        folds=plan.folds,
     )
 
 

@@ -5,6 +5,7 @@ Pure functions on columns: no Beam, no pixels.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,17 +14,28 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
+from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import stages
+from beam_pipelines.planning import folds, kin, stages
 from beam_pipelines.planning.classes import missing_notes
-from beam_pipelines.planning.decisions import Decisions, LedgerBuilder, decide, rejections
+from beam_pipelines.planning.decisions import (
+    STATUS,
+    Decisions,
+    LedgerBuilder,
+    decide,
+    rejections,
+)
+from beam_pipelines.planning.folds import Folds
 from beam_pipelines.planning.notes import notes_of
-from beam_pipelines.planning.records import Records, records_of_split
+from beam_pipelines.planning.records import Records, records_of_folds, records_of_split
 from beam_pipelines.planning.shortfall import Shortfall, find_shortfall
-from beam_pipelines.planning.stages import Pictures
+from beam_pipelines.planning.stages import Balanced, Grouping, Pictures
+from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from beam_pipelines.tasks import CopyJob
 from tfrecords import manifest
+from tfrecords.ledger import KEPT
+from tfrecords.manifest import FoldInfo
 from tfrecords.schema import TRAIN, TRAIN_INDEX
 from tfrecords.sharding import shard_name
 
@@ -33,7 +45,7 @@ class Plan:
     """A data set on paper.
 
     Attributes:
-      config: of the bake.
+      config: of the bake, with what `--split_by=auto` decided.
       facts: of `facts_table.FACTS`, one row per source, in key order.
       decisions: about the same rows.
       classes: names in label order.
@@ -41,6 +53,9 @@ class Plan:
       records: split name → its records, train first.
       notes: what a person should know, one line each.
       failure: why no data set may be written, or None.
+      optimism: what the first held-out split claims, or None if nothing was compared.
+      folds: of the train split, for the manifest; empty where it has none.
+      fold: int8[n], fold of each row, -1 where it is in none; None where there are none.
     """
 
     config: PrepareConfig
@@ -51,6 +66,9 @@ class Plan:
     records: dict[str, Records]
     notes: tuple[str, ...] = ()
     failure: str | None = None
+    optimism: Optimism | None = None
+    folds: tuple[FoldInfo, ...] = ()
+    fold: np.ndarray | None = None
 
     def counts(self, split_name: str, *, copies: bool) -> tuple[int, ...]:
         """Returns the number of originals, or of copies, of each class in a split."""
@@ -117,7 +135,8 @@ def make_plan(
     Args:
       facts: of `facts_table.FACTS`, in key order; with `joined` they need no fingerprint.
       config: of the bake.
-      thumbnails: loads those of some rows; a split by appearance needs it.
+      thumbnails: loads those of some rows; a split by appearance needs it, and without it
+        `--split_by=auto` deals at random.
       joined: near duplicates, if workers have found them already.
 
     Raises:
@@ -129,10 +148,15 @@ def make_plan(
 
     deduplicated = stages.deduplicate(pictures, facts, config, joined)
     pictures = deduplicated.pictures
-    grouping = stages.group_pictures(pictures, facts, config, thumbnails, joined)
+    grouping = stages.group_pictures(pictures, facts, config, joined)
+    decided = kin.decide(pictures, grouping.group, facts, config, thumbnails)
+    # The manifest says what was decided: the same flags then bake the same data set.
+    config = dataclasses.replace(config, split_by=decided.split_by)
+    if decided.split_by is SplitBy.APPEARANCE:
+        unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
+        grouping = dataclasses.replace(grouping, unit=unit)
     split_index = stages.assign_splits(pictures, grouping.unit, config)
-    balanced = stages.balance_train(pictures, split_index, len(classes), config.balance_policy())
-
+    balanced, folded = _balance(pictures, facts, grouping, split_index, len(classes), config)
     records = {
         name: records_of_split(
             index,
@@ -143,11 +167,19 @@ def make_plan(
             config.num_shards if index == TRAIN_INDEX else None,
         )
         for index, name in enumerate(config.split_names)
+        if folded is None or index != TRAIN_INDEX
     }
+    shards: tuple[int, ...] = ()
+    if folded is not None:
+        train, shards = records_of_folds(
+            facts, pictures, split_index, folded, balanced, config.num_shards
+        )
+        records = {TRAIN: train, **records}
     keys = facts["key"]
     short = find_shortfall(pictures, grouping, split_index, keys, classes, config)
     reason = facts_table.column(facts, "reason")
     decisions = decide(reason, deduplicated, grouping, split_index, balanced, records.values())
+    kept = np.flatnonzero(decisions.status[pictures.row] == STATUS[KEPT])
     return Plan(
         config=config,
         facts=facts,
@@ -157,10 +189,65 @@ def make_plan(
         records=records,
         notes=(
             *missing_notes(classes, pictures.label, split_index, config.split_names, facts),
+            *([note] if (note := decided.note()) else ()),
             *notes_of(deduplicated, grouping, split_index, short, keys, classes, config),
+            *_fold_notes(folded, pictures, grouping, split_index, classes),
         ),
-        failure=_failure(classes, decisions, reason, short, config),
+        failure=_failure(classes, decisions, reason, short, folded, config),
+        optimism=kin.measure_optimism(
+            pictures.take(kept), split_index[kept], facts, config, thumbnails
+        ),
+        folds=() if folded is None else _fold_infos(folded, shards),
+        fold=None if folded is None else _of_rows(folded.fold, pictures.row, len(facts)),
     )
+
+
+def _balance(
+    pictures: Pictures,
+    facts: pa.Table,
+    grouping: Grouping,
+    split_index: np.ndarray,
+    classes: int,
+    config: PrepareConfig,
+) -> tuple[Balanced, Folds | None]:
+    """Returns ranks and copies of the train split, and its folds if there are any."""
+    policy = config.balance_policy()
+    if config.folds is None:
+        return stages.balance_train(pictures, split_index, classes, policy), None
+    train = np.flatnonzero(split_index == TRAIN_INDEX)
+    order = stages.fold_order(pictures, facts, config)[train]
+    # A unit that a given split divides has a part in train, whose smallest picture names it here.
+    _, first, member = np.unique(grouping.unit[train], return_index=True, return_inverse=True)
+    fold = np.full(len(pictures.row), folds.EVERY_TRAIN, np.int8)
+    fold[train] = folds.deal(first[member], pictures.label[train], order, config.folds)
+    return folds.balance_folds(pictures, split_index, fold, config.folds, classes, policy)
+
+
+def _fold_notes(
+    folded: Folds | None,
+    pictures: Pictures,
+    grouping: Grouping,
+    split_index: np.ndarray,
+    classes: Sequence[str],
+) -> Iterator[str]:
+    if folded is not None:
+        is_train = split_index == TRAIN_INDEX
+        yield from folds.notes(folded, grouping.unit, pictures.label, is_train, classes)
+
+
+def _fold_infos(folded: Folds, shards: Sequence[int]) -> tuple[FoldInfo, ...]:
+    counts = (folded.originals, folded.train_originals, folded.train_copies)
+    return tuple(
+        FoldInfo(shards[number], *(tuple(count[number].tolist()) for count in counts))
+        for number in range(folded.count)
+    )
+
+
+def _of_rows(values: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
+    """Returns int8[rows], the values of pictures at their rows and -1 elsewhere."""
+    result = np.full(rows, -1, np.int8)
+    result[row] = values
+    return result
 
 
 def _failure(
@@ -168,6 +255,7 @@ def _failure(
     decisions: Decisions,
     reason: pa.DictionaryArray,
     short: Shortfall,
+    folded: Folds | None,
     config: PrepareConfig,
 ) -> str | None:
     rejected, total = rejections(decisions, reason)
@@ -179,4 +267,6 @@ def _failure(
             f"{rejected.total()} of {total} files were rejected ({reasons}), more than "
             f"--max_reject_fraction={config.max_reject_fraction:g}; raise it if that is expected"
         )
-    return None if config.allow_empty_splits else short.failure()
+    if config.allow_empty_splits:
+        return None
+    return short.failure() or (folded.failure() if folded is not None else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from beam_pipelines.cache import facts_table
 from beam_pipelines.planning import sharding
+from beam_pipelines.planning.folds import EVERY_TRAIN, Folds
 from beam_pipelines.planning.stages import Balanced, Pictures
 from tfrecords.schema import TRAIN_INDEX
 
@@ -77,3 +79,53 @@ def records_of_split(
     num_shards = max(1, min(num_shards, len(row)))
     order, shard, position = sharding.assign(hashes, num_shards)
     return Records(row[order], copy[order], rank[order], shard, position, num_shards)
+
+
+def records_of_folds(
+    facts: pa.Table,
+    pictures: Pictures,
+    split_index: np.ndarray,
+    folds: Folds,
+    balanced: Balanced,
+    num_shards: int | None = None,
+) -> tuple[Records, tuple[int, ...]]:
+    """Assigns the records of the train split to its shards, none of which holds two folds.
+
+    Args:
+      facts: of `facts_table.FACTS`, in key order.
+      pictures: of all splits.
+      split_index: int8[k], split of each picture.
+      folds: into which train is divided.
+      balanced: their ranks, and the copies.
+      num_shards: about as many in all; None for a number from their bytes.
+
+    Returns:
+      The records, fold after fold, those that every run trains on last; and the number of shards
+      of each fold.
+    """
+    parts = list(range(folds.count))
+    is_train = split_index == TRAIN_INDEX
+    if (is_train & (folds.fold == EVERY_TRAIN)).any():
+        parts.append(EVERY_TRAIN)
+    of_each = None if num_shards is None else -(-num_shards // len(parts))
+    found = []
+    for part in parts:
+        here = is_train & (folds.fold == part)
+        copies = balanced.copies
+        mine = here[copies.row]
+        some = dataclasses.replace(
+            copies, row=copies.row[mine], copy=copies.copy[mine], rank=copies.rank[mine]
+        )
+        index = np.where(here, TRAIN_INDEX, TRAIN_INDEX + 1)
+        part_balanced = dataclasses.replace(balanced, copies=some)
+        found.append(records_of_split(TRAIN_INDEX, facts, pictures, index, part_balanced, of_each))
+    counts = tuple(each.num_shards for each in found)
+    first = [sum(counts[:number]) for number in range(len(counts))]
+    names = ("row", "copy", "rank", "position")
+    joined = {name: np.concatenate([getattr(each, name) for each in found]) for name in names}
+    shard = np.concatenate([each.shard + start for each, start in zip(found, first, strict=True)])
+    records = Records(
+        joined["row"], joined["copy"], joined["rank"], shard.astype(np.int32), joined["position"],
+        sum(counts),
+    )  # fmt: skip
+    return records, counts[: folds.count]

@@ -17,7 +17,7 @@ import pyarrow as pa
 from beam_pipelines.balance_policy import BalancePolicy
 from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
-from beam_pipelines.choices import DROP_DISTANCE, MAX_DISTANCE, NearDuplicates, SplitBy
+from beam_pipelines.choices import DROP_DISTANCE, MAX_DISTANCE, NearDuplicates
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import balance, named_groups, split
 from beam_pipelines.planning.balance import CopyPlan
@@ -222,20 +222,15 @@ def group_pictures(
     pictures: Pictures,
     facts: pa.Table,
     config: PrepareConfig,
-    thumbnails: LoadThumbnails | None = None,
     joined: JoinedDuplicates | None = None,
 ) -> Grouping:
-    """Groups near duplicates, names that match and, if asked for, pictures that look alike.
+    """Groups near duplicates and names that match.
 
     Args:
       pictures: to group.
       facts: of `facts_table.FACTS`, in key order.
       config: of the bake.
-      thumbnails: loads those of some rows of `facts`; a split by appearance needs it.
       joined: near duplicates, if workers have found them already.
-
-    Raises:
-      ValueError: a split by appearance without thumbnails.
     """
     named, group, near, tightened = None, np.arange(len(pictures.row)), None, 0
     if config.group_by is not None:
@@ -249,18 +244,22 @@ def group_pictures(
         # A single grouping is labelled by its smallest members already.
         near = None if named is None else found.group
         group = found.group if near is None else duplicates.merge(near, group)
-    unit = _units(pictures, group, config, thumbnails)
-    return Grouping(group, unit, tightened, named, near)
+    return Grouping(group, group, tightened, named, near)
 
 
-def _units(
-    pictures: Pictures,
-    group: np.ndarray,
-    config: PrepareConfig,
-    thumbnails: LoadThumbnails | None,
+def cluster_groups(
+    pictures: Pictures, group: np.ndarray, thumbnails: LoadThumbnails | None
 ) -> np.ndarray:
-    if config.split_by is SplitBy.RANDOM:
-        return group
+    """Returns int64[k], the smallest picture of each one's cluster; no group is divided.
+
+    Args:
+      pictures: to cluster.
+      group: int64[k], the smallest picture of each one's group.
+      thumbnails: loads those of some rows of the facts.
+
+    Raises:
+      ValueError: there are no thumbnails.
+    """
     if thumbnails is None:
         raise ValueError("a split by appearance needs thumbnails")
     clusters = appearance.cluster(lambda index: thumbnails(pictures.row[index]), pictures.label)
@@ -317,6 +316,11 @@ def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -
     result = pictures.fixed.copy()
     result[free] = demand.splits[assigned]
     return result
+
+
+def fold_order(pictures: Pictures, facts: pa.Table, config: PrepareConfig) -> np.ndarray:
+    """Returns uint64[k], the seeded hash that folds are dealt by; not that of the ranks."""
+    return facts_table.key_hashes(("fold", config.seed), facts, pictures.row)
 
 
 # 4. Balance.

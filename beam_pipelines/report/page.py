@@ -18,11 +18,13 @@ from beam_pipelines.cache import storage
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import samples, tables
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
 from beam_pipelines.report.thumbnails import Thumbnails, alternate_reasons
 from beam_pipelines.similarity.leak_meter import NEAR, LeakMeter
+from beam_pipelines.similarity.optimism import USUAL, Optimism
 from tfrecords import inspect, ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
@@ -33,11 +35,11 @@ from tfrecords.schema import TRAIN, ImageSpec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAGE = "index.html"
+PAGE = REPORT_PAGE
 PLAN_PAGE = "plan.html"
 BALANCE_PNG = "class_balance.png"
 PLAN_PNG = "plan.png"
-DIRECTORY = "report"
+DIRECTORY = REPORT_DIRECTORY
 
 # Nobody looks at the hundredth rejected file.
 MAX_REJECTS = 24
@@ -73,6 +75,7 @@ class ReportInputs:
       timings: stage → seconds, in order; never part of a digest.
       notes: of the bake, one line each.
       plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
+      optimism: what the first held-out split claims, if it was measured.
     """
 
     output_dir: str
@@ -83,6 +86,7 @@ class ReportInputs:
     timings: Mapping[str, float] | None = None
     notes: Sequence[str] = ()
     plan_only: bool = False
+    optimism: Optimism | None = None
 
     def __post_init__(self) -> None:
         missing = set(ledger.SCHEMA.names) - set(self.sources.column_names)
@@ -136,24 +140,31 @@ def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str
 
 
 def write_for(
-    config: PrepareConfig,
-    seconds: Mapping[str, float],
+    output_dir: str,
+    facts: BakeFacts,
     read_source: ReadSource | None = None,
-    notes: Sequence[str] = (),
-    leaks: Sequence[LeakMeter] = (),
     pool: WorkerPool | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
     Args:
-      config: of the bake.
-      seconds: stage → how long it took.
-      read_source, notes, leaks: as for `ReportInputs`.
+      output_dir: of the data set.
+      facts: of the bake.
+      read_source: as for `ReportInputs`.
       pool: as for `write`.
     """
-    with storage.fetched(config.output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
+    with storage.fetched(output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
         dataset, table = manifest.load(local), ledger.read(local)
-    inputs = ReportInputs(config.output_dir, dataset, table, read_source, leaks, seconds, notes)
+    inputs = ReportInputs(
+        output_dir,
+        dataset,
+        table,
+        read_source,
+        facts.leaks,
+        facts.seconds,
+        facts.notes,
+        optimism=facts.optimism,
+    )
     return write(inputs, pool)
 
 
@@ -326,6 +337,7 @@ def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[st
     return {
         "leaks": leaks,
         "leak_near": NEAR,
+        "usual_optimism": USUAL,
         "leak_figure": figure,
         "pairs": pairs,
         "pair_thumbnails": thumbnails.of(

@@ -11,19 +11,32 @@ any order: the clusters do not depend on the BLAS or the machine.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from beam_pipelines.cache.thumbnails import LoadThumbnails
-from beam_pipelines.similarity import duplicates
+from beam_pipelines.similarity.ward import Tree, silhouettes
 from tfrecords.images import fingerprints
 
-# A split of 0.1 needs about this many clusters of a class to come near its quota.
-MIN_CLUSTERS = 10
+# A class has at least so many clusters, or a split of it could get none. The tracks of a small
+# class are few: more clusters than this would divide them.
+MIN_CLUSTERS = 5
+
+# Mean sizes of clusters to choose among. Frames of fish in 3,243 tracks of 3.3 separate best at
+# 3, drawn road signs in tracks of 30 at 28. Larger ones tell looks of a class apart, not tracks.
+SIZES = (2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50)
+
+# How far below the best mean silhouette, as a share of it, a larger size still counts as fitting.
+_TOLERANCE = 0.05
 
 # Ward needs all distances of a part: 2,000 pictures are 32 MB in float64.
 MAX_WARD = 2_000
+
+# Pictures of a part whose silhouettes are computed: with all, they would take as long as Ward.
+_SCORED = 400
 
 # Pixels are in units of 1/32 of a picture's own deviation, up to 4 deviations.
 _UNIT, _CLIP = 32, 127
@@ -106,10 +119,12 @@ def by_class(
         start = end
 
 
-def cluster(thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int = 50) -> np.ndarray:
+def cluster(
+    thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int | None = None
+) -> np.ndarray:
     """Returns int64[n], the smallest row of each row's cluster; no cluster spans classes.
 
-    Ward's clusters of about `target_size`; smaller ones in classes that would have fewer than 10.
+    Ward's clusters of about `target_size`; smaller ones in classes that would have fewer than 5.
     Classes of more than 2,000 are halved by 2-means first until their parts are not.
     Clusters depend on all pictures of a class: an added one may move others to another
     cluster, so this split is not as stable as the one by groups.
@@ -117,23 +132,74 @@ def cluster(thumbnails: LoadThumbnails, class_ids: np.ndarray, target_size: int 
     Args:
       thumbnails: loads uint8[k, 16, 16, 3] of k rows.
       class_ids: int32[n].
-      target_size: 1 or more.
+      target_size: 1 or more; None for the one of `SIZES` that fits the pictures (`fitting_size`).
 
     Raises:
       ValueError: a size below 1.
     """
-    if target_size < 1:
+    if target_size is not None and target_size < 1:
         raise ValueError(f"clusters must be of 1 picture or more, not {target_size}")
-    result = np.arange(len(class_ids))
+    parts: list[_Part] = []
+    scores = np.zeros(len(SIZES))
     for rows, small in by_class(thumbnails, class_ids):
         table = features(small)
-        clusters = max(-(-len(rows) // target_size), min(len(rows), MIN_CLUSTERS))
         for part in _parts(np.arange(len(rows)), table):
-            # Each part gets its share of the clusters, so all have about the same size.
-            share = max(1, round(clusters * len(part) / len(rows)))
             squared = squared_distances(table[part], table[part])
-            result[rows[part]] = rows[part[ward(squared, share)]]
+            found = _Part(rows[part], len(rows), Tree.of(squared))
+            parts.append(found)
+            if target_size is None:
+                scores += found.scores(squared)
+    size = target_size or fitting_size(scores, len(class_ids))
+    result = np.arange(len(class_ids))
+    for found in parts:
+        result[found.rows] = found.rows[found.cut(size)]
     return result
+
+
+def fitting_size(scores: np.ndarray, pictures: int) -> int:
+    """Returns the mean size of clusters that fits a data set: one of `SIZES`.
+
+    The largest whose clusters are about as well separated as the best ones: too large a
+    cluster costs a little accuracy of the estimate, too small a one leaks.
+
+    Args:
+      scores: float64[len(SIZES)], sums of the silhouettes of all pictures.
+      pictures: how many there are.
+    """
+    mean = np.rint(scores / max(pictures, 1) * 1e6)  # The last digits may depend on the machine.
+    best = mean.max()
+    return SIZES[int(np.flatnonzero(mean >= best - _TOLERANCE * abs(best))[-1])]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A class, or a part of a large one, and its clusters of every size.
+
+    Attributes:
+      rows: int64[k], ascending.
+      of_class: pictures of the whole class.
+      tree: of the part.
+    """
+
+    rows: np.ndarray
+    of_class: int
+    tree: Tree
+
+    def cut(self, size: int) -> np.ndarray:
+        """Returns int64[k], the first of each one's cluster, for clusters of a mean size.
+
+        Each part gets its share of the clusters of its class, so all have about the same size.
+        """
+        clusters = max(-(-self.of_class // size), min(self.of_class, MIN_CLUSTERS))
+        return self.tree.cut(max(1, round(clusters * len(self.rows) / self.of_class)))
+
+    def scores(self, squared: np.ndarray) -> np.ndarray:
+        """Returns float64[len(SIZES)], the sum of the silhouettes at each size, from a sample."""
+        items = np.arange(0, len(squared), -(-len(squared) // _SCORED))
+        distance = np.rint(np.sqrt(squared[items])).astype(np.int32)
+        found = (silhouettes(distance, self.cut(size), items) for size in SIZES)
+        weight = len(squared) / len(items)
+        return np.array([math.fsum(each.tolist()) * weight for each in found])
 
 
 def keep_whole(clusters: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -151,61 +217,6 @@ def keep_whole(clusters: np.ndarray, group: np.ndarray) -> np.ndarray:
     """
     _, first, member = np.unique(clusters[group], return_index=True, return_inverse=True)
     return first[member]
-
-
-def ward(squared: np.ndarray, clusters: int) -> np.ndarray:
-    """Returns int64[n], the smallest member of each item's cluster, by Ward's method.
-
-    A chain of nearest neighbours finds the same tree as the greedy search, in n² steps.
-    Source: Müllner, "Modern hierarchical, agglomerative clustering algorithms" (2011).
-
-    Args:
-      squared: float[n, n] squared distances.
-      clusters: 1 to n.
-    """
-    count = len(squared)
-    distance = squared.astype(np.float64)
-    np.fill_diagonal(distance, np.inf)
-    sizes = np.ones(count)
-    merges = np.zeros((max(count - 1, 0), 2), np.int64)
-    heights = np.zeros(len(merges))
-    chain: list[int] = []
-    for step in range(len(merges)):
-        left, right = _nearest_pair(distance, sizes, chain)
-        merges[step], heights[step] = (left, right), distance[left, right]
-        _join(distance, sizes, left, right)
-    kept = np.argsort(heights, kind="stable")[: count - clusters]
-    return duplicates.components(count, *merges[kept].T)
-
-
-def _nearest_pair(distance: np.ndarray, sizes: np.ndarray, chain: list[int]) -> tuple[int, int]:
-    """Follows nearest neighbours until two clusters are each other's; removes and returns them."""
-    if not chain:
-        chain.append(int(np.argmax(sizes > 0)))
-    while True:
-        last = chain[-1]
-        row = distance[last]
-        nearest = int(row.argmin())
-        # On a tie the previous one wins, or the chain could run in a circle.
-        if len(chain) > 1 and row[chain[-2]] == row[nearest]:
-            nearest = chain[-2]
-            del chain[-2:]
-            return min(last, nearest), max(last, nearest)
-        chain.append(nearest)
-
-
-def _join(distance: np.ndarray, sizes: np.ndarray, left: int, right: int) -> None:
-    """Replaces the left of two clusters by their union: Lance and Williams' update."""
-    union = sizes[left] + sizes[right]
-    merged = (
-        (sizes[left] + sizes) * distance[left]
-        + (sizes[right] + sizes) * distance[right]
-        - sizes * distance[left, right]
-    ) / (union + sizes)
-    merged[[left, right]] = np.inf
-    distance[left], distance[:, left] = merged, merged
-    distance[right], distance[:, right] = np.inf, np.inf
-    sizes[left], sizes[right] = union, 0
 
 
 def _parts(rows: np.ndarray, table: np.ndarray) -> list[np.ndarray]:

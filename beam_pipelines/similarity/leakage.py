@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ from tfrecords.sharding import stable_hash
 
 MAX_QUERIES = 20_000
 MAX_REFERENCES = 20_000
+
+# Pictures that the expected reading is an average of: an error of a hundredth.
+_EXPECTED_QUERIES = 2_000
 
 # Queries, and references, compared at a time: as floats, with their squares beside them, the
 # features of a large class would take ten times the memory of its thumbnails.
@@ -63,6 +67,34 @@ def measure(
     return total_of_splits(parts, splits)
 
 
+def expected_share(
+    thumbnails: LoadThumbnails, class_ids: np.ndarray, group: np.ndarray, train_share: float
+) -> float:
+    """Returns what the meter will read where groups are dealt at random, before they are.
+
+    A picture with k near ones of its class in other groups meets at least one of them in train
+    with probability 1 - (1 - f)^k.
+
+    Args:
+      thumbnails: loads uint8[k, 16, 16, 3] of k rows.
+      class_ids: int32[n].
+      group: int64[n], which pictures stay in one split.
+      train_share: f, 0 to 1.
+    """
+    expected: list[float] = []
+    for rows, of_class in appearance.by_class(thumbnails, class_ids):
+        some = sample(np.arange(len(rows)), MAX_REFERENCES)
+        features, own = appearance.features(of_class[some]), group[rows[some]]
+        limit = (NEAR * median_distance(features)) ** 2
+        queries = max(1, len(some) * _EXPECTED_QUERIES // len(class_ids))
+        query = sample(np.arange(len(some)), queries)
+        for some_queries, squared in _squared_distances(features, query, np.arange(len(some))):
+            is_near = (squared < limit) & (own[some_queries][:, None] != own)
+            expected += (1 - (1 - train_share) ** is_near.sum(axis=1)).tolist()
+    # The last digits of a power may depend on the machine, and a split must not.
+    return round(math.fsum(expected) / max(len(expected), 1), 6)
+
+
 def _query_count(split: np.ndarray, held_out: int, total: int) -> int:
     """Returns how many pictures of a split to compare in a class whose splits these are."""
     own = int((split == held_out).sum())
@@ -89,9 +121,9 @@ class _ClassPictures:
 
     @classmethod
     def of(cls, thumbnails: np.ndarray, split: np.ndarray, row: np.ndarray) -> _ClassPictures:
-        some = _sample(np.arange(len(row)), MAX_REFERENCES)
+        some = sample(np.arange(len(row)), MAX_REFERENCES)
         features = appearance.features(thumbnails[some])
-        return cls(features, split[some], row[some], _median_distance(features))
+        return cls(features, split[some], row[some], median_distance(features))
 
 
 def _measure_class(
@@ -104,11 +136,11 @@ def _measure_class(
     train's share of the class.
     """
     train = np.flatnonzero(pictures.split == TRAIN_INDEX)
-    query = _sample(np.flatnonzero(pictures.split == held_out), queries)
+    query = sample(np.flatnonzero(pictures.split == held_out), queries)
     features, median = pictures.features, pictures.median
     distance, nearest = _nearest(features, query, train)
     distance = distance / median
-    inside, _ = _nearest(features, _sample(train, queries), train)
+    inside, _ = _nearest(features, sample(train, queries), train)
     inside = inside[np.isfinite(inside)] / median
     near = _count_near(features, query, (NEAR * median) ** 2)
     row = pictures.row
@@ -129,7 +161,7 @@ def _measure_class(
     )
 
 
-def _sample(rows: np.ndarray, size: int) -> np.ndarray:
+def sample(rows: np.ndarray, size: int) -> np.ndarray:
     """Returns at most `size` rows, in order; the same ones for the same number of rows."""
     if len(rows) <= size:
         return rows
@@ -137,9 +169,9 @@ def _sample(rows: np.ndarray, size: int) -> np.ndarray:
     return rows[np.sort(rng.choice(len(rows), size, replace=False))]
 
 
-def _median_distance(features: np.ndarray) -> float:
+def median_distance(features: np.ndarray) -> float:
     """Returns the median distance of two pictures; at least 1, for a class of equal pictures."""
-    some = features[_sample(np.arange(len(features)), _MEDIAN_SAMPLE)]
+    some = features[sample(np.arange(len(features)), _MEDIAN_SAMPLE)]
     squared = appearance.squared_distances(some, some)[np.triu_indices(len(some), 1)]
     return float(np.sqrt(max(np.median(squared), 1))) if len(squared) else 1.0
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import SHARD_DONE, Layout
-from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.similarity.leak_meter import MEASURED_FOLD, LeakMeter, total_of_splits
+from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.tasks import PlanSummary, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
@@ -32,6 +34,8 @@ class Outcome:
       leaks: the leak meter of each held-out split.
       copy_packs: names of the packs of copies that the plan uses.
       left_out: status → reason in words → number of sources that are in no shard.
+      split_by: what pictures were split by, after `--split_by=auto` decided.
+      optimism: what the first held-out split claims, or None if nothing was compared.
     """
 
     failure: str | None
@@ -40,6 +44,8 @@ class Outcome:
     leaks: tuple[LeakMeter, ...]
     copy_packs: tuple[str, ...]
     left_out: Mapping[str, Mapping[str, int]]
+    split_by: SplitBy
+    optimism: Optimism | None = None
 
     @classmethod
     def load(cls, cache_dir: str) -> Outcome:
@@ -52,6 +58,8 @@ class Outcome:
             tuple(map(LeakMeter.from_fields, fields["leaks"])),
             tuple(fields["copy_packs"]),
             fields["left_out"],
+            SplitBy(fields["split_by"]),
+            Optimism.from_fields(fields["optimism"]),
         )
 
 
@@ -74,7 +82,8 @@ def publish_dataset(
     output_dir = layout.output_dir
     of_splits: tuple[LeakMeter, ...] = ()
     if summary.failure is None:
-        of_splits = total_of_splits(list(leaks), list(summary.splits))
+        measured = [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])]
+        of_splits = total_of_splits(list(leaks), measured)
         ledger = storage.join(output_dir, manifest.SOURCES)
         _publish(_manifest(summary, shards), summary, layout)
     else:
@@ -83,7 +92,14 @@ def publish_dataset(
         ledger = storage.join(output_dir, name)
         storage.write_bytes(ledger, storage.read_bytes(summary.sources))
     outcome = Outcome(
-        summary.failure, ledger, summary.notes, of_splits, summary.copy_packs, summary.left_out
+        summary.failure,
+        ledger,
+        summary.notes,
+        of_splits,
+        summary.copy_packs,
+        summary.left_out,
+        SplitBy(summary.config["split_by"]),
+        Optimism.from_fields(summary.optimism),
     )
     storage.write_bytes(
         storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
@@ -116,6 +132,7 @@ def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
             "config": manifest.digest_of_config(summary.config),
             "dataset": manifest.digest_of_shards(splits),
         },
+        folds=summary.folds,
     )
 
 

@@ -157,8 +157,8 @@ def ours(
     data_dir = bench.bake(problem, kind)
     output = bench.run_dir(problem, name, seed)
     common = (
-        "-m", "trainer.train", f"--data_dir={data_dir}", "--cache=decoded", "--progress=lines",
-        f"--seed={seed}", *flags,
+        "-m", "trainer.train", f"--data_dir={data_dir}", "--recipe=scratch", "--cache=decoded",
+        "--progress=lines", f"--seed={seed}", *flags,
     )  # fmt: skip
     epochs = fitting_epochs(bench, data_dir, common, output)
     call(*common, f"--run_dir={output}", f"--epochs={epochs}")

@@ -6,9 +6,10 @@ Ours is `tfrecords.images.canonicalise`, with its limits, colour management and 
 "codec only" is the part of it that the peers do too: decode, resize, encode. Ratios are of CPU
 time, steadier than wall time on a busy machine; everything runs in one thread. Without FOLDER
 the pictures are synthetic. Peers that are not installed are skipped; to have all:
-pip install simplejpeg opencv-python-headless "pyvips[binary]". Quality is the PSNR of the
-resized pixels, before they are encoded, against the same kind of filter on the whole picture
-in float64 (libvips has another filter, Lanczos, so its number is no fault).
+pip install simplejpeg cykooz-resizer opencv-python-headless "pyvips[binary]". Quality is the PSNR
+of the resized pixels, before they are encoded, against the same kind of filter on the whole picture
+in float64 (libvips has another filter, Lanczos, so its number is no fault). Step by step:
+`benchmarks.bake.codec_steps`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tfrecords.images import canonicalise
 from tfrecords.schema import Encoding, ImageSpec
 
 QUALITY = 95
-PACKAGES = ("pillow", "numpy", "simplejpeg", "opencv-python-headless", "pyvips")
+PACKAGES = ("pillow", "numpy", "simplejpeg", "cykooz-resizer", "opencv-python-headless", "pyvips")
 _BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -136,6 +137,36 @@ def simplejpeg_opencv(side: int) -> Codec:
     return Codec("simplejpeg, OpenCV area", run, resized, "box")
 
 
+def simplejpeg_cykooz(side: int) -> Codec:
+    import cykooz_resizer as fast
+    import simplejpeg
+
+    filter = fast.ResizeAlg.convolution(fast.FilterType.bilinear)
+    resizer = fast.Resizer()
+
+    def resized(data: bytes) -> np.ndarray:
+        # Scaled as ours: by 2, 4 or 8, of the eighths that the decoder offers.
+        height, width = simplejpeg.decode_jpeg_header(data)[:2]
+        scale = min(height // (2 * side), width // (2 * side))
+        scale = next((power for power in (8, 4, 2) if scale >= power), 1)
+        least = {"min_height": -(-height // scale), "min_width": -(-width // scale)}
+        picture = simplejpeg.decode_jpeg(data, **(least if scale > 1 else {}))
+        size = (picture.shape[1], picture.shape[0])
+        source = fast.ImageData(*size, fast.PixelType.U8x3, picture.tobytes())
+        result = fast.ImageData(side, side, fast.PixelType.U8x3)
+        inside = fast.CropBox(0, 0, width / scale, height / scale)
+        options = fast.ResizeOptions(resize_alg=filter, crop_box=inside, use_alpha=False)
+        resizer.resize(source, result, options)
+        return np.frombuffer(result.get_buffer(), np.uint8).reshape(side, side, 3)
+
+    def run(data: bytes) -> bytes:
+        buffer = io.BytesIO()  # simplejpeg encodes with the fast DCT alone.
+        Image.fromarray(resized(data)).save(buffer, "JPEG", quality=QUALITY)
+        return buffer.getvalue()
+
+    return Codec("simplejpeg, cykooz-resizer", run, resized)
+
+
 def opencv(side: int) -> Codec:
     import cv2
 
@@ -169,7 +200,7 @@ def vips(side: int) -> Codec:
     )
 
 
-PEERS = (plain_pillow, simplejpeg_opencv, opencv, vips)
+PEERS = (plain_pillow, simplejpeg_opencv, simplejpeg_cykooz, opencv, vips)
 
 
 def codecs(side: int) -> list[Codec]:

@@ -28,8 +28,8 @@ from tfrecords.images import fingerprints
 CLASSES, OBJECTS, FRESH, FRAMES = 12, 24, 8, 25
 SHAKES = (0.01, 0.03)
 SPLITS = {
-    "random": ("--near_duplicates=off",),
-    "near duplicates": (),
+    "random": ("--split_by=random", "--near_duplicates=off"),
+    "near duplicates": ("--split_by=random",),
     "appearance": ("--split_by=appearance",),
     "track's name": ("--group_by=/(t[0-9]+)-",),
 }
@@ -47,6 +47,10 @@ class Frames:
     def read(cls, root: Path, keys: list[str]) -> Frames:
         small = np.stack([fingerprints.thumbnail(Image.open(root / key)) for key in keys])
         return cls(appearance.features(small), np.array([key.partition("/")[0] for key in keys]))
+
+    def take(self, chosen: np.ndarray) -> Frames:
+        """Returns some of the frames, bool[n]."""
+        return Frames(self.features[chosen], self.names[chosen])
 
     def accuracy_of(self, train: Frames) -> float:
         """Returns the share of these frames whose nearest train frame has their class."""

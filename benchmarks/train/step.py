@@ -65,7 +65,8 @@ def train(name: str, data_dir: Path, epochs: int, batch: int, *flags: str) -> Co
     """Returns a run of ours, without augmentation, as `fit` does none."""
     run_dir = OUT / compare.slug(name)
     argv = compare.python(
-        "trainer.train", f"--data_dir={data_dir}", f"--run_dir={run_dir}", "--augment=",
+        "trainer.train", f"--data_dir={data_dir}", f"--run_dir={run_dir}", "--recipe=scratch",
+        "--augment=",
         f"--epochs={epochs}", f"--batch_size={batch}", *flags,
     )  # fmt: skip
     rows = tuple(

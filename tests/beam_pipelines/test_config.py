@@ -196,7 +196,7 @@ def test_a_table_alone_has_its_own_folder_as_root() -> None:
 
 def test_the_way_to_split_is_in_the_manifest() -> None:
     assert config_of("--split_by=appearance").for_manifest()["split_by"] == "appearance"
-    assert config_of().for_manifest()["split_by"] == "random"
+    assert config_of().for_manifest()["split_by"] == "auto"
 
 
 def test_only_what_changes_bytes_is_in_the_manifest() -> None:
@@ -217,6 +217,7 @@ def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
         "input_dir", "output_dir", "input_csv", "overwrite", "keep_cache", "plan_only", "workers",
         "runner", "beam_options", "max_reject_fraction", "per_class", "allow_empty_splits",
         "image_size", "resize", "encoding", "jpeg_quality",  # As `image`.
+        "folds",  # Where there are any.
         "min_source_pixels", "max_source_pixels", "truncated",  # As `limits`.
     }  # fmt: skip
     fields = {field.name for field in dataclasses.fields(PrepareConfig)}

@@ -9,6 +9,7 @@ from beam_pipelines import preview, run
 from beam_pipelines.config import PrepareConfig
 from tests.support import fakes
 from tfrecords import manifest
+from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 
 
@@ -76,3 +77,22 @@ def test_what_was_understood_is_printed(
     told = capsys.readouterr().out
     assert "input: apu/val/ is read as a part of class apu" in told
     assert "42 files in 2 classes; left out: 1 sidecar" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({}, ["finds near duplicates", "if pictures are kin"]),
+        ({"near_duplicates": "off"}, ["the bake splits by appearance if pictures are kin"]),
+        ({"split_by": "appearance"}, ["finds near duplicates", "--split_by=appearance"]),
+        ({"split_by": "random"}, ["the bake finds near duplicates (--near_duplicates=group), so"]),
+        ({"split_by": "random", "near_duplicates": "off"}, []),
+    ],
+)
+def test_what_needs_every_picture_is_left_to_the_bake(
+    flags: dict[str, str], told: list[str]
+) -> None:
+    config = parsing.build(PrepareConfig, {"input_dir": "i", "output_dir": "o", **flags})
+    lines = list(preview._left_to_the_bake(config))
+    assert len(lines) == bool(told)
+    assert all(text in lines[0] for text in told)

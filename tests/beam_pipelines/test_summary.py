@@ -5,6 +5,9 @@ import dataclasses
 import pytest
 
 from beam_pipelines import summary
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter
+from beam_pipelines.similarity.optimism import Optimism
 from tests.support.prepare_configs import config_of
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 from tfrecords.schema import ImageSpec
@@ -70,3 +73,32 @@ def test_without_anything_left_out_there_is_no_table_of_it() -> None:
 def test_capped_names_the_flag_that_caps(flag: str, said: str) -> None:
     (_, row) = summary.left_out_table(config_of(flag), {"capped": {"": 3}})
     assert f"beyond {said}:" in row
+
+
+def meter(near: int) -> LeakMeter:
+    empty = (0,) * (len(EDGES) - 1)
+    return LeakMeter("validation", 100, near, near, 0, 0, empty, empty, ())
+
+
+def test_a_split_that_leaks_proposes_the_command_that_mends_it() -> None:
+    config = config_of("--input_dir=my fish", "--output_dir=o", "--split_by=random")
+    optimism = Optimism("validation", 500, 0.93, 0.76)
+    lines = list(summary.honesty_lines(config, SplitBy.RANDOM, [meter(33)], optimism))
+    assert "about 0.17 too high" in lines[0]
+    assert lines[1:] == [
+        "to split by appearance instead: evenshard bake '--input_dir=my fish' --output_dir=o "
+        "--split_by=appearance --overwrite"
+    ]
+
+
+def test_nothing_is_proposed_where_it_would_change_nothing() -> None:
+    config = config_of("--output_dir=o")
+    assert not list(summary.honesty_lines(config, SplitBy.RANDOM, [meter(13)], None))
+    assert not list(summary.honesty_lines(config, SplitBy.APPEARANCE, [meter(33)], None))
+
+
+def test_what_a_file_said_is_not_written_as_its_name() -> None:
+    config = config_of("--output_dir=o")
+    understood = dataclasses.replace(config, class_order=("apu", "bart"))
+    (line,) = summary.honesty_lines(understood, SplitBy.RANDOM, [meter(33)], None)
+    assert line.endswith("the same command with --split_by=appearance --overwrite")

@@ -4,6 +4,7 @@ import random
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from evenshard.tensorflow_state import trainer_session
 from tests.support import commands, fakes, runs
 from tfrecords.errors import TrainerError
 from tfrecords.system import extras
+from trainer.keras_settings import KerasSettings
 
 TINY = {
     "model": "tests.support.tiny:network",
@@ -101,6 +103,8 @@ def test_an_interrupted_run_stops_the_program(
 
 def test_tensorflow_is_afterwards_as_it_was(dataset: evenshard.Dataset, tmp_path: Path) -> None:
     framework.disable_op_determinism()
+    odd = KerasSettings("channels_first", "float64", 1e-3)
+    odd.apply()
     keras.config.set_dtype_policy("float64")
     random.seed(1)
     np.random.seed(2)
@@ -115,10 +119,27 @@ def test_tensorflow_is_afterwards_as_it_was(dataset: evenshard.Dataset, tmp_path
         )
         run.predict(np.zeros((1, 8, 8, 3), np.uint8))
         assert keras.config.dtype_policy().name == "float64"
+        assert KerasSettings.current() == odd
         assert not framework.is_op_determinism_enabled()
         assert (random.random(), np.random.random(), float(tf.random.uniform([]))) == expected
     finally:
+        KerasSettings().apply()
         keras.config.set_dtype_policy("float32")
+
+
+def test_code_of_a_run_is_trusted_by_the_call_that_names_it(
+    dataset: evenshard.Dataset, tmp_path: Path
+) -> None:
+    pixels, model = np.zeros((1, 8, 8, 3), np.uint8), "tests.support.own_networks:subclassed"
+    options: dict[str, Any] = {**TINY, "model": model}
+    run = evenshard.train(dataset, tmp_path / "run", epochs=1, **options)
+    assert run.predict(pixels).probabilities.shape == (1, 3)
+    opened = evenshard.load_run(tmp_path / "run")
+    with pytest.raises(TrainerError, match="holds code .*: trust_run_code=True runs that code"):
+        opened.predict(pixels)
+    assert opened.predict(pixels, trust_run_code=True).ids == ("[0]",)
+    trusting = evenshard.load_run(tmp_path / "run", trust_run_code=True)
+    assert trusting.predict(pixels).ids == ("[0]",)
 
 
 def test_settings_come_back_after_an_error_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def bake(tracks: Path, out: Path, *flags: str) -> tuple[float, float]:
-    """Bakes; returns the share of validation frames with a track-mate in train, and the meter's."""
+def bake(tracks: Path, out: Path, *flags: str) -> tuple[float, float, str]:
+    """Bakes; returns the share of validation frames with a track-mate in train, the meter's, and
+    what the command said."""
     done = commands.run(
         "beam_pipelines.prepare",
         f"--input_dir={tracks}",
@@ -51,17 +53,28 @@ def bake(tracks: Path, out: Path, *flags: str) -> tuple[float, float]:
         for split in ("train", "validation")
     }
     mates = float(np.isin(of_split["validation"], of_split["train"]).mean())
-    return mates, float(near.group(1)) / 100
+    return mates, float(near.group(1)) / 100, done.stderr
 
 
 def test_a_random_split_of_tracks_leaks_and_the_bake_says_so(tracks: Path, tmp_path: Path) -> None:
-    mates, near = bake(tracks, tmp_path, "--near_duplicates=off")
+    mates, near, said = bake(tracks, tmp_path, "--near_duplicates=off", "--split_by=random")
     assert mates > 0.95 and near > 0.9
+    assert "expected optimism: validation claims about" in said
+    assert "to split by appearance instead: evenshard bake" in said
     page = (tmp_path / "report" / "index.html").read_text()
     assert 'id="leaks"' in page and "The nearest pairs" in page
+    assert "Expected optimism in validation" in page
+
+
+def test_by_default_kin_are_split_by_appearance(tracks: Path, tmp_path: Path) -> None:
+    mates, near, said = bake(tracks, tmp_path, "--near_duplicates=off")
+    assert mates <= 0.2 and near < 0.2
+    assert "--split_by=auto took appearance" in said and "instead: evenshard" not in said
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["config"]["split_by"] == "appearance"
 
 
 @pytest.mark.parametrize("flag", ["--split_by=appearance", "--group_by=/(t[0-9]+)-"])
 def test_whole_looks_or_whole_tracks_do_not(tracks: Path, tmp_path: Path, flag: str) -> None:
-    mates, near = bake(tracks, tmp_path, flag)
+    mates, near, _ = bake(tracks, tmp_path, flag)
     assert mates <= (0.2 if "appearance" in flag else 0) and near < 0.2

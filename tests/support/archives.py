@@ -112,9 +112,11 @@ def members(
 
 
 def contents(path: Path, notes: list[str] | None = None) -> dict[str, bytes | str]:
-    """Returns name → bytes of what an archive lists, or why there are none."""
+    """Returns name → bytes of the files that an archive lists, or why there are none."""
     result: dict[str, bytes | str] = {}
     for member in members(path, notes=notes):
+        if member.is_folder:
+            continue
         assert member.name not in result
         if member.problem is not None:
             result[member.name] = member.problem.value

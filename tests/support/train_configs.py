@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from trainer.config import TrainConfig
+from trainer.config import OWN_MODEL, TrainConfig
 
 
 def config(**changes: object) -> TrainConfig:
-    return dataclasses.replace(TrainConfig(data_dir="data", run_dir="run"), **changes)
+    return dataclasses.replace(TrainConfig("data", "run", model=OWN_MODEL), **changes)

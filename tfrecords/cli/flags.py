@@ -131,6 +131,17 @@ def command_line(config: Any) -> list[str]:
     return argv
 
 
+def given(config: Any) -> dict[str, Any]:
+    """Returns flag → value of a configuration, of those with another value than their default."""
+    kind = type(config)
+    return {
+        name: getattr(config, name)
+        for name, item in flags_of(kind).items()
+        if item.default is not dataclasses.MISSING
+        and getattr(config, name) != default_of(kind, name)
+    }
+
+
 def names_of(config: type[Any]) -> list[str]:
     """Returns every name that a command line may use, without dashes: for completion."""
     names = [*flags_of(config), *(name for name in COMMON if name not in flags_of(config))]

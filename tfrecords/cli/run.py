@@ -20,17 +20,19 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Generic, TypeVar
 
-from tfrecords.cli import parsing
+from tfrecords.cli import parsing, utf8
 from tfrecords.cli.help import help_text
 from tfrecords.cli.parsing import ForeignCheck
 from tfrecords.errors import EvenshardError, EvenshardWarning
-from tfrecords.system import extras
+from tfrecords.system import disk, extras
 
 DONE, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 _WIDTH = 100
+
+_OUTPUT = "the standard output"  # As errors call it.
 
 ConfigT = TypeVar("ConfigT")
 
@@ -74,13 +76,16 @@ class Command(Generic[ConfigT]):
           argv: without the program's name; that of the process by default.
           program: how the person called it; `python -m MODULE` by default.
         """
+        if argv is None:
+            utf8.restart_if_needed()
+        utf8.print_anything()
         argv = sys.argv[1:] if argv is None else list(argv)
         verbose = not {"-v", "--verbose"}.isdisjoint(argv)
         try:
             with _raising_on_sigterm(), _one_line_warnings():
                 code = self._run(argv, program)
-            # Here, not at the interpreter's exit, so that a closed pipe is caught below.
-            sys.stdout.flush()
+            # Here, not at the interpreter's exit, so that a closed pipe or a full disk is caught.
+            _flush_output()
         except KeyboardInterrupt as interrupt:
             what, code = (
                 ("terminated", TERMINATED)
@@ -94,7 +99,7 @@ class Command(Generic[ConfigT]):
             # The outermost boundary: a person gets one line, an engineer -v.
             if verbose:
                 traceback.print_exc()
-            return fail(one_line(error), exit_code(error))
+            return fail(one_line(error, "" if _can_print(error) else _OUTPUT), exit_code(error))
         return code or DONE
 
     def help(self, program: str = "") -> str:
@@ -174,7 +179,7 @@ def version_line() -> str:
 
 def fail(text: str, code: int) -> int:
     """Prints an error as every command does, and returns its exit code."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # Nobody reads it, or the disk of a log is full.
         print(f"error: {text}", file=sys.stderr)
     return code
 
@@ -184,11 +189,19 @@ def exit_code(error: BaseException) -> int:
     return error.exit_code if isinstance(error, EvenshardError) else FAILED
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException, where: str = "") -> str:
     """Returns an error as one line for a person.
 
-    Errors of ours and of the system say what to do; any other is a bug, and says so.
+    Errors of ours and of the system say what to do, and so does a disk's fault, whichever
+    library tells it; any other is a bug, and says so.
+
+    Args:
+      error: that ended a command.
+      where: what is written where a disk's fault names no file.
     """
+    fault = None if isinstance(error, EvenshardError) else disk.find(error)
+    if fault is not None:
+        return fault.line("" if fault.path else where)
     if isinstance(error, OSError) and error.strerror:
         path = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return f"{path}{error.strerror}"
@@ -199,9 +212,42 @@ def one_line(error: BaseException) -> str:
 
 
 def hang_up() -> int:
-    """Ends quietly after the reader of our output went away, as in `… | head`.
+    """Ends quietly after the reader of our output went away, as in `… | head`."""
+    _drop_output()
+    return FAILED
+
+
+def _flush_output() -> None:
+    """Raises what keeps our output from being written with a name for it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = error.filename or _OUTPUT
+        _drop_output()
+        raise
+
+
+def _can_print(error: BaseException) -> bool:
+    """Returns whether our output can be written; what waits is dropped if it cannot.
+
+    A `print` that failed names no file, and leaves nothing behind that would fail again: an error
+    without a name is tried with one more line.
+    """
+    nameless = isinstance(error, OSError) and error.filename is None
+    try:
+        sys.stdout.flush()
+        if nameless and disk.find(error) is not None:
+            os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        _drop_output()
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    """Lets the interpreter's own flush at exit succeed.
 
     Source: the note on SIGPIPE in Python's `signal` documentation.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FAILED
+    with contextlib.suppress(OSError):  # A notebook's output has no number.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

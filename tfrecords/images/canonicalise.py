@@ -24,6 +24,7 @@ __all__ = [
     "CanonicalImage",
     "ImageError",
     "ImageHeader",
+    "PIXELS_VERSION",
     "PixelLimits",
     "REDUCING_GAP",
     "RejectReason",
@@ -36,6 +37,10 @@ __all__ = [
     "prepare_worker",
     "resize",
 ]
+
+# Raise it when the pixels of canonical images of equal sources change: a bake does not reuse those
+# of its cache then, and a run that was trained on the others says so when it predicts.
+PIXELS_VERSION = 2
 
 # 178,956,970 pixels is Pillow's own error threshold: 0.7 GB as RGB, which it keeps in 4 bytes.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -183,8 +188,10 @@ def encode(image: Image.Image, spec: ImageSpec) -> bytes:
     if spec.encoding is Encoding.RAW:
         return image.tobytes()
     buffer = io.BytesIO()
+    # Unasked, Pillow writes what `image.info` has: a comment of the source, or the profile that
+    # LittleCMS made of sRGB and put the time into.
     if spec.encoding is Encoding.PNG:
-        image.save(buffer, "PNG", compress_level=6)
+        image.save(buffer, "PNG", compress_level=6, icc_profile=None, transparency=None)
     else:
         side = min(image.size)
         image.save(
@@ -193,6 +200,7 @@ def encode(image: Image.Image, spec: ImageSpec) -> bytes:
             quality=spec.jpeg_quality,
             subsampling="4:4:4" if side <= FULL_CHROMA_SIDE else "4:2:0",
             optimize=side <= _OPTIMISED_SIDE,
+            comment=None,
         )
     return buffer.getvalue()
 

@@ -6,6 +6,7 @@ is checked here, before it does; what it allocates on decoding, by the caller.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def open_picture(data: bytes) -> Picture:
         raise rejects.of_opening(data, error) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _PillowPicture:
     """A file that Pillow has opened and not loaded.
 
@@ -157,7 +158,7 @@ class _PillowPicture:
     def memory(self, spec: ImageSpec) -> int:
         size = self.image.size
         if self.frame is not None:
-            scale = _scale(size, spec, self.data)
+            scale = self._scale(spec)
             size = (-(-size[0] // scale), -(-size[1] // scale))
         needed = memory.of_pillow(self.image, size, self.frame, self.layout)
         return max(needed, self.claimed + memory.OVERHEAD)
@@ -175,9 +176,10 @@ class _PillowPicture:
         return Decoded(image, image.size, note=self.note)
 
     def _load_jpeg(self, spec: ImageSpec) -> Decoded:
-        extent = _draft(self.image, spec, self.data)
+        reduced = self._scale(spec) > 1
+        extent = _draft(self.image, spec, reduced)
         if jpeg.is_cut(self.data):
-            return self._load_cut(spec, extent)
+            return self._load_cut(spec, extent, reduced)
         try:
             self.image.load()
             return Decoded(self.image, extent)
@@ -185,20 +187,38 @@ class _PillowPicture:
             if rejects.from_decoder(error).reason is not RejectReason.TRUNCATED:
                 raise
             try:
-                return self._load_cut(spec, extent)
+                return self._load_cut(spec, extent, reduced)
             except OSError:
                 raise error from None
 
-    def _load_cut(self, spec: ImageSpec, extent: Extent) -> Decoded:
+    def _load_cut(self, spec: ImageSpec, extent: Extent, reduced: bool) -> Decoded:
         def decode(whole: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(whole), formats=FORMATS)
-            _draft(image, spec, whole)
+            _draft(image, spec, reduced)
             image.load()
             return image
 
         cut = jpeg.load_cut(self.data, decode)
         note = f"the file ends before the JPEG does: {cut.lacking}"
         return Decoded(cut.image, extent, True, cut.missing, note)
+
+    def _scale(self, spec: ImageSpec) -> int:
+        """Returns by how much the decoder reduces a JPEG, as Pillow's `draft` chooses it."""
+        side = _wanted_side(spec)
+        least = min(self.image.width // side, self.image.height // side)
+        scale = next((power for power in (8, 4, 2) if least >= power), 1)
+        return 1 if scale > 1 and self._may_be_lossless else scale
+
+    @functools.cached_property
+    def _may_be_lossless(self) -> bool:
+        """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
+
+        libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
+        gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
+        bytes can only be part of metadata, and then the picture is merely decoded in full.
+        """
+        # Looking takes 1 ms a megabyte: only where a scale is asked, and once.
+        return b"\xff\xc3" in self.data or b"\xff\xcb" in self.data
 
 
 class _OwnReader(Protocol):
@@ -428,42 +448,25 @@ def _unsupported(what: str, remedy: str = "", header: ImageHeader | None = None)
     return ImageError(RejectReason.UNSUPPORTED_FORMAT, f"{what} is not supported{tail}", header)
 
 
-def _scale(size: tuple[int, int], spec: ImageSpec, data: bytes) -> int:
-    """Returns by how much the decoder reduces a JPEG, as Pillow's `draft` chooses it."""
-    if _may_be_lossless(data):
-        return 1
-    side = _wanted_side(spec)
-    scale = min(size[0] // side, size[1] // side)
-    return next((power for power in (8, 4, 2) if scale >= power), 1)
-
-
 def _wanted_side(spec: ImageSpec) -> int:
     # Orientation may swap the sides, so both sides ask for the longer one.
     return math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
 
 
-def _draft(image: Image.Image, spec: ImageSpec, data: bytes) -> Extent:
+def _draft(image: Image.Image, spec: ImageSpec, reduced: bool) -> Extent:
     """Asks a JPEG decoder for the smallest scale that keeps `REDUCING_GAP` of the target.
+
+    Args:
+      image: opened, not loaded.
+      spec: the target.
+      reduced: whether it may be less than the whole.
 
     Returns:
       The exact width and height of the picture at that scale, as stored.
     """
-    width, height = image.size
-    if _may_be_lossless(data):
-        return width, height
     side = _wanted_side(spec)
-    drafted = image.draft(None, (side, side))
-    return (drafted[1][2], drafted[1][3]) if drafted else (width, height)
-
-
-def _may_be_lossless(jpeg: bytes) -> bool:
-    """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
-
-    libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
-    gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
-    bytes can only be part of metadata, and then the picture is merely decoded in full.
-    """
-    return b"\xff\xc3" in jpeg or b"\xff\xcb" in jpeg
+    drafted = image.draft(None, (side, side)) if reduced else None
+    return (drafted[1][2], drafted[1][3]) if drafted else image.size
 
 
 def _scale_colour_key(image: ImageFile.ImageFile) -> None:

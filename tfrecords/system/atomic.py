@@ -7,7 +7,6 @@ half a file and an interrupted command leaves the earlier one as it was.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -15,15 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from tfrecords.system import disk
+
 _PREFIX = ".tmp-"
 
 # Names may have 255 bytes on most file systems. The end is kept: libraries go by the extension.
 _KEPT_BYTES = 200
 
 _BUFFER_BYTES = 1 << 20
-
-# Of no reading: the disk is full, the quota used up, or the file larger than it may be.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
@@ -106,8 +104,8 @@ def temporary_path(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
 
 def _name(error: OSError, temporary: Path, path: str | Path) -> None:
     """Gives an error of writing the name that a person knows; a full disk's has none."""
-    is_full = error.filename is None and error.errno in _FULL
-    if is_full or error.filename == str(temporary):
+    is_disk = error.filename is None and error.errno in disk.NUMBERS
+    if is_disk or error.filename == str(temporary):
         error.filename = str(path)
 
 

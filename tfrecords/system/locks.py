@@ -70,9 +70,7 @@ def locked(path: str | Path, taken: str, advice: str) -> Iterator[None]:
                 f"cannot lock {path}: {error.strerror}. Its file system has no locks: "
                 "choose a directory on another one"
             ) from error
-        file.truncate(0)
-        file.write(json.dumps(asdict(Holder(os.getpid(), socket.gethostname()))))
-        file.flush()
+        _sign(file.fileno())
         yield
 
 
@@ -86,6 +84,14 @@ def is_locked(path: str | Path) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+def _sign(descriptor: int) -> None:
+    """Writes who holds a lock into its file. It is held without that too, as on a full disk."""
+    text = json.dumps(asdict(Holder(os.getpid(), socket.gethostname())))
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, text.encode())  # At the end: it was opened for appending.
 
 
 def _holder(path: str | Path) -> Holder | None:

@@ -12,7 +12,7 @@ from tfrecords.errors import UsageError
 from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.benchmark.text import render, to_dict
-from trainer.config import TrainConfig
+from trainer.config import OWN_MODEL, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class BenchmarkConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.is_open:  # A step is measured, and a head has none.
+            object.__setattr__(self, "model", OWN_MODEL)
         if not 0 < self.seconds <= 3600:
             raise UsageError(f"--seconds must be above 0, up to 3,600, not {self.seconds:g}")
         if self.distribute != "none" or self.steps_per_execution > 1:

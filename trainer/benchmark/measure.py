@@ -20,6 +20,7 @@ from trainer import remote
 from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.data import augment, on_device
+from trainer.data.folds import of_fold
 from trainer.data.on_device import blank_batch
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
@@ -54,7 +55,7 @@ def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> 
     Raises:
       As `selection.open_split`; TrainerError: the step does not fit into memory.
     """
-    manifest = remote.load(config.data_dir)
+    manifest = of_fold(remote.load(config.data_dir), config.fold, config.data_dir)
     selection = Selection.of(config, manifest)
     source = open_configured(config, manifest, config.train_split, selection)
     if not source.records:

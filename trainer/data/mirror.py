@@ -52,6 +52,15 @@ class Exchange:
     classes: tuple[str, str]
     share: float
 
+    def describe(self) -> str:
+        """Returns what is said of it where pictures are therefore not flipped."""
+        first, second = self.classes
+        return (
+            f"pictures are not flipped, since mirrored ones of {first!r} are taken for {second!r} "
+            f"and the other way round ({self.share:.0%} of them more often than upright ones); "
+            "--augment=flip,crop flips them all the same"
+        )
+
 
 def exchanged(source: Source) -> Exchange | None:
     """Returns the two classes of a train split that a mirror exchanges most, if it does any.
@@ -62,6 +71,8 @@ def exchanged(source: Source) -> Exchange | None:
     Raises:
       TrainerError: a shard is damaged.
     """
+    if sum(count >= FEWEST for count in source.selection.originals(source.split)) < 2:
+        return None
     thumbnails, labels = _thumbnails(source)
     return find_exchange(thumbnails, labels, source.selection.classes)
 
@@ -98,15 +109,24 @@ def find_exchange(
 
 
 def _thumbnails(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Returns float32[n, `SIDE`, `SIDE`, 3] and int[n], of the first records of each class."""
-    from trainer.data.stream import stream_source  # TensorFlow, for seconds, where it is needed.
+    """Returns float32[n, `SIDE`, `SIDE`, 3] and int[n], of the first records of each class.
+
+    Raises:
+      TrainerError: a shard is damaged.
+    """
+    import tensorflow as tf  # It takes seconds to import: where it is needed.
+
+    from trainer.data.stream import explain, stream_source
 
     selection = dataclasses.replace(source.selection, originals_only=True)
-    batches = stream_source(dataclasses.replace(source, selection=selection), 256)
-    return _first_of_each(
-        ((images, labels) for images, labels, _ in batches.as_numpy_iterator()),
-        selection.counts(source.split),
-    )
+    originals = dataclasses.replace(source, selection=selection)
+    batches = stream_source(originals, 256).as_numpy_iterator()
+    try:
+        return _first_of_each(
+            ((images, labels) for images, labels, _ in batches), selection.counts(source.split)
+        )
+    except tf.errors.OpError as error:
+        raise explain(error, originals) from error
 
 
 def _first_of_each(

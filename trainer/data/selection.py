@@ -6,9 +6,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from tfrecords import schema
+import numpy as np
+
+from tfrecords import folds, schema
 from tfrecords.errors import TrainerError, UsageError
+from tfrecords.folds import FoldRanks
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.schema import ImageSpec
@@ -108,6 +112,48 @@ class Source:
         """`shard_paths` as the paths or URLs that TensorFlow opens."""
         return tuple(map(str, self.shard_paths))
 
+    @cached_property
+    def ranks(self) -> FoldRanks | None:
+        """Ranks within the split, where it is one of a fold; read from the ledger.
+
+        Raises:
+          ledger.LedgerError: as `folds.load`.
+        """
+        if self.split.fold is None:
+            return None
+        named = dict(zip(self.selection.classes, self.selection.labels, strict=True))
+        return folds.load(self.data_dir, self.split, named)
+
+    @property
+    def limits(self) -> np.ndarray:
+        """int64[labels], below which rank a record of each stored label is selected."""
+        limits = np.zeros(max(self.selection.labels) + 1, np.int64)
+        limits[list(self.selection.labels)] = self.selection.counts(self.split)
+        return limits
+
+    @property
+    def originals_only(self) -> bool:
+        """Whether copies are left out; those in the shards of a fold are of no use to it."""
+        is_held_out = self.split.fold is not None and self.split.name != schema.TRAIN
+        return self.selection.originals_only or is_held_out
+
+    def selects(self, label: np.ndarray, rank: np.ndarray, copy: np.ndarray) -> np.ndarray:
+        """Returns bool[n], whether each stored record of the split's shards is selected.
+
+        Args:
+          label, rank, copy: int[n], as stored.
+        """
+        kept = np.isin(label, self.selection.labels)
+        if self.originals_only:
+            kept &= copy == 0
+        if self.ranks is not None:
+            some = np.flatnonzero(kept)
+            within = self.ranks.ranks(label[some], rank[some], copy[some])
+            kept[some] = within < self.limits[label[some]]
+        elif self.selection.max_rank is not None:
+            kept &= rank < self.selection.max_rank
+        return kept
+
     @property
     def records(self) -> int:
         """Number of selected records."""
@@ -201,16 +247,32 @@ def open_split(
       UsageError: a size that the stored images cannot give, a URL that TensorFlow cannot read.
       TrainerError: a shard is missing or of another size than the manifest says.
     """
-    source = Source(
-        data_dir=remote.folder(data_dir),
-        split=manifest.split(split),
-        spec=manifest.image,
-        selection=selection,
-        size=_checked_size(manifest.image, size),
-        read_parallelism=read_parallelism,
+    source = source_of(manifest, data_dir, split, selection)
+    source = dataclasses.replace(
+        source, size=_checked_size(manifest.image, size), read_parallelism=read_parallelism
     )
     _check_files(source)
     return source
+
+
+def source_of(
+    manifest: Manifest, data_dir: str | Folder, split: str, selection: Selection
+) -> Source:
+    """Returns a split at its stored size, its files unseen.
+
+    Raises:
+      ManifestError: no such split.
+      UsageError: the whole train split of a data set with folds, whose copies belong to a fold.
+    """
+    if manifest.folds and split == schema.TRAIN and not selection.originals_only:
+        raise UsageError(
+            f"{data_dir} is divided into {len(manifest.folds)} folds, each with copies of its own: "
+            "name a fold, as in fold=0, or take originals only"
+        )
+    spec = manifest.image
+    return Source(
+        remote.folder(data_dir), manifest.split(split), spec, selection, (spec.height, spec.width)
+    )
 
 
 def _checked_size(spec: ImageSpec, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tfrecords import framing, schema
 from tfrecords.errors import TrainerError
+from tfrecords.folds import FoldRanks
 from tfrecords.images.canonicalise import REDUCING_GAP
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
@@ -324,14 +325,18 @@ def _read(source: Source, files: tf.data.Dataset) -> tf.data.Dataset:
         num_parallel_calls=at_once if distant else tf.data.AUTOTUNE,
     )  # serialised Example
     if source.records < source.split.records:
-        keep = _filter(source.selection)
+        keep = _filter(source)
         kept = stored.batch(FILTER_BATCH).map(keep, num_parallel_calls=tf.data.AUTOTUNE)
         stored = kept.unbatch()
     return stored.apply(tf.data.experimental.assert_cardinality(source.records))
 
 
-def _filter(selection: Selection) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function from serialised Examples to those that are selected."""
+def _filter(source: Source) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from serialised Examples to those that are selected.
+
+    As `Source.selects`, in TensorFlow.
+    """
+    selection = source.selection
     new_labels = _new_labels(selection)
 
     def keep(serialised: tf.Tensor) -> tf.Tensor:
@@ -339,13 +344,32 @@ def _filter(selection: Selection) -> Callable[[tf.Tensor], tf.Tensor]:
         label = parsed[schema.LABEL]
         known = label < len(new_labels)
         kept = known & (tf.gather(new_labels, tf.where(known, label, 0)) >= 0)
-        if selection.max_rank is not None:
-            kept &= parsed[schema.RANK] < selection.max_rank
-        if selection.originals_only:
+        if source.originals_only:
             kept &= parsed[schema.COPY] == 0
+        if source.ranks is not None:
+            # Labels of records that are left out may be beyond the tables.
+            inside = tf.where(kept, label, selection.labels[0])
+            within = _ranks_in_fold(source.ranks, inside, parsed[schema.RANK], parsed[schema.COPY])
+            kept &= within < tf.gather(source.limits, inside)
+        elif selection.max_rank is not None:
+            kept &= parsed[schema.RANK] < selection.max_rank
         return tf.boolean_mask(serialised, kept)
 
     return keep
+
+
+def _ranks_in_fold(
+    ranks: FoldRanks, label: tf.Tensor, rank: tf.Tensor, copy: tf.Tensor
+) -> tf.Tensor:
+    """Returns int64[n] of int64[n] each, as `FoldRanks.ranks`."""
+    of_original = rank - copy * tf.gather(ranks.totals, label)
+    before = tf.searchsorted(
+        tf.constant(ranks.held_out, tf.int64), label * ranks.stride + of_original, out_type=tf.int64
+    ) - tf.gather(ranks.starts.astype(np.int64), label)
+    if ranks.validation:
+        return before
+    in_train = tf.gather(ranks.totals - ranks.of_fold, label)
+    return copy * in_train + of_original - before
 
 
 def _parsed(serialised: tf.data.Dataset, source: Source, batch_size: int) -> tf.data.Dataset:

@@ -125,13 +125,14 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    trained = open_run(config.run_dir, config.weights)
+    trained = open_run(config.run_dir, config.weights, trust_run_code=config.trust_run_code)
     data_dir = (
         remote.folder(config.data_dir)
         if config.data_dir
         else locate.data_dir(config.run_dir, trained.stored)
     )
-    manifest = remote.load(data_dir)
+    stored = remote.load(data_dir)
+    manifest = trained.stored.of_same_fold(stored)
     selection = _selection(trained, manifest, config.classes)
     if not sum(selection.originals(manifest.split(config.split))):
         raise TrainerError(
@@ -143,7 +144,7 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
         each.name for each in manifest.splits
     }
     sources = (_open(trained, data_dir, manifest, name, selection) for name in sorted(names))
-    version = DataVersion.of(data_dir, manifest, *sources)
+    version = DataVersion.of(data_dir, stored, *sources)
     return EvaluationTask(config, trained, data_dir, manifest, selection, predictor, version)
 
 
@@ -286,7 +287,9 @@ def _trained_on(task: EvaluationTask) -> TrainedOn:
     if known is None:
         same = task.manifest.digest == digest
         data_dir = task.data_dir if same else locate.data_dir(run_dir, trained.stored)
-        return trained_on.of(data_dir, digest, trained.config.train_split, trained.selection)
+        split = trained.config.train_split
+        fold = trained.manifest.split_of_fold(split)
+        return trained_on.of(data_dir, digest, split, trained.selection, fold)
     if known.digest != digest:
         raise TrainerError(
             f"{trained_on.FILENAME} in {run_dir} is of another data set ({known.digest[:12]}…) "

@@ -40,6 +40,12 @@ class ExportConfig:
     """
 
     run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
+    trust_run_code: bool = flag(
+        False,
+        _WHAT,
+        "Run the code that the run directory names or holds, where its network is a person's own "
+        "(--model=module:function) and needs it. Only for a run whose author you trust.",
+    )
     format: tuple[str, ...] = flag(
         ("saved_model",),
         _WHAT,

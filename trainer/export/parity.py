@@ -205,7 +205,7 @@ def _source(opened: LoadedRun, config: ExportConfig) -> tuple[Source, DataVersio
             if config.data_dir
             else locate.data_dir(config.run_dir, opened.stored)
         )
-        manifest = remote.load(data_dir)
+        manifest = opened.stored.of_same_fold(remote.load(data_dir))
         _check_classes(opened, manifest)
         selection = Selection.of_classes(manifest, opened.selection.classes).natural()
         split = _split_to_check(manifest, opened.config.validation_split)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ import numpy as np
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
-from tfrecords.system import atomic
+from tfrecords.system import atomic, disk, scratch
 from trainer import tensorflow_import
 from trainer.export import formats, parity
 from trainer.export.config import ExportConfig
@@ -80,19 +79,21 @@ def run(config: ExportConfig) -> Result:
     for format_ in asked:
         formats.require_modules(format_, check=config.parity_pictures > 0)
     # In float32 on a CPU, which every runtime has, whatever the run was trained on.
-    opened = open_run(config.run_dir, config.weights, "cpu", "float32")
+    opened = open_run(
+        config.run_dir, config.weights, "cpu", "float32", trust_run_code=config.trust_run_code
+    )
     rule = probabilities_of(opened, config)
     about = metadata(opened, config, rule.temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))
     kept = _kept(output, about, overwrite=config.overwrite)
     reference = parity.prepare(opened, config, rule)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as folder:
-        labels = Path(folder, formats.LABELS)
+    with disk.explained(output), scratch.folder(output, ".export-") as folder:
+        labels = folder / formats.LABELS
         labels.write_text("".join(f"{name}\n" for name in about["classes"]), encoding="utf-8")
         servable = Servable(opened, rule, labels)
         with nullcontext() if config.verbose else tensorflow_import.held_back():
-            written = [_write(f, servable, about, Path(folder), reference) for f in asked]
+            written = [_write(f, servable, about, folder, reference) for f in asked]
         for item in written:
             if item.parity:
                 parity.require(item.parity, item.format.name)
@@ -207,6 +208,8 @@ def _write(
     except OSError:
         raise
     except Exception as error:  # Converters raise whatever their libraries do.
+        if disk.find(error) is not None:
+            raise
         reason = (str(error).strip() or "no message").splitlines()[0]
         raise TrainerError(
             f"--format={format_.name}: {about['model']} cannot be converted: "

@@ -33,6 +33,11 @@ def backbone_of(model: keras.Model, flag: str = "--freeze=backbone") -> keras.Mo
       UsageError: it has no head, or something follows it, or its input has another form.
     """
     head = head_of(model, flag)
+    if not any(layer is head for layer in model.layers):
+        raise UsageError(
+            f"{flag}: the head of {model.name} is inside another layer: build the network as "
+            "keras.Model(inputs, outputs)"
+        )
     features = _before_dropout(head)
     if not isinstance(head, keras.layers.Dense) or head.output is not model.outputs[0]:
         raise UsageError(f"{flag}: the head of {model.name} must be a Dense layer, and the last")

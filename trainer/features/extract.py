@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tfrecords.cli.progress import Progress
 from tfrecords.sharding import stable_hash
 from trainer import remote
 from trainer.data.augment import Augmenter
-from trainer.data.selection import Selection, Source
+from trainer.data.selection import Source
 from trainer.data.stream import decoder
 from trainer.features.backbone import Runtime, Runtimes
 from trainer.features.store import FOLDER, FeatureStore
@@ -106,15 +107,29 @@ class Extractor:
         Raises:
           TrainerError: they cannot be stored.
         """
+        if source.split.fold is None:
+            values = self._values(source, index.positions, augment, view)
+        else:
+            parts = _by_shard(source, index.positions)
+            # In the shards' order, which is that of the positions.
+            found = [self._values(part, some, augment, view) for part, some in parts]
+            whole = [values for values in found if values is not None]
+            values = np.concatenate(whole) if len(whole) == len(found) else None
+        return None if values is None else Features(values, index.labels, index.ids)
+
+    def _values(
+        self, source: Source, positions: np.ndarray, augment: Augmenter | None, view: tuple
+    ) -> np.ndarray | None:
+        """Returns float16[n, channels] of some records of a split; None if it was stopped."""
         store = self._store(source, augment, view)
-        missing = index.positions[~store.done()[index.positions]]
+        missing = positions[~store.done()[positions]]
         if len(missing):
             label = f"features of {source.split.name}" + (f", view {view[-1]}" if view else "")
             with store.held(lambda: self.say(f"{label}: another run computes them; waiting")):
-                self._compute(store, source, index.positions, augment, view, label)
-            if not store.done()[index.positions].all():
+                self._compute(store, source, positions, augment, view, label)
+            if not store.done()[positions].all():
                 return None
-        return Features(store.rows(index.positions), index.labels, index.ids)
+        return store.rows(positions)
 
     def _compute(
         self,
@@ -177,6 +192,24 @@ class Extractor:
         }
 
 
+def _by_shard(source: Source, positions: np.ndarray) -> Iterator[tuple[Source, np.ndarray]]:
+    """Yields each shard of a split of a fold as a split of its own, and positions within it.
+
+    The folds of a data set share its shards: what is computed of one for a fold serves all.
+    """
+    nothing = (0,) * len(source.split.originals)
+    start = 0
+    for shard in source.split.shards:
+        some = positions[(positions >= start) & (positions < start + shard.records)]
+        if len(some):
+            of_shard = dataclasses.replace(
+                source.split, name=shard.filename, originals=nothing, copies=nothing,
+                shards=(shard,),
+            )  # fmt: skip
+            yield dataclasses.replace(source, split=of_shard), some - start
+        start += shard.records
+
+
 def index_of(source: Source) -> Index:
     """Returns the selected records of a split; reads all of it, without decoding."""
     selection = source.selection
@@ -189,7 +222,8 @@ def index_of(source: Source) -> Index:
         for name, values in batch.items():
             stored[name].append(values.numpy())
     columns = {name: np.concatenate(parts) for name, parts in stored.items()}
-    positions = np.flatnonzero(_selected(selection, columns))
+    chosen = source.selects(columns[schema.LABEL], columns[schema.RANK], columns[schema.COPY])
+    positions = np.flatnonzero(chosen)
     numbers = {label: number for number, label in enumerate(selection.labels)}
     labels = [numbers[label] for label in columns[schema.LABEL][positions].tolist()]
     ids = tuple(id_.decode("utf-8") for id_ in columns[schema.ID][positions])
@@ -245,13 +279,3 @@ def _augmented(
     seed = tf.random.experimental.stateless_fold_in(key, tf.cast(block, tf.int32))
     changed, _, _ = augment(whole, tf.zeros([BLOCK], tf.int32), seed)
     return tf.gather(changed, inside)
-
-
-def _selected(selection: Selection, columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns bool[records], whether each record is selected."""
-    kept = np.isin(columns[schema.LABEL], selection.labels)
-    if selection.max_rank is not None:
-        kept &= columns[schema.RANK] < selection.max_rank
-    if selection.originals_only:
-        kept &= columns[schema.COPY] == 0
-    return kept

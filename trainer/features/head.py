@@ -1,20 +1,19 @@
 """A linear head on features: fitted as a whole, its regularisation chosen on validation.
 
 A head on fixed features is a convex problem of some 10,000 numbers: L-BFGS solves it in seconds,
-with no learning rate and no schedule to choose. AdamW stands in where SciPy is not installed.
+with no learning rate and no schedule to choose.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from trainer.features.extract import Features
+from trainer.features.lbfgs import minimize
 
 # Regularisation tried, strongest first: half of it times the squared norm of the kernel is added
 # to the mean loss, for features of deviation 1. Each fit starts from the one before.
@@ -26,12 +25,8 @@ FIRST_ITERATIONS, MORE_ITERATIONS = 40, 20
 # A feature that never changes would otherwise be divided by 0.
 _LEAST_DEVIATION = 1e-3
 
-# Pictures whose float32 features are in memory at a time.
-_CHUNK = 16384
-
-_ADAMW_EPOCHS, _ADAMW_BATCH, _ADAMW_RATE = 10, 256, 3e-3
-
-LBFGS, ADAMW = "lbfgs", "adamw"
+# Pictures whose features are multiplied at a time, and of which float32 features are kept.
+_CHUNK, _KEPT = 16384, 65536
 
 # (logits float32[n, classes], targets float32[n, classes]) → float32[n].
 LossFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -75,6 +70,7 @@ class Objective:
         self._features, self._classes, self._loss = features, classes, loss
         self._mean, self._deviation = _moments(features.values)
         self.penalty = 0.0
+        self._kept: dict[int, tf.Tensor] = {}
         channels = len(self._mean)
         signature = ([None, channels], [channels, classes], [classes])
         self._gradient = tf.function(
@@ -91,11 +87,6 @@ class Objective:
         return (len(self._mean) + 1) * self._classes
 
     @property
-    def outputs(self) -> int:
-        """Number of classes, and of biases at the vector's end."""
-        return self._classes
-
-    @property
     def pictures(self) -> int:
         """Rows of the features."""
         return len(self._features.labels)
@@ -110,7 +101,7 @@ class Objective:
         """Returns the penalised mean loss, and its gradient, float64[size]."""
         total, gradient = 0.0, np.zeros(self.size)
         for start in range(0, self.pictures, _CHUNK):
-            part, slope = self._sum(vector, slice(start, start + _CHUNK))
+            part, slope = self._sum(vector, start)
             total += part
             gradient += slope
         kernel, _ = self._split(vector)
@@ -119,20 +110,22 @@ class Objective:
         gradient[: kernel.size] += self.penalty * kernel.ravel()
         return total / self.pictures + penalty, gradient
 
-    def on(self, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns the gradient of the mean loss of some pictures, without the penalty."""
-        _, gradient = self._sum(vector, rows)
-        return gradient / len(rows)
-
-    def _sum(self, vector: np.ndarray, rows: slice | np.ndarray) -> tuple[float, np.ndarray]:
-        """Returns the sum of some pictures' losses, and its gradient."""
+    def _sum(self, vector: np.ndarray, start: int) -> tuple[float, np.ndarray]:
+        """Returns the sum of the losses of the chunk that begins at `start`, and its gradient."""
         head = self.head(vector)
-        values = self._features.values[rows].astype(np.float32)
-        loss, kernel, bias = self._gradient(
-            self._features.labels[rows], values, head.kernel, head.bias
-        )
+        labels = self._features.labels[start : start + _CHUNK]
+        loss, kernel, bias = self._gradient(labels, self._chunk(start), head.kernel, head.bias)
         of_kernel = (kernel.numpy() - np.outer(self._mean, bias)) / self._deviation[:, None]
         return float(loss), np.concatenate([of_kernel.ravel(), bias.numpy()]).astype(np.float64)
+
+    def _chunk(self, start: int) -> tf.Tensor:
+        """Returns float32[n, channels]; converting takes a third of the time of the products."""
+        if start in self._kept:
+            return self._kept[start]
+        chunk = tf.constant(self._features.values[start : start + _CHUNK].astype(np.float32))
+        if start < _KEPT:
+            self._kept[start] = chunk
+        return chunk
 
     def _gradient_of(
         self, labels: tf.Tensor, features: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor
@@ -150,56 +143,13 @@ class Objective:
         return kernel, vector[-self._classes :].astype(np.float32)
 
 
-def fits(objective: Objective, solver: str, seed: int) -> Iterator[Head]:
-    """Yields a head for each of `PENALTIES`.
-
-    Args:
-      objective: on the training features.
-      solver: "lbfgs" or "adamw".
-      seed: of AdamW's order of pictures.
-    """
+def fits(objective: Objective) -> Iterator[Head]:
+    """Yields a head for each of `PENALTIES`."""
     vector = np.zeros(objective.size)
     for number, penalty in enumerate(PENALTIES):
         objective.penalty = penalty
-        if solver == LBFGS:
-            vector = _lbfgs(objective, vector, MORE_ITERATIONS if number else FIRST_ITERATIONS)
-        else:
-            vector = _adamw(objective, vector, seed)
+        vector = minimize(objective, vector, MORE_ITERATIONS if number else FIRST_ITERATIONS)
         yield objective.head(vector)
-
-
-def solver_here() -> str:
-    """Returns the best solver that is installed."""
-    return LBFGS if importlib.util.find_spec("scipy") else ADAMW
-
-
-def _lbfgs(objective: Objective, start: np.ndarray, iterations: int) -> np.ndarray:
-    from scipy import optimize
-
-    options = {"maxiter": iterations}
-    return optimize.minimize(
-        objective, start, jac=True, method="L-BFGS-B", options=options
-    ).x  # fmt: skip
-
-
-def _adamw(objective: Objective, start: np.ndarray, seed: int) -> np.ndarray:
-    """Returns the vector after some epochs of AdamW with a cosine schedule."""
-    batches = -(-objective.pictures // _ADAMW_BATCH)
-    rate = keras.optimizers.schedules.CosineDecay(_ADAMW_RATE, _ADAMW_EPOCHS * batches)
-    optimizer = keras.optimizers.Adam(rate)
-    vector = keras.Variable(start.astype(np.float32))
-    optimizer.build([vector])
-    rng = np.random.default_rng(seed)
-    for _ in range(_ADAMW_EPOCHS):
-        for rows in np.array_split(rng.permutation(objective.pictures), batches):
-            now = vector.numpy()
-            gradient = objective.on(now, rows)
-            # The penalty is decoupled from the gradient; it spares the bias.
-            decay = np.float32(objective.penalty) * np.float32(optimizer.learning_rate)
-            now[: -objective.outputs] *= 1 - decay
-            vector.assign(now)
-            optimizer.apply([tf.constant(gradient, tf.float32)], [vector])
-    return vector.numpy().astype(np.float64)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ network or size reads it. It may be deleted at any time.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import TrainerError
-from tfrecords.system import atomic, locks
+from tfrecords.system import atomic, disk, locks
 from tfrecords.system.locks import LockedError
 
 FOLDER = ".features"
@@ -78,8 +79,11 @@ class FeatureStore:
             with open(rows, "wb") as file:
                 file.truncate(self._bytes)
         except OSError as error:
+            fault = disk.find(error)
             raise TrainerError(
-                f"cannot write features to {self.folder}: {error.strerror or error}"
+                fault.line(self.folder)
+                if fault
+                else f"cannot write features to {self.folder}: {error.strerror or error}"
             ) from error
 
     def write(self, parts: Iterator[tuple[np.ndarray, np.ndarray]], seconds: float = 5.0) -> None:
@@ -90,20 +94,21 @@ class FeatureStore:
           seconds: between the times when rows are marked as done.
 
         Raises:
-          TrainerError: disk full.
+          DiskError: disk full.
         """
-        rows = self._map("r+")
         pending: list[np.ndarray] = []
         since = time.monotonic()
-        try:
-            for positions, features in parts:
-                rows[positions] = features
-                pending.append(positions)
-                if time.monotonic() - since >= seconds:
-                    self._mark(rows, pending)
-                    pending, since = [], time.monotonic()
-        finally:
-            self._mark(rows, pending)
+        # Not through a memory map: the kernel ends a process whose map has no room on the disk.
+        with disk.explained(self.folder), open(self.folder / "rows", "r+b", buffering=0) as rows:
+            try:
+                for positions, features in parts:
+                    self._put(rows.fileno(), positions, np.ascontiguousarray(features, DTYPE))
+                    pending.append(positions)
+                    if time.monotonic() - since >= seconds:
+                        self._mark(rows.fileno(), pending)
+                        pending, since = [], time.monotonic()
+            finally:
+                self._mark(rows.fileno(), pending)
 
     @contextmanager
     def held(self, waiting: Callable[[], None]) -> Iterator[None]:
@@ -133,18 +138,31 @@ class FeatureStore:
         # numpy's stub lists the modes one by one and takes no str.
         return np.memmap(self.folder / "rows", DTYPE, mode, shape=shape)  # type: ignore[call-overload]
 
-    def _mark(self, rows: np.memmap, pending: list[np.ndarray]) -> None:
+    def _put(self, descriptor: int, positions: np.ndarray, features: np.ndarray) -> None:
+        """Writes rows, those that stand behind each other at once."""
+        length = self.channels * DTYPE.itemsize
+        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+        for part in np.split(np.arange(len(positions)), breaks):
+            if len(part):
+                _write_all(descriptor, features[part].tobytes(), int(positions[part[0]]) * length)
+
+    def _mark(self, descriptor: int, pending: list[np.ndarray]) -> None:
+        """Marks rows as done, once they are on disk."""
         if not pending:
             return
-        try:
-            rows.flush()
-            marks = np.memmap(self.folder / "done", np.uint8, "r+", shape=(self.records,))
-            marks[np.concatenate(pending)] = 1
-            marks.flush()
-        except OSError as error:
-            raise TrainerError(
-                f"cannot write features to {self.folder}: {error.strerror or error}"
-            ) from error
+        os.fsync(descriptor)
+        marks = np.fromfile(self.folder / "done", np.uint8)
+        marks[np.concatenate(pending)] = 1
+        with open(self.folder / "done", "r+b", buffering=0) as file:
+            _write_all(file.fileno(), marks.tobytes(), 0)
+            os.fsync(file.fileno())
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    """Writes all of `data`: a disk that fills up takes a part of it first, and then refuses."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], offset + done)
 
 
 @contextmanager

@@ -6,16 +6,12 @@ gives float32 logits, [n, classes], whatever its precision inside.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 
-from tfrecords.errors import UsageError
-from trainer.config import DEFAULT_DROPOUT, IMAGENET, NO_WEIGHTS, TrainConfig
-from trainer.models import efficientnet_lite
+from trainer.config import IMAGENET, NO_WEIGHTS, TrainConfig
+from trainer.models import efficientnet_lite, own
 from trainer.models.applications import build_application, plain_name
 from trainer.models.head import HEAD, head_of
 from trainer.models.springfield_cnn import DEFAULT_MODEL, springfield_cnn
@@ -55,15 +51,16 @@ def build_network(
       synchronized: normalise over the batches of all replicas together.
 
     Raises:
-      UsageError: no such model, it cannot take images of this size, or it has no head to train.
+      UsageError: no such model, it cannot take images of this size, it has no head to train, or a
+        person's own gives something else than logits.
       TrainerError: the weights cannot be loaded or fetched.
     """
     if config.model == DEFAULT_MODEL:
         model = springfield_cnn(
             size, classes, wide=config.wide, dropout=config.dropout, synchronized=synchronized
         )
-    elif ":" in config.model:
-        model = _custom_model(config, size, classes)
+    elif own.is_own(config.model):
+        model = own.build(config, size, classes, traced=not synchronized)
     elif plain_name(config.model) in efficientnet_lite.VARIANTS:
         model = efficientnet_lite.build(plain_name(config.model), size, classes, config.dropout)
     else:
@@ -85,37 +82,3 @@ def _load(config: TrainConfig, model: keras.Model) -> Loaded | None:
     return Loaded.of(
         "keras.applications", model, (weight for layer in backbone for weight in layer.weights)
     )
-
-
-def _custom_model(config: TrainConfig, size: tuple[int, int], classes: int) -> keras.Model:
-    """Returns the network that a user's module:function gives."""
-    name = config.model
-    module_name, _, function_name = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"--model={name}: {error}") from error
-    model = _call(function, config, size, classes)
-    if not isinstance(model, keras.Model) or model.output_shape != (None, classes):
-        raise UsageError(
-            f"--model={name}: expected a keras.Model giving [n, {classes}] logits, got {model!r}"
-        )
-    return model
-
-
-def _call(
-    function: Callable[..., keras.Model], config: TrainConfig, size: tuple[int, int], classes: int
-) -> keras.Model:
-    """Calls a user's function, with --dropout where it takes one.
-
-    Raises:
-      UsageError: --dropout was given, and the function has no such parameter.
-    """
-    if "dropout" in inspect.signature(function).parameters:
-        return function(*size, classes, dropout=config.dropout)
-    if config.dropout != DEFAULT_DROPOUT:
-        raise UsageError(
-            f"--dropout={config.dropout}: {config.model} takes none; give its function a parameter "
-            "named dropout, or leave the flag out"
-        )
-    return function(*size, classes)

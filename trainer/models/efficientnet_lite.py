@@ -24,6 +24,7 @@ from tfrecords.system import extras
 from trainer.models import torch_file
 from trainer.models.head import HEAD, add_head
 from trainer.models.weights import Loaded
+from trainer.recipes.flags import ENLARGED_TO
 
 # Pixels are (x - 127) / 128. With ImageNet's mean and deviation, as the packages' page has them,
 # the same weights lose 9 points of top-1.
@@ -100,6 +101,9 @@ def build(name: str, size: tuple[int, int], classes: int, dropout: float) -> ker
     variant = VARIANTS[name]
     pixels = layers.Input((*size, 3), name="pixels")
     x = layers.Rescaling(1 / DEVIATION, -MEAN / DEVIATION, name="scale")(pixels)
+    factor = ENLARGED_TO // max(size)
+    if factor > 1:
+        x = layers.UpSampling2D(factor, interpolation="bilinear", name="enlarge")(x)
     x = layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem")(x)
     x = _normalised(x, "stem_bn")
     number = 0

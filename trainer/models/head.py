@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import keras
@@ -30,12 +31,13 @@ def head_of(model: keras.Model, flag: str) -> keras.layers.Layer:
     Raises:
       UsageError: the network has no layer of that name with weights.
     """
-    for layer in model.layers:
+    for layer in every_layer(model):
         if layer.name == HEAD and layer.weights:
             return layer
     raise UsageError(
         f"{flag}: {model.name} has no layer named {HEAD!r}, so nothing would be left to train: "
-        f"name the layer that gives the logits {HEAD!r}"
+        f"name the layer that gives the logits {HEAD!r}, or return "
+        "{'model': model, 'head': its name}"
     )
 
 
@@ -48,30 +50,49 @@ def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
+def every_layer(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns all layers below a network, also those inside a layer; an outer one comes first."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def frozen_parameters(model: keras.Model) -> int:
+    """Returns how many parameters are in layers that are not trained."""
+    frozen = {
+        id(weight): math.prod(weight.shape)
+        for layer in every_layer(model)
+        if not layer.trainable
+        for weight in layer.weights
+    }
+    return sum(frozen.values())
+
+
 class Trainability:
     """Which layers of a network may be trained: remembers what it was built with.
 
     Args:
-      model: the network, as built; layers that are frozen now stay so.
+      model: the network, as built; layers and weights that are frozen now stay so.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self._model = model
-        self._initial = [(layer, layer.trainable) for layer in leaves(model)]
+        self._layers = [(layer, layer.trainable) for layer in every_layer(model)]
+        self._weights = [(weight, weight.trainable) for weight in model.weights]
 
     def head_only(self) -> None:
         """Freezes everything but the head; frozen normalisation uses its moving averages."""
-        for layer, trainable in self._initial:
-            layer.trainable = trainable and layer.name == HEAD
+        for layer, _ in self._layers:
+            layer.trainable = False
+        for layer, trainable in self._layers:
+            if layer.name == HEAD:
+                layer.trainable = trainable
+                self._put_back_weights_of(layer)
 
     def everything(self) -> None:
-        """Makes every layer trainable that was so when the network was built."""
-        # A network inside another has a switch of its own, which sets those of all its layers.
-        for layer in self._model.layers:
-            if isinstance(layer, keras.Model):
-                layer.trainable = True
-        for layer, trainable in self._initial:
+        """Makes every layer and weight trainable that was so when the network was built."""
+        # A layer's switch sets those of all layers inside it, which come after it.
+        for layer, trainable in self._layers:
             layer.trainable = trainable
+        for weight, trainable in self._weights:
+            weight.trainable = trainable
 
     def all_but_norms(self, loaded: frozenset[int]) -> None:
         """As `everything`, but batch normalisation whose weights were loaded stays as it is.
@@ -83,7 +104,13 @@ class Trainability:
           loaded: identities of the variables whose values were loaded.
         """
         self.everything()
-        for layer, _ in self._initial:
+        for layer, _ in self._layers:
             if isinstance(layer, layers.BatchNormalization):
                 if all(id(variable) in loaded for variable in layer.weights):
                     layer.trainable = False
+
+    def _put_back_weights_of(self, layer: keras.layers.Layer) -> None:
+        own = {id(weight) for weight in layer.weights}
+        for weight, trainable in self._weights:
+            if id(weight) in own:
+                weight.trainable = trainable

@@ -104,14 +104,25 @@ def of(runs: Ensemble | LoadedRun) -> Ensemble:
     return runs if isinstance(runs, Ensemble) else Ensemble((runs,))
 
 
-def open_runs(run_dirs: Sequence[str], weights: str = "best", device: str = "auto") -> Ensemble:
+def open_runs(
+    run_dirs: Sequence[str],
+    weights: str = "best",
+    device: str = "auto",
+    *,
+    trust_run_code: bool = False,
+) -> Ensemble:
     """Returns the networks of runs, ready to predict.
 
     Raises:
       UsageError, TrainerError: as `together.check` and `load.open_run`.
     """
     together.check(run_dirs)
-    return Ensemble(tuple(load.open_run(run_dir, weights, device) for run_dir in run_dirs))
+    return Ensemble(
+        tuple(
+            load.open_run(run_dir, weights, device, trust_run_code=trust_run_code)
+            for run_dir in run_dirs
+        )
+    )
 
 
 def record(runs: Ensemble, run_dirs: Sequence[str], weights: str, tta: str) -> dict[str, Any]:

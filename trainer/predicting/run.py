@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,11 +20,19 @@ from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.schema import ImageSpec
-from tfrecords.system import cores
+from tfrecords.system import cores, scratch
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
 from trainer.data.stream import decoder
-from trainer.predicting import answers, ensemble, matching, sample, together, writing
+from trainer.predicting import (
+    answers,
+    ensemble,
+    matching,
+    pixel_rules,
+    sample,
+    together,
+    writing,
+)
 from trainer.predicting.ensemble import Ensemble
 from trainer.predicting.matching import Matched
 from trainer.predicting.sample import Sample
@@ -77,6 +84,7 @@ def run(
     batch_size: int = 128,
     workers: int = 0,
     device: str = "auto",
+    trust_run_code: bool = False,
 ) -> Submission:
     """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
 
@@ -96,6 +104,7 @@ def run(
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
     if asked.like and os.path.realpath(asked.like) in map(os.path.realpath, paths.all()):
         raise UsageError(f"--output={output} would replace the sample of --like: give another name")
+    run_dirs = together.named(run_dirs)
     classes = together.check(run_dirs)
     with spool(asked.input, paths.submission.parent) as spool_dir:
         options = dataclasses.replace(asked.options, spool_dir=spool_dir)
@@ -107,7 +116,7 @@ def run(
         matched = _matched(asked, like, pictures, source)
         layout = _layout(asked, like, matched, classes)
         writing.check_writable(output)
-        opened = ensemble.open_runs(run_dirs, weights, device)
+        opened = ensemble.open_runs(run_dirs, weights, device, trust_run_code=trust_run_code)
         if top_k or layout.answers.labels:
             _say_temperatures(opened, run_dirs)
         found = predict(
@@ -203,8 +212,8 @@ def spool(source: str, folder: Path) -> Iterator[str]:
         yield ""
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".evenshard-", dir=folder) as spool_dir:
-        yield spool_dir
+    with scratch.folder(folder, ".evenshard-") as spool_dir:
+        yield str(spool_dir)
 
 
 def _say(note: str) -> None:
@@ -291,6 +300,7 @@ def classify(
       TrainerError: not one of them could be read.
     """
     runs = ensemble.of(runs)
+    pixel_rules.check(run.manifest for run in runs.runs)
     classes = runs.classes
     k = min(max(1, top_k), len(classes))
     labels = np.full((len(ids), k), -1, np.int32)

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tfrecords.errors import UsageError
 from trainer.runs.config_file import RunConfig
 
 _NAMED = 3
+
+
+def named(parts: Sequence[str]) -> list[str]:
+    """Returns the folders that a list separated by commas names; a name may have commas itself.
+
+    Trials of a sweep do: `epochs=2,fold=0`. Parts that are only together the name of a folder are
+    put together again.
+
+    Args:
+      parts: of the list.
+
+    Raises:
+      UsageError: the list can be read in more than one way.
+    """
+    readings = list(itertools.islice(_readings(tuple(parts)), 2))
+    if len(readings) > 1:
+        first, second = (", ".join(map(repr, reading)) for reading in readings)
+        raise UsageError(
+            f"--run_dir={','.join(parts)} may mean {first} or {second}: rename a folder, or give a "
+            "link to it without a comma"
+        )
+    return list(readings[0]) if readings else list(parts)
+
+
+def _readings(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yields the ways to put neighbouring parts together so that each is a folder."""
+    if not parts:
+        yield ()
+    for end in range(1, len(parts) + 1):
+        if os.path.isdir(name := ",".join(parts[:end])):
+            for rest in _readings(parts[end:]):
+                yield (name, *rest)
 
 
 def check(run_dirs: Sequence[str]) -> tuple[str, ...]:
@@ -17,18 +50,11 @@ def check(run_dirs: Sequence[str]) -> tuple[str, ...]:
     No network is read.
 
     Raises:
-      UsageError: a run is given twice, two differ in their classes, or a comma is meant as part of
-        a name.
+      UsageError: a run is given twice, or two differ in their classes.
       TrainerError: one is not a run.
     """
     if not run_dirs:
         raise UsageError("--run_dir is required: directory of a trainer.train run, or several")
-    whole = ",".join(run_dirs)
-    if len(run_dirs) > 1 and os.path.isdir(whole):
-        raise UsageError(
-            f"--run_dir={whole} is the name of a folder, and commas separate runs: rename the "
-            "folder, or give a link to it without a comma"
-        )
     seen: dict[str, str] = {}
     for run_dir in run_dirs:
         real = os.path.realpath(run_dir)

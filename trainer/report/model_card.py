@@ -161,8 +161,10 @@ def _use(card: Card) -> str:
 def _data(card: Card) -> str:
     manifest, selection = card.config.manifest, card.config.selection
     records = selection.counts(manifest.split(card.config.flags.train_split))
-    limit = selection.max_rank
+    limit, fold = selection.max_rank, card.config.flags.fold
+    held_out = [("Fold", f"{fold} is the validation split, the others are train")]
     rows = [
+        *(held_out if fold is not None else []),
         ("Data set", f"{manifest.name}, schema version {manifest.schema_version}"),
         ("Digest of the shards", f"`{manifest.digest}`"),
         ("Digest of the sources", f"`{manifest.digests.get('sources', '–')}`"),

@@ -51,7 +51,7 @@ _LISTED = 8
 
 # Flags that are shown beside the data they select from.
 _DATA_FLAGS = (
-    "data_dir", "train_split", "validation_split", "per_class", "classes", "num_classes",
+    "data_dir", "train_split", "validation_split", "fold", "per_class", "classes", "num_classes",
     "originals_only", "image_size",
 )  # fmt: skip
 
@@ -118,6 +118,8 @@ def write(run: RunFiles) -> Path:
       OSError: a file cannot be written.
     """
     manifest = remote.load(run.data_dir)
+    if run.flags.fold is not None and run.flags.fold < len(manifest.folds):
+        manifest = manifest.of_fold(run.flags.fold)
     evaluation = metrics.evaluate(run.predictions, run.train_counts, run.temperature)
     epochs = history.load(run.history) if run.history.exists() else History({})
     predictions.write(
@@ -158,7 +160,7 @@ def write(run: RunFiles) -> Path:
 
 def settings_of(described: RunConfig) -> Settings:
     """Returns what the page of a training run shows of its config.json."""
-    return {
+    settings: Settings = {
         "flags": described.flags.to_dict(),
         "selection": dataclasses.asdict(described.selection),
         "device": dataclasses.asdict(described.device),
@@ -170,6 +172,9 @@ def settings_of(described: RunConfig) -> Settings:
             "began with": described.fork.describe() if described.fork else "",
         },
     }
+    if described.environment:
+        settings = {**settings, "environment": described.environment}
+    return settings
 
 
 def draw_predictions(

@@ -18,7 +18,7 @@ import numpy as np
 
 from tfrecords import framing
 from tfrecords.errors import EvenshardWarning, TrainerError
-from tfrecords.system import atomic
+from tfrecords.system import atomic, disk
 
 _SUFFIX = ".ckpt"
 _BEST = "best" + _SUFFIX
@@ -143,9 +143,11 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
             for values in checkpoint.arrays.values():
                 file.write(framing.frame(values.tobytes()))
     except OSError as error:
+        fault = disk.find(error)
+        todo = f"{fault.advice[0].upper()}{fault.advice[1:]}, then" if fault else "Then"
         raise TrainerError(
             f"cannot save checkpoint {path}: {error.strerror or error}; earlier ones are intact. "
-            "Free some space and run the same command again"
+            f"{todo} run the same command again"
         ) from error
 
 

@@ -15,11 +15,15 @@ from typing import Any, TypeVar
 
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import Manifest
-from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer import environment
+from trainer.config import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
 from trainer.runs.ancestry import Extension, Fork
 
 CONFIG = "config.json"
+
+# Of `RunConfig.versions`: those that decide what a step computes.
+_COMPUTING = ("tensorflow", "keras")
 
 _T = TypeVar("_T")
 
@@ -70,7 +74,7 @@ class RunConfig:
       dataset: that the run was trained on.
       selection: the classes in label order, and which of their records were trained on.
       size: (height, width) of the pixels.
-      manifest: of the data set.
+      manifest: of the data set; of a run on a fold, with the splits of that fold.
       device: what the run was computed on.
       versions: package → version.
       unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
@@ -79,6 +83,8 @@ class RunConfig:
         then given more.
       loaded: which weights of the network --weights gave it, in words; empty for none.
       fork: the other run's state that it began with, if any.
+      environment: variables that change numbers and their values, as `environment.recorded` gives
+        them; None where an earlier version wrote the file.
     """
 
     flags: TrainConfig
@@ -92,11 +98,22 @@ class RunConfig:
     extended_from: tuple[Extension, ...] = ()
     loaded: str = ""
     fork: Fork | None = None
+    environment: Mapping[str, str] | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
         """Originals of each class that the run was trained on, in label order."""
         return self.selection.originals(self.manifest.split(self.flags.train_split))
+
+    def of_same_fold(self, found: Manifest) -> Manifest:
+        """Returns a data set's manifest with the splits that the run saw, if it is its own.
+
+        The folds of another data set have nothing to do with that of the run.
+        """
+        fold, folds = self.flags.fold, len(found.folds)
+        if fold is None or found.digest != self.dataset.digest or fold >= folds:
+            return found
+        return found.of_fold(fold)
 
     @property
     def identity(self) -> Flags:
@@ -171,6 +188,8 @@ class RunConfig:
             "versions": dict(self.versions),
             "manifest": json.loads(self.manifest.to_json()),
         }
+        if self.environment is not None:
+            document["environment"] = dict(self.environment)
         if self.extended_from:
             document["extended_from"] = [dataclasses.asdict(each) for each in self.extended_from]
         if self.fork is not None:
@@ -209,6 +228,7 @@ class RunConfig:
                 str(name): str(version)
                 for name, version in _section(document, "versions", optional=True).items()
             },
+            environment=_environment(document),
             unrecorded=frozenset(known - flags.keys()),
             loaded=str(document.get("loaded", "")),
             extended_from=_checked("extended_from", lambda: _extensions(document, config)),
@@ -263,15 +283,18 @@ def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:
 def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> list[str]:
     """Returns how a run would differ from the stored one, one text for each difference.
 
-    --batch_size=auto stands for whatever batch size the stored run found.
+    --batch_size=auto and --augment=auto stand for whatever the stored run found.
     """
     before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
     return _other_fork(stored, flags) + [
         _difference(name, before.get(name), value, name in stored.unrecorded)
         for name, value in identity_of(flags, dataset_digest).items()
-        if (name not in before or before[name] != value)
-        and (name, value) != ("batch_size", AUTO_BATCH)
+        if (name not in before or before[name] != value) and (name, value) not in _LEFT_TO_THE_RUN
     ]
+
+
+# What a flag is resolved to is stored in its place.
+_LEFT_TO_THE_RUN = (("batch_size", AUTO_BATCH), ("augment", [AUTO_AUGMENT]))
 
 
 def _other_fork(stored: RunConfig, flags: TrainConfig) -> list[str]:
@@ -292,6 +315,23 @@ def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
     if flags.fits_head:
         changes["unfreeze_epochs"] = extension.epochs - 1
     return dataclasses.replace(flags, **changes)
+
+
+def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:
+    """Returns what around two parts of a run differs and may change numbers, a text for each.
+
+    These are environment variables, and the versions of the libraries that compute. What an
+    earlier version did not record is left out.
+    """
+    versions = [
+        f"{name} was {stored.versions[name]}, is now {now.versions[name]}"
+        for name in _COMPUTING
+        if {stored.versions.get(name), now.versions.get(name)}.isdisjoint({None})
+        and stored.versions[name] != now.versions[name]
+    ]
+    if stored.environment is None or now.environment is None:
+        return versions
+    return [*versions, *environment.differences(stored.environment, now.environment)]
 
 
 def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
@@ -354,6 +394,13 @@ def _size(value: object) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"[height, width] expected, not {value!r}")
     return int(value[0]), int(value[1])
+
+
+def _environment(document: Mapping[str, Any]) -> Mapping[str, str] | None:
+    if document.get("environment") is None:
+        return None
+    section = _section(document, "environment")
+    return {str(name): str(value) for name, value in section.items()}
 
 
 def _device(section: Mapping[str, Any]) -> DeviceSummary:

@@ -22,7 +22,8 @@ from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
 from tfrecords.ledger import LedgerError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
-from tfrecords.system import atomic, locks
+from tfrecords.system import atomic, disk, locks
+from trainer import environment
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
@@ -57,6 +58,10 @@ class UnknownPicturesWarning(EvenshardWarning):
 
 class MendedRunWarning(EvenshardWarning):
     """A file of a run was damaged, and is written again from the rest."""
+
+
+class SurroundingsWarning(EvenshardWarning):
+    """A run is resumed with other versions or environment variables than it began with."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class RunDir:
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-        with _explained(self.path / METRICS):
+        with disk.explained(self.path / METRICS):
             atomic.write_text(self.path / METRICS, text.getvalue())
 
     def write_history(self, history: Sequence[Row]) -> None:
@@ -135,13 +140,13 @@ class RunDir:
     @contextmanager
     def _events(self) -> Iterator[Path]:
         path = self.path / _EVENTS
-        with _explained(path):
+        with disk.explained(path):
             yield path
 
     def write_model(self, model: keras.Model) -> Path:
         """Writes model.keras, whole or not at all."""
         path = self.path / MODEL
-        with _explained(path), atomic.temporary_path(path) as temporary:
+        with disk.explained(path), atomic.temporary_path(path) as temporary:
             model.save(temporary)
         return path
 
@@ -165,6 +170,7 @@ def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: De
         manifest=manifest,
         device=DeviceSummary(devices.kind, devices.names, devices.precision, devices.deterministic),
         versions=_versions(),
+        environment=environment.recorded(),
     )
 
 
@@ -181,6 +187,13 @@ def of(described: RunConfig) -> RunDir:
         run_dir, config=dataclasses.replace(described, fork=_fork_begun(run_dir))
     )
     stored = check(run_dir)
+    if stored is not None and (changes := config_file.surroundings(stored, described)):
+        warnings.warn(
+            f"{path} is resumed with other surroundings ({'; '.join(changes)}): it may end with "
+            "slightly other weights than without the interruption",
+            SurroundingsWarning,
+            stacklevel=2,
+        )
     return (
         run_dir if stored is None else dataclasses.replace(run_dir, config=_grown(run_dir, stored))
     )
@@ -237,8 +250,9 @@ def check(run_dir: RunDir) -> RunConfig | None:
 def claimed(run_dir: RunDir, data_dir: Folder, kept: Inherited | None = None) -> Iterator[None]:
     """Holds a run's directory while the block runs, made if absent.
 
-    Its config.json and trained_on.parquet are written. With --noresume, the run that it holds is
-    moved aside first; two locks are held then, that of the directory moved and that of the new one.
+    What killed runs left half written is removed, and its config.json and trained_on.parquet are
+    written. With --noresume, the run that it holds is moved aside first; two locks are held then,
+    that of the directory moved and that of the new one.
 
     Args:
       run_dir: to hold.
@@ -258,11 +272,13 @@ def claimed(run_dir: RunDir, data_dir: Folder, kept: Inherited | None = None) ->
             aside = replaced.move_aside(path)
             _make(path)
             held.enter_context(locked(path))
-            with _explained(path / replaced.MARKER):
+            with disk.explained(path / replaced.MARKER):
                 replaced.remember(path, aside)
+        for folder in (path, path / "report"):
+            atomic.remove_temporary(folder)  # Of a killed run.
         _write_trained_on(run_dir, data_dir)
         _write_inherited(run_dir, kept)
-        with _explained(path / CONFIG):
+        with disk.explained(path / CONFIG):
             atomic.write_text(path / CONFIG, described.to_json())
         yield
 
@@ -353,8 +369,13 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
     """
     described, path = run_dir.config, run_dir.path / trained_on.FILENAME
     try:
+        split = described.flags.train_split
         of_run = trained_on.of(
-            data_dir, described.dataset.digest, described.flags.train_split, described.selection
+            data_dir,
+            described.dataset.digest,
+            split,
+            described.selection,
+            described.manifest.split_of_fold(split),
         )
     except LedgerError as error:
         if path.exists() and replaced.was_trained(run_dir.path):
@@ -366,14 +387,14 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
             stacklevel=2,
         )
         return
-    with _explained(path):
+    with disk.explained(path):
         trained_on.write(run_dir.path, of_run)
 
 
 def _write_inherited(run_dir: RunDir, kept: Inherited | None) -> None:
     """Writes what a run keeps of the one that it begins with; one that has begun has it."""
     flags = run_dir.config.flags
-    with _explained(run_dir.path / inherited.TRAINED_BEFORE):
+    with disk.explained(run_dir.path / inherited.TRAINED_BEFORE):
         if kept is not None:
             kept.write(run_dir.path)
         elif not replaced.was_trained(run_dir.path):
@@ -391,7 +412,9 @@ def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainerError(f"cannot make run directory {path}: {error.strerror}") from error
+        fault = disk.find(error)
+        reason = f"{fault.reason}; {fault.advice}" if fault else error.strerror
+        raise TrainerError(f"cannot make run directory {path}: {reason}") from error
 
 
 def _versions() -> dict[str, str]:
@@ -439,12 +462,3 @@ def _flags(config: RunConfig) -> dict[str, Any]:
         for name, value in flags.items()
         if value not in (None, "", [], ())
     }
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Translates an OSError while `path` is written."""
-    try:
-        yield
-    except OSError as error:
-        raise TrainerError(f"cannot write {path}: {error.strerror or error}") from error

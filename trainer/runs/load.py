@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from trainer.data.selection import Selection
 from trainer.devices import set_up_devices
 from trainer.metrics import inference
 from trainer.metrics.probabilities import Probabilities
+from trainer.models import blame
 from trainer.models.build import build
+from trainer.models.own import is_own
 from trainer.models.weights import model_state
-from trainer.runs import validation
+from trainer.runs import saved_network, validation
 from trainer.runs.checkpoints import Checkpoint, Store, assign
 from trainer.runs.config_file import RunConfig
 from trainer.runs.directory import MODEL
@@ -81,7 +84,12 @@ class LoadedRun:
 
 
 def open_run(
-    run_dir: str | Path, weights: str = "best", device: str = "auto", precision: str = ""
+    run_dir: str | Path,
+    weights: str = "best",
+    device: str = "auto",
+    precision: str = "",
+    *,
+    trust_run_code: bool = False,
 ) -> LoadedRun:
     """Returns the network of a run, ready to predict; sets up the devices first.
 
@@ -90,29 +98,33 @@ def open_run(
       weights: "best" by --monitor, "last", or "ema", the moving average at the last step.
       device: "auto", "cpu" or "gpu".
       precision: a Keras dtype policy; that of the run by default.
+      trust_run_code: run code that the run directory names or holds, where its network needs it.
 
     Raises:
-      TrainerError: not a run, no usable checkpoint, or no average in it.
+      TrainerError: not a run, no usable checkpoint, no average in it, or it needs code.
     """
     stored = RunConfig.read(run_dir)
     set_up_devices(_on_this_machine(stored.flags, device, precision))
-    run = load_run(run_dir, "best" if weights == "best" else "last")
+    which = "best" if weights == "best" else "last"
+    run = load_run(run_dir, which, trust_run_code=trust_run_code)
     return _averaged(run, Path(run_dir)) if weights == "ema" else run
 
 
-def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
+def load_run(
+    run_dir: str | Path, weights: str = "best", *, trust_run_code: bool = False
+) -> LoadedRun:
     """Returns the network of a run, on the devices as they are set up already.
 
     Args:
       run_dir: of `trainer.train`.
       weights: "best" by --monitor, or "last".
+      trust_run_code: as for `open_run`.
 
     Raises:
-      TrainerError: the directory is not a run, or has no usable checkpoint yet.
+      TrainerError: the directory is not a run, has no usable checkpoint yet, or needs code.
     """
     stored = RunConfig.read(run_dir)
-    # The checkpoint replaces every weight: those of --weights need not be fetched again.
-    model = _build(Path(run_dir), stored)
+    model = _build(Path(run_dir), stored, trust_run_code=trust_run_code)
     store = Store(Path(run_dir) / "checkpoints")
     checkpoint = store.best() if weights == "best" else store.latest()
     averaged = weights == "best"
@@ -132,33 +144,55 @@ def load_run(run_dir: str | Path, weights: str = "best") -> LoadedRun:
     return LoadedRun(model, stored, validation.of_checkpoint(stored, checkpoint, averaged=averaged))
 
 
-def _build(run_dir: Path, stored: RunConfig) -> keras.Model:
+def _build(run_dir: Path, stored: RunConfig, *, trust_run_code: bool) -> keras.Model:
     """Returns the network of a run, weights aside.
 
     A person's own network is read from model.keras, so that the run directory is enough where
     its code is not at hand. A run that is not finished has no such file yet, and layers of a
-    person's own class need their code.
+    person's own class need their code: that of a run directory is run only where it is trusted.
 
     Raises:
-      TrainerError: neither the file nor the code can be used; the text says why for both.
+      TrainerError: code is needed and not trusted, or cannot be used; the text says why.
     """
     # The checkpoint replaces every weight: those of --weights need not be fetched again.
-    fresh = _without_weights(stored.flags)
-    classes, reason = len(stored.selection.classes), f"{MODEL} is not there yet"
-    if ":" in fresh.model and (run_dir / MODEL).exists():
-        try:
-            return keras.saving.load_model(run_dir / MODEL, compile=False)
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            reason = f"{MODEL} cannot be loaded alone: {str(error).strip().splitlines()[0]}"
+    fresh, classes = _without_weights(stored.flags), len(stored.selection.classes)
+    if not is_own(fresh.model):
+        return build(fresh, stored.size, classes)
+    model, reason = _read_model(run_dir / MODEL)
+    if model is not None:
+        return model
+    if not trust_run_code:
+        raise TrainerError(
+            f"{run_dir}: its network is the code of {fresh.model}, and {reason}: "
+            "--trust_run_code runs that code; give it for a run whose author you trust"
+        )
+    print(f"note: --trust_run_code: running the code of {fresh.model}", file=sys.stderr)
     try:
         return build(fresh, stored.size, classes)
     except UsageError as error:
-        if ":" not in fresh.model:
-            raise
+        model, unsafe = _read_model(run_dir / MODEL, trust_run_code=True)
+        if model is not None:
+            return model
         raise TrainerError(
             f"{run_dir}: the network is {fresh.model}, which needs its module beside the run: "
-            f"{error}; and {reason}"
+            f"{error}; and {unsafe}"
         ) from error
+
+
+def _read_model(path: Path, *, trust_run_code: bool = False) -> tuple[keras.Model | None, str]:
+    """Returns the network in a model.keras, or None and why it cannot be read.
+
+    One that holds code is read only where that is trusted.
+    """
+    if not path.exists():
+        return None, f"{path.name} is not there yet"
+    try:
+        code = saved_network.code_in(path)
+        if code and not trust_run_code:
+            return None, f"{path.name} holds code ({', '.join(code)})"
+        return keras.saving.load_model(path, compile=False, safe_mode=not trust_run_code), ""
+    except Exception as error:  # Keras raises nearly any kind on a file that it cannot use.
+        return None, f"{path.name} cannot be loaded alone: {blame.reason(error)}"
 
 
 def _without_weights(flags: TrainConfig) -> TrainConfig:

@@ -61,7 +61,12 @@ def find(trained: Sequence[TrainedOn], evaluated: Part) -> list[Leak]:
     Raises:
       ledger.LedgerError: the evaluated data set has no readable sources.parquet.
     """
-    pictures = trained_on.pictures_of(evaluated.data_dir, evaluated.split, evaluated.selection)
+    pictures = trained_on.pictures_of(
+        evaluated.data_dir,
+        evaluated.split,
+        evaluated.selection,
+        evaluated.manifest.split_of_fold(evaluated.split),
+    )
     leaks: dict[str, Leak] = {}
     for each in trained:
         one_bake = each.digest == evaluated.manifest.digest

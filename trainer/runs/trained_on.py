@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tfrecords import ledger
+from tfrecords import folds, ledger
 from tfrecords.errors import TrainerError
 from tfrecords.locations import Folder
+from tfrecords.manifest import SplitInfo
 from tfrecords.system import atomic
 from trainer.data.selection import Selection
 
@@ -53,26 +54,45 @@ class TrainedOn:
     pictures: pa.Table
 
 
-def of(data_dir: Folder, digest: str, split: str, selection: Selection) -> TrainedOn:
-    """Returns the originals of a data set's split that a selection takes.
+def of(
+    data_dir: Folder,
+    digest: str,
+    split: str,
+    selection: Selection,
+    fold: SplitInfo | None = None,
+) -> TrainedOn:
+    """Returns the originals of a data set's split that a selection takes; see `pictures_of`.
 
     Raises:
       ledger.LedgerError: sources.parquet is absent or damaged.
     """
-    return TrainedOn(digest, pictures_of(data_dir, split, selection))
+    return TrainedOn(digest, pictures_of(data_dir, split, selection, fold))
 
 
-def pictures_of(data_dir: Folder, split: str, selection: Selection) -> pa.Table:
+def pictures_of(
+    data_dir: Folder, split: str, selection: Selection, fold: SplitInfo | None = None
+) -> pa.Table:
     """Returns the originals of a split that a selection takes, as a table of `SCHEMA`.
 
+    Args:
+      data_dir: of the data set.
+      split: its name.
+      selection: of its records.
+      fold: the split itself, if it is one of a fold, which the ledger does not know by name.
+
     Raises:
       ledger.LedgerError: sources.parquet is absent or damaged.
     """
+    rows_of = (
+        _selected(data_dir, SCHEMA.names, split, selection)
+        if fold is None
+        else _selected_in_fold(data_dir, SCHEMA.names, fold, selection)
+    )
     tables = [
         pa.table(
             [rows["key"], _last_bits(rows["sha256"]), rows["phash"], rows["group"]], schema=SCHEMA
         )
-        for rows in _selected(data_dir, SCHEMA.names, split, selection)
+        for rows in rows_of
     ]
     return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
@@ -119,6 +139,25 @@ def _selected(
         if selection.max_rank is not None:
             keep = pc.and_(keep, pc.less(table["rank"], selection.max_rank))
         yield table.filter(keep)
+
+
+def _selected_in_fold(
+    data_dir: Folder, columns: Sequence[str], split: SplitInfo, selection: Selection
+) -> Iterator[pa.Table]:
+    """Yields the same of a split of a fold: the rows of its shards, by their ranks in the fold."""
+    labels = dict(zip(selection.classes, selection.labels, strict=True))
+    limit = dict(zip(selection.labels, selection.originals(split), strict=True))
+    ranks = folds.load(data_dir, split, labels)
+    shards = pa.array([shard.filename for shard in split.shards], pa.string())
+    for batch in ledger.stream(data_dir, [*columns, *_SELECTED_BY]):
+        table = pa.Table.from_batches([batch])
+        known = pc.is_in(table["class"], pa.array(labels, pa.string()))
+        table = table.filter(pc.and_(pc.is_in(table["shard"], shards), known))
+        label = np.array([labels[name] for name in table["class"].to_pylist()], np.int64)
+        stored = table["rank"].to_numpy().astype(np.int64)
+        rank = ranks.ranks(label, stored, np.zeros_like(label))
+        below = np.array([limit[each] for each in label.tolist()], np.int64)
+        yield table.filter(pa.array(rank < below))
 
 
 def _last_bits(hexadecimal: pa.ChunkedArray) -> pa.Array:

@@ -13,6 +13,7 @@
         set: {epochs: 60}
     scale:                      # effect of --scale=S: value × S ** power
       epochs: {power: 0.5, least: 3}
+    folds: all                  # every trial once on each fold of the data set; or [0, 1]
 
 A list always means several values, one trial each. A flag that itself takes a list is written
 as on the command line, "flip,crop".
@@ -36,7 +37,8 @@ from tfrecords.errors import UsageError
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig
 
-SECTIONS = ("base", "grid", "trials", "overrides", "scale")
+SECTIONS = ("base", "grid", "trials", "overrides", "scale", "folds")
+ALL_FOLDS = "all"
 
 # Flags that the sweep itself sets for each trial.
 OWN_FLAGS = ("data_dir", "run_dir", "resume", "progress", "stop_after_epoch", "verbose")
@@ -137,7 +139,9 @@ class Grid:
     scale: Mapping[str, ScaleRule]
 
 
-def load(path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0) -> tuple[Trial, ...]:
+def load(
+    path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0, folds: int = 0
+) -> tuple[Trial, ...]:
     """Returns the trials of a grid file, in the order written.
 
     Args:
@@ -145,6 +149,7 @@ def load(path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0) -> 
       data_dir: data set of every trial.
       runs_dir: parent of the run directories.
       scale: for the rules of the `scale` section.
+      folds: of the data set; 0 for one without.
 
     Raises:
       UsageError: the file cannot be read, has an unknown flag (the text names the nearest), or
@@ -155,13 +160,17 @@ def load(path: str | Path, data_dir: str, runs_dir: str, scale: float = 1.0) -> 
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--grid={path}: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return expand(parse(text), data_dir, runs_dir, scale)
+        return expand(parse(text, folds), data_dir, runs_dir, scale)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def parse(text: str) -> Grid:
+def parse(text: str, folds: int = 0) -> Grid:
     """Returns a grid from YAML.
+
+    Args:
+      text: of the file.
+      folds: of the data set; 0 for one without.
 
     Raises:
       UsageError: see `load`.
@@ -180,6 +189,8 @@ def parse(text: str) -> Grid:
         if not _ALLOWED_NAME.fullmatch(name) or len(name) > MAX_NAME:
             raise UsageError(f"trial {name!r}: a name is up to 100 of A-Z a-z 0-9 . _ + = , -")
         drafts += _drafts(name, base, _checked(raw or {}, f"trial {name}"))
+    if sections.get("folds") is not None:
+        drafts = list(_on_each_fold(drafts or [Draft("", (), base)], sections["folds"], folds))
     if not drafts:
         raise UsageError("no trials: give `grid` (lists multiply) or `trials` (by name)")
     return Grid(tuple(drafts), _overrides(sections.get("overrides") or []), _scale(sections))
@@ -256,6 +267,23 @@ def _drafts(stem: str, base: Values, raw: Mapping[str, Any]) -> Iterator[Draft]:
     for combination in itertools.product(*choices):
         values = {**base, **fixed, **dict(zip(multiplied, combination, strict=True))}
         yield Draft(stem, multiplied, values)
+
+
+def _on_each_fold(drafts: Sequence[Draft], section: Any, folds: int) -> Iterator[Draft]:
+    """Yields every draft once for each fold that the `folds` section names."""
+    if section == ALL_FOLDS and not folds:
+        raise UsageError(
+            f"folds: {ALL_FOLDS}: the data set is not divided into folds: bake with --folds=5"
+        )
+    numbers = list(range(folds)) if section == ALL_FOLDS else section
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise UsageError(f"folds is {ALL_FOLDS}, or a list of numbers such as [0, 1]")
+    for draft in drafts:
+        if "fold" in draft.values:
+            raise UsageError("fold is given, and folds too: leave one out")
+        for number in numbers:
+            values = {**draft.values, "fold": str(number)}
+            yield Draft(draft.stem, (*draft.multiplied, "fold"), values)
 
 
 def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:

@@ -86,23 +86,45 @@ def rows(entries: Sequence[Entry], metric: str) -> list[Row]:
     return sorted(unordered, key=lambda row: row.position)
 
 
-def write_csv(config: SweepConfig, entries: Sequence[Entry]) -> Path:
-    """Writes leaderboard.csv and returns its path."""
-    text = to_csv(rows(entries, config.metric))
-    return write_file(Path(config.runs_dir) / CSV, text.encode())
+@dataclass(frozen=True)
+class OverFolds:
+    """The scores of the trials that differ from one by --fold alone, itself among them.
+
+    Attributes:
+      group: their name without the fold.
+      mean: of their scores; NaN without any.
+      spread: standard deviation by n - 1; NaN for fewer than two.
+    """
+
+    group: str
+    mean: float
+    spread: float
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def write_csv(
+    config: SweepConfig, rows: Sequence[Row], over_folds: Mapping[str, OverFolds]
+) -> Path:
+    """Writes leaderboard.csv and returns its path; arguments as for `to_csv`."""
+    return write_file(Path(config.runs_dir) / CSV, to_csv(rows, over_folds).encode())
+
+
+def to_csv(rows: Sequence[Row], over_folds: Mapping[str, OverFolds] | None = None) -> str:
     """Returns the leaderboard as CSV, a row for each trial; unknown numbers are empty cells.
 
     Columns that begin with "--" are the flags in which trials differ.
+
+    Args:
+      rows: of the leaderboard, best first.
+      over_folds: trial → what it and those on other folds score; trials on none are left out.
     """
+    groups = over_folds or {}
     flags = grid.differing([row.entry.trial for row in rows])
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ["rank", "trial", "status", *_AT_BEST, "best_epoch", "epochs", "num_classes", "pictures"]
         + ["pictures_per_class", "height", "width", "seconds", "images_per_second"]
+        + (["group", "mean_over_folds", "spread_over_folds"] if groups else [])
         + [f"--{name}" for name in flags]
         + ["run_dir", "reason"]
     )
@@ -113,6 +135,7 @@ def to_csv(rows: Sequence[Row]) -> str:
             + [_cell(row.at_best.get(name), 6) for name in _AT_BEST]
             + [row.best_epoch or "", row.entry.progress.epochs, *_training_set_cells(row.entry)]
             + [_cell(row.entry.seconds, 2), _cell(row.speed, 1)]
+            + (_fold_cells(groups.get(row.name)) if groups else [])
             + [grid.shown(config, name) for name in flags]
             + [config.run_dir, row.entry.reason]
         )
@@ -131,6 +154,12 @@ def _training_set_cells(entry: Entry) -> list[object]:
     if records is None:
         return [""] * 5
     return [records.classes, records.pictures, f"{records.per_class:.1f}", *records.size]
+
+
+def _fold_cells(over_folds: OverFolds | None) -> list[object]:
+    if over_folds is None:
+        return [""] * 3
+    return [over_folds.group, _cell(over_folds.mean, 6), _cell(over_folds.spread, 6)]
 
 
 def _cell(value: float | None, digits: int) -> str:

@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from tfrecords import reader
 from tfrecords.cli.progress import duration
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import html
 from tfrecords.reporting.figures import to_svg
-from trainer.report.page import write_file
+from tfrecords.schema import TRAIN
+from trainer import remote
+from trainer.report.page import THUMBNAIL_SIDE, write_file
 from trainer.runs.history import less_is_better
-from trainer.sweep import grid, leaderboard, leaderboard_figures, trials
+from trainer.sweep import grid, leaderboard, leaderboard_figures, out_of_fold, trials
 from trainer.sweep.config import SweepConfig
+from trainer.sweep.fold_groups import FoldGroup
 from trainer.sweep.leaderboard import Row
+from trainer.sweep.out_of_fold import OutOfFold
 from trainer.sweep.trials import Entry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE = Path("report", "index.html")
+
+# Doubtful labels with a thumbnail: at about 5 kB each.
+SHOWN_ISSUES = 24
 
 _TROUBLE = (trials.FAILED, trials.REFUSED, trials.INTERRUPTED)
 
@@ -65,8 +73,22 @@ class Cell:
     usual: bool
 
 
-def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest) -> Path:
-    """Writes report/index.html and returns its path."""
+def write_page(
+    config: SweepConfig,
+    entries: Sequence[Entry],
+    manifest: Manifest,
+    groups: Sequence[FoldGroup] = (),
+    found: Sequence[OutOfFold] = (),
+) -> Path:
+    """Writes report/index.html and returns its path.
+
+    Args:
+      config: of the sweep.
+      entries: its trials.
+      manifest: of the data set.
+      groups: of trials that differ by fold alone, best first.
+      found: the out-of-fold predictions of those that are complete.
+    """
     rows = leaderboard.rows(entries, config.metric)
     scored = [row for row in rows if row.scored]
     flags = grid.differing([row.entry.trial for row in rows])
@@ -97,6 +119,7 @@ def write_page(config: SweepConfig, entries: Sequence[Entry], manifest: Manifest
         "comparisons": _comparisons(scored, config.metric),
         "times": _times(scored, config.metric),
         "common": _common(rows, flags),
+        **_folds(config, manifest, groups, found),
     }
     page = html.render("trainer.sweep", "leaderboard.html.j2", context)
     return write_file(Path(config.runs_dir) / PAGE, page.encode())
@@ -108,6 +131,31 @@ def best_of_each(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         best.setdefault(row.training_set.classes, row)
     return [best[classes] for classes in sorted(best, reverse=True)]
+
+
+def _folds(
+    config: SweepConfig,
+    manifest: Manifest,
+    groups: Sequence[FoldGroup],
+    found: Sequence[OutOfFold],
+) -> dict[str, object]:
+    """Returns what the page shows of folds: the doubtful labels are those of the best group."""
+    by_group = {each.group.name: each for each in found}
+    best = next((by_group[group.name] for group in groups if group.name in by_group), None)
+    issues = best.issues[:SHOWN_ISSUES] if best else ()
+    images = reader.find_images(
+        remote.folder(config.data_dir), manifest, TRAIN, {issue.id for issue in issues}
+    )
+    return {
+        "groups": groups,
+        "out_of_fold": by_group,
+        "best_group": best,
+        "issues": issues,
+        "issue_thumbnails": {
+            id_: html.thumbnail_uri(image, THUMBNAIL_SIDE) for id_, image in images.items()
+        },
+        "predict_command": out_of_fold.predict_command(best.group) if best else "",
+    }
 
 
 def _curves(rows: Sequence[Row], metric: str) -> Drawn:

@@ -11,9 +11,19 @@ from pathlib import Path
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
-from trainer.sweep import grid, halving, leaderboard, leaderboard_page, trial_status, trials
+from trainer.sweep import (
+    grid,
+    halving,
+    leaderboard,
+    leaderboard_page,
+    out_of_fold,
+    recipes,
+    trial_status,
+    trials,
+)
 from trainer.sweep.config import SweepConfig
 from trainer.sweep.display import Display
+from trainer.sweep.fold_groups import FoldGroup, groups_of, over_folds
 from trainer.sweep.grid import Trial
 from trainer.sweep.resources import Resources, assign, usable_cores, visible_gpus
 from trainer.sweep.trials import Entry, Stop
@@ -56,12 +66,14 @@ class Results:
       entries: its trials.
       manifest: of the data set.
       drawn: when the page was last written, on the monotonic clock.
+      missing: why there are no out-of-fold predictions of trials whose folds are all done.
     """
 
     config: SweepConfig
     entries: Sequence[Entry]
     manifest: Manifest
     drawn: float
+    missing: Sequence[str] = ()
 
     def refresh(self) -> None:
         """Writes leaderboard.csv, and the page if it is older than a minute.
@@ -69,7 +81,7 @@ class Results:
         Errors, such as a full disk, are printed: they are no reason to stop trials.
         """
         try:
-            leaderboard.write_csv(self.config, self.entries)
+            self._write_csv()
             if time.monotonic() - self.drawn > _PAGE_SECONDS:
                 self.write()
         except OSError as error:
@@ -78,8 +90,16 @@ class Results:
     def write(self) -> Path:
         """Writes both, and returns the page's path."""
         self.drawn = time.monotonic()
-        leaderboard.write_csv(self.config, self.entries)
-        return leaderboard_page.write_page(self.config, self.entries, self.manifest)
+        groups = self._write_csv()
+        found, self.missing = out_of_fold.complete(groups, self.manifest)
+        out_of_fold.write(Path(self.config.runs_dir), groups, found, self.manifest.digest)
+        return leaderboard_page.write_page(self.config, self.entries, self.manifest, groups, found)
+
+    def _write_csv(self) -> tuple[FoldGroup, ...]:
+        rows = leaderboard.rows(self.entries, self.config.metric)
+        groups = groups_of(rows, self.config.metric, len(self.manifest.folds))
+        leaderboard.write_csv(self.config, rows, over_folds(groups))
+        return groups
 
 
 def run(config: SweepConfig) -> SweepResult:
@@ -89,30 +109,38 @@ def run(config: SweepConfig) -> SweepResult:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     manifest = remote.load(config.data_dir)
-    entries = prepare(config, manifest)
+    entries, recipe = prepare(config, manifest)
     shares = assign(config.parallel, visible_gpus(), usable_cores())
     results = Results(config, entries, manifest, drawn=time.monotonic())
     display = Display(entries, config.metric, config.progress, on_end=results.refresh)
-    display.say(describe(entries, shares))
+    display.say("\n".join(filter(None, (recipe, describe(entries, shares)))))
     if config.plan_only:
         return SweepResult(entries, stopped_by=0, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
         _train(config, entries, shares, display, stop)
         page = results.write()
+    for reason in results.missing:
+        display.say(reason)
     return SweepResult(entries, stop.number, page)
 
 
-def prepare(config: SweepConfig, manifest: Manifest) -> tuple[Entry, ...]:
+def prepare(config: SweepConfig, manifest: Manifest) -> tuple[tuple[Entry, ...], str]:
     """Returns the trials of the grid, each checked against the data set before any starts.
+
+    Returns:
+      The trials, and what is said of the recipe that was chosen for them; "" of none.
 
     Raises:
       UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
     """
-    loaded = grid.load(config.grid, config.data_dir, config.runs_dir, config.scale)
+    loaded = grid.load(
+        config.grid, config.data_dir, config.runs_dir, config.scale, len(manifest.folds)
+    )
+    loaded, recipe = recipes.settle(loaded, manifest)
     entries = tuple(_entry(trial, manifest) for trial in loaded)
     if all(entry.status == trials.REFUSED for entry in entries):
         raise UsageError(f"no trial can run; {entries[0].name}: {entries[0].reason}")
-    return entries
+    return entries, recipe
 
 
 def describe(entries: Sequence[Entry], shares: Sequence[Resources]) -> str:

@@ -23,7 +23,7 @@ def main(config: TrainConfig) -> int:
         return 128 + result.stopped_by  # As shells have it.
     if result.status == "paused":
         print(
-            f"paused after epoch {result.epochs} of {config.epochs}, by --stop_after_epoch: "
+            f"paused after epoch {result.epochs} of {result.planned}, by --stop_after_epoch: "
             "without it, the same command trains on"
         )
         return DONE
@@ -47,7 +47,12 @@ COMMAND = Command(
     notes=(
         "The same command again resumes a run that was cut short, and ends with the same weights. "
         "Exit code: 0 done or paused, 1 failed, 2 usage, 130 (Ctrl-C) or 143 (SIGTERM) unfinished, "
-        "to be run again."
+        "to be run again. "
+        "A network of your own: --model=module:function names a function (height, width, classes) "
+        "-> keras.Model that takes pixels 0 to 255 and gives logits, without softmax or sigmoid. "
+        "The layer that gives them is named head, or the function returns {'model': model, 'head': "
+        "its name}; freezing and fine-tuning need it. Layers with trainable=False stay frozen. A "
+        "parameter named dropout receives --dropout."
     ),
     examples="""\
 python -m trainer.train --data_dir=shards --run_dir=runs/a

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfrecords.errors import TrainerError
+from trainer import tensorflow_import
 from trainer.config import TrainConfig
 
 # Powers of two and three times those: steps of about 1.4; all suit tensor cores from 8 on.
@@ -122,6 +123,7 @@ def trial(path: str) -> int:
     config = TrainConfig.from_dict(stored["flags"])
     height, width = stored["size"]
 
+    tensorflow_import.import_tensorflow(verbose=False)
     import tensorflow as tf
 
     from trainer.train.failures import is_out_of_memory

@@ -12,17 +12,23 @@ def describe(task: Task, state: State) -> str:
     """Returns what is trained, on what, for how long, and where a resumed run continues."""
     config, train = task.config, task.train
     height, width = train.size
+    frozen = state.stepper.frozen
+    kept = f" ({frozen:,} in layers that it freezes)" if frozen else ""
     lines = [
-        f"{config.model}: {state.stepper.model.count_params():,} parameters, "
+        f"{config.model}: {state.stepper.model.count_params():,} parameters{kept}, "
         f"{task.devices.precision} on {', '.join(task.devices.names)}",
         f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
         f"{task.validation.records:,} to validate; {_epochs(task)}",
     ]
     if state.stepper.loaded is not None:
         lines.insert(1, state.stepper.loaded.describe())
+    if task.recipe:
+        lines.insert(0, task.recipe)
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
+    if task.flips:
+        lines.append(f"note: {task.flips}")
     lines += [f"note: {line}" for line in shortfalls(config, train, task.validation)]
     if task.directory.config.fork:
         lines.append(task.directory.config.fork.describe())

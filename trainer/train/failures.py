@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from tfrecords.errors import OutOfMemoryError, TrainerError
+from tfrecords.errors import EvenshardError, OutOfMemoryError, TrainerError
+from tfrecords.system import disk
+from tfrecords.system.disk import DiskError
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.data.stream import explain
@@ -41,13 +43,14 @@ def reading(source: Source, config: TrainConfig) -> Iterator[None]:
 
     Raises:
       OutOfMemoryError: the device or the host ran out of memory.
+      DiskError: a disk is full.
       TrainerError: the split cannot be read; names the shard.
     """
     try:
         yield
     except tf.errors.OpError as error:
         if is_out_of_memory(error):
-            raise out_of_memory(config) from error
+            raise exhausted(error, config) from error
         raise explain(error, source) from error
 
 
@@ -57,16 +60,23 @@ def stepping(config: TrainConfig, *, deterministic: bool) -> Iterator[None]:
 
     Raises:
       OutOfMemoryError: the batch does not fit the device.
+      DiskError: a disk is full.
       TrainerError: XLA cannot compile the step.
     """
     try:
         yield
     except tf.errors.OpError as error:
         if is_out_of_memory(error):
-            raise out_of_memory(config) from error
+            raise exhausted(error, config) from error
         if not (isinstance(error, CANNOT_COMPILE) and config.jit_compile == "on"):
             raise
         raise _not_compiled(error, deterministic) from error
+
+
+def exhausted(error: tf.errors.OpError, config: TrainConfig) -> EvenshardError:
+    """Returns the error of what ran out: the disk, or else the memory."""
+    fault = disk.find(error)
+    return DiskError(fault.line()) if fault is not None else out_of_memory(config)
 
 
 def out_of_memory(config: TrainConfig) -> OutOfMemoryError:

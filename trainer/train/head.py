@@ -25,10 +25,14 @@ from trainer.train.state import State, Task
 from trainer.train.step import Tally
 
 
-def train_head(task: Task, state: State, progress: EpochProgress) -> None:
+def train_head(task: Task, state: State, progress: EpochProgress) -> Predictions | None:
     """Puts the best head into the network; does nothing more once it is asked to stop.
 
     The metrics of the epoch are those of the head on the training features.
+
+    Returns:
+      The network's predictions on validation, which need no second pass over its pictures: they
+      differ by the 16 bits of the features. None if it was stopped.
 
     Raises:
       UsageError: the network's head is not a linear one.
@@ -39,8 +43,8 @@ def train_head(task: Task, state: State, progress: EpochProgress) -> None:
     train = _training_features(task, extractor)
     validation = _features(task.validation, extractor)
     if train is None or validation is None:
-        return
-    head = _best(task, train, validation, progress)
+        return None
+    head, predictions = _best(task, train, validation, progress)
     layer = head_of(state.stepper.model, "--freeze=backbone")
     layer.set_weights([head.kernel, head.bias])
     state.stepper.restart_average()
@@ -48,6 +52,7 @@ def train_head(task: Task, state: State, progress: EpochProgress) -> None:
     state.meter.add([_tally(task, train, head)], timed=True)
     state.meter.spend(0.0, seconds, timed=True)
     state.step = task.steps
+    return predictions
 
 
 def _extractor(task: Task, state: State, progress: EpochProgress) -> Extractor:
@@ -88,23 +93,26 @@ def _training_features(task: Task, extractor: Extractor) -> Features | None:
     )
 
 
-def _best(task: Task, train: Features, validation: Features, progress: EpochProgress) -> Head:
-    """Returns the head with the best --monitor on validation, the most regularised of equals."""
-    monitor, solver = task.config.monitor, heads.solver_here()
+def _best(
+    task: Task, train: Features, validation: Features, progress: EpochProgress
+) -> tuple[Head, Predictions]:
+    """Returns the head with the best --monitor on validation, the most regularised of equals.
+
+    Its predictions on validation come with it.
+    """
+    monitor = task.config.monitor
     sign = -1 if less_is_better(monitor) else 1
-    scores: list[tuple[float, Head]] = []
-    for head in heads.fits(Objective(train, task.classes, _loss(task)), solver, task.config.seed):
+    scores: list[tuple[float, Head, Predictions]] = []
+    for head in heads.fits(Objective(train, task.classes, _loss(task))):
         predictions = Predictions(
             validation.ids, validation.labels.astype(np.int64), head.logits(validation.values)
         )
         evaluation = metrics.evaluate(predictions, task.directory.config.train_counts)
-        scores.append((getattr(evaluation, monitor.removeprefix("val_")), head))
-    score, best = max(scores, key=lambda each: sign * each[0])
-    tried = ", ".join(f"{head.penalty:g}: {value:.4f}" for value, head in scores)
-    progress.say(
-        f"head by {solver}: regularisation {best.penalty:g} with {monitor} {score:.4f} ({tried})"
-    )
-    return best
+        scores.append((getattr(evaluation, monitor.removeprefix("val_")), head, predictions))
+    score, best, predicted = max(scores, key=lambda each: sign * each[0])
+    tried = ", ".join(f"{head.penalty:g}: {value:.4f}" for value, head, _ in scores)
+    progress.say(f"head: regularisation {best.penalty:g} with {monitor} {score:.4f} ({tried})")
+    return best, predicted
 
 
 def _loss(task: Task) -> heads.LossFunction:

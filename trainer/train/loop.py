@@ -68,6 +68,7 @@ class RunResult:
       best_epoch: 1 for the first; None before the end of the first.
       best: the best epoch's row of metrics.csv; empty before the end of the first.
       run_dir: where everything is.
+      planned: epochs of the whole run.
       weights: of model.keras: "best", or "last" where the checkpoint of the best epoch is gone.
       stopped_by: number of the signal that interrupted it; 0 for none.
     """
@@ -78,6 +79,7 @@ class RunResult:
     best_epoch: int | None
     best: Row
     run_dir: Path
+    planned: int
     weights: str = "best"
     stopped_by: int = 0
 
@@ -167,6 +169,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     batches: Iterator[Batch] | None = None
     with ExitStack() as open_streams:
         while state.epoch < config.epochs:
+            predictions: Predictions | None = None
             if _stopped_early(task, state):
                 return "stopped_early"
             if 0 < config.stop_after_epoch <= state.epoch:
@@ -178,7 +181,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
             )
             if config.fits_head and state.epoch == 0:
                 with failures.reading(task.train, config):
-                    train_head(task, state, progress)
+                    predictions = train_head(task, state, progress)
             else:
                 if batches is None:
                     batches = _batches(task, state)
@@ -192,7 +195,7 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
             if state.stop:
                 save(task, state)
                 return "interrupted"
-            row = _close_epoch(task, state, predictor)
+            row = _close_epoch(task, state, predictor, predictions)
             progress.end_epoch(state.epoch - 1, epoch.summary(row, config))
     return "stopped_early" if _stopped_early(task, state) else "completed"
 
@@ -259,12 +262,15 @@ def _samples(batch: Batch) -> tf.Tensor:
 
 
 def _close_epoch(
-    task: Task, state: State, predictor: tf.types.experimental.PolymorphicFunction
+    task: Task,
+    state: State,
+    predictor: tf.types.experimental.PolymorphicFunction,
+    predictions: Predictions | None,
 ) -> Row:
-    """Validates, records and saves a finished epoch."""
+    """Validates, unless there are predictions already; records and saves a finished epoch."""
     stepper = state.stepper
     replaced = stepper.use_average()
-    predictions = _predict(task, predictor)
+    predictions = predictions or _predict(task, predictor)
     evaluation = _evaluate(task, state, predictions)
     row = epoch.metrics_row(
         state.epoch + 1,
@@ -379,7 +385,7 @@ def _next(task: Task, state: State, batches: Iterator[Batch]) -> Batch:
     except tf.errors.OpError as error:
         save(task, state)
         if failures.is_out_of_memory(error):
-            raise failures.out_of_memory(task.config) from error
+            raise failures.exhausted(error, task.config) from error
         raise explain(error, task.train) from error
 
 
@@ -398,5 +404,6 @@ def _result(task: Task, state: State, status: str) -> RunResult:
         best_epoch=best,
         best=state.history[best - 1] if best else {},
         run_dir=task.directory.path,
+        planned=task.config.epochs,
         stopped_by=state.stop,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tfrecords.errors import TrainerError
 from trainer import remote
-from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.config import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS, TrainConfig
+from trainer.data import mirror
+from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
 from trainer.data.version import DataVersion
@@ -12,7 +14,7 @@ from trainer.devices import Devices, set_up_devices
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
 from trainer.runs.overlap import Part
-from trainer.train import batch_size, fork
+from trainer.train import batch_size, fork, recipe
 from trainer.train.state import Task
 
 
@@ -22,14 +24,18 @@ def prepare(config: TrainConfig) -> Task:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    manifest = remote.load(config.data_dir)
+    stored = remote.load(config.data_dir)
+    manifest = of_fold(stored, config.fold, config.data_dir)
     selection = Selection.of(config, manifest)
     train = open_configured(config, manifest, config.train_split, selection)
     natural = selection.natural()
     validation = open_configured(config, manifest, config.validation_split, natural)
     _check_counts(train, validation)
-    version = DataVersion.of(train.data_dir, manifest, train, validation)
+    _ = train.ranks, validation.ranks  # Read here, so that a damaged ledger stops it now.
+    version = DataVersion.of(train.data_dir, stored, train, validation)
     devices = set_up_devices(config)
+    settled = recipe.settle(config, train, validation, gpu=devices.kind == "gpu")
+    config, flips = _without_wrong_flips(settled.config, train)
     config = config.with_batch_size(_batch_size(config, train, devices))
     run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
@@ -40,7 +46,29 @@ def prepare(config: TrainConfig) -> Task:
         kept = parent.inherited
     elif not config.fork_from and not run_dir.resumes:
         kept = fork.of_weights(config)
-    return Task(config, train, validation, devices, run_dir, steps, version, parent, kept)
+    return Task(
+        config, train, validation, devices, run_dir, steps, version, parent, kept,
+        recipe=settled.line, flips=flips,
+    )  # fmt: skip
+
+
+def _without_wrong_flips(config: TrainConfig, train: Source) -> tuple[TrainConfig, str]:
+    """Returns a configuration without the flips of --augment=auto where they exchange classes.
+
+    A run that is resumed has what it had.
+
+    Returns:
+      The configuration, and why it has no flips; empty where nothing changed.
+    """
+    if config.augment != (AUTO_AUGMENT,) or not config.augments:
+        return config, ""
+    stored = RunConfig.read_if_present(config.run_dir) if config.resume else None
+    if stored is not None:
+        return config.with_augment(stored.flags.augment), ""
+    exchange = mirror.exchanged(train)
+    if exchange is None:
+        return config, ""
+    return config.with_augment(WITHOUT_FLIPS), exchange.describe()
 
 
 def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:

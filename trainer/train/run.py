@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
 
-from tfrecords.errors import OutOfMemoryError
+from tfrecords.errors import OutOfMemoryError, TrainerError
+from tfrecords.system import disk
 from trainer.config import AUTO_BATCH, TrainConfig
 from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
+from trainer.models import own
 from trainer.report import page
 from trainer.runs import directory
 from trainer.runs.history import METRICS
@@ -90,10 +95,12 @@ def _begun(task: Task, state: State) -> Task:
 
 def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
-    with directory.claimed(task.directory, task.train.data_dir, task.kept):
+    name = task.config.model
+    blaming = own.blaming(name, kind=TrainerError) if own.is_own(name) else nullcontext()
+    with directory.claimed(task.directory, task.train.data_dir, task.kept), blaming:
         trained = loop.train(task, state)
         if report and trained.result.finished:
-            with task.version.reading():
+            with task.version.reading(), _trained_anyway(task.directory.path):
                 weights = trained.result.weights
                 write_report(task, trained.model, trained.predictions, weights)
             task.directory.show_report(trained.result.best_epoch or 1)
@@ -107,6 +114,21 @@ def _noting_weights(task: Task, state: State) -> Task:
         return task
     config = dataclasses.replace(task.directory.config, loaded=loaded.describe())
     return dataclasses.replace(task, directory=dataclasses.replace(task.directory, config=config))
+
+
+@contextmanager
+def _trained_anyway(run_dir: Path) -> Iterator[None]:
+    """Says of a report that a full disk keeps from being written that the network is there."""
+    try:
+        yield
+    except Exception as error:
+        fault = disk.find(error)
+        if fault is None:
+            raise
+        raise TrainerError(
+            f"{run_dir} is trained to its end, its report is not written: {fault.line()}. Then "
+            f"`evenshard report {shlex.quote(str(run_dir))}`, or the same command, writes it"
+        ) from error
 
 
 def _smaller_batch(config: TrainConfig, task: Task) -> TrainConfig | None:

@@ -88,6 +88,8 @@ class Task:
       version: of the data set.
       parent: the run that a fresh fork begins with; None once it has begun.
       kept: of it, or of the run whose weights --weights names; None once it has begun.
+      recipe: what is said of the recipe; may be empty.
+      flips: why there are none, where --augment=auto would have them; else empty.
     """
 
     config: TrainConfig
@@ -99,6 +101,8 @@ class Task:
     version: DataVersion
     parent: Parent | None = None
     kept: Inherited | None = None
+    recipe: str = ""
+    flips: str = ""
 
     @property
     def classes(self) -> int:

@@ -20,7 +20,7 @@ from trainer.data.stream import Batch
 from trainer.devices import Devices
 from trainer.models.build import Network
 from trainer.models.fused_norm import fused_normalisation
-from trainer.models.head import Trainability
+from trainer.models.head import Trainability, frozen_parameters
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Variable
 from trainer.train import losses
@@ -53,6 +53,7 @@ class Stepper:
     Attributes:
       model: the network.
       loaded: which of its weights came from --weights; None without.
+      frozen: number of parameters in layers that were built frozen, and stay so.
       optimizer: built on all its trainable variables.
       step: int64 variable, optimizer steps done.
       average: moving averages of the model's float variables by name; empty without --ema.
@@ -79,6 +80,7 @@ class Stepper:
         self.step = _counter("step")
         self.average = _averages(model) if config.ema else {}
         self._trainability = Trainability(model)
+        self.frozen = frozen_parameters(model)
         self._phase = (0, False)
         self._train_everything()
         self._run: Callable[[Batch], tf.Tensor] = self._compile()
@@ -257,7 +259,9 @@ class Stepper:
     def _regularisation(self) -> tf.Tensor:
         """Returns the network's own penalties, divided so that parts and replicas add them once."""
         shares = self._config.grad_accum * self._strategy.num_replicas_in_sync
-        return tf.add_n([tf.constant(0.0), *self.model.losses]) / shares
+        # Under mixed precision those of a layer's outputs are of half precision.
+        penalties = [tf.cast(loss, tf.float32) for loss in self.model.losses]
+        return tf.add_n([tf.constant(0.0), *penalties]) / shares
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns gradients clipped by the norm of the whole batch's gradient.

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from beam_pipelines.choices import DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.flag_values import splits_of
 from beam_pipelines.inputs import bake_input
-from beam_pipelines.inputs.bake_input import BakeInput, settle_splits
+from beam_pipelines.inputs.bake_input import BakeInput, check_classes, settle_splits
 from tests.support import fakes
 from tfrecords.errors import UsageError
 from tfrecords.inputs.rows import SourceFile
@@ -66,6 +67,16 @@ def test_no_test_split_is_made_up() -> None:
     found, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8, "validation": 2}))
     assert found == (("train", 0.888889), ("validation", 0.111111))
     assert notes[0].startswith("the input has no test split, and none is taken from train")
+    assert notes[0].endswith("--splits=train:0.85,test:0.15")
+
+
+def test_the_splits_that_a_note_proposes_have_a_test_split() -> None:
+    _, _, notes = settle_splits(DEFAULT_SPLITS, rows({"train": 8}))
+    (note,) = [note for note in notes if "no test split" in note]
+    proposed = splits_of(note.rpartition("--splits=")[2])
+    found, _, notes = settle_splits(proposed, rows({"train": 8}))
+    assert found == proposed == (("train", 0.75), ("validation", 0.1), ("test", 0.15))
+    assert not any("none is taken" in note for note in notes)
 
 
 def test_splits_that_a_person_names_are_all_there() -> None:
@@ -137,6 +148,24 @@ def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path, {"in": 2})
     with pytest.raises(UsageError, match="has files but no class folders"):
         BakeInput.of(config(tmp_path / "in"))
+
+
+def rows_of(*classes: str) -> list[SourceFile]:
+    return [SourceFile(f"{name}/1.jpg", "p", name, 1, 1) for name in classes]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\n", "a\u2028b"])
+def test_a_class_name_with_a_line_break_is_refused(name: str) -> None:
+    """It would take two lines of TFDS' labels, and shift those of all later classes."""
+    with pytest.raises(UsageError, match="has a line break in its name.*--classes_map") as caught:
+        check_classes(rows_of(name, "c"), "in")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_class_names_that_labels_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(UsageError, match="'a  b' and 'a b' differ in white space alone"):
+        check_classes(rows_of("a b", "a  b"), "in")
+    check_classes(rows_of("a b", "ab", "é ü"), "in")
 
 
 def test_classes_are_mapped(folders: Path, tmp_path: Path) -> None:

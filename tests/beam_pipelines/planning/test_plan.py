@@ -19,7 +19,7 @@ from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.choices import NearDuplicates, SplitBy
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import kin, make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from tests.support.image_facts import CONFIG, picture
 from tfrecords import ledger
@@ -252,6 +252,56 @@ def test_a_split_by_appearance_keeps_what_looks_alike_together() -> None:
     assert result.counts("validation", copies=False) == (20, 10)
     # The ledger's groups stay those of near duplicates.
     assert len({row["group"] for row in rows}) == 300
+
+
+def test_auto_splits_kin_by_appearance_and_says_so() -> None:
+    rows = pictures(apu=200, bart=100)
+    result = plan(rows, split_by=SplitBy.AUTO)
+    explicit = plan(rows, split_by=SplitBy.APPEARANCE)
+    assert result.sources.equals(explicit.sources)
+    # The manifest is told what was decided, so that its flags bake the same again.
+    assert result.config.for_manifest() == explicit.config.for_manifest()
+    (told,) = (note for note in result.notes if "--split_by=auto took appearance" in note)
+    assert "100% of the pictures" in told
+    assert not any("--split_by=auto" in note for note in explicit.notes)
+
+
+def unlike(rows: np.ndarray) -> np.ndarray:
+    return np.stack(
+        [np.random.default_rng(row).integers(0, 256, (16, 16, 3), np.uint8) for row in rows]
+    )
+
+
+@pytest.mark.parametrize("why", ["unlike", "few", "named", "given", "no thumbnails"])
+def test_auto_deals_at_random_what_is_no_kin_or_is_decided_already(why: str) -> None:
+    rows = pictures(apu=300)
+    if why == "few":
+        rows = rows[:190]
+    if why == "given":
+        names = CONFIG.split_names
+        rows = [dataclasses.replace(row, split=names[i % len(names)]) for i, row in enumerate(rows)]
+    changes = {"group_by": "(.)[0-9]$"} if why == "named" else {}
+    config = dataclasses.replace(CONFIG, split_by=SplitBy.AUTO, **changes)
+    facts = facts_table.facts_table([facts_table.facts_block(rows)])
+    look = {"unlike": unlike, "no thumbnails": None}.get(why, look_of_name)
+    result = make_plan(facts, config, look)
+    assert result.config.split_by is SplitBy.RANDOM
+    assert not any("--split_by=auto" in note for note in result.notes)
+    assert (result.optimism is None) == (look is None)
+
+
+def test_of_many_pictures_whole_classes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kin, "_MAX_MEASURED", 250)
+    loads: list[int] = []
+
+    def look(rows: np.ndarray) -> np.ndarray:
+        loads.append(len(rows))
+        return look_of_name(rows)
+
+    facts = facts_table.facts_table([facts_table.facts_block(pictures(apu=240, bart=200, zia=200))])
+    result = make_plan(facts, dataclasses.replace(CONFIG, split_by=SplitBy.AUTO), look)
+    assert result.config.split_by is SplitBy.APPEARANCE
+    assert loads[0] in (200, 240)
 
 
 def test_near_duplicates_stay_together_after_a_split_by_appearance() -> None:

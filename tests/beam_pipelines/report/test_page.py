@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from beam_pipelines.config import PrepareConfig
-from beam_pipelines.report import page, samples, tables, thumbnails
+from beam_pipelines.report import again, page, samples, tables, thumbnails
+from beam_pipelines.report.bake_facts import BakeFacts
 from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
 from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter, LeakPair
+from beam_pipelines.similarity.optimism import Optimism
 from tests.support import fakes
 from tfrecords import ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
@@ -212,6 +213,16 @@ def test_the_leak_meter(inputs: ReportInputs) -> None:
     assert "random split" not in text and "leak-distances" not in text
 
 
+def test_the_expected_optimism(inputs: ReportInputs) -> None:
+    plain = Path(page.write(dataclasses.replace(inputs, leaks=(meter(),)))).read_text()
+    assert "Expected optimism" not in plain
+    found = Optimism("validation", 500, 0.93, 0.76)
+    measured = dataclasses.replace(inputs, leaks=(meter(),), optimism=found)
+    text = Path(page.write(measured)).read_text()
+    assert "Expected optimism in validation" in text and "0.17" in text
+    assert "93.0% claimed, 76.0% without kin" in text
+
+
 def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:
     config = {**inputs.manifest.config, "split_by": "appearance"}
     by_appearance = dataclasses.replace(
@@ -251,12 +262,37 @@ def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:
 
 
 def test_write_for_a_finished_bake(tmp_path: Path, data_dir: Path) -> None:
-    config = PrepareConfig(input_dir=str(tmp_path), output_dir=str(data_dir))
-    text = Path(
-        page.write_for(config, {"decode": 1.0}, notes=["a thing to know", "train/ is a split"])
-    ).read_text()
+    facts = BakeFacts(5, {"decode": 1.0}, ("a thing to know", "train/ is a split"))
+    text = Path(page.write_for(str(data_dir), facts)).read_text()
     assert "Files per second" in text and "A thing to know" in text
     assert "train/ is a split" in text
+
+
+def test_a_report_is_written_again_from_what_the_bake_left(
+    data_dir: Path, inputs: ReportInputs
+) -> None:
+    facts = BakeFacts(
+        5,
+        {"decode": 1.0},
+        ("a thing to know",),
+        tuple(inputs.leaks),
+        False,
+        Optimism("validation", 40, 0.9, 0.7),
+    )
+    (data_dir / ".cache").mkdir()
+    facts.save(str(data_dir))
+    assert BakeFacts.load(str(data_dir)) == facts
+    first = Path(page.write_for(str(data_dir), facts)).read_text()
+    Path(data_dir, "report", "index.html").unlink()
+    path, note = again.write_again(str(data_dir))
+    assert Path(path).read_text() == first and note == ""
+    assert "0.20" in first  # The expected optimism.
+    assert not (data_dir / ".cache").exists()
+    for text in ("", "{}", "[]", '{"files": 1, "seconds": 3, "notes": [], "leaks": []}'):
+        Path(data_dir, "report", "bake.json").write_text(text)
+        path, note = again.write_again(str(data_dir))
+        assert "A thing to know" not in Path(path).read_text()
+        assert "without its leaks, notes and timings" in note
 
 
 def test_workers_never_pay_for_the_report() -> None:

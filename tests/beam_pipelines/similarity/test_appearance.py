@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,36 +32,6 @@ def test_squared_distances_are_exact(seed: int) -> None:
     wide = table.astype(np.int64)
     expected = np.square(wide[:, None] - wide[None]).sum(axis=2)
     assert appearance.squared_distances(table, table).tolist() == expected.tolist()
-
-
-def greedy_ward(points: np.ndarray, clusters: int) -> list[int]:
-    """Joins the two clusters that add the least variance, again and again."""
-    parts = [[i] for i in range(len(points))]
-
-    def cost(pair: tuple[int, int]) -> float:
-        a, b = (points[parts[i]] for i in pair)
-        between = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
-        return float(len(a) * len(b) / (len(a) + len(b)) * between)
-
-    while len(parts) > clusters:
-        left, right = min(itertools.combinations(range(len(parts)), 2), key=cost)
-        parts[left] += parts.pop(right)
-    smallest = {i: min(part) for part in parts for i in part}
-    return [smallest[i] for i in range(len(points))]
-
-
-@given(count=st.integers(1, 14), data=st.data(), seed=st.integers(0, 99))
-@settings(max_examples=60)
-def test_ward_against_the_greedy_search(count: int, data: st.DataObject, seed: int) -> None:
-    clusters = data.draw(st.integers(1, count))
-    points = np.random.default_rng(seed).normal(size=(count, 3))
-    squared = np.square(points[:, None] - points[None]).sum(axis=2)
-    assert appearance.ward(squared, clusters).tolist() == greedy_ward(points, clusters)
-
-
-def test_ward_of_equal_points_ends() -> None:
-    assert appearance.ward(np.zeros((50, 50)), 1).tolist() == [0] * 50
-    assert len(np.unique(appearance.ward(np.zeros((50, 50)), 7))) == 7
 
 
 def test_clusters_gather_variants_and_stay_inside_a_class() -> None:
@@ -110,7 +78,22 @@ def test_small_classes_get_enough_clusters_to_split(counts: list[int]) -> None:
     assert np.all(group[group] == group)
     assert np.all(class_ids[group] == class_ids)
     for label, count in enumerate(counts):
-        assert len(np.unique(group[class_ids == label])) == min(count, appearance.MIN_CLUSTERS)
+        assert len(np.unique(group[class_ids == label])) >= min(count, appearance.MIN_CLUSTERS)
+
+
+@pytest.mark.parametrize("frames", [3, 28])
+def test_the_size_of_clusters_is_that_of_the_tracks(frames: int) -> None:
+    thumbnails = variants(random_thumbnails(24), frames)
+    rows = np.arange(len(thumbnails))
+    group = appearance.cluster(thumbnails.__getitem__, np.zeros(len(rows), np.int32))
+    assert group.tolist() == (rows // frames * frames).tolist()
+
+
+def test_of_sizes_that_fit_alike_the_largest_is_taken() -> None:
+    scores = np.zeros(len(appearance.SIZES))
+    scores[[1, 2, 3]] = 10.0, 9.6, 9.4
+    assert appearance.fitting_size(scores, 20) == appearance.SIZES[2]
+    assert appearance.fitting_size(np.zeros(len(appearance.SIZES)), 0) == appearance.SIZES[-1]
 
 
 def test_a_size_below_one_is_refused() -> None:

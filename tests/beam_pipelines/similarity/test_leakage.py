@@ -152,7 +152,7 @@ def test_a_sample_of_a_huge_class_may_have_no_train_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leakage, "MAX_REFERENCES", 10)
-    sampled = leakage._sample(np.arange(200), 10)
+    sampled = leakage.sample(np.arange(200), 10)
     split_index = np.ones(200, np.int8)
     split_index[np.setdiff1d(np.arange(200), sampled)[0]] = 0
     meter = measure(random_thumbnails(200), np.zeros(200, np.int32), split_index)
@@ -171,3 +171,22 @@ def test_one_train_picture_is_enough() -> None:
     thumbnails = random_thumbnails(2)
     meter = measure(thumbnails, np.zeros(2, np.int32), np.array([0, 1], np.int8))
     assert (meter.pictures, meter.near, meter.train_near) == (1, 0, 0)
+
+
+def test_the_expected_reading_is_that_of_a_random_split(
+    tracks: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    thumbnails, class_ids, true_track = tracks
+    every = np.arange(len(class_ids))
+    expected = leakage.expected_share(thumbnails.__getitem__, class_ids, every, FRACTIONS[0])
+    dealt = split.assign(every, class_ids, seeded_order(len(class_ids)), FRACTIONS)
+    assert expected == pytest.approx(measure(thumbnails, class_ids, dealt).share, abs=0.1)
+    # What is in one group is never divided, and so gives nothing away.
+    kept = leakage.expected_share(thumbnails.__getitem__, class_ids, true_track, FRACTIONS[0])
+    assert kept < 0.1
+
+
+def test_unrelated_pictures_are_expected_to_leak_nothing() -> None:
+    thumbnails, class_ids = random_thumbnails(300), np.repeat([0, 1], 150).astype(np.int32)
+    found = leakage.expected_share(thumbnails.__getitem__, class_ids, np.arange(300), 0.8)
+    assert found == 0

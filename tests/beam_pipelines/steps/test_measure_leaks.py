@@ -10,7 +10,7 @@ import pytest
 
 from beam_pipelines.cache import facts_table, storage, thumbnails
 from beam_pipelines.cache.layout import Layout
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import kin, make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
 from beam_pipelines.steps.measure_leaks import measure_leaks
@@ -79,7 +79,7 @@ def test_parts_of_a_set_say_what_the_whole_does(
 def test_of_a_large_set_whole_packs_are_measured(
     track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make_tasks, "MAX_LEAK_PICTURES", 100)
+    monkeypatch.setattr(kin, "MAX_PICTURES", 100)
     (task,) = make_tasks.leak_tasks(*track_plan)
     assert [os.path.basename(pack) for pack in task.packs] == ["0-of-4", "1-of-4"]
     assert {int(key[-3:]) % 4 for key in task.keys} == {0, 1}

@@ -59,7 +59,18 @@ def fail_with(error: BaseException) -> Command[Config]:
             1,
             "x/y: No such file or directory",
         ),
-        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (
+            OSError(28, "No space left on device", "x/y"),
+            1,
+            "cannot write x/y: No space left on device; free some space there, or choose another "
+            "place",
+        ),
+        (
+            RuntimeError("/o/a; Disk quota exceeded"),
+            1,
+            "cannot write /o/a: Disk quota exceeded; delete or move files of yours on that file "
+            "system, or choose another place",
+        ),
         (OSError("odd"), 1, "odd"),
         (KeyboardInterrupt(), 130, "interrupted; the same command carries on"),
         (KeyError("k"), 1, "unexpected KeyError: 'k' (please report it; -v shows where)"),
@@ -178,3 +189,21 @@ sys.exit(command(main).run(["d"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
     assert done.returncode == -signal.SIGTERM
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_an_output_on_a_full_disk_is_told_in_one_line(lines: int) -> None:
+    code = (
+        "import sys; from tests.tfrecords.cli.test_run import command\n"
+        f"sys.exit(command(lambda config: print('line\\n' * {lines})).run(['out']))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: cannot write the standard output: No space left on device; free some space there, "
+        "or choose another place\n"
+    )

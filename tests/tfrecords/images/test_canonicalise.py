@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.support.fakes import picture, picture_bytes
 from tfrecords.images import canonicalise as pixels
 from tfrecords.images.canonicalise import PixelLimits, canonicalise, decode, decode_record, encode
+from tfrecords.images.formats import jpeg as jpeg_segments
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.sharding import stable_hash
 
@@ -217,6 +218,24 @@ class TestEncoding:
         # Sampling factors of the luma component: the frame header's 12th byte.
         factors = data[data.index(b"\xff\xc0") + 11]
         assert factors == (0x11 if full else 0x22)
+
+    @pytest.mark.parametrize("size", [32, 160])
+    def test_nothing_of_the_source_but_pixels_is_stored(self, size: int) -> None:
+        # Pillow writes a JPEG's comment and a PNG's profile and transparency of its own accord. The
+        # profile would hold the time of the bake.
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+        image = natural("metadata", 200, 200)
+        image.info |= {"comment": b"by me", "icc_profile": profile, "transparency": (0, 0, 0)}
+        image.info |= {"exif": Image.Exif().tobytes(), "xmp": b"<x/>", "dpi": (300, 300)}
+        image = pixels.resize(image, png_spec(size, size))
+        segments = jpeg_segments.segments(encode(image, ImageSpec(size, size)))
+        assert {s.marker for s in segments} == {0xE0, 0xDB, 0xC0, 0xC4, 0xDA}
+        png = encode(image, png_spec(size, size))
+        at, kinds = 8, set()
+        while at < len(png):
+            kinds.add(png[at + 4 : at + 8])
+            at += 12 + int.from_bytes(png[at : at + 4], "big")
+        assert kinds == {b"IHDR", b"IDAT", b"IEND"}
 
     def test_quality_counts(self) -> None:
         image = natural("quality", 96, 96)

@@ -116,6 +116,24 @@ def test_empty_folders_are_told_and_are_no_files(folders: Path) -> None:
     assert len(found.rows) == 6
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_empty_folders_of_an_archive_are_told_as_those_of_a_folder(
+    folders: Path, kind: str, inside: str
+) -> None:
+    for name in ("fox", "apu/empty", "notes", ".git"):
+        (folders / name).mkdir()
+    (folders / "notes" / "a.txt").write_bytes(b"x")
+    below = folders if not inside else folders.rename(folders.parent / inside)
+    root = below.parent if inside else below
+    base = below.parent.parent / "archive"
+    path = shutil.make_archive(str(base), kind, root, inside or None)
+    found = listing.list_labelled(InputPath("--input_dir", path))
+    (told,) = [note for note in found.notes if "no class is made of" in note]
+    assert told == "no class is made of fox/ (empty), notes/ (no pictures)"
+    assert len(found.rows) == 6
+
+
 def test_an_empty_split_folder_is_told(folders: Path) -> None:
     (folders.parent / "test").mkdir()
     found = listing.list_labelled(InputPath("--input_dir", str(folders.parent)))

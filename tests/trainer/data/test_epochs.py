@@ -29,7 +29,7 @@ def test_they_give_what_one_stream_gives_from_anywhere(
         whole = data.training_stream(source, 9, 3, 5, augmenter, start, cache, stack=stack)
         for lead in (1, 100):
             epochs = Epochs(lambda *at: iter(stream_of(*at)), start, 3, steps, stack, lead)
-            assert_same(collect(whole), collect(epochs))  # type: ignore[arg-type]
+            assert_same(collect(whole), collect(epochs))
 
 
 def test_they_go_through_a_prefetch_to_a_device(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_they_go_through_a_prefetch_to_a_device(tmp_path: Path) -> None:
     epochs = Epochs(lambda *at: iter(stream_of(*at).apply(to_device)), (0, 1), 2, steps)
     assert_same(
         collect(data.training_stream(source, 9, 2, 5, start=(0, 1))),
-        collect(epochs),  # type: ignore[arg-type]
+        collect(epochs),
     )
 
 
@@ -69,7 +69,7 @@ def test_the_next_stream_starts_so_many_batches_early(lead: int, early: int) -> 
     recorder = Recorder(steps=10)
     epochs = Epochs(recorder, (0, 0), 2, 10, lead=lead)
     for number in range(10):
-        assert next(epochs) == (0, number)  # type: ignore[comparison-overlap]
+        assert next(epochs) == (0, number)
         assert (1 in recorder.opened) == (10 - number <= early)
     assert recorder.read[1].wait(10)
     assert [next(epochs, None) for _ in range(11)] == [*((1, n) for n in range(10)), None]

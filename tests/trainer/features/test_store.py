@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import TrainerError
+from tfrecords.system.disk import DiskError
 from trainer.features.store import FeatureStore
 
 ROWS = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float16)
@@ -76,3 +79,23 @@ def test_a_second_run_waits_for_the_first(store: FeatureStore) -> None:
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_a_full_disk_keeps_what_was_marked_and_is_one_line(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a memory map the kernel would end the process instead."""
+    store.write(parts((1, 2)))
+    real = os.pwrite
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if offset == 4 * ROWS.shape[1] * 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data[:3], offset)  # A part, as a disk does that fills up.
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DiskError, match=f"{store.folder}: No space left on device; free some"):
+        store.write(parts((6, 8), (4,)))
+    monkeypatch.setattr(os, "pwrite", real)
+    assert np.flatnonzero(store.done()).tolist() == [1, 2, 6, 8]
+    np.testing.assert_array_equal(store.rows(np.array([8, 6, 1])), ROWS[[8, 6, 1]])

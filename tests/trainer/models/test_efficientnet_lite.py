@@ -53,6 +53,25 @@ def pictures() -> np.ndarray:
     return np.stack([np.asarray(fakes.picture(seed, 224, 224)) for seed in range(4)])
 
 
+@pytest.mark.parametrize(
+    ("size", "enlarged"),
+    [((32, 32), 160), ((28, 20), 140), ((64, 48), 128), ((81, 40), None), ((96, 96), None)],
+)
+def test_small_pictures_are_enlarged(size: tuple[int, int], enlarged: int | None) -> None:
+    model = efficientnet_lite.build("efficientnetlite0", size, 5, dropout=0.0)
+    names = [layer.name for layer in model.layers]
+    if enlarged is None:
+        assert "enlarge" not in names
+        return
+    grown = model.get_layer("enlarge").output.shape[1:3]
+    assert max(grown) == enlarged
+    small = np.asarray(fakes.picture(1, *size))[None]
+    large = keras.ops.image.resize(small.astype(np.float32), grown, "bilinear")
+    plain = efficientnet_lite.build("efficientnetlite0", grown, 5, dropout=0.0)
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(model(small), plain(large), atol=1e-4)
+
+
 def test_logits_are_those_of_the_original(name: str) -> None:
     with np.load(GOLDEN) as golden:
         np.testing.assert_allclose(original(name).predict(pictures(), verbose=0), golden[name],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -157,8 +156,30 @@ def test_runs_that_cannot_answer_together(run_dir: Path, larger: Path, tmp_path:
         ensemble.open_runs([])
 
 
-def test_a_comma_in_a_folders_name_is_told(run_dir: Path, tmp_path: Path) -> None:
-    shutil.copytree(run_dir, tmp_path / "a,b")
-    with pytest.raises(UsageError, match="is the name of a folder, and commas separate runs"):
-        together.check([str(tmp_path / "a"), "b"])
-    together.check([str(tmp_path / "a,b")])
+@pytest.mark.parametrize(
+    ("folders", "typed", "meant"),
+    [
+        (["a", "b"], "a,b", ["a", "b"]),
+        (["x=1,y=2"], "x=1,y=2", ["x=1,y=2"]),
+        (["x=1,y=2", "x=1,y=3"], "x=1,y=2,x=1,y=3", ["x=1,y=2", "x=1,y=3"]),
+        (["a", "x,y"], "a,x,y", ["a", "x,y"]),
+        (["a"], "a,b", ["a", "b"]),  # The one that is missing is told later.
+        (["a", "b", "a,b"], "a,b", None),
+        ([], "a", ["a"]),
+    ],
+)
+def test_commas_separate_runs_and_may_be_in_their_names(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folders: list[str],
+    typed: str,
+    meant: list[str] | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in folders:
+        (tmp_path / name).mkdir()
+    if meant is not None:
+        assert together.named(typed.split(",")) == meant
+    else:
+        with pytest.raises(UsageError, match="may mean 'a', 'b' or 'a,b'"):
+            together.named(typed.split(","))

@@ -187,9 +187,9 @@ def test_an_average_that_is_not_there(run_dir: Path, tmp_path: Path) -> None:
     arrays = {k: v for k, v in whole.arrays.items() if not k.startswith("average/")}
     assert len(arrays) < len(whole.arrays)
     store.save(dataclasses.replace(whole, arrays=arrays))
-    load.open_run(tmp_path, "last")
+    load.open_run(tmp_path, "last", trust_run_code=True)
     with pytest.raises(TrainerError, match="without --ema; use best or last"):
-        load.open_run(tmp_path, "ema")
+        load.open_run(tmp_path, "ema", trust_run_code=True)
 
 
 def test_errors_say_what_to_do(run_dir: Path, folder: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.support import fakes
 from tests.support.runs import config
 from tfrecords.errors import TrainerError
 from trainer.runs.load import load_run
+from trainer.runs.saved_network import code_in
 from trainer.train.run import run
 
 OWN = """
@@ -72,12 +75,62 @@ def test_a_finished_run_needs_only_its_directory(
     assert best.model(pixels).shape == (2, 3)
 
 
-def test_what_is_missing_is_said(data_dir: Path, tmp_path: Path, code_dir: Path) -> None:
+def test_code_is_run_only_where_it_is_trusted(
+    data_dir: Path, tmp_path: Path, code_dir: Path
+) -> None:
     run_dir = trained(data_dir, tmp_path / "r", code_dir, "own_class", "Scaled()")
-    with pytest.raises(TrainerError) as failed:
+    code_dir.mkdir()
+    module = code_dir / "own_class.py"
+    module.write_text("raise SystemExit('this must not run')")
+    said = r"the code of own_class:network, and model.keras holds code \(own_class.Scaled\): "
+    with pytest.raises(TrainerError, match=said + "--trust_run_code runs"):
         load_run(run_dir)
-    text = str(failed.value)
-    assert "No module named 'own_class'" in text and "model.keras cannot be loaded alone" in text
+    module.write_text(OWN.format(layer="Scaled", first="Scaled()"))
+    run = load_run(run_dir, trust_run_code=True)
+    assert run.model.output_shape == (None, 3)
     (run_dir / "model.keras").unlink()
-    with pytest.raises(TrainerError, match="own_class.*model.keras is not there yet"):
+    with pytest.raises(TrainerError, match="model.keras is not there yet: --trust_run_code"):
         load_run(run_dir)
+    assert load_run(run_dir, trust_run_code=True).model.output_shape == (None, 3)
+
+
+def test_what_is_missing_is_said(data_dir: Path, tmp_path: Path, code_dir: Path) -> None:
+    run_dir = trained(data_dir, tmp_path / "r", code_dir, "own_gone", "Scaled()")
+    with pytest.raises(TrainerError) as failed:
+        load_run(run_dir, trust_run_code=True)
+    text = str(failed.value)
+    assert "No module named 'own_gone'" in text and "model.keras cannot be loaded alone" in text
+    (run_dir / "model.keras").unlink()
+    with pytest.raises(TrainerError, match="own_gone.*model.keras is not there yet"):
+        load_run(run_dir, trust_run_code=True)
+
+
+def test_a_lambda_layer_is_code(data_dir: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "r"
+    name = "tests.support.own_networks:with_lambda"
+    run(config(data_dir, run_dir, model=name, epochs=1), report=False)
+    assert code_in(run_dir / "model.keras") == ("a Lambda layer",)
+    with pytest.raises(TrainerError, match="holds code .a Lambda layer"):
+        load_run(run_dir)
+    assert load_run(run_dir, trust_run_code=True).model.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ({"module": "keras.layers", "class_name": "Dense", "registered_name": None}, ()),
+        ({"module": "builtins", "class_name": "function", "config": "relu"}, ()),
+        ({"module": "keras.layers", "class_name": "Lambda"}, ("a Lambda layer",)),
+        ({"module": "os", "class_name": "function", "config": "system"}, ("os.system",)),
+        ({"module": "kerasish.layers", "class_name": "Evil"}, ("kerasish.layers.Evil",)),
+        ({"module": None, "class_name": "X", "registered_name": "p>X"}, ("p>X",)),
+        ({"class_name": "__lambda__", "config": {"value": "…"}}, ("a Lambda layer",)),
+    ],
+)
+def test_what_is_code_in_a_keras_file(
+    entry: dict[str, object], found: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"config": {"layers": [entry, entry]}}))
+    assert code_in(path) == found

@@ -51,7 +51,7 @@ def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing one takes longer than all trials together; a few tests look at it."""
 
-    def write(config: SweepConfig, entries: object, manifest: object) -> Path:
+    def write(config: SweepConfig, *of_sweep: object) -> Path:
         return Path(config.runs_dir) / leaderboard_page.PAGE
 
     monkeypatch.setattr(leaderboard_page, "write_page", write)
@@ -326,7 +326,7 @@ def test_a_held_run_directory_is_waited_for(data_dir: Path, tmp_path: Path) -> N
     try:
         waits: list[str] = []
         assert trial_status.busy(folder)
-        entries = run.prepare(
+        entries, _ = run.prepare(
             config(data_dir, tmp_path, "trials: {a: {epochs: 1}, b: {epochs: 1}}"),
             manifests.load(data_dir),
         )

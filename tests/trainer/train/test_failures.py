@@ -18,6 +18,7 @@ from tests.support import fakes
 from tests.support.runs import assert_same_end, command, config, read_metrics
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.manifest import Manifest, ManifestError
+from tfrecords.system.disk import DiskError
 from trainer import devices
 from trainer.config import TrainConfig
 from trainer.metrics.metrics import Predictions
@@ -124,6 +125,24 @@ def test_a_full_disk_stops_in_one_line_and_the_run_goes_on_later(
     assert not list((tmp_path / "r").rglob("*.tmp"))
     train(settings)
     assert_same_end(whole, tmp_path / "r")
+
+
+def test_a_full_disk_is_not_called_out_of_memory(tmp_path: Path) -> None:
+    """TensorFlow has one error for both."""
+    settings = config(tmp_path / "d", tmp_path / "r")
+
+    def error(text: str) -> tf.errors.OpError:
+        return tf.errors.ResourceExhaustedError(None, None, text)
+
+    for block in (failures.stepping(settings, deterministic=False),
+                  failures.stepping(settings, deterministic=True)):  # fmt: skip
+        with pytest.raises(DiskError, match="cannot write /o/x: No space left"), block:
+            raise error("/o/x; No space left on device")
+    with (
+        pytest.raises(OutOfMemoryError, match="out of memory at --batch_size=8"),
+        failures.stepping(settings, deterministic=False),
+    ):
+        raise error("OOM when allocating tensor")
 
 
 def test_a_network_that_diverges_in_validation_stops_the_run(

@@ -21,6 +21,7 @@ from trainer.config import DEFAULT_EPOCHS, TrainConfig
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.features.extract import Extractor
+from trainer.metrics import predictions as stored_predictions
 from trainer.runs.config_file import RunConfig
 from trainer.runs.load import load_run
 from trainer.train import loop
@@ -77,11 +78,22 @@ def test_the_same_command_again_changes_nothing(
         np.testing.assert_array_equal(values, before[name])
 
 
-def test_metrics_of_the_head_are_those_of_the_network(finished: RunResult) -> None:
+def test_metrics_of_the_head_are_those_of_the_network(finished: RunResult, data_dir: Path) -> None:
     """Features are stored in 16 bits, which changes no more than the last digits."""
     (row,) = read_metrics(finished.run_dir)
     assert float(row["val_loss"]) > 0 and float(row["loss"]) > 0
     assert float(row["val_macro_f1"]) == pytest.approx(finished.best["val_macro_f1"])
+    settings = EvaluateConfig(str(finished.run_dir), data_dir=str(data_dir), split="validation")
+    of_network = evaluation.run(settings).predictions
+    of_head, _, _ = stored_predictions.read(finished.run_dir / "predictions.parquet")
+    order = [of_head.ids.index(id_) for id_ in of_network.ids]
+    np.testing.assert_array_equal(of_head.labels[order], of_network.labels)
+    # The file has logarithms of probabilities.
+    ours, theirs = (
+        logits - logits.max(1, keepdims=True)
+        for logits in (of_head.logits[order], of_network.logits)
+    )
+    np.testing.assert_allclose(ours, theirs, atol=2e-2)
 
 
 @pytest.mark.parametrize("views", [1, 3])
@@ -162,10 +174,10 @@ def test_a_run_stopped_among_its_features_goes_on(
     assert_same_end(finished.run_dir, tmp_path / "r")
 
 
-def _stopping(train_head: Callable[..., None]) -> Callable[..., None]:
-    def stopped(task: Any, state: Any, progress: Any) -> None:
+def _stopping(train_head: Callable[..., Any]) -> Callable[..., Any]:
+    def stopped(task: Any, state: Any, progress: Any) -> Any:
         state.stop = True
-        train_head(task, state, progress)
+        return train_head(task, state, progress)
 
     return stopped
 

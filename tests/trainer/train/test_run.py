@@ -158,6 +158,16 @@ def test_an_older_copy_beside_the_run_is_left_alone(data_dir: Path, copied: Path
     assert not copied.with_name("copied.old-2").exists()
 
 
+def test_what_a_killed_save_left_is_removed_under_the_lock(data_dir: Path, copied: Path) -> None:
+    for name in (".tmp-1-model.keras", "report/.tmp-2-index.html", "checkpoints/.tmp-3-best.ckpt"):
+        (copied / name).write_bytes(b"half")
+    with directory.locked(copied), pytest.raises(LockedError):
+        run(config(data_dir, copied, keep_checkpoints=3))
+    assert len(list(copied.rglob(".tmp-*"))) == 3
+    run(config(data_dir, copied, keep_checkpoints=3))
+    assert not list(copied.rglob(".tmp-*"))
+
+
 def test_a_link_to_a_run_stays_one(data_dir: Path, copied: Path) -> None:
     link = copied.with_name("link")
     link.symlink_to(copied)

@@ -29,6 +29,9 @@ _SUFFIX = ".tar"
 
 _CHUNK = 4 << 20
 
+# Of the decompressor of an xz stream: its largest preset, -9, needs 65 MiB.
+XZ_MEMORY = 256 << 20
+
 # What is left free of a disk, whatever a small file inflates to.
 _RESERVE = 1 << 30
 
@@ -66,6 +69,11 @@ def plain_tar(source: InputPath, spool_dir: str, files: FileSystem, say: Say) ->
         try:
             with files.open(source.path) as file, files.write(path) as plain:
                 _decompress(source, file, plain, _Disk(spool_dir, files), status.bytes)
+        except _TooMuchMemory as error:
+            raise UsageError(
+                f"{source} needs more than {XZ_MEMORY >> 20} MiB of memory to be decompressed: "
+                "decompress it first (`unxz`) and give the .tar"
+            ) from error
         except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _no_room(source, spool_dir, str(error)) from error
@@ -130,10 +138,59 @@ def _stream(file: BinaryIO) -> BinaryIO:
     if kind == "bzip2":
         return cast(BinaryIO, bz2.BZ2File(file))
     if kind == "xz":
-        return cast(BinaryIO, lzma.LZMAFile(file))
+        return cast(BinaryIO, io.BufferedReader(_Xz(file), _CHUNK))
     if kind == "zstd":
         return cast(BinaryIO, io.BufferedReader(_Arrow(file), _CHUNK))
     return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+
+
+class _TooMuchMemory(Exception):
+    """A stream asks for a larger dictionary than it may have."""
+
+
+class _Xz(io.RawIOBase):
+    """XZ streams one behind the other, in bounded memory: `lzma.LZMAFile` knows no limit."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._begun: lzma.LZMADecompressor | None = None
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    # The stub asks for any writable buffer; a BufferedReader gives a memoryview.
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while True:
+            if self._begun is None:
+                # Zeros may fill up the end of a stream.
+                left = self._left.lstrip(b"\0")
+                while not left:
+                    chunk = self._file.read(_CHUNK)
+                    if not chunk:
+                        return 0
+                    left = chunk.lstrip(b"\0")
+                self._left = left
+                self._begun = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+            data = self._run(self._begun, len(buffer))
+            if self._begun.eof:
+                self._left, self._begun = self._begun.unused_data, None
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _run(self, decompressor: lzma.LZMADecompressor, length: int) -> bytes:
+        given, self._left = self._left, b""
+        if not given and decompressor.needs_input:
+            given = self._file.read(_CHUNK)
+            if not given:
+                raise EOFError("it ends before its end mark")
+        try:
+            return decompressor.decompress(given, length)
+        except lzma.LZMAError as error:
+            if "limit" in str(error):
+                raise _TooMuchMemory(str(error)) from error
+            raise
 
 
 class _Arrow(io.RawIOBase):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from tfrecords.errors import UsageError
@@ -19,7 +20,7 @@ from tfrecords.inputs.filters import is_hidden
 from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.paths import safe_path
 from tfrecords.inputs.read import read_member
-from tfrecords.inputs.rows import InputPath, ListedFile
+from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
 from tfrecords.inputs.say import Say, counted
 
 _ZIP, _TAR = (".zip",), (".tar",)
@@ -99,7 +100,7 @@ def list_members(
     below = [
         dataclasses.replace(file, name=file.name.removeprefix(f"{folder}/"))
         for file in found
-        if file.name.startswith(f"{folder}/")
+        if file.name.startswith(f"{folder}/") and file.name != f"{folder}/"
     ]
     if not below:
         raise UsageError(f"{source}: there is no folder {folder!r} in the archive")
@@ -124,12 +125,12 @@ def _list(
             path = compressed.plain_tar(archive, options.spool_dir, files, say)
     status = files.stat(path)
     with files.open(path) as file:
-        contents = _contents(file, status.bytes, path)
+        named = _all_named(_contents(file, status.bytes, path), options, archive, say)
         members = [
             _with_archive(member, (status.bytes, status.version))
-            for member in _members(contents, path, options, archive, say)
+            for member in _members(named, path)
         ]
-        return _labelled(members, file, options, archive, say)
+        return [*_labelled(members, file, options, archive, say), *_empty_folders(named, path)]
 
 
 def _contents(file: BinaryIO, size: int, path: str) -> Contents:
@@ -141,18 +142,37 @@ def _contents(file: BinaryIO, size: int, path: str) -> Contents:
     return tars.read_contents(file, size)
 
 
-def _members(
-    contents: Contents, path: str, options: InputOptions, archive: InputPath, say: Say
-) -> list[ListedFile]:
+def _all_named(
+    contents: Contents, options: InputOptions, archive: InputPath, say: Say
+) -> list[NamedEntry]:
     codec = _codec(contents.entries, options, archive, say)
     for note in contents.notes:
         say(f"{archive}: {note}")
     named = [_named(entry, codec) for entry in contents.entries]
     _say_of_names(contents.entries, archive, say)
+    return named
+
+
+def _members(named: Sequence[NamedEntry], path: str) -> list[ListedFile]:
     files = list(links.follow_links(named))
     shared = len(_shared_folder(files))
     found = [_listed(item, path, shared) for item in files]
     return _last_first(found)
+
+
+def _empty_folders(named: Sequence[NamedEntry], path: str) -> Iterator[ListedFile]:
+    """Yields a row for each folder in which nothing lies, as the walk of a folder does.
+
+    Hidden ones are nobody's class.
+    """
+    paths = sorted({item.path for item in named if item.path})
+    shared = len(_shared_folder(named))
+    for item in named:
+        below = bisect.bisect_left(paths, f"{item.path}/")
+        holds = below < len(paths) and paths[below].startswith(f"{item.path}/")
+        is_folder = item.entry.kind is EntryKind.FOLDER and item.path
+        if is_folder and not holds and not is_hidden(item.path[shared:]):
+            yield ListedFile(f"{item.path}/", path, UNKNOWN_SIZE, 0)
 
 
 def _codec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ COMPRESSED = {
     "in.tgz": gzip.compress(TAR[:700]) + gzip.compress(TAR[700:]),
     "in.tar.bz2": bz2.compress(TAR),
     "in.tar.xz": lzma.compress(TAR),
+    "two.tar.xz": lzma.compress(TAR[:700]) + bytes(8) + lzma.compress(TAR[700:]) + bytes(4),
     "in.tar.zst": zstd(TAR),
     "two.tar.zst": zstd(TAR[:700]) + zstd(TAR[700:]),
     "in.tar": gzip.compress(TAR),  # Called otherwise than it is.
@@ -96,3 +98,17 @@ def test_a_disk_is_not_filled(tmp_path: Path) -> None:
             InputPath("--input_dir", str(path)), str(tmp_path / "s"), SmallDisk(), [].append
         )
     assert not list((tmp_path / "s").iterdir())
+
+
+def test_an_xz_stream_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    """65 bytes of it may ask for 4 GiB."""
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+    data = bytearray(lzma.compress(TAR, filters=filters))
+    # The block's header: its size, flags, the filter's id, the size of its properties, and those.
+    assert data[12:16] == b"\x02\x00\x21\x01"
+    data[16] = 37  # 1.5 GiB.
+    data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
+    (tmp_path / "in.tar.xz").write_bytes(data)
+    with pytest.raises(UsageError, match="needs more than 256 MiB .* decompress it first"):
+        members(tmp_path / "in.tar.xz", InputOptions(spool_dir=str(tmp_path / "spool")))
+    assert not list((tmp_path / "spool").iterdir())

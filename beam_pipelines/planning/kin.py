@@ -1,0 +1,150 @@
+"""Whether pictures are kin, as far as thumbnails show: decides `--split_by=auto`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from beam_pipelines.cache import facts_table
+from beam_pipelines.cache.thumbnails import LoadThumbnails
+from beam_pipelines.choices import SplitBy
+from beam_pipelines.config import PrepareConfig
+from beam_pipelines.planning.stages import Demand, Pictures
+from beam_pipelines.similarity import leakage, optimism
+from beam_pipelines.similarity.leak_meter import BAD
+from beam_pipelines.similarity.optimism import Optimism
+from tfrecords.schema import TRAIN_INDEX
+from tfrecords.sharding import stable_hash
+
+# Of more pictures, only some packs are looked at: their thumbnails are 77 MB.
+MAX_PICTURES = 100_000
+
+# What is measured before the split: of more pictures, only some classes, each as a whole.
+_MAX_MEASURED = 20_000
+
+# Fewer pictures are too few for clusters, and for a number that decides.
+MIN_PICTURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How pictures are split.
+
+    Attributes:
+      split_by: `RANDOM` or `APPEARANCE`.
+      share: of the pictures, how many would have a near one in train; None if not measured.
+    """
+
+    split_by: SplitBy
+    share: float | None = None
+
+    def note(self) -> str | None:
+        """Returns what a person should know of a decision, or None if nothing was changed."""
+        if self.share is None or self.split_by is not SplitBy.APPEARANCE:
+            return None
+        return (
+            f"--split_by=auto took appearance: dealt at random, {self.share:.0%} of the pictures "
+            "would have a near one of their class in train, as frames of one video have, and "
+            "scores would be too high; --split_by=random deals them all the same, and --group_by "
+            "is better where names tell what belongs together"
+        )
+
+
+def decide(
+    pictures: Pictures,
+    group: np.ndarray,
+    facts: pa.Table,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None,
+) -> Decided:
+    """Decides how to split; measures only for `--split_by=auto`, and only where that matters.
+
+    Groups by name are what the user knows of the pictures, and stand. Without thumbnails, as in
+    a preview, nothing can be measured and groups are dealt at random.
+
+    Args:
+      pictures: to split.
+      group: int64[k], the smallest picture of each one's group.
+      facts: of `facts_table.FACTS`, in key order.
+      config: of the bake.
+      thumbnails: loads those of some rows of `facts`.
+    """
+    if config.split_by is not SplitBy.AUTO:
+        return Decided(config.split_by)
+    demand = Demand.of(pictures, config)
+    free = demand.free
+    is_told = config.group_by is not None or len(demand.splits) < 2
+    if thumbnails is None or is_told or len(free) < MIN_PICTURES:
+        return Decided(SplitBy.RANDOM)
+    some = _whole_classes(pictures, free[whole_packs_mask(facts, pictures.row[free])], facts)
+    load = thumbnails
+    share = leakage.expected_share(
+        lambda index: load(pictures.row[some[index]]),
+        pictures.label[some],
+        group[some],
+        demand.shares[TRAIN_INDEX],
+    )
+    return Decided(SplitBy.APPEARANCE if share >= BAD else SplitBy.RANDOM, share)
+
+
+def measure_optimism(
+    pictures: Pictures,
+    split_index: np.ndarray,
+    facts: pa.Table,
+    config: PrepareConfig,
+    thumbnails: LoadThumbnails | None,
+) -> Optimism | None:
+    """Returns what the first held-out split claims; None if there is nothing to compare.
+
+    Args:
+      pictures: of all splits, those that have a record.
+      split_index: int8[k].
+      facts, config, thumbnails: as for `decide`.
+    """
+    if thumbnails is None or len(config.split_names) < 2:
+        return None
+    some = np.flatnonzero(whole_packs_mask(facts, pictures.row))
+    load = thumbnails
+    return optimism.measure(
+        lambda index: load(pictures.row[some[index]]),
+        pictures.label[some],
+        split_index[some],
+        config.split_names,
+    )
+
+
+def whole_packs(facts: pa.Table, rows: np.ndarray) -> np.ndarray:
+    """Returns the rows of as many packs as make up `MAX_PICTURES`; all, if there are no more."""
+    return rows[whole_packs_mask(facts, rows)]
+
+
+def whole_packs_mask(facts: pa.Table, rows: np.ndarray) -> np.ndarray:
+    """Returns bool[k], which rows are of `whole_packs`."""
+    if len(rows) <= MAX_PICTURES:
+        return np.ones(len(rows), bool)
+    packs = facts["pack"].combine_chunks()
+    # By the dictionary: as strings the names of a million rows would take 30 MB. It may name
+    # packs of other rows, which count 0, and, where blocks were joined, a pack twice.
+    _, number = np.unique(packs.dictionary.to_pylist(), return_inverse=True)
+    of_row = number[packs.indices.take(pa.array(rows)).to_numpy()]
+    sizes = np.bincount(of_row)
+    count = int(np.searchsorted(np.cumsum(sizes[sizes > 0]), MAX_PICTURES, side="right"))
+    last = np.flatnonzero(sizes)[max(count, 1) - 1]
+    return of_row <= last
+
+
+def _whole_classes(pictures: Pictures, index: np.ndarray, facts: pa.Table) -> np.ndarray:
+    """Returns those of some pictures whose classes, in a random order, make up `_MAX_MEASURED`.
+
+    A class is taken whole: kin in a part of it would be missing.
+    """
+    if len(index) <= _MAX_MEASURED:
+        return index
+    labels, first, sizes = np.unique(pictures.label[index], return_index=True, return_counts=True)
+    names = facts_table.column(facts, "class_name").take(pa.array(pictures.row[index[first]]))
+    hashes = [stable_hash("kin", name) for name in names.to_pylist()]
+    order = np.argsort(np.array(hashes, np.uint64), kind="stable")
+    fitting = int(np.searchsorted(np.cumsum(sizes[order]), _MAX_MEASURED, side="right"))
+    return index[np.isin(pictures.label[index], labels[order[: max(fitting, 1)]])]

@@ -1,0 +1,116 @@
+"""`evenshard report`, and bakes and trainings whose report could not be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evenshard import __main__ as program
+from tests.support import commands, fakes, runs
+from tfrecords import verify
+
+
+def bake(folder: Path, *flags: str) -> int:
+    return program.main(
+        ["bake", f"--input_dir={folder / 'in'}", f"--output_dir={folder / 'o'}", "--image_size=16",
+         "--workers=0", *flags]
+    )  # fmt: skip
+
+
+def test_a_bake_whose_report_fails_is_complete_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.write_folders(tmp_path / "in", {"apu": 20, "bart": 20})
+    (tmp_path / "o").mkdir()
+    blocked = tmp_path / "o" / "report"
+    blocked.write_text("in the way")
+    assert bake(tmp_path) == 1
+    told = capsys.readouterr().err
+    line = told.splitlines()[-1]
+    assert line.startswith(f"error: the data set in {tmp_path / 'o'} is complete, its report is")
+    assert line.endswith(f"Then `evenshard report {tmp_path / 'o'}` writes it")
+    assert "Traceback" not in told and "digest " in told
+    assert not (tmp_path / "o" / ".cache").exists()
+    before = commands.digests(tmp_path / "o")
+    assert bake(tmp_path) == 2
+    assert "whose report is missing: `evenshard report " in capsys.readouterr().err
+    blocked.unlink()
+    assert not verify.verify(tmp_path / "o").problems
+    assert program.main(["report", str(tmp_path / "o")]) == 0
+    assert capsys.readouterr().out == f"report: {blocked / 'index.html'}\n"
+    assert (blocked / "class_balance.png").exists()
+    del before["report"]
+    assert commands.digests(tmp_path / "o") == before
+
+
+def test_the_report_of_a_bake_is_the_same_written_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.write_folders(tmp_path / "in", {"apu": 20, "bart": 20})
+    assert bake(tmp_path) == 0
+    page = tmp_path / "o" / "report" / "index.html"
+    first = page.read_text()
+    page.unlink()
+    assert program.main(["report", str(tmp_path / "o")]) == 0
+    assert page.read_text() == first
+    assert "note:" not in capsys.readouterr().err.split("next: ")[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("", "is neither a data set nor a run: it has no manifest.json and no config.json"),
+        ("leaderboard.csv", "is a sweep: its command, given again"),
+        ("evaluation.json", "is an evaluation: `evenshard evaluate` writes its report again"),
+    ],
+)
+def test_what_has_no_report_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str
+) -> None:
+    if file:
+        (tmp_path / file).write_text("")
+    assert program.main(["report", str(tmp_path)]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_training_whose_report_fails_is_trained_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorflow")
+    import errno
+
+    from trainer.report import page
+    from trainer.train.__main__ import COMMAND
+
+    fakes.write_dataset(tmp_path / "d")
+    settings = runs.config(tmp_path / "d", tmp_path / "r", epochs=1)
+    argv = [flag for flag in runs.command(settings) if flag.startswith("--")]
+    real = page.write
+
+    def full(run: page.RunFiles) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(run.run_dir / "confusion.png"))
+
+    monkeypatch.setattr(page, "write", full)
+    assert COMMAND.run(argv) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: {tmp_path / 'r'} is trained to its end, its report is not")
+    assert f"`evenshard report {tmp_path / 'r'}`, or the same command, writes it" in line
+    assert program.main(["report", str(tmp_path / "r")]) == 1  # The disk is still full.
+    assert "confusion.png: No space left on device" in capsys.readouterr().err
+    monkeypatch.setattr(page, "write", real)
+    assert program.main(["report", str(tmp_path / "r")]) == 0
+    written = tmp_path / "r" / "report" / "index.html"
+    assert capsys.readouterr().out == f"report: {written}\n"
+    again = written.read_text()
+    assert COMMAND.run(argv) == 0
+    assert written.read_text() == again
+
+
+def test_a_run_that_is_not_finished_has_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow")
+    (tmp_path / "config.json").write_text("{}")
+    assert program.main(["report", str(tmp_path)]) == 1
+    assert "is not trained to its end: the command that trains it" in capsys.readouterr().err

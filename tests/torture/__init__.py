@@ -1,0 +1,1 @@
+"""Kills, damages, full disks and hostile files, by seed: `python -m tests.torture`."""

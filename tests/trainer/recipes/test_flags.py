@@ -1,0 +1,100 @@
+"""What --recipe sets, and what it refuses; which flags leave --recipe=auto nothing to choose."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tfrecords.cli import flags, parsing
+from tfrecords.errors import UsageError
+from trainer.config import TrainConfig
+from trainer.recipes.flags import AUTO_MODEL, DECIDING, RECIPES
+
+WHERE = {"data_dir": "data", "run_dir": "run"}
+
+# Of the groups Model, Learning and Augmentation: these are a head's too.
+OF_EVERY_RECIPE = {"recipe", "label_smoothing", "monitor"}
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig(**WHERE | changes)  # type: ignore[arg-type]
+
+
+def four(of: TrainConfig) -> tuple[object, ...]:
+    return of.model, of.weights, of.freeze, of.epochs
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"recipe": "scratch"}, ("springfield_cnn", "none", "none", 30)),
+        ({"recipe": "scratch", "model": "resnet50"}, ("resnet50", "none", "none", 30)),
+        ({"recipe": "head"}, ("efficientnet-lite0", "imagenet", "backbone", 1)),
+        ({"recipe": "head", "model": "resnet50"}, ("resnet50", "imagenet", "backbone", 1)),
+        ({"recipe": "head", "weights": "w.keras"}, ("springfield_cnn", "w.keras", "backbone", 1)),
+        ({"recipe": "finetune"}, ("efficientnet-lite0", "imagenet", "backbone", 4)),
+        (
+            {"recipe": "finetune", "unfreeze_epochs": 9, "learning_rate": 0.1},
+            ("efficientnet-lite0", "imagenet", "backbone", 10),
+        ),
+        (
+            {"recipe": "finetune", "freeze_epochs": 2, "epochs": 7},
+            ("efficientnet-lite0", "imagenet", "none", 7),
+        ),
+        ({"freeze": "backbone"}, ("efficientnet-lite0", "imagenet", "backbone", 1)),
+        ({"epochs": 5}, ("springfield_cnn", "none", "none", 5)),
+        ({"weights": "w.keras"}, ("springfield_cnn", "w.keras", "none", 30)),
+        ({}, (AUTO_MODEL, "none", "none", 30)),
+    ],
+)
+def test_a_recipe_is_a_name_for_flags(
+    given: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    settled = config(**given)
+    assert four(settled) == expected
+    assert settled.is_open == (expected[0] == AUTO_MODEL)
+    # Neither a changed batch, nor a file, nor a command line, settles it again.
+    assert four(settled.with_batch_size(8)) == expected or settled.is_open
+    assert TrainConfig.from_dict(settled.to_dict()) == settled
+    assert parsing.parse(TrainConfig, flags.command_line(settled)) == settled
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"recipe": "scratch", "weights": "imagenet"}, "no use for --weights"),
+        ({"recipe": "scratch", "freeze": "backbone"}, "no use for --freeze"),
+        ({"recipe": "head", "learning_rate": 0.1}, "no use for --learning_rate"),
+        ({"recipe": "head", "unfreeze_epochs": 2}, "no use for --unfreeze_epochs"),
+        ({"recipe": "head", "augment": ("flip",)}, "no use for --augment"),
+        ({"recipe": "head", "epochs": 5}, "leave out --epochs"),
+        ({"recipe": "head", "model": "springfield_cnn"}, "springfield_cnn has none"),
+        ({"recipe": "finetune", "epochs": 5}, "leave out --epochs"),
+        ({"recipe": "finetun"}, "did you mean finetune"),
+        ({"freeze": "backbone", "model": "resnet50"}, "give --weights too"),
+    ],
+)
+def test_a_flag_against_the_recipe_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        config(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_flag_of_network_and_training_leaves_auto_nothing_to_choose() -> None:
+    groups = ("Model", "Learning", "Augmentation")
+    names = {f.name for f in dataclasses.fields(TrainConfig) if f.metadata["group"] in groups}
+    assert names - OF_EVERY_RECIPE <= set(DECIDING)
+    assert set(DECIDING) <= set(flags.flags_of(TrainConfig))
+
+
+@pytest.mark.parametrize(
+    "given", [{"per_class": 5}, {"seed": 3}, {"loss": "focal"}, {"image_size": 64}]
+)
+def test_what_concerns_every_recipe_leaves_the_choice_open(given: dict[str, object]) -> None:
+    assert config(**given).is_open
+    for recipe in RECIPES[1:]:
+        chosen = config(**given).with_recipe(recipe)
+        assert (chosen.recipe, chosen.is_open) == (recipe, False)
+        for name, value in given.items():
+            assert flags.to_text(chosen, name) == str(value)

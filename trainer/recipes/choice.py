@@ -1,0 +1,122 @@
+"""What --recipe=auto chooses, why, and what each recipe costs.
+
+Nobody is to get a worse result by default than a linear head on pretrained features.
+docs/learning.md tells what the bounds rest on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.recipes.flags import ENLARGED_TO, FINETUNE, HEAD, SCRATCH, UNFREEZE_EPOCHS
+
+INSTALL = "pip install 'evenshard[pretrained]'"
+
+# From this many pictures on, each smaller than this side in pixels, a network of our own learns
+# more in minutes than a head finds in enlarged pictures. docs/learning.md has the numbers.
+SCRATCH_BELOW, SCRATCH_FROM = 48, 4_000
+
+# Pictures of `_RATED_SIDE` pixels a second and core: docs/learning.md, "What a recipe costs".
+_RATED_SIDE = 160
+_FEATURES, _FEATURES_BY_TENSORFLOW = 160.0, 80.0
+_WHOLE_NETWORK, _SCRATCH = 40.0, 420.0
+
+# Starting, fitting the head, and the report.
+_ALWAYS_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a choice depends on.
+
+    Attributes:
+      train, validation: pictures of each split.
+      size: (height, width) that the network sees.
+      epochs: that --recipe=scratch would take.
+      gpu: whether it computes on a GPU.
+      cores: to compute with.
+      weights: whether ImageNet weights are installed.
+      onnxruntime: whether features are computed by it.
+    """
+
+    train: int
+    validation: int
+    size: tuple[int, int]
+    epochs: int
+    gpu: bool
+    cores: int
+    weights: bool
+    onnxruntime: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe, and why.
+
+    Attributes:
+      recipe: "scratch", "head" or "finetune".
+      reason: for people.
+    """
+
+    recipe: str
+    reason: str
+
+
+def choose(situation: Situation) -> Choice:
+    """Returns the recipe for a situation in which no flag has decided."""
+    side = min(situation.size)
+    if not situation.weights:
+        return Choice(SCRATCH, "pretrained weights are not installed")
+    if side < SCRATCH_BELOW and situation.train >= SCRATCH_FROM:
+        return Choice(
+            SCRATCH,
+            f"{situation.train:,} pictures of {side} pixels teach more than pretrained features "
+            "tell of them",
+        )
+    if situation.gpu:
+        return Choice(FINETUNE, "pretrained weights are installed, and a GPU is there")
+    return Choice(HEAD, "pretrained weights are installed, and there is no GPU")
+
+
+def describe(recipe: str, reason: str, situation: Situation) -> str:
+    """Returns the line that says what was chosen and why, and what else there is.
+
+    Args:
+      recipe: chosen.
+      reason: for people.
+      situation: in which it was.
+    """
+    others = [other for other in (HEAD, FINETUNE, SCRATCH) if other != recipe]
+    parts = ", ".join(f"--recipe={other}{_cost(other, situation)}" for other in others)
+    line = f"recipe: {recipe}{_cost(recipe, situation)}, since {reason}; the others: {parts}"
+    if situation.weights:
+        return line
+    return f"{line}; for photographs, {INSTALL} and give --recipe=head"
+
+
+def seconds(recipe: str, situation: Situation) -> float:
+    """Returns an estimate of the wall time of a recipe on the cores, report included."""
+    height, width = situation.size
+    pixels = height * width / _RATED_SIDE**2
+    all_pictures = situation.train + situation.validation
+    if recipe == SCRATCH:
+        work = situation.epochs * situation.train * pixels / _SCRATCH
+    else:
+        pixels *= max(1, ENLARGED_TO // max(height, width)) ** 2
+        rate = _FEATURES if situation.onnxruntime else _FEATURES_BY_TENSORFLOW
+        work = all_pictures * pixels / rate
+    if recipe == FINETUNE:
+        work += UNFREEZE_EPOCHS * situation.train * pixels / _WHOLE_NETWORK
+    return _ALWAYS_SECONDS + work / situation.cores
+
+
+def _cost(recipe: str, situation: Situation) -> str:
+    """Returns ", about 4 min" in brackets; nothing on a GPU, whose speed is not known."""
+    return "" if situation.gpu else f" (about {_rounded(seconds(recipe, situation))})"
+
+
+def _rounded(value: float) -> str:
+    minutes = value / 60
+    if minutes < 1.5:
+        return "1 min"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"

@@ -1,0 +1,65 @@
+"""Writes the report of a finished run again, from its checkpoint and its data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfrecords.errors import TrainerError
+from trainer import remote
+from trainer.data.selection import open_split
+from trainer.data.stream import stream_source
+from trainer.data.version import DataVersion
+from trainer.metrics import inference
+from trainer.report import page
+from trainer.runs import directory, load, locate
+from trainer.runs.checkpoints import Store
+from trainer.runs.history import METRICS
+
+
+def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
+    """Writes the report of a run anew, and returns the path of its page.
+
+    Args:
+      run_dir: of a run that is trained to its end.
+      trust_run_code: as for `load.open_run`.
+
+    Raises:
+      LockedError: a process trains there.
+      TrainerError: the run is not finished, or its data set is gone.
+      ManifestError, UsageError: with one readable line.
+    """
+    if not Path(run_dir, directory.MODEL).exists():
+        raise TrainerError(
+            f"{run_dir} is not trained to its end: the command that trains it carries on, and "
+            "writes the report"
+        )
+    with directory.locked(run_dir):
+        run = load.open_run(run_dir, trust_run_code=trust_run_code)
+        has_best = Store(Path(run_dir, "checkpoints")).best() is not None
+        data_dir = locate.data_dir(run_dir, run.stored)
+        config, manifest = run.config, remote.load(data_dir)
+        validation = open_split(
+            manifest,
+            data_dir,
+            config.validation_split,
+            run.selection.natural(),
+            run.size,
+            config.read_parallelism,
+        )
+        with DataVersion.of(data_dir, manifest, validation).reading():
+            predicted = inference.predict(run.model, stream_source(validation, 32))
+            return page.write(
+                page.RunFiles(
+                    run_dir=Path(run_dir),
+                    data_dir=data_dir,
+                    classes=run.selection.classes,
+                    train_counts=run.train_counts,
+                    history=Path(run_dir, METRICS),
+                    predictions=predicted,
+                    flags=config,
+                    settings=page.settings_of(run.stored),
+                    split=config.validation_split,
+                    weights="best" if has_best else "last",
+                    fork=run.stored.fork,
+                )
+            )
