@@ -41,7 +41,7 @@ rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (16, 64, 64, 3), np.uint8)
 labels = rng.integers(0, 5, 16).astype(np.int32)
 batch = Batch(*map(tf.constant, (images, labels, labels, np.ones(16, np.float32), np.ones(16, np.float32))))
-config = TrainConfig(data_dir='d', run_dir='r', batch_size=16, dropout=0.0)
+config = TrainConfig(data_dir='d', run_dir='r', recipe='scratch', batch_size=16, dropout=0.0)
 plan = optim.build(config, 100)
 def stepper(kind, strategy, jit=False):
     keras.utils.set_random_seed(1)
@@ -64,7 +64,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(data_dir: Path, run_dir: Path, *flags: str) -> list[str]:
     return [
         sys.executable, "-m", "trainer.train", f"--data_dir={data_dir}", f"--run_dir={run_dir}",
-        "--progress=lines", "--device=gpu", "--epochs=2", "--batch_size=32", *flags,
+        "--progress=lines", "--device=gpu", "--recipe=scratch", "--epochs=2", "--batch_size=32",
+        *flags,
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tfrecords.errors import TrainerError
 from trainer import remote
 from trainer.config import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS, TrainConfig
-from trainer.data import mirror
+from trainer.data import mirror, on_device
 from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
@@ -36,6 +36,7 @@ def prepare(config: TrainConfig) -> Task:
     devices = set_up_devices(config)
     settled = recipe.settle(config, train, validation, gpu=devices.kind == "gpu")
     config, flips = _without_wrong_flips(settled.config, train)
+    on_device.chooser(config, devices)  # Refuses what the device cannot do, before all else.
     config = config.with_batch_size(_batch_size(config, train, devices))
     run_dir = directory.of(directory.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)

@@ -30,7 +30,7 @@ def of_stream(data_dir: str, where: str, seconds: float) -> dict[str, float]:
     from trainer.data.selection import Selection, open_configured
     from trainer.data.stream import training_stream
 
-    config = TrainConfig(data_dir=data_dir, run_dir="-", batch_size=BATCH)
+    config = TrainConfig(data_dir=data_dir, run_dir="-", recipe="scratch", batch_size=BATCH)
     manifest = remote.load(data_dir)
     source = open_configured(config, manifest, config.train_split, Selection.of(config, manifest))
     augmenter = Augmenter(("flip", "crop"))
@@ -56,7 +56,7 @@ def of_run(data_dir: str, where: str, side: int) -> dict[str, float]:
             sys.executable, "-m", "trainer.train", f"--data_dir={data_dir}",
             f"--run_dir={folder}/r", "--epochs=2", f"--batch_size={min(BATCH, side)}",
             f"--model={model}", f"--image_size={side}", "--augment=flip,crop",
-            f"--augment_on={where}", "--deterministic=off", "--progress=none",
+            f"--augment_on={where}", "--recipe=scratch", "--deterministic=off", "--progress=none",
         ]  # fmt: skip
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
         with Path(folder, "r", METRICS).open(encoding="utf-8", newline="") as file:

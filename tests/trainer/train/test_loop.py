@@ -440,6 +440,14 @@ def test_augmenting_in_the_step_trains_on_the_same_pictures(
     assert_same_end(tmp_path / "device", cut)
 
 
+def test_what_the_device_cannot_do_is_refused_before_anything_is_written(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="--augment_on=device does not go with --augment=rotate"):
+        train(config(data_dir, tmp_path / "r", augment=("rotate",), augment_on="device"))
+    assert not (tmp_path / "r").exists()
+
+
 def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
     result = train(
         config(data_dir, tmp_path / "r", epochs=15, learning_rate=0.1, augment=("flip",))
