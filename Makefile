@@ -41,7 +41,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report (under 10 minutes)
-	$(BIN)/python -m examples.demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
+	$(BIN)/evenshard demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
 
 check: lint types imports  ## a first answer: lint, types, imports, fast tests (90 seconds)
 	$(TESTS) --fast
