@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from evenshard.springfield_like.cast import CITIZENS, TOTAL
 from evenshard.springfield_like.files import FORMATS, KINDS
+from tfrecords.cli.run import version_line
 from tfrecords.system import cores
 
 _DESCRIPTION = f"""\
@@ -122,6 +123,7 @@ def _parser() -> _Parser:
     add("--seed", metavar="N", type=int, default=0, help="another town; default 0")
     add("--workers", metavar="auto|N", type=_workers, default=_workers("auto"),
         help="processes; default auto, one a core")  # fmt: skip
+    add("--version", action="version", version=version_line(), help="show the version")
     add("-v", "--verbose", action="store_true", help="tracebacks of errors")
     return parser
 
