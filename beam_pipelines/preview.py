@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from beam_pipelines import summary
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import NearDuplicates, SplitBy
@@ -149,6 +150,7 @@ def run(config: PrepareConfig) -> int:
     print(f"drawn to {page.write_plan(found.config, planned, found.sources)}")
     if found.failure is not None:
         raise BakeError(f"this bake would fail: {found.failure}")
+    print(f"next: {summary.bake_command(dataclasses.replace(config, plan_only=False))}")
     return 0
 
 

@@ -181,7 +181,7 @@ def _held(folder: Path) -> str:
     """Returns why temporary files in a folder stay: it, or one above it, is in use."""
     for each in (folder, folder.parent, folder.parent.parent):
         for lock in (each / LOCK, each / CACHE / CACHE_LOCK, each / CACHE_LOCK):
-            if locks.holder(lock) is not None and (why := _in_use(lock)):
+            if lock.is_file() and (why := _in_use(lock)):
                 return why
     return ""
 

@@ -86,7 +86,10 @@ def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[st
     assert (
         program.main(["plan", f"--input_dir={folder / 'in'}", f"--output_dir={folder / 'o'}"]) == 0
     )
-    assert "about " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "about " in printed
+    flags = f"--input_dir={folder / 'in'} --output_dir={folder / 'o'}"
+    assert printed.endswith(f"\nnext: evenshard bake {flags}\n")
     assert not list(folder.glob("o/*.tfrecord*"))
 
 
