@@ -80,7 +80,7 @@ def add(page: Path, target: Path, name: str, note: str) -> bool:
         shown = f"{html.escape(name)}</a>{html.escape(f' {note}' if note else '')}"
         lines = [*others, f'<li><a href="{href}">{shown}</li>'][-MOST:]
         text = text[: found.start()] + block("".join(lines)) + text[found.end() :]
-        atomic.write_text(page, text)
+        atomic.write_text(page, text, durable=False)
         return True
     return False
 
