@@ -310,9 +310,10 @@ def _plan_section(
 
 def _runs(inputs: ReportInputs) -> Markup:
     """Returns the links to runs that an earlier page of this data set has."""
-    if storage.is_remote(inputs.output_dir) or inputs.plan_only:
-        return Markup(links.block())
-    return Markup(links.block(links.kept(Path(inputs.output_dir) / links.PAGE)))
+    digest, lines = inputs.manifest.digest, ""
+    if not (storage.is_remote(inputs.output_dir) or inputs.plan_only):
+        lines = links.kept(Path(inputs.output_dir) / links.PAGE, digest)
+    return Markup(links.block(digest, lines))
 
 
 def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:

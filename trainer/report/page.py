@@ -167,7 +167,7 @@ def write(run: RunFiles) -> Path:
     path = write_file(run.run_dir / PAGE, page.encode())
     if (run.run_dir / CONFIG).exists() and isinstance(run.data_dir, Path):
         note = f"{run.flags.model}, macro-F1 {evaluation.macro_f1:.4f} on {run.split}"
-        links.add(run.data_dir / links.PAGE, path, run.title, note)
+        links.add(run.data_dir / links.PAGE, manifest.digest, path, run.title, note)
     return path
 
 

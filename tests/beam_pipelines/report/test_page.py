@@ -258,14 +258,16 @@ def test_many_classes_stay_small(tmp_path: Path) -> None:
     assert path.read_text().count('class="tiles"') == samples.MAX_CLASSES
 
 
-def test_a_page_written_again_keeps_the_links_to_runs_that_are_there(
-    tmp_path: Path, inputs: ReportInputs
-) -> None:
+def test_a_page_written_again_keeps_the_links_to_runs_that_are_there(tmp_path: Path) -> None:
+    found = fakes.write_dataset(tmp_path)
+    inputs = ReportInputs(str(tmp_path), found, ledger.read(tmp_path))
     path = Path(page.write(inputs))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "index.html").write_text("a run")
-        assert links.add(path, tmp_path / name / "index.html", name, "macro-F1 0.5")
+        assert links.add(
+            path, inputs.manifest.digest, tmp_path / name / "index.html", name, "macro-F1 0.5"
+        )
     (tmp_path / "b" / "index.html").unlink()
     text = Path(page.write(inputs)).read_text()
     assert ">a</a> macro-F1 0.5</li>" in text and ">b</a>" not in text

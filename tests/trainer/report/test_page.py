@@ -253,7 +253,7 @@ def test_a_run_and_its_data_set_lead_to_each_other(tmp_path: Path) -> None:
     run = fake_run.files(tmp_path)
     of_data = tmp_path / "data" / "report" / "index.html"
     of_data.parent.mkdir(exist_ok=True)
-    of_data.write_text(f"<ul>{links.block()}</ul>")
+    of_data.write_text(f"<ul>{links.block(manifest.load(run.data_dir).digest)}</ul>")
     run_configs.write(run.run_dir, run_configs.describe(run.flags, manifest.load(run.data_dir)))
     page = report.write(run)
     assert 'href="../../data/report/index.html"' in page.read_text(encoding="utf-8")
