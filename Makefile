@@ -20,15 +20,19 @@ MINUTES ?= 20
 SEED ?= 0
 ONLY ?=
 
+# --demo also runs the demo in each environment, --only=3.12 tries one Python.
+RELEASE_FLAGS ?=
+
 # Prism and Flink, fetched with go and mvn; Flink runs on Java 17.
 ENGINES := .engines
 PRISM_VERSION ?= v2.77.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test bench docs lint types imports torture test-slow test-gpu engines flink-test clean
+.PHONY: help install demo check test bench docs lint types imports torture test-slow test-gpu engines flink-test \
+  release-check clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## make the virtual environment and install everything into it
 
@@ -41,7 +45,7 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report (under 10 minutes)
-	$(BIN)/python -m examples.demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
+	$(BIN)/evenshard demo --dir=$(DEMO) --scale=$(DEMO_SCALE) --epochs=$(DEMO_EPOCHS)
 
 check: lint types imports  ## a first answer: lint, types, imports, fast tests (90 seconds)
 	$(TESTS) --fast
@@ -92,6 +96,9 @@ $(ENGINES)/flink: benchmarks/engines/flink/pom.xml
 	mvn --quiet --batch-mode --file benchmarks/engines/flink/pom.xml dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(abspath $@)
 	@touch $@
+
+release-check:  ## build wheel and sdist, install and use them in clean environments (minutes)
+	$(PYTHON) .ci/release_check.py $(RELEASE_FLAGS)
 
 clean:  ## remove what the commands above made
 	rm -rf $(VENV) $(DEMO) $(ENGINES) .bench .site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from beam_pipelines import summary
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import NearDuplicates, SplitBy
@@ -91,6 +92,11 @@ def preview(config: PrepareConfig) -> Preview:
     Raises:
       UsageError: the input is not as expected, or no sampled file is a picture.
     """
+    return _preview(config)[0]
+
+
+def _preview(config: PrepareConfig) -> tuple[Preview, Sequence[SourceFile]]:
+    """Returns a preview, and the rows of the files that were listed."""
     understood = BakeInput.of(config)
     config, rows = understood.config, understood.rows
     sources.check_group_by(rows, config.group_by)
@@ -100,7 +106,7 @@ def preview(config: PrepareConfig) -> Preview:
         _without_likeness(config),
     )
     workers = max(config.workers, 1)
-    return Preview(
+    found = Preview(
         config=config,
         summary=understood.summary,
         notes=understood.notes,
@@ -112,6 +118,7 @@ def preview(config: PrepareConfig) -> Preview:
         seconds=_work_seconds(plan, sample) / workers,
         workers=workers,
     )
+    return found, rows
 
 
 def run(config: PrepareConfig) -> int:
@@ -122,7 +129,7 @@ def run(config: PrepareConfig) -> int:
       BakeError: the bake would fail.
     """
     bake_input.refuse_output_inside(config)
-    found = preview(config)
+    found, rows = _preview(config)
     for note in found.notes:
         print(f"input: {note}")
     print(f"{found.summary}\n")
@@ -146,9 +153,14 @@ def run(config: PrepareConfig) -> int:
     from beam_pipelines.report import page
 
     storage.make_directory(config.output_dir)
-    print(f"drawn to {page.write_plan(found.config, planned, found.sources)}")
+    by_key = {row.key: row for row in rows}
+    drawn = page.write_plan(
+        found.config, planned, found.sources, lambda key: sources.read(by_key[key])
+    )
+    print(f"drawn to {drawn}")
     if found.failure is not None:
         raise BakeError(f"this bake would fail: {found.failure}")
+    print(f"next: {summary.bake_command(dataclasses.replace(config, plan_only=False))}")
     return 0
 
 

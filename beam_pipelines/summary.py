@@ -12,7 +12,7 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.similarity.leak_meter import BAD, LeakMeter
 from beam_pipelines.similarity.optimism import Optimism
 from tfrecords import inspect, manifest
-from tfrecords.cli import flags
+from tfrecords.cli import flags, following
 from tfrecords.ledger import CAPPED, CHANGED, DUPLICATE
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN
@@ -49,7 +49,7 @@ def summary_lines(
     yield f"digest {dataset.digest}"
     if reported:
         yield f"report {storage.join(config.output_dir, _REPORT)}"
-    yield f"next: {next_command(config.output_dir, folded=bool(dataset.folds))}"
+    yield following.training(config.output_dir, folded=bool(dataset.folds))
 
 
 def honesty_lines(
@@ -87,14 +87,6 @@ def left_out_table(
         yield f"{status:{width}}  {count:>{count_width}}  {why}"
 
 
-def next_command(data_dir: str, *, folded: bool = False) -> str:
-    """Returns the command that trains on a data set, ready to paste; of folds on the first."""
-    command = f"evenshard train {shlex.quote(f'--data_dir={data_dir}')}"
-    return (
-        f"{command} --run_dir=runs/fold0 --fold=0" if folded else f"{command} --run_dir=runs/first"
-    )
-
-
 def _train_counts(dataset: Manifest) -> list[int]:
     """Returns the number of records of each class in train; of folds, in each fold's train."""
     if not dataset.folds:
@@ -109,13 +101,17 @@ def _train_counts(dataset: Manifest) -> list[int]:
 
 def _appearance_command(config: PrepareConfig) -> str:
     """Returns the command that bakes the same by appearance, ready to paste."""
-    added = ("--split_by=appearance", "--overwrite")
+    plain = dataclasses.replace(config, split_by=SplitBy.AUTO, overwrite=False)
+    return bake_command(plain, "--split_by=appearance", "--overwrite")
+
+
+def bake_command(config: PrepareConfig, *added: str) -> str:
+    """Returns the command that bakes by a configuration and further flags, ready to paste."""
     if isinstance(config.class_order, tuple) or config.classes_map is not None:
         # What these files said is known, and no longer where they are.
-        return f"the same command with {' '.join(added)}"
-    plain = dataclasses.replace(config, split_by=SplitBy.AUTO, overwrite=False)
+        return f"the same command with {' '.join(added)}" if added else "the same with `bake`"
     # The number of processes is the machine's, unless it was given.
-    given = [flag for flag in flags.command_line(plain) if not flag.startswith("--workers=")]
+    given = [flag for flag in flags.command_line(config) if not flag.startswith("--workers=")]
     return shlex.join(["evenshard", "bake", *given, *config.beam_options, *added])
 
 

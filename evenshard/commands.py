@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 
-_PREPARE, _TRAIN, _USE, _SHELL = "Prepare data", "Train", "Use what was trained", "Shell"
+_PREPARE, _TRAIN, _USE = "Prepare data", "Train", "Use what was trained"
+_MACHINE = "This machine"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,15 @@ COMMANDS = (
                "Write a network as SavedModel, ONNX or LiteRT.", typed_as=("save",)),
     SubCommand("lineage", "trainer.lineage", _USE, "Lead a record back to its source file.",
                typed_as=("trace",)),
-    SubCommand("completion", "evenshard.completion", _SHELL,
+    SubCommand("demo", "evenshard.demo", _MACHINE,
+               "Draw pictures, bake, train and predict, from nothing.",
+               typed_as=("example", "tutorial", "quickstart")),
+    SubCommand("doctor", "evenshard.doctor", _MACHINE,
+               "Say what is installed, what is wrong, what is slow.",
+               typed_as=("diagnose", "env", "system")),
+    SubCommand("clean", "evenshard.clean", _MACHINE, "List caches and leftovers; remove them.",
+               typed_as=("clear", "gc", "prune")),
+    SubCommand("completion", "evenshard.completion", _MACHINE,
                "Print a completion script for bash, zsh or fish."),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from tfrecords import example, framing, manifest
-from tfrecords.cli import flags
+from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
@@ -83,6 +83,8 @@ def main(config: InspectConfig) -> None:
         _write(config.samples, sample_png(config.data_dir, found, config.split or TRAIN))
     if config.histogram:
         _write(config.histogram, histogram_png(found))
+    if not config.records:  # A list that programs read ends with its last row.
+        print(following.training(config.data_dir, folded=bool(found.folds)))
 
 
 def summary(

@@ -15,7 +15,7 @@ from tfrecords import manifest
 from tfrecords.checks import folds, ledger
 from tfrecords.checks import shards as checks
 from tfrecords.checks.shards import Images, Problem, ShardReport
-from tfrecords.cli import flags, values
+from tfrecords.cli import flags, following, values
 from tfrecords.cli.flags import flag
 from tfrecords.cli.progress import Progress
 from tfrecords.cli.run import DONE, Command
@@ -184,6 +184,7 @@ def main(config: VerifyConfig) -> int:
             f"note: an earlier version baked it: the manifest has no digest of {SOURCES} and of "
             "itself, where damage may go unseen; baking again with --overwrite adds them"
         )
+    print(following.training(config.data_dir, folded=bool(verdict.manifest.folds)))
     return DONE
 
 

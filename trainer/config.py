@@ -41,7 +41,7 @@ LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
 STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
 STRONG_FROM = 40
 # Where a flip makes one class of another: see `trainer.data.mirror`.
-WITHOUT_FLIPS = ("crop", "color")
+WITHOUT_FLIPS = ("crop", "color", "affine")
 OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
 LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
 MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError, UsageError
@@ -232,6 +232,8 @@ def main(config: PredictConfig) -> int:
             f"--max_reject_fraction={config.max_reject_fraction:g} allows fewer; {config.output} "
             f"has the fallback in their rows, and why is in {config.output}.rejects.csv"
         )
+    if len(config.run_dir) == 1:
+        print(following.line("export", f"--run_dir={config.run_dir[0]}"))
     return DONE
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tfrecords import manifest
-from tfrecords.errors import UsageError
+from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer import tensorflow_import
@@ -91,6 +91,14 @@ def load(data_dir: str | Folder) -> Manifest:
       UsageError, ManifestError: as `folder` and `manifest.load`.
     """
     return manifest.load(folder(data_dir))
+
+
+def splits_of(data_dir: str | Folder) -> list[str]:
+    """Returns the splits of a data set that have records; none where it cannot be read."""
+    try:
+        return [split.name for split in load(data_dir).splits if split.records]
+    except EvenshardError:
+        return []
 
 
 def is_far(path: Folder) -> bool:

@@ -6,7 +6,8 @@ The process that started the bake writes it at the end; workers import none of t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ from tfrecords import inspect, ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.reader import OpenShard
-from tfrecords.reporting import html
+from tfrecords.reporting import html, links
 from tfrecords.schema import TRAIN, ImageSpec
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class ReportInputs:
       notes: of the bake, one line each.
       plan_only: nothing was baked; the page is the plan, `plan.html`, without samples.
       optimism: what the first held-out split claims, if it was measured.
+      preview: label → keys of sources to show, of a plan.
     """
 
     output_dir: str
@@ -87,6 +89,7 @@ class ReportInputs:
     notes: Sequence[str] = ()
     plan_only: bool = False
     optimism: Optimism | None = None
+    preview: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = set(ledger.SCHEMA.names) - set(self.sources.column_names)
@@ -128,15 +131,21 @@ def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
     return path
 
 
-def write_plan(config: PrepareConfig, planned: Manifest, table: pa.Table) -> str:
+def write_plan(
+    config: PrepareConfig, planned: Manifest, table: pa.Table, read_source: ReadSource | None = None
+) -> str:
     """Writes the page of a plan that has not been baked and returns its path.
 
     Args:
       config: of the bake.
       planned: the planned manifest.
       table: the planned ledger.
+      read_source: as for `ReportInputs`; without it no samples are shown.
     """
-    return write(ReportInputs(config.output_dir, planned, table, plan_only=True))
+    shown = tables.planned_samples(planned, table) if read_source is not None else {}
+    return write(
+        ReportInputs(config.output_dir, planned, table, read_source, plan_only=True, preview=shown)
+    )
 
 
 def write_for(
@@ -200,6 +209,8 @@ def page(
     context |= _reject_section(table, thumbnails)
     context |= _duplicate_section(table, thumbnails)
     context |= _leak_section(inputs.leaks, thumbnails)
+    context |= _plan_section(rows, inputs.preview, thumbnails)
+    context["runs"] = _runs(inputs)
     # Last, since workers may still be drawing the strips.
     context |= _sample_section(rows, gallery)
     return html.render("beam_pipelines.report", "report.html.j2", context)
@@ -285,6 +296,24 @@ def _sample_section(rows: Sequence[ClassRow], gallery: Gallery | None) -> dict[s
         "unshown": gallery.hidden,
         "tile": min(gallery.side, samples.SHOWN_TILE),
     }
+
+
+def _plan_section(
+    rows: Sequence[ClassRow], preview: Mapping[int, Sequence[str]], thumbnails: Thumbnails
+) -> dict[str, object]:
+    return {
+        "plan_samples": [(rows[label], keys) for label, keys in preview.items()],
+        "plan_thumbnails": thumbnails.of(key for keys in preview.values() for key in keys),
+        "plan_unshown": len(rows) - len(preview),
+    }
+
+
+def _runs(inputs: ReportInputs) -> Markup:
+    """Returns the links to runs that an earlier page of this data set has."""
+    digest, lines = inputs.manifest.digest, ""
+    if not (storage.is_remote(inputs.output_dir) or inputs.plan_only):
+        lines = links.kept(Path(inputs.output_dir) / links.PAGE, digest)
+    return Markup(links.block(digest, lines))
 
 
 def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:

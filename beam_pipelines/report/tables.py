@@ -19,6 +19,10 @@ from tfrecords.schema import TRAIN
 # alone.
 MANY_COPIES = 20
 
+# Classes and sources of each that a plan shows: 160 pictures are opened for it, of at most 8 kB.
+PLANNED_CLASSES = 40
+PLANNED_TILES = 4
+
 _MEANINGS = {
     RejectReason.EMPTY: "the file has no bytes",
     RejectReason.NOT_AN_IMAGE: "its first bytes belong to no picture format",
@@ -201,6 +205,27 @@ def format_rows(sources: pa.Table) -> list[FormatRow]:
         for row in grouped.to_pylist()
     ]
     return sorted(rows, key=lambda row: (-row.files, row.format, row.mode))
+
+
+def planned_samples(planned: Manifest, sources: pa.Table) -> dict[int, list[str]]:
+    """Returns label → keys of its first train pictures, of the largest classes and the smallest.
+
+    Args:
+      planned: the planned manifest.
+      sources: the planned ledger.
+    """
+    labels = sorted(
+        (label for label in range(len(planned.classes)) if planned.split(TRAIN).originals[label]),
+        key=lambda label: (-planned.split(TRAIN).originals[label], label),
+    )
+    half = PLANNED_CLASSES // 2
+    if len(labels) > PLANNED_CLASSES:
+        labels = [*labels[:half], *labels[-half:]]
+    first = sources.filter((pc.field("split") == TRAIN) & (pc.field("rank") < PLANNED_TILES))
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for row in first.sort_by([("class", "ascending"), ("rank", "ascending")]).to_pylist():
+        of_class[row["class"]].append(row["key"])
+    return {label: of_class[planned.classes[label]] for label in labels}
 
 
 def rejects(sources: pa.Table) -> pa.Table:

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from examples.springfield_like.cast import CITIZENS
-from examples.springfield_like.design import Citizen
-from examples.springfield_like.dice import Dice
-from examples.springfield_like.scene import draw_picture
+from evenshard.springfield_like.cast import CITIZENS
+from evenshard.springfield_like.design import Citizen
+from evenshard.springfield_like.dice import Dice
+from evenshard.springfield_like.scene import draw_picture
 
 matplotlib.use("agg")
 

@@ -8,6 +8,7 @@ import pytest
 import evenshard
 from evenshard import __main__ as program
 from evenshard.commands import COMMANDS, find
+from tfrecords.cli import run
 from tfrecords.errors import UsageError
 
 
@@ -16,7 +17,7 @@ def test_help_lists_every_command_in_its_group(capsys: pytest.CaptureFixture[str
         assert program.main(argv) == 0
         text = capsys.readouterr().out
         heads = [line for line in text.splitlines() if line.endswith(":")]
-        assert heads == ["Prepare data:", "Train:", "Use what was trained:", "Shell:"]
+        assert heads == ["Prepare data:", "Train:", "Use what was trained:", "This machine:"]
         for command in COMMANDS:
             assert f"  {command.name} " in text
             assert command.summary in text
@@ -67,6 +68,14 @@ def test_each_commands_help_shows_how_it_was_called(
     assert f"usage: evenshard {name} " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_tells_the_version(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main([command.name, "--version"]) == 0  # type: ignore[attr-defined]
+    assert capsys.readouterr().out == f"{run.version_line()}\n"
+
+
 def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     from pathlib import Path
 
@@ -77,7 +86,10 @@ def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[st
     assert (
         program.main(["plan", f"--input_dir={folder / 'in'}", f"--output_dir={folder / 'o'}"]) == 0
     )
-    assert "about " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "about " in printed
+    flags = f"--input_dir={folder / 'in'} --output_dir={folder / 'o'}"
+    assert printed.endswith(f"\nnext: evenshard bake {flags}\n")
     assert not list(folder.glob("o/*.tfrecord*"))
 
 

@@ -89,13 +89,14 @@ def offsets(path: Path) -> list[int]:
         return [offset for offset, _ in framing.read_frames(file, path.name)]
 
 
-def test_a_sound_data_set_gives_one_line(
+def test_a_sound_data_set_gives_one_line_and_the_next_command(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data_dir, "--images=all") == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.count("\n") == 1
+    assert out.count("\n") == 2
+    assert out.splitlines()[1].startswith("next: evenshard train --data_dir=")
     assert "sound. 53 records in 6 shards (train, validation, test)" in out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -116,7 +117,16 @@ def resolve_kind(kind: str, file: TextIO) -> str:
     """Returns how progress is shown on `file`: "bar", "lines" or "none"."""
     if kind != AUTO:
         return kind
-    return BAR if file.isatty() or is_notebook(file) else LINES
+    return BAR if moves_cursor(file) or is_notebook(file) else LINES
+
+
+def moves_cursor(file: TextIO) -> bool:
+    """Returns whether a stream is a terminal on which lines can be written over.
+
+    `TERM=dumb` says that it cannot, as in an editor's shell. NO_COLOR asks for nothing here: no
+    command writes in colour.
+    """
+    return file.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def is_notebook(file: TextIO) -> bool:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from tfrecords.reporting.terms import TERMS
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -105,4 +107,5 @@ def _environment(package: str) -> jinja2.Environment:
     )
     filters = (percent, decimal, count, size, shorten)
     environment.filters.update({filter_.__name__: filter_ for filter_ in filters})
+    environment.globals["terms"] = TERMS
     return environment

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import BinaryIO, TextIO
 from tfrecords.system import disk
 
 _PREFIX = ".tmp-"
+_OURS = re.compile(r"\.tmp-[0-9a-f]{16}-.")
 
 # Names may have 255 bytes on most file systems. The end is kept: libraries go by the extension.
 _KEPT_BYTES = 200
@@ -112,6 +114,14 @@ def _name(error: OSError, temporary: Path, path: str | Path) -> None:
 def is_temporary(name: str) -> bool:
     """Returns whether a file name is one that a killed writer leaves behind."""
     return name.startswith(_PREFIX)
+
+
+def is_ours(name: str) -> bool:
+    """Returns whether a temporary name is of the exact form that this module gives.
+
+    Stricter than `is_temporary`, for folders where others write too.
+    """
+    return _OURS.match(name) is not None
 
 
 def remove_temporary(directory: str | Path) -> None:

@@ -60,8 +60,8 @@ def locked(path: str | Path, taken: str, advice: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = _holder(path)
-            who = f" ({holder})" if holder else ""
+            who_holds = holder(path)
+            who = f" ({who_holds})" if who_holds else ""
             raise LockedError(f"{taken}{who}: {advice}") from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
@@ -94,8 +94,8 @@ def _sign(descriptor: int) -> None:
         os.write(descriptor, text.encode())  # At the end: it was opened for appending.
 
 
-def _holder(path: str | Path) -> Holder | None:
-    """Returns who took a lock, or None where its file does not say."""
+def holder(path: str | Path) -> Holder | None:
+    """Returns who took a lock last, or None where its file does not say."""
     try:
         return Holder(**json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tfrecords.cli import following
 from tfrecords.cli.run import DONE, Command
 from trainer import tensorflow_import
 from trainer.evaluate.config import EvaluateConfig
@@ -15,6 +16,7 @@ def main(config: EvaluateConfig) -> int:
     from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
 
     print(run.describe(run.run(config)))
+    print(following.predicting(config.run_dir))
     return DONE
 
 

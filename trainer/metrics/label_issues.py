@@ -9,10 +9,14 @@ recognise needs much.
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfrecords.schema import parse_id
 from trainer.metrics.metrics import Predictions
 
 
@@ -83,3 +87,26 @@ def find(predictions: Predictions) -> tuple[LabelIssue, ...]:
         )
         for row in order.tolist()
     )
+
+
+def to_csv(
+    issues: Sequence[LabelIssue], classes: Sequence[str], fold: np.ndarray | None = None
+) -> str:
+    """Returns labels in doubt as CSV, in their order.
+
+    Columns: key (of the source), label, suggested, self_confidence, probability; fold, if known.
+
+    Args:
+      issues: to write.
+      classes: names in label order.
+      fold: int[n], the fold of each row of the predictions.
+    """
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ["key", "label", "suggested", "self_confidence", "probability"]
+    writer.writerow(head if fold is None else [*head, "fold"])
+    for issue in issues:
+        row = [parse_id(issue.id)[0], classes[issue.label], classes[issue.suggested]]
+        row += [f"{issue.self_confidence:.6f}", f"{issue.probability:.6f}"]
+        writer.writerow(row if fold is None else [*row, str(int(fold[issue.row]))])
+    return buffer.getvalue()

@@ -1,7 +1,7 @@
 """The report of a run: `report/index.html`, one self-contained page, and the files beside it.
 
-`write` puts per_class.csv, confusion.png, curves.png, f1_by_class_size.png, calibration.png,
-predictions.parquet, MODEL_CARD.md and the page into the run directory.
+`write` puts per_class.csv, label_issues.csv, confusion.png, curves.png, f1_by_class_size.png,
+calibration.png, predictions.parquet, MODEL_CARD.md and the page into the run directory.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from tfrecords import reader
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, SplitInfo
-from tfrecords.reporting import html
+from tfrecords.reporting import html, links
 from tfrecords.reporting.figures import to_png, to_svg
 from tfrecords.system import atomic
 from trainer import remote
 from trainer.config import TrainConfig
-from trainer.metrics import metrics, mistakes, predictions
+from trainer.metrics import label_issues, metrics, mistakes, predictions
+from trainer.metrics.label_issues import LabelIssue
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Temperature
 from trainer.report import curves, figures, model_card
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE = Path("report", "index.html")
+ISSUES = "label_issues.csv"
+
+# Labels in doubt that a page carries for its link, about 100 bytes each; the file has all.
+MOST_ISSUES = 1000
 
 # Confused pairs and mistakes on a page: at about 5 kB a thumbnail it stays under 1 MB.
 PAIRS = 12
 WORST = 24
+DOUBTFUL = 24
 THUMBNAIL_SIDE = 144
 
 _INPUT_ADVICE = (
@@ -129,6 +135,8 @@ def write(run: RunFiles) -> Path:
         {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
         Temperature(evaluation.temperature, evaluation.temperature_note),
     )
+    issues = label_issues.find(run.predictions.at(evaluation.temperature))
+    write_file(run.run_dir / ISSUES, label_issues.to_csv(issues, run.classes).encode())
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
     best = epochs.best(run.flags.monitor)
     drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
@@ -148,14 +156,19 @@ def write(run: RunFiles) -> Path:
         "model": run.flags.model,
         "curves": _curve_figures(whole, best_row),
         "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
-        **page_of_predictions(run, manifest, evaluation),
+        **page_of_predictions(run, manifest, evaluation, issues),
+        "data_report": _link_to_data(run),
         "config_groups": _shown_settings(run.settings),
         "data_facts": _data_facts(run.flags, manifest),
     }
     page = html.render("trainer.report", "report.html.j2", context)
     if (run.run_dir / CONFIG).exists():  # The directory of an evaluation has none.
         model_card.write(run.run_dir)
-    return write_file(run.run_dir / PAGE, page.encode())
+    path = write_file(run.run_dir / PAGE, page.encode())
+    if (run.run_dir / CONFIG).exists() and isinstance(run.data_dir, Path):
+        note = f"{run.flags.model}, macro-F1 {evaluation.macro_f1:.4f} on {run.split}"
+        links.add(run.data_dir / links.PAGE, manifest.digest, path, run.title, note)
+    return path
 
 
 def settings_of(described: RunConfig) -> Settings:
@@ -259,13 +272,14 @@ def class_rows(
 
 
 def page_of_predictions(
-    run: RunFiles, manifest: Manifest, evaluation: Evaluation
+    run: RunFiles, manifest: Manifest, evaluation: Evaluation, issues: Sequence[LabelIssue] = ()
 ) -> dict[str, object]:
-    """Returns the classes and mistakes that the page shows, with thumbnails."""
+    """Returns the classes, mistakes and labels in doubt that the page shows, with thumbnails."""
     calibrated = run.predictions.at(evaluation.temperature)
     pairs = mistakes.most_confused(calibrated, PAIRS)
     worst = mistakes.worst(calibrated, WORST)
-    ids = {mistake.id for mistake in worst}
+    ids = {mistake.id for mistake in worst} | {issue.id for issue in issues[:DOUBTFUL]}
+    carried = label_issues.to_csv(issues[:MOST_ISSUES], run.classes).encode()
     for pair in pairs:
         ids.update(pair.examples, pair.true_examples, pair.predicted_examples)
     images = reader.find_images(remote.folder(run.data_dir), manifest, run.split, ids)
@@ -274,6 +288,10 @@ def page_of_predictions(
     return {
         "pairs": pairs,
         "worst": worst,
+        "issues": issues,
+        "issues_shown": issues[:DOUBTFUL],
+        "issues_cut": MOST_ISSUES if len(issues) > MOST_ISSUES else 0,
+        "issues_uri": html.data_uri(carried, "text/csv;charset=utf-8"),
         "mistakes": int((run.predictions.predicted != run.predictions.labels).sum()),
         "thumbnails": {
             id_: html.thumbnail_uri(image, THUMBNAIL_SIDE) for id_, image in images.items()
@@ -341,6 +359,13 @@ def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object,
         (title, _svg(f"curve{i}", figure), caption)
         for i, (title, figure, caption) in enumerate(drawn)
     ]
+
+
+def _link_to_data(run: RunFiles) -> str:
+    """Returns the way from the page to the report of its data set; "" where there is none."""
+    if not isinstance(run.data_dir, Path):
+        return ""
+    return links.relative(run.run_dir / PAGE, run.data_dir / links.PAGE)
 
 
 def _svg(name: str, figure: Figure) -> object:

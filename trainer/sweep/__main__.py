@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
 
+from tfrecords.cli import flags, following
 from tfrecords.cli.run import DONE, FAILED, Command
+from trainer import remote
 from trainer.sweep.config import SweepConfig
 
 
 def main(config: SweepConfig) -> int:
     """Trains the trials, and says what came of them and where."""
     from trainer.sweep import (
+        leaderboard,
         run,
         trials,  # Pillow, numpy, matplotlib: not for --help.
     )
@@ -20,6 +24,7 @@ def main(config: SweepConfig) -> int:
     if config.plan_only:
         for entry in result.entries:
             print(f"{entry.status:<8} {entry.name}")
+        print(following.line("sweep", *flags.command_line(replace(config, plan_only=False))))
         return DONE
     counts = Counter(entry.status for entry in result.entries)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
@@ -28,6 +33,9 @@ def main(config: SweepConfig) -> int:
             print(f"{entry.name}: {entry.status}, {entry.reason}")
     print(f"leaderboard: {result.page}")
     if result.complete:
+        best, *_ = leaderboard.rows(result.entries, config.metric)
+        run_dir = best.entry.trial.config.run_dir
+        print(following.using(run_dir, remote.splits_of(config.data_dir)))
         return DONE
     print(
         "not all trials are done; the same command carries on, and tries failed ones again",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from tfrecords.cli.progress import duration
+from tfrecords.cli.progress import duration, moves_cursor
 from trainer.sweep import halving, trials
 from trainer.sweep.trials import Entry
 
@@ -50,7 +50,9 @@ class Display:
         self._entries = entries
         self._metric = metric
         self._stream = stream or sys.stderr
-        self._kind = ("table" if self._stream.isatty() else "lines") if kind == "auto" else kind
+        self._kind = (
+            ("table" if moves_cursor(self._stream) else "lines") if kind == "auto" else kind
+        )
         self._on_end = on_end
         self._height = 0
 

@@ -157,24 +157,8 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         with atomic.temporary_path(folder / f"{each.group.name}.parquet") as temporary:
             pq.write_table(each.to_table(digest), temporary, compression="zstd")
-        write_file(folder / f"{each.group.name}.label_issues.csv", issues_csv(each).encode())
-
-
-def issues_csv(found: OutOfFold) -> str:
-    """Returns the labels in doubt as CSV, the most doubtful first."""
-    lines = [("key", "label", "suggested", "self_confidence", "probability", "fold")]
-    for issue in found.issues:
-        lines.append(
-            (
-                parse_id(issue.id)[0],
-                found.classes[issue.label],
-                found.classes[issue.suggested],
-                f"{issue.self_confidence:.6f}",
-                f"{issue.probability:.6f}",
-                str(int(found.fold[issue.row])),
-            )
-        )
-    return _csv(lines)
+        issues = label_issues.to_csv(each.issues, each.classes, each.fold)
+        write_file(folder / f"{each.group.name}.label_issues.csv", issues.encode())
 
 
 def predict_command(group: FoldGroup) -> str:

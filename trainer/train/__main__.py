@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from tfrecords.cli import following
 from tfrecords.cli.run import DONE, Command
-from trainer import tensorflow_import
+from trainer import remote, tensorflow_import
 from trainer.config import TrainConfig
 
 
@@ -35,6 +36,7 @@ def main(config: TrainConfig) -> int:
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"
         f"report: {result.run_dir / 'report' / 'index.html'}"
     )
+    print(following.using(config.run_dir, remote.splits_of(config.data_dir)))
     return DONE
 
 

@@ -22,6 +22,7 @@ from tests.support import fakes
 from tfrecords import ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.images.rejects import RejectReason
+from tfrecords.reporting import links
 
 MEGABYTE = 10**6
 
@@ -117,7 +118,8 @@ def test_the_page_is_well_formed_and_loads_nothing(text: str) -> None:
     urls = re.findall(r"url\((?!data:|#)[^)]*\)", text)
     assert urls == []
     assert parsed.sections == [
-        "overview", "balance", "samples", "sizes", "rejects", "duplicates", "timing", "recipe",
+        "overview", "balance", "samples", "sizes", "rejects", "duplicates", "timing", "runs",
+        "recipe",
     ]  # fmt: skip
 
 
@@ -248,12 +250,37 @@ def test_other_images(tmp_path: Path, encoding: str, resize: str) -> None:
 
 
 def test_many_classes_stay_small(tmp_path: Path) -> None:
-    counts = {"train": (1,) * 300, "validation": (0,) * 300}
+    counts = {"train": (1,) * 500, "validation": (0,) * 500}
     spec = fakes.ImageSpec(64, 64)
     found = fakes.write_dataset(tmp_path, counts, spec, copies=1, shards=1)
     path = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path))))
     assert path.stat().st_size < 3 * MEGABYTE
     assert path.read_text().count('class="tiles"') == samples.MAX_CLASSES
+
+
+def test_a_page_written_again_keeps_the_links_to_runs_that_are_there(tmp_path: Path) -> None:
+    found = fakes.write_dataset(tmp_path)
+    inputs = ReportInputs(str(tmp_path), found, ledger.read(tmp_path))
+    path = Path(page.write(inputs))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text("a run")
+        assert links.add(
+            path, inputs.manifest.digest, tmp_path / name / "index.html", name, "macro-F1 0.5"
+        )
+    (tmp_path / "b" / "index.html").unlink()
+    text = Path(page.write(inputs)).read_text()
+    assert ">a</a> macro-F1 0.5</li>" in text and ">b</a>" not in text
+
+
+def test_planned_samples_are_the_first_of_the_largest_and_the_smallest_classes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = fakes.write_dataset(tmp_path, {"train": (9, 5, 3), "validation": (0, 0, 0)})
+    every = tables.planned_samples(found, ledger.read(tmp_path))
+    assert {label: len(keys) for label, keys in every.items()} == {0: 4, 1: 4, 2: 3}
+    monkeypatch.setattr(tables, "PLANNED_CLASSES", 2)
+    assert list(tables.planned_samples(found, ledger.read(tmp_path))) == [0, 2]
 
 
 def test_a_ledger_of_other_columns_is_refused(inputs: ReportInputs) -> None:

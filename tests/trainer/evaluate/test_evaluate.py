@@ -56,6 +56,7 @@ def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluatio
     assert judged.page == folder / "report" / "index.html"
     assert {path.name for path in folder.iterdir()} == {
         "evaluation.json",
+        "label_issues.csv",
         "per_class.csv",
         "predictions.parquet",
         "confusion.png",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import dataclasses
 import html.parser
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.support import fake_run
-from trainer.metrics import metrics, predictions
+from tests.support import fake_run, run_configs
+from tfrecords import manifest
+from tfrecords.reporting import links
+from trainer.metrics import label_issues, metrics, predictions
 from trainer.report import page as report
 
 WEIRD = (
@@ -78,6 +82,7 @@ def test_writes_all_that_a_run_promises(tmp_path: Path) -> None:
     assert page == run.run_dir / "report" / "index.html"
     assert {path.name for path in run.run_dir.iterdir()} == {
         "metrics.csv",
+        "label_issues.csv",
         "per_class.csv",
         "confusion.png",
         "curves.png",
@@ -202,3 +207,54 @@ def _per_class(run: report.RunFiles) -> list[dict[str, str]]:
 
 def _with(run: report.RunFiles, **changes: object) -> report.RunFiles:
     return report.RunFiles(**{**vars(run), **changes})  # type: ignore[arg-type]
+
+
+def unsure(root: Path) -> report.RunFiles:
+    """Returns a run that is often confident of another class than the label."""
+    counts = (12, 9, 6)
+    run = fake_run.files(root, validation=counts)
+    return dataclasses.replace(run, predictions=fake_run.predictions(counts, skill=0.5))
+
+
+def test_labels_in_doubt_are_shown_and_can_be_downloaded(tmp_path: Path) -> None:
+    run = unsure(tmp_path)
+    found = label_issues.find(
+        run.predictions.at(metrics.evaluate(run.predictions, run.train_counts).temperature)
+    )
+    assert found
+    text = report.write(run).read_text(encoding="utf-8")
+    written = (run.run_dir / "label_issues.csv").read_text(encoding="utf-8")
+    assert written == label_issues.to_csv(found, run.classes)
+    carried = re.search(
+        r'download="label_issues.csv" href="data:text/csv[^,]*;base64,([^"]+)"', text
+    )
+    assert carried is not None
+    assert base64.b64decode(carried[1]).decode() == written
+    assert text.count('class="id"') >= len(found)
+
+
+def test_many_labels_in_doubt_are_cut_on_the_page_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_ISSUES", 1)
+    run = unsure(tmp_path)
+    text = report.write(run).read_text(encoding="utf-8")
+    assert "the first 1; all are in" in text
+    assert len((run.run_dir / "label_issues.csv").read_text().splitlines()) > 2
+
+
+def test_a_page_of_500_classes_stays_small(tmp_path: Path) -> None:
+    path = report.write(fake_run.files(tmp_path, validation=(2,) * 500))
+    check_page(path)
+    assert path.stat().st_size < 3_000_000
+
+
+def test_a_run_and_its_data_set_lead_to_each_other(tmp_path: Path) -> None:
+    run = fake_run.files(tmp_path)
+    of_data = tmp_path / "data" / "report" / "index.html"
+    of_data.parent.mkdir(exist_ok=True)
+    of_data.write_text(f"<ul>{links.block(manifest.load(run.data_dir).digest)}</ul>")
+    run_configs.write(run.run_dir, run_configs.describe(run.flags, manifest.load(run.data_dir)))
+    page = report.write(run)
+    assert 'href="../../data/report/index.html"' in page.read_text(encoding="utf-8")
+    assert 'href="../../run/report/index.html">run</a>' in of_data.read_text(encoding="utf-8")

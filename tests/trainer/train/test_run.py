@@ -270,6 +270,7 @@ STATE = (
 # Written again from the rest, whatever became of them.
 RESULTS = (
     "per_class.csv", "confusion.png", "curves.png", "f1_by_class_size.png", "calibration.png",
+    "label_issues.csv",
     "predictions.parquet", "MODEL_CARD.md", "report/index.html",
 )  # fmt: skip
 

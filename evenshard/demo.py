@@ -1,0 +1,156 @@
+"""`evenshard demo`: draw pictures, bake them, train on them, and say where the reports are.
+
+Each step is a command that a user could type, shown as it is run. A step whose result is
+there already is left out, so the demo carries on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfrecords.cli import flags
+from tfrecords.cli.flags import flag
+from tfrecords.cli.run import Command
+from tfrecords.errors import UsageError
+from tfrecords.system import extras
+
+# Pictures without a class, to predict.
+_UNLABELLED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of the demo.
+
+    Attributes:
+      title: what it does.
+      command: what follows `python -m`, in words.
+      flags: of the command.
+      result: the file that is there once it is done; None for a step that is always done.
+    """
+
+    title: str
+    command: tuple[str, ...]
+    flags: tuple[str, ...]
+    result: Path | None
+
+    @property
+    def shown(self) -> str:
+        """The command as a person types it."""
+        words = self.command if self.command[0] == "evenshard" else ("python", "-m", *self.command)
+        return shlex.join((*words, *self.flags))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """How large the demo is. Fields are the flags of `evenshard demo`."""
+
+    dir: str = flag(
+        "evenshard-demo", "Demo", "Where everything goes.", metavar="DIR", positional=True
+    )
+    scale: float = flag(0.1, "Demo", "Share of the 20,933 pictures to draw.", metavar="S")
+    image_size: int = flag(64, "Demo", "Pixels.", metavar="N")
+    per_class: int = flag(100, "Demo", "Train records a class.", metavar="N")
+    epochs: int = flag(10, "Demo", "Epochs of training.", metavar="N")
+
+    def __post_init__(self) -> None:
+        flags.convert_fields(self)
+        if not self.dir:
+            raise UsageError("--dir is empty: give the folder where everything goes")
+
+
+def steps(config: DemoConfig) -> tuple[Step, ...]:
+    """Returns the commands of the demo, in order."""
+    root = Path(config.dir)
+    town, shards, run = root / "town", root / "shards", root / "run"
+    return (
+        Step(
+            "Draw a town of 42 citizens, very unequally many pictures of each",
+            ("evenshard.springfield_like",),
+            (f"--output_dir={town}", f"--scale={config.scale}", f"--unlabelled={_UNLABELLED}"),
+            town / "truth.json",
+        ),
+        Step(
+            "Bake the pictures into balanced shards",
+            ("evenshard", "bake"),
+            (
+                f"--input_dir={town / 'pictures'}",
+                f"--output_dir={shards}",
+                "--name=town",
+                f"--image_size={config.image_size}",
+                f"--per_class={config.per_class}",
+            ),
+            shards / "report" / "index.html",
+        ),
+        Step("Check every byte of them", ("evenshard", "verify"), (str(shards),), None),
+        Step(
+            "Train a small network",
+            ("evenshard", "train"),
+            (
+                f"--data_dir={shards}",
+                f"--run_dir={run}",
+                "--recipe=scratch",
+                f"--epochs={config.epochs}",
+            ),
+            run / "report" / "index.html",
+        ),
+        Step(
+            f"Name the class of {_UNLABELLED} new pictures",
+            ("evenshard", "predict"),
+            (
+                f"--run_dir={run}",
+                f"--input={town / 'unlabelled'}",
+                f"--output={root / 'submission.csv'}",
+            ),
+            root / "submission.csv",
+        ),
+    )
+
+
+def run_demo(config: DemoConfig) -> int:
+    """Runs the steps and returns the exit code of the first that fails, or 0.
+
+    Raises:
+      MissingExtraError: Beam or TensorFlow is not installed.
+    """
+    extras.require("beam")
+    extras.require("trainer")
+    todo = steps(config)
+    for number, step in enumerate(todo, start=1):
+        print(f"\n[{number}/{len(todo)}] {step.title}", flush=True)
+        if step.result is not None and step.result.exists():
+            print(f"      {step.result} is there already", flush=True)
+            continue
+        print(f"      {step.shown}", flush=True)
+        code = subprocess.run([sys.executable, "-m", *step.command, *step.flags]).returncode
+        if code:
+            return code
+    reports = [step.result for step in todo if step.result and step.result.suffix == ".html"]
+    print("\nOpen in a browser:")
+    for report in reports:
+        print(f"  {report.resolve().as_uri()}")
+    print("Next, your own pictures: evenshard plan --input_dir=PICTURES")
+    return 0
+
+
+COMMAND = Command(
+    module="evenshard.demo",
+    summary=(
+        "Draws a town of 42 citizens, bakes its pictures, verifies, trains a small network and "
+        "predicts, from nothing and without a network connection. Each step is shown as the "
+        "command that a person would type."
+    ),
+    arguments="[DIR]",
+    config=DemoConfig,
+    main=run_demo,
+    examples="evenshard demo\nevenshard demo small --scale=0.02 --epochs=2",
+    after_interrupt="the same command carries on",
+)
+
+
+if __name__ == "__main__":
+    sys.exit(COMMAND.run())

@@ -1,0 +1,40 @@
+"""The last line of a command: the one that usually follows, ready to paste into a shell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+
+def line(command: str, *arguments: str) -> str:
+    """Returns the line "next: evenshard COMMAND …".
+
+    >>> line("train", "--data_dir=my shards", "--run_dir=runs/first")
+    "next: evenshard train '--data_dir=my shards' --run_dir=runs/first"
+    """
+    return f"next: {shlex.join(('evenshard', command, *arguments))}"
+
+
+def training(data_dir: str, *, folded: bool = False) -> str:
+    """Returns the line that trains on a data set; of one with folds, on the first."""
+    data = f"--data_dir={data_dir}"
+    if folded:
+        return line("train", data, "--run_dir=runs/fold0", "--fold=0")
+    return line("train", data, "--run_dir=runs/first")
+
+
+def using(run_dir: str, splits: Iterable[str]) -> str:
+    """Returns the line that follows a training.
+
+    Args:
+      run_dir: of the run.
+      splits: of its data set that have records: with a test split the run is evaluated first.
+    """
+    if "test" in splits:
+        return line("evaluate", f"--run_dir={run_dir}", "--split=test")
+    return predicting(run_dir)
+
+
+def predicting(run_dir: str) -> str:
+    """Returns the line that names the class of unlabelled pictures."""
+    return line("predict", f"--run_dir={run_dir}", "--input=PICTURES", "--output=predictions.csv")
