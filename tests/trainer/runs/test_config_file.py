@@ -130,5 +130,16 @@ def test_identity_leaves_out_flags_that_change_no_result(described: RunConfig) -
 
 
 def test_an_automatic_batch_is_the_one_that_was_found(described: RunConfig) -> None:
-    asked = dataclasses.replace(described.flags, batch_size=AUTO_BATCH)
-    assert differences(described, asked, described.dataset.digest) == []
+    flags = dataclasses.replace(described.flags, recipe="scratch")
+    stored = dataclasses.replace(described, flags=flags)
+    asked = dataclasses.replace(flags, batch_size=AUTO_BATCH)
+    assert differences(stored, asked, described.dataset.digest) == []
+
+
+def test_an_automatic_augmentation_is_what_was_found(described: RunConfig) -> None:
+    flags = dataclasses.replace(described.flags, recipe="scratch", augment=("crop",))
+    stored = dataclasses.replace(described, flags=flags)
+    digest = described.dataset.digest
+    assert differences(stored, dataclasses.replace(flags, augment=("auto",)), digest) == []
+    (told,) = differences(stored, dataclasses.replace(flags, augment=("flip",)), digest)
+    assert told.startswith("--augment was ")
