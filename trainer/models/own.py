@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfrecords.errors import EvenshardError, UsageError
+from tfrecords.system import disk
 from trainer.config import DEFAULT_DROPOUT, TrainConfig
 from trainer.models import blame
 from trainer.models.head import HEAD, every_layer
@@ -307,6 +308,8 @@ def _check_saved(name: str, model: keras.Model, pixels: np.ndarray, logits: np.n
             )
             found = np.asarray(tf.cast(read(pixels, training=False), tf.float32))
         except Exception as error:
+            if disk.find(error) is not None:
+                raise  # Not the network's fault, and told as what it is.
             raise UsageError(
                 f"--model={name}: Keras cannot save it in a .keras file and read it back: "
                 f"{blame.reason(error)}; give its layers get_config, and save in __init__ what "

@@ -63,7 +63,7 @@ def _without_wrong_flips(config: TrainConfig, train: Source) -> tuple[TrainConfi
     """
     if config.augment != (AUTO_AUGMENT,) or not config.augments:
         return config, ""
-    stored = RunConfig.read_if_present(config.run_dir) if config.resume else None
+    stored = _stored(config)
     if stored is not None:
         return config.with_augment(stored.flags.augment), ""
     exchange = mirror.exchanged(train)
@@ -76,11 +76,23 @@ def _batch_size(config: TrainConfig, train: Source, devices: Devices) -> int:
     """Returns --batch_size; for auto the one that was found when the run began."""
     if config.batch_size != AUTO_BATCH:
         return config.fixed_batch_size
-    stored = RunConfig.read_if_present(config.run_dir) if config.resume else None
+    stored = _stored(config)
     if stored is not None:
         return stored.flags.fixed_batch_size
     classes = len(train.selection.classes)
     return batch_size.find(config, train.size, classes, train.records, devices.kind == "gpu")
+
+
+def _stored(config: TrainConfig) -> RunConfig | None:
+    """Returns the configuration of the run that is resumed, if it can be read.
+
+    Of a damaged one its checkpoints know whether what is settled anew is the same:
+    `directory.check` asks them.
+    """
+    try:
+        return RunConfig.read_if_present(config.run_dir) if config.resume else None
+    except TrainerError:
+        return None
 
 
 def _check_counts(train: Source, validation: Source) -> None:
