@@ -7,8 +7,8 @@ import sys
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from evenshard import leftovers
-from evenshard.leftovers import Leftover
+from evenshard.machine import leftovers
+from evenshard.machine.leftovers import Leftover
 from tfrecords import locations
 from tfrecords.cli import flags, run
 from tfrecords.cli.flags import flag

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import torch
 
-    from evenshard.torch_data import TorchDataset
+    from evenshard.frameworks.torch_data import TorchDataset
 
 ImageSize = int | str | tuple[int, int]
 
@@ -251,7 +251,7 @@ class Dataset(Contents):
         """
         extras.require("trainer")
         tensorflow_import.import_tensorflow(verbose=False)
-        from evenshard import tensorflow_data
+        from evenshard.frameworks import tensorflow_data
 
         source = self._open_split(split, image_size, per_class, classes, originals_only)
         options = tensorflow_data.StreamOptions(
@@ -305,7 +305,7 @@ class Dataset(Contents):
                 f"{self.data_dir}: torch_dataset reads a directory of this machine: copy it first"
             )
         extras.require("torch")
-        from evenshard import torch_data
+        from evenshard.frameworks import torch_data
 
         source = self._open_split(split, image_size, per_class, classes, originals_only)
         return torch_data.TorchDataset(

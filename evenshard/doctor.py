@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evenshard import graphics, installation
 from evenshard.clean import readable
-from evenshard.graphics import System, TensorFlow
-from evenshard.installation import EXTRAS, Library
+from evenshard.machine import graphics, installation
+from evenshard.machine.graphics import System, TensorFlow
+from evenshard.machine.installation import EXTRAS, Library
 from tfrecords import __version__
 from tfrecords.cli import flags, run, utf8
 from tfrecords.cli.flags import flag

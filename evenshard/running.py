@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from evenshard import notebook
 from evenshard.arguments import PathLike, naming_arguments
+from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.results import RunEvaluation, RunPrediction
-from evenshard.tensorflow_state import trainer_session
 from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig

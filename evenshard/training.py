@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evenshard.arguments import PathLike, configuration, documented, naming_arguments
+from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.running import Run
-from evenshard.tensorflow_state import trainer_session
 from trainer.config import TrainConfig
 
 ImageSize = int | str | tuple[int, int]

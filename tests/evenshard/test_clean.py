@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.cache.layout import Layout
-from evenshard import clean, leftovers
+from evenshard import clean
+from evenshard.machine import leftovers
 from tfrecords.errors import EvenshardError
 from tfrecords.system import locks
 from trainer.features import store

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evenshard import doctor, graphics, installation
+from evenshard import doctor
 from evenshard.doctor import Findings
-from evenshard.graphics import System, TensorFlow
-from evenshard.installation import Library
+from evenshard.machine import graphics, installation
+from evenshard.machine.graphics import System, TensorFlow
+from evenshard.machine.installation import Library
 
 SEES = TensorFlow(("Tesla T4",), True, "", "")
 BLIND = TensorFlow((), True, "", "I0000 x] Cannot dlopen some GPU libraries. Skipping\n")

@@ -14,7 +14,7 @@ from PIL import Image
 from tensorflow.python.framework import config as framework
 
 import evenshard
-from evenshard.tensorflow_state import trainer_session
+from evenshard.frameworks.tensorflow_state import trainer_session
 from tests.support import commands, fakes, runs
 from tfrecords.errors import TrainerError
 from tfrecords.system import extras

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evenshard import installation
+from evenshard.machine import installation
 
 _PROBE = """\
 import json, os, sys

@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from evenshard.torch_data import _part, stretches
+from evenshard.frameworks.torch_data import _part, stretches
 
 
 def samples(data: object) -> list[tuple[bytes, int]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evenshard import installation
-from evenshard.installation import EXTRAS, Library
+from evenshard.machine import installation
+from evenshard.machine.installation import EXTRAS, Library
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_requirements_are_read_as_metadata_has_them() -> None:
 
 
 def test_every_extra_named_is_one() -> None:
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     for extra in EXTRAS:
         assert f"\n{extra} = [" in text
 

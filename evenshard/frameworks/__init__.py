@@ -1,0 +1,1 @@
+"""A data set as `tf.data.Dataset` or `torch.utils.data.IterableDataset`."""
