@@ -444,7 +444,7 @@ def load(data_dir: str | Folder) -> Manifest:
     except FileNotFoundError as error:
         raise ManifestError(
             f"no {MANIFEST} in {data_dir}: not a data set, or its bake did not finish. "
-            f"Run `python -m beam_pipelines.prepare --input_dir=… --output_dir={data_dir}` (again)"
+            f"Run `evenshard bake --input_dir=… --output_dir={data_dir}` (again)"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"cannot read {path}: {error}") from error

@@ -82,7 +82,7 @@ class TrainConfig:
     data_dir: str = flag(
         MISSING,
         _DATA,
-        "Directory that beam_pipelines.prepare wrote, or gs://BUCKET/DIR.",
+        "Directory that `evenshard bake` wrote, or gs://BUCKET/DIR.",
         metavar="DIR",
         typed_as=("data", "input_dir", "dataset"),
     )

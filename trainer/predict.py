@@ -35,7 +35,7 @@ class PredictConfig:
     run_dir: tuple[str, ...] = flag(
         MISSING,
         _WHAT,
-        "Directory of a trainer.train run; nothing else of it is needed. Of several, such as folds "
+        "Directory of a training run; nothing else of it is needed. Of several, such as folds "
         "or seeds, the probabilities are averaged.",
         metavar="DIR,…",
     )

@@ -39,7 +39,7 @@ class ExportConfig:
       UsageError: a value out of range.
     """
 
-    run_dir: str = flag(MISSING, _WHAT, "Directory of a trainer.train run.", metavar="DIR")
+    run_dir: str = flag(MISSING, _WHAT, "Directory of a training run.", metavar="DIR")
     trust_run_code: bool = flag(
         False,
         _WHAT,

@@ -54,7 +54,7 @@ def check(run_dirs: Sequence[str]) -> tuple[str, ...]:
       TrainerError: one is not a run.
     """
     if not run_dirs:
-        raise UsageError("--run_dir is required: directory of a trainer.train run, or several")
+        raise UsageError("--run_dir is required: directory of a training run, or several")
     seen: dict[str, str] = {}
     for run_dir in run_dirs:
         real = os.path.realpath(run_dir)

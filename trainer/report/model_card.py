@@ -356,7 +356,7 @@ def _spread(counts: Sequence[int]) -> str:
 class CardConfig:
     """The flags of `python -m trainer.report.model_card`."""
 
-    run_dir: str = flag(MISSING, "Run", "Directory of a trainer.train run.", metavar="DIR")
+    run_dir: str = flag(MISSING, "Run", "Directory of a training run.", metavar="DIR")
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)

@@ -246,7 +246,7 @@ class RunConfig:
         if found is None:
             raise TrainerError(
                 f"{run_dir} is not a run directory: it has no {CONFIG}; give a --run_dir that "
-                "trainer.train wrote"
+                "`evenshard train` wrote"
             )
         return found
 

@@ -25,9 +25,7 @@ class SweepConfig:
       UsageError: a value out of range.
     """
 
-    data_dir: str = flag(
-        MISSING, _WHAT, "Directory that beam_pipelines.prepare wrote.", metavar="DIR"
-    )
+    data_dir: str = flag(MISSING, _WHAT, "Directory that `evenshard bake` wrote.", metavar="DIR")
     runs_dir: str = flag(
         MISSING,
         _WHAT,

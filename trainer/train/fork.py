@@ -60,7 +60,7 @@ def open_parent(described: RunConfig, validation: Part) -> Parent:
     if stored is None:
         raise UsageError(
             f"--fork_from={config.fork_from}: no {CONFIG} there: give the directory of a run that "
-            "trainer.train wrote"
+            "`evenshard train` wrote"
         )
     _check_fits(stored, described)
     checkpoint = _checkpoint(config)
