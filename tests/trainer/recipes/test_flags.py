@@ -14,7 +14,7 @@ from trainer.recipes.flags import AUTO_MODEL, DECIDING, RECIPES
 WHERE = {"data_dir": "data", "run_dir": "run"}
 
 # Of the groups Model, Learning and Augmentation: these are a head's too.
-OF_EVERY_RECIPE = {"recipe", "label_smoothing", "monitor"}
+OF_EVERY_RECIPE = {"recipe", "label_smoothing", "monitor", "augment_on"}
 
 
 def config(**changes: object) -> TrainConfig:

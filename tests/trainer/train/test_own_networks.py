@@ -15,6 +15,7 @@ from tests.support.runs import config
 from tests.support.train_configs import config as flags
 from tfrecords.errors import TrainerError
 from trainer.data.stream import Batch
+from trainer.devices import Devices
 from trainer.models.build import build_network
 from trainer.runs.load import load_run
 from trainer.train import losses, optim
@@ -53,7 +54,7 @@ def test_a_penalty_enters_the_gradient_whatever_the_precision(precision: str, pa
         optim.build_optimizer(settings, plan),
         losses.build(settings, [1, 1, 1], plan.total_steps),
         settings,
-        tf.distribute.get_strategy(),
+        Devices("cpu", ("cpu",), precision, tf.distribute.get_strategy(), deterministic=True),
     )
     kernel = network.model.get_layer("head").kernel
     before = np.array(kernel.numpy())

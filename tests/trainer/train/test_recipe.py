@@ -12,6 +12,7 @@ from tfrecords.schema import ImageSpec
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.devices import Devices
+from trainer.recipes import choice
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
 from trainer.sweep import recipes as sweep_recipes
@@ -62,11 +63,17 @@ def begin(dataset: tuple[Manifest, Path], config: TrainConfig) -> RunConfig:
 
 
 def test_auto_looks_at_what_is_there(
-    dataset: tuple[Manifest, Path], tmp_path: Path, weights: set[str]
+    dataset: tuple[Manifest, Path],
+    tmp_path: Path,
+    weights: set[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert settle(dataset, tmp_path).config.recipe == "head"
     assert settle(dataset, tmp_path, gpu=True).config.recipe == "finetune"
-    assert settle(dataset, tmp_path, image_size=32).config.recipe == "scratch"
+    assert settle(dataset, tmp_path, image_size=32).config.recipe == "head"
+    with monkeypatch.context() as patch:
+        patch.setattr(choice, "SCRATCH_FROM", 10)  # As many as there are.
+        assert settle(dataset, tmp_path, image_size=32).config.recipe == "scratch"
     weights.add(recipe.WEIGHTS_MODULE)
     without = settle(dataset, tmp_path)
     assert without.config.recipe == "scratch" and "pip install" in without.line
