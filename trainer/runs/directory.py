@@ -233,6 +233,13 @@ def check(run_dir: RunDir) -> RunConfig | None:
     changes = config_file.differences(stored, described.flags, described.dataset.digest)
     more = _extending(stored.flags, described.flags)
     changes = [text for text in changes if text.partition(" ")[0] not in more]
+    if changes and stored.flags.fits_head and not described.flags.fits_head:
+        # Flags of steps, such as --epochs, leave a recipe that was chosen by auto.
+        raise UsageError(
+            f"{path} holds a head on features that are computed once, and these flags train "
+            f"{described.flags.model} by steps: to go on from the head give "
+            "--recipe=finetune, for another training another --run_dir"
+        )
     if changes:
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "

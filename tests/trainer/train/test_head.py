@@ -153,6 +153,15 @@ def test_epochs_that_are_given_later_end_as_those_given_at_once(
         run(head_config(data_dir, tmp_path / "whole", weights), report=False)
 
 
+def test_epochs_for_a_head_are_told_what_goes_on_from_it(
+    finished: RunResult, data_dir: Path
+) -> None:
+    """As where --recipe=auto took a head, and --epochs then means a training from scratch."""
+    asked = TrainConfig(data_dir=str(data_dir), run_dir=str(finished.run_dir), epochs=3)
+    with pytest.raises(UsageError, match=r"springfield_cnn by steps: .* give --recipe=finetune"):
+        run(asked, report=False)
+
+
 def test_a_run_stopped_among_its_features_goes_on(
     finished: RunResult,
     data_dir: Path,
