@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import os
 from collections.abc import Sequence
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 _WHOLE = ("epoch", "step")
 
 
-class _Predicts:
+class _Predicts(abc.ABC):
     """What a run, or several of them, says of pictures."""
 
+    @abc.abstractmethod
     def _run_dirs(self) -> tuple[str, ...]:
         """Returns where the runs are."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _ensemble(self, weights: str, device: str, trust_run_code: bool) -> Ensemble:
         """Returns the networks, built and loaded once."""
-        raise NotImplementedError
 
     @naming_arguments()
     def predict(

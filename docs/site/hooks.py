@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 _ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(_ROOT))  # mkdocs loads this file by its path.
 
-from docs.site import command_pages, generated  # noqa: E402
+from docs.site import command_pages, generated  # noqa: E402, once the path is set
 
 
 def on_config(config: Any) -> Any:

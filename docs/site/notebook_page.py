@@ -18,5 +18,6 @@ def markdown(notebook: str) -> str:
 
 def _cell(cell: dict[str, object]) -> str:
     source = cell["source"]
+    # A notebook's source is text or a list of lines; JSON has no type that says so.
     text = source if isinstance(source, str) else "".join(map(str, source))  # type: ignore[call-overload]
     return text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"

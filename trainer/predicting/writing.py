@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,16 +141,16 @@ def write(
     if found.rejects:
         _write_csv(paths.rejects, REJECTS_HEADER, (_reject(item, text) for item in found.rejects))
     else:
-        paths.rejects.unlink(missing_ok=True)
+        _remove_earlier(paths.rejects)
     if top_k:
         k = min(top_k, found.labels.shape[1])
         _write_csv(paths.top_k, _top_header(k), _top_rows(found, k, text))
     else:
-        paths.top_k.unlink(missing_ok=True)
+        _remove_earlier(paths.top_k)
     if record is not None:
         atomic.write_text(paths.runs, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     else:
-        paths.runs.unlink(missing_ok=True)
+        _remove_earlier(paths.runs)
     if layout.sample is not None:
         _write_like(paths.submission, layout.sample, found, layout)
     else:
@@ -211,6 +212,13 @@ def _top_rows(found: Submission, k: int, text: Callable[[str], str]) -> Iterator
 def _reject(item: Decoded, text: Callable[[str], str]) -> list[str]:
     reason = item.reason.value if item.reason else ""
     return [text(item.source.key), reason, text(item.detail)]
+
+
+def _remove_earlier(path: Path) -> None:
+    """Removes what an earlier prediction wrote beside its submission, and says so."""
+    if path.exists():
+        path.unlink()
+        print(f"removed {path}, which was of an earlier prediction", file=sys.stderr)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

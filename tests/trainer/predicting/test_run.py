@@ -23,7 +23,7 @@ from tfrecords.schema import TRAIN, ImageRecord, ImageSpec, Resize
 from trainer import predict
 from trainer.data import decoding, selection, stream
 from trainer.data.decoding import Decoded
-from trainer.predicting import run
+from trainer.predicting import run, writing
 from trainer.runs import checkpoints, load
 
 CLASSES = ("apu", "bart", "lisa")
@@ -353,3 +353,14 @@ def test_the_command(run_dir: Path, folder: Path, tmp_path: Path) -> None:
 def test_misuse(capsys: pytest.CaptureFixture[str], flags: list[str], code: int, said: str) -> None:
     assert predict.COMMAND.run(flags) == code
     assert said in capsys.readouterr().err
+
+
+def test_what_an_earlier_prediction_left_is_removed_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left, absent = tmp_path / "answers.csv.top_k.csv", tmp_path / "answers.csv.rejects.csv"
+    left.write_text("Id\n")
+    writing._remove_earlier(left)
+    writing._remove_earlier(absent)
+    assert not left.exists()
+    assert capsys.readouterr().err == f"removed {left}, which was of an earlier prediction\n"
