@@ -13,6 +13,7 @@ import tensorflow as tf
 from trainer.config import TrainConfig
 from trainer.models.build import Network
 from trainer.models.head import HEAD, leaves
+from trainer.train.loss_scaling import LossScale, Maskable
 
 # Where the step schedule multiplies the rate by 0.1, as fractions of the run.
 STEP_BOUNDARIES = (0.6, 0.8, 0.9)
@@ -109,14 +110,13 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"plan": self.plan}
 
 
-class PacedOptimizer:
+class PacedOptimizer(Maskable):
     """Mixed into an optimizer of Keras: rates and decoupled decay for each variable, and phases.
 
     Keras has one rate for all variables, in its weight decay too, so decay is applied here.
     """
 
     # Keras' own.
-    iterations: keras.Variable
     learning_rate: tf.Tensor
     variables: Sequence[keras.Variable]
 
@@ -138,7 +138,7 @@ class PacedOptimizer:
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         rate = tf.cast(learning_rate * self._rates[index], variable.dtype)
         if self._decays[index]:
-            variable.assign_sub(variable * self._decays[index] * rate)
+            self.assign_sub(variable, variable * self._decays[index] * rate)
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
 
     def enter(self, phase: int) -> None:
@@ -222,7 +222,7 @@ def build_optimizer(
     optimizer = _plain_optimizer(config, schedule)
     optimizer.pace(schedule, config.decay, factors or {})
     if keras.mixed_precision.dtype_policy().name == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
+        return LossScale(optimizer)
     return optimizer
 
 
