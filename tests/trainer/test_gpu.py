@@ -52,6 +52,41 @@ def stepper(kind, strategy, jit=False):
 def three(one, batch): return [float(to_host(one.run(batch))[0].loss) / 16 for _ in range(3)]
 """  # noqa: E501
 
+# Prints the largest difference of a pixel between the CPU's pictures and a device's.
+AUGMENTING = """
+import numpy as np, tensorflow as tf
+from trainer.data.augment import Augmenter
+from trainer.data.on_device import ON_DEVICE, Chooser, augmented
+rng = np.random.default_rng(0)
+images = tf.constant(rng.integers(0, 256, (8, 32, 32, 3), np.uint8))
+with tf.device('/CPU:0'):
+    *_, choices = Chooser(Augmenter(ON_DEVICE))(images, tf.range(8), tf.constant([3, 4]))
+    expected = augmented(images, choices).numpy().astype(int)
+worst = 0
+for jit in (False, True):
+    with tf.device('/GPU:0'):
+        made = tf.function(augmented, jit_compile=jit)(images, choices).numpy()
+        worst = max(worst, np.abs(made - expected).max())
+print(worst)
+"""
+
+
+FLAGS: list[tuple[str, ...]] = [
+    ("--precision=float32",),
+    ("--precision=mixed_float16",),
+    ("--precision=mixed_float16", "--jit_compile=off"),
+    ("--jit_compile=off",),
+    ("--steps_per_execution=4",),
+    ("--grad_accum=4", "--clip_norm=1", "--ema=0.99"),
+    ("--cache=decoded", "--augment=mixup,cutmix"),
+    ("--augment=flip,crop,color,cutout,mixup,cutmix", "--jit_compile=off"),
+    ("--augment_on=host",),
+    ("--augment=rotate,randaugment",),
+    ("--distribute=mirrored",),
+    ("--gpu_memory_limit_mb=2048",),
+    ("--nomemory_growth",),
+]
+
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -99,25 +134,7 @@ def test_the_default_run_uses_the_gpu_and_ends_with_a_model(data_dir: Path, tmp_
     assert (tmp_path / "r" / "model.keras").exists()
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ("--precision=float32",),
-        ("--precision=mixed_float16",),
-        ("--precision=mixed_float16", "--jit_compile=off"),
-        ("--jit_compile=off",),
-        ("--steps_per_execution=4",),
-        ("--grad_accum=4", "--clip_norm=1", "--ema=0.99"),
-        ("--cache=decoded", "--augment=mixup,cutmix"),
-        ("--augment=flip,crop,color,cutout,mixup,cutmix", "--jit_compile=off"),
-        ("--augment_on=host",),
-        ("--augment=rotate,randaugment",),
-        ("--distribute=mirrored",),
-        ("--gpu_memory_limit_mb=2048",),
-        ("--nomemory_growth",),
-    ],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
 def test_flags_work(data_dir: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
     train(data_dir, tmp_path / "r", *flags, "--stop_after_epoch=1")
     assert np.isfinite(float(rows(tmp_path / "r")[0]["loss"]))
@@ -189,24 +206,7 @@ print(json.dumps(found))
 
 
 def test_augmenting_on_the_gpu_gives_the_cpus_pictures() -> None:
-    found = python(
-        """
-import numpy as np, tensorflow as tf
-from trainer.data.augment import Augmenter
-from trainer.data.on_device import ON_DEVICE, Chooser, augmented
-rng = np.random.default_rng(0)
-images = tf.constant(rng.integers(0, 256, (8, 32, 32, 3), np.uint8))
-with tf.device('/CPU:0'):
-    *_, choices = Chooser(Augmenter(ON_DEVICE))(images, tf.range(8), tf.constant([3, 4]))
-    expected = augmented(images, choices).numpy().astype(int)
-worst = 0
-for jit in (False, True):
-    with tf.device('/GPU:0'):
-        made = tf.function(augmented, jit_compile=jit)(images, choices).numpy()
-        worst = max(worst, np.abs(made - expected).max())
-print(worst)
-"""
-    )
+    found = python(AUGMENTING)
     assert int(found) <= 2
 
 

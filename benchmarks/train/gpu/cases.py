@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 CLASSES = 60
@@ -14,14 +15,14 @@ LEAST_STEPS = 3
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the benchmark.
+    """One step that is measured.
 
     Attributes:
       model: as --model.
       side: pixels of a picture's side.
       batch: pictures a step.
       precision: as --precision.
-      jit: "on" or "off"; of `fit` "auto", which leaves it to Keras.
+      jit: "on" or "off"; of `fit` "auto", which leaves it to Keras; of PyTorch torch.compile.
       way: see `benchmarks.train.gpu`.
     """
 
@@ -56,7 +57,9 @@ def timed(
     return count, time.perf_counter() - began
 
 
-def result(batch: int, steps: int, spent: float, first: float, peak_mib: int) -> dict[str, float]:
+def result(
+    batch: int, steps: int, spent: float, first: float, peak_mib: int = 0
+) -> dict[str, object]:
     """Returns what the table shows of a case."""
     return {
         "rate": round(steps * batch / spent, 1),
@@ -64,3 +67,19 @@ def result(batch: int, steps: int, spent: float, first: float, peak_mib: int) ->
         "first_s": round(first, 1),
         "peak_mib": peak_mib,
     }
+
+
+def report(name: str, found: Mapping[str, object]) -> None:
+    """Prints one result, as `benchmarks.train.gpu.children` reads it."""
+    print(json.dumps({"case": name, **found}), flush=True)
+
+
+def measure_each(cases: Sequence[str], measured: Callable[[Case], Mapping[str, object]]) -> None:
+    """Reports each case as it is done; one that fails leaves the others."""
+    for text in cases:
+        try:
+            found = measured(Case.parse(text))
+        except Exception as error:  # Whatever it is goes into the table, beside the others.
+            lines = str(error).strip().splitlines() or [""]
+            found = {"error": f"{type(error).__name__}: {lines[0]}"[:300]}
+        report(text, found)

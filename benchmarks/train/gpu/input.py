@@ -1,35 +1,26 @@
-"""The input of a data set: `python -m benchmarks.train.gpu.input DIR WHAT SECONDS|SIDE`.
+"""The input alone: `python -m benchmarks.train.gpu.input SECONDS DIR WHERE …`.
 
-WHAT: none, host or device, where the stream's pictures are augmented (by flip and crop), for the
-pace of the stream alone; run-host or run-device for two epochs of `trainer.train`, ResNet-50 at
-SIDE pixels (springfield_cnn below 64), and the part of the time that the second waits for input.
+WHERE: none, host or device, where the stream's pictures are augmented by flip and crop.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-from benchmarks.harness.compare import METRICS
+from benchmarks.train.gpu.cases import report, timed
+from trainer import remote
+from trainer.config import TrainConfig
+from trainer.data.augment import Augmenter
+from trainer.data.on_device import Chooser
+from trainer.data.selection import Selection, open_configured
+from trainer.data.stream import training_stream
 
 BATCH = 128
 
 
-def of_stream(data_dir: str, where: str, seconds: float) -> dict[str, float]:
-    """Measures the stream alone, on all cores, after some batches to warm up."""
-    from benchmarks.train.gpu.cases import timed
-    from trainer import remote
-    from trainer.config import TrainConfig
-    from trainer.data.augment import Augmenter
-    from trainer.data.on_device import Chooser
-    from trainer.data.selection import Selection, open_configured
-    from trainer.data.stream import training_stream
-
+def of_stream(data_dir: str, where: str, seconds: float) -> dict[str, object]:
+    """Measures the stream, on all cores, after some batches to warm up."""
     config = TrainConfig(data_dir=data_dir, run_dir="-", recipe="scratch", batch_size=BATCH)
     manifest = remote.load(data_dir)
     source = open_configured(config, manifest, config.train_split, Selection.of(config, manifest))
@@ -48,29 +39,10 @@ def of_stream(data_dir: str, where: str, seconds: float) -> dict[str, float]:
     }
 
 
-def of_run(data_dir: str, where: str, side: int) -> dict[str, float]:
-    """Measures two epochs of the command."""
-    model = "resnet50" if side >= 64 else "springfield_cnn"
-    with tempfile.TemporaryDirectory() as folder:
-        argv = [
-            sys.executable, "-m", "trainer.train", f"--data_dir={data_dir}",
-            f"--run_dir={folder}/r", "--epochs=2", f"--batch_size={min(BATCH, side)}",
-            f"--model={model}", f"--image_size={side}", "--augment=flip,crop",
-            f"--augment_on={where}", "--recipe=scratch", "--deterministic=off", "--progress=none",
-        ]  # fmt: skip
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-        with Path(folder, "r", METRICS).open(encoding="utf-8", newline="") as file:
-            last = list(csv.DictReader(file))[-1]
-    return {"rate": float(last["images_per_second"]), "input_wait": float(last["input_wait"])}
-
-
 def main() -> int:
-    data_dir, what, amount = sys.argv[1:]
-    if what.startswith("run-"):
-        found = of_run(data_dir, what.removeprefix("run-"), int(amount))
-    else:
-        found = of_stream(data_dir, what, float(amount))
-    print(json.dumps(found))
+    seconds, data_dir, *places = sys.argv[1:]
+    for where in places:
+        report(f"input, augment {where}", of_stream(data_dir, where, float(seconds)))
     return 0
 
 

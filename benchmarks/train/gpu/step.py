@@ -1,8 +1,8 @@
-"""One case of ours or of Keras' fit: `python -m benchmarks.train.gpu.step CASE SECONDS`."""
+"""Steps of ours and of Keras' fit: `python -m benchmarks.train.gpu.step SECONDS CASE …`."""
 
 from __future__ import annotations
 
-import json
+import gc
 import sys
 import time
 from collections import deque
@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.train.gpu.cases import CLASSES, Case, result, timed
+from benchmarks.train.gpu import layout
+from benchmarks.train.gpu.cases import CLASSES, Case, measure_each, result, timed
 from trainer.config import TrainConfig
 from trainer.data.augment import Augmenter
 from trainer.data.on_device import Chooser
@@ -48,14 +49,14 @@ def pictures(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, shape, np.uint8), labels
 
 
-def peak_mib(devices: Devices) -> int:
-    """Returns the most that the process held of the GPU, MiB; 0 on a CPU."""
+def memory(devices: Devices, which: str) -> int:
+    """Returns what the process holds of the GPU, or the most it did: "current", "peak"; bytes."""
     if devices.kind != "gpu":
         return 0
-    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) >> 20
+    return int(tf.config.experimental.get_memory_info("GPU:0")[which])
 
 
-def of_fit(case: Case, seconds: float, devices: Devices) -> dict[str, float]:
+def of_fit(case: Case, seconds: float, devices: Devices) -> dict[str, object]:
     """Measures `Model.fit`, a call of as many steps as fill the time."""
     images, labels = pictures(case)
     config = config_of(case)
@@ -75,10 +76,10 @@ def of_fit(case: Case, seconds: float, devices: Devices) -> dict[str, float]:
     fit(1)
     first = time.perf_counter() - began
     steps = max(3, int(seconds / max(1e-4, fit(3) / 3)))
-    return result(case.batch, steps, fit(steps), first, peak_mib(devices))
+    return result(case.batch, steps, fit(steps), first)
 
 
-def of_ours(case: Case, seconds: float, devices: Devices) -> dict[str, float]:
+def of_ours(case: Case, seconds: float, devices: Devices) -> dict[str, object]:
     """Measures our step on one batch that lies in the device's memory."""
     images, labels = pictures(case)
     config = config_of(case)
@@ -99,7 +100,11 @@ def of_ours(case: Case, seconds: float, devices: Devices) -> dict[str, float]:
         batch = tf.nest.map_structure(lambda part: tf.stack([part] * stacked), batch)
     with tf.device("/GPU:0" if tf.config.list_physical_devices("GPU") else "/CPU:0"):
         batch = tf.nest.map_structure(tf.identity, batch)
-    to_host(stepper.run(batch))
+    found: dict[str, object] = {}
+    if case.jit == "off" and case.way in ("ours", "nolayout"):
+        found["layout"] = layout.of_first_run(lambda: to_host(stepper.run(batch)))
+    else:
+        to_host(stepper.run(batch))
     first = time.perf_counter() - began
     held: deque[tf.Tensor] = deque()
 
@@ -109,14 +114,25 @@ def of_ours(case: Case, seconds: float, devices: Devices) -> dict[str, float]:
             to_host(held.popleft())
 
     count, spent = timed(run, lambda: [to_host(each) for each in held], seconds)
-    return result(case.batch, count * stacked, spent, first, peak_mib(devices))
+    return {**result(case.batch, count * stacked, spent, first), **found}
+
+
+def measured(case: Case, seconds: float) -> dict[str, object]:
+    """Measures a case in a process that may have measured others."""
+    keras.backend.clear_session()
+    gc.collect()
+    tf.config.optimizer.set_experimental_options({"layout_optimizer": case.way != "nolayout"})
+    devices = set_up_devices(config_of(case))
+    if devices.kind == "gpu":
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    before = memory(devices, "current")
+    found = (of_fit if case.way == "fit" else of_ours)(case, seconds, devices)
+    return {**found, "peak_mib": (memory(devices, "peak") - before) >> 20}
 
 
 def main() -> int:
-    case, seconds = Case.parse(sys.argv[1]), float(sys.argv[2])
-    devices = set_up_devices(config_of(case))
-    measured = of_fit if case.way == "fit" else of_ours
-    print(json.dumps(measured(case, seconds, devices)))
+    seconds = float(sys.argv[1])
+    measure_each(sys.argv[2:], lambda case: measured(case, seconds))
     return 0
 
 

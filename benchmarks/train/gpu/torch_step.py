@@ -1,4 +1,4 @@
-"""One case of PyTorch's: `python -m benchmarks.train.gpu.torch_step CASE SECONDS`.
+"""Steps of PyTorch: `python -m benchmarks.train.gpu.torch_step SECONDS CASE …`.
 
 The same networks in channels last, AMP, fused AdamW, label smoothing, uint8 pixels in the GPU's
 memory; "on" is torch.compile. TF32 is on, as TensorFlow has it.
@@ -6,7 +6,7 @@ memory; "on" is torch.compile. TF32 is on, as TensorFlow has it.
 
 from __future__ import annotations
 
-import json
+import gc
 import sys
 import time
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.train.gpu.cases import CLASSES, Case, result, timed
+from benchmarks.train.gpu.cases import CLASSES, Case, measure_each, result, timed
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
@@ -65,8 +65,13 @@ def network(case: Case) -> nn.Module:
     return made
 
 
-def measured(case: Case, seconds: float) -> dict[str, float]:
-    """Measures a case."""
+def measured(case: Case, seconds: float) -> dict[str, object]:
+    """Measures a case in a process that may have measured others."""
+    gc.collect()
+    if ON_GPU:
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     torch.manual_seed(1)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -103,4 +108,4 @@ def measured(case: Case, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measured(Case.parse(sys.argv[1]), float(sys.argv[2]))))
+    measure_each(sys.argv[2:], lambda case: measured(case, float(sys.argv[1])))
