@@ -27,6 +27,7 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self.first_step: float | None = None
         self.epochs: list[float] = []
+        self.cpu: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         if self.first_step is None:
@@ -34,6 +35,7 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         self.epochs.append(time.perf_counter())
+        self.cpu.append(time.process_time())
 
 
 def main() -> None:
@@ -63,10 +65,12 @@ def main() -> None:
         tf.constant(train[0]), targets, batch_size=flags.batch, epochs=flags.epochs,
         validation_data=(tf.constant(validation[0]), checks), callbacks=[clock], verbose=0,
     )  # fmt: skip
-    timed = clock.epochs[-1] - clock.epochs[0] if flags.epochs > 1 else None
     steps = per_epoch * (flags.epochs - 1)
+    wall, cpu = (1e3 * (ends[-1] - ends[0]) / steps if steps else None
+                 for ends in (clock.epochs, clock.cpu))  # fmt: skip
     compare.report(
-        step_ms=1e3 * timed / steps if timed else None,
+        step_ms=wall,
+        step_cpu_ms=cpu,
         first_step=clock.first_step,
         pictures=len(train[0]),
     )

@@ -68,6 +68,7 @@ class Usage:
       cpu: seconds of user and system time of the whole tree.
       peak_mib: highest sampled sum of PSS over the tree, MiB.
       milestones: name → seconds after the start, of those reached.
+      cpu_at: name of a milestone → seconds of CPU time of the whole tree when it was reached.
       report: what the command printed behind `REPORT`.
       failure: why the run is worth nothing; empty if it ended well.
     """
@@ -78,6 +79,7 @@ class Usage:
     milestones: Mapping[str, float] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
+    cpu_at: Mapping[str, float] = field(default_factory=dict)
 
 
 def run(
@@ -123,6 +125,7 @@ def run(
         milestones=watcher.reached,
         report=_report(text),
         failure=_failure(child.returncode, watcher.timed_out, timeout, text, log),
+        cpu_at=watcher.cpu_at,
     )
 
 
@@ -135,6 +138,7 @@ class _Watcher(threading.Thread):
         super().__init__(daemon=True)
         self.peak = 0.0
         self.reached: dict[str, float] = {}
+        self.cpu_at: dict[str, float] = {}
         self.timed_out = False
         self._pid = pid
         self._began = began
@@ -176,6 +180,8 @@ class _Watcher(threading.Thread):
     def _look(self) -> None:
         for milestone in [one for one in self._waiting if one.reached()]:
             self.reached[milestone.name] = time.perf_counter() - self._began
+            self._tree()  # Reads the processes' times.
+            self.cpu_at[milestone.name] = self.cpu
             self._waiting.remove(milestone)
 
     def _sample(self) -> None:

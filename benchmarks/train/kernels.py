@@ -22,6 +22,7 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import datasets
 from tfrecords.system import allocator
 from trainer.data import transforms
 
@@ -75,6 +76,26 @@ def mirrors(side: int) -> dict[str, Way]:
     }
 
 
+def decodes(side: int) -> dict[str, Way]:
+    """Returns ways to decode a crop in the middle of a picture's JPEG, ours first."""
+    jpeg = tf.constant(datasets.picture(0, (side, side)))
+    cropped = round(side * _CROP)
+    first, margin = (side - cropped) // 2, 2  # Without a margin the outermost pixels differ.
+    most = cropped + 2 * margin
+    how: dict[str, Any] = {"channels": 3, "dct_method": "INTEGER_ACCURATE"}
+
+    def whole() -> tf.Tensor:
+        pixels = tf.io.decode_jpeg(jpeg, **how)
+        return pixels[first : first + cropped, first : first + cropped]
+
+    def crop() -> tf.Tensor:
+        window = [first - margin, first - margin, most, most]
+        pixels = tf.io.decode_and_crop_jpeg(jpeg, window, **how)
+        return pixels[margin : margin + cropped, margin : margin + cropped]
+
+    return {"the whole, then cut": whole, "the crop alone": crop}
+
+
 def measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
     """Returns milliseconds of each way, of each round."""
     functions = {name: tf.function(way) for name, way in {"nothing": lambda: 0, **ways}.items()}
@@ -100,7 +121,8 @@ def main() -> None:
     if flags.side % 8 or flags.side < 8:
         parser.error(f"--side={flags.side}: pixels are recoloured by eights, give a multiple of 8")
     allocator.keep_freed(1)
-    for title, make in (("resize", resizes), ("recolour", recolourings), ("mirror", mirrors)):
+    groups = {"resize": resizes, "recolour": recolourings, "mirror": mirrors, "decode": decodes}
+    for title, make in groups.items():
         found = measure(make(flags.side), flags.rounds)
         ours = next(iter(found.values()))
         print(f"\n## {title}, {flags.side} pixels\n\n{'':28}{'ms':>8}   ratio")

@@ -72,9 +72,9 @@ def test_what_matters_most_comes_first_and_fits_a_quarter_of_an_hour() -> None:
 
 
 def test_its_runs_have_flags_of_the_trainer() -> None:
-    runs = [part for part in plan.parts(settings()) if part.argv[2].endswith(".runs")]
-    assert len(runs) > 8
-    for part in runs:
+    parts = [part for part in plan.parts(settings()) if part.argv[2].endswith(".runs")]
+    assert len(parts) > 8
+    for part in parts:
         flags = [flag for flag in part.argv[5:] if flag.partition("=")[0] not in runs.OWN]
         config = parsing.parse(TrainConfig, ["--data_dir=d", "--run_dir=r", *flags])
         assert config.gpu_memory_limit_mb in (0, plan.LIMIT_MB)
