@@ -70,12 +70,25 @@ class LossScale(keras.optimizers.LossScaleOptimizer):
     --distribute=mirrored the branch may stay: it is then taken outside of the replicas.
     """
 
+    def check_finite(self, grads: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns bool[], whether every gradient of every replica is finite.
+
+        Keras looks at the first replica's alone. Gradients are summed over replicas afterwards, so
+        an overflow on another one would be applied, and leave weights that are not finite.
+        """
+        finite = tf.convert_to_tensor(super().check_finite(grads))
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return finite
+        overflows = tf.cast(tf.logical_not(finite), tf.float32)
+        return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, overflows), 0)
+
     def _common_apply(
         self,
         grads: Sequence[tf.Tensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        finite = tf.convert_to_tensor(self.check_finite(grads))
+        finite = self.check_finite(grads)
         scale, counted = self.dynamic_scale.value, self.step_counter.value
         unscaled = [gradient / scale for gradient in grads]
         self.inner_optimizer.apply_if(finite, unscaled, trainable_variables)

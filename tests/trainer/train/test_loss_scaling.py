@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -100,6 +105,21 @@ def test_a_state_that_is_taken_over_goes_on_exactly() -> None:
             run_other(gradients(step, value))
     for found, expected in zip(state(*other), state(*one), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_an_overflow_on_any_replica_skips_the_step_on_all() -> None:
+    program = Path(__file__).parents[2] / "support" / "mirrored_overflow.py"
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    good, *overflows = map(json.loads, done.stdout.splitlines())
+    assert good["steps"] == 1 and good["weights"][0] == good["weights"][1] != [1.0] * 3
+    for found in overflows:
+        assert found == {"weights": [[1.0] * 3] * 2, "scale": 2.0**14, "steps": 0}
 
 
 def test_a_step_in_float16_asks_the_host_nothing() -> None:
