@@ -128,6 +128,18 @@ def test_versions_are_those_of_the_constraints() -> None:
     assert not lacking
 
 
+def test_a_wheel_is_found_by_name_and_version(tmp_path: Path) -> None:
+    names = (
+        "h5py-3.14.0-cp312-cp312-manylinux_2_17_x86_64.whl", "h5py-3.14.01-x.whl",
+        "google_crc32c-1.9.0-cp312-cp312-linux_x86_64.whl", "absl_py-2.5.1-py3-none-any.whl",
+    )  # fmt: skip
+    for name in names:
+        (tmp_path / name).touch()
+    for number, wanted in ((0, "h5py==3.14.0"), (2, "google-crc32c==1.9.0"), (3, "absl-py==2.5.1")):
+        assert [one.name for one in build.wheels_of(wanted, tmp_path)] == [names[number]]
+    assert not build.wheels_of("h5py==3.14", tmp_path / "none")
+
+
 def test_pytorch_keeps_its_own_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"LD_LIBRARY_PATH": "/driver", "PATH": "/bin", "PYTHONPATH": "elsewhere"}
     made = start.environment(Path("/t"), Path("/p"), given)

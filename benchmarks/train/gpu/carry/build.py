@@ -107,9 +107,7 @@ def pins(python: str) -> Iterator[str]:
 
 def fetch(requirement: str, folder: Path, python: str) -> Path:
     """Returns a package's wheel in a folder; downloads it there by pip at need."""
-    name, _, version = requirement.partition("==")
-    pattern = f"{_plain(name)}-{version}-*.whl"
-    found = [one for one in folder.glob("*.whl") if fnmatch(_plain(one.name), pattern)]
+    found = wheels_of(requirement, folder)
     if not found:
         platforms = [word for name in _MANYLINUX for word in ("--platform", name)]
         subprocess.run(
@@ -118,8 +116,14 @@ def fetch(requirement: str, folder: Path, python: str) -> Path:
              requirement],
             check=True,
         )  # fmt: skip
-        found = [one for one in folder.glob("*.whl") if fnmatch(_plain(one.name), pattern)]
+        found = wheels_of(requirement, folder)
     return found[0]
+
+
+def wheels_of(requirement: str, folder: Path) -> list[Path]:
+    """Returns the wheels of NAME==VERSION in a folder."""
+    start = _plain(requirement.replace("==", "-")) + "-"
+    return [one for one in sorted(folder.glob("*.whl")) if _plain(one.name).startswith(start)]
 
 
 def unzip(wheel: Path, folder: Path, left_out: Sequence[str] = (), only: str = "*") -> None:
