@@ -1,4 +1,4 @@
-"""The trainer on a GPU, in a quarter of an hour: one command, one page of tables.
+"""The trainer on a GPU: one command, one page of tables, most of it in a quarter of an hour.
 
     python -m benchmarks.train.gpu [--budget=840] [--out=FILE] [--torch=PYTHON]
     python -m benchmarks.train.gpu --dry            the same at toy size, on any machine

@@ -169,15 +169,15 @@ def _dry_parts(settings: Settings) -> Iterator[Part]:
     yield _steps([*ways, fit], settings, 0)
     names = tuple(f"input, augment {where}" for where in ("none", "host", "device"))
     places = ("none", "host", "device")
-    yield _program("input", names, ("0.1", str(settings.large), *places), 200, 0)
+    yield _program("input", names, ("0.1", str(settings.large), *places), _limit(0), 0)
     yield _run(DEFAULT, settings.small, *small, *_paused(1), "--cores=1", need=0)
     yield from _torch([dataclasses.replace(base, way="torch")], settings, 0)
 
 
 def _steps(cases: list[Case], settings: Settings, seconds_each: float) -> Part:
     names = tuple(map(str, cases))
-    need = 10 + seconds_each * len(cases)
-    return _program("step", names, (str(settings.seconds), *names), 3 * need + 240, need)
+    need = 10 + seconds_each * len(cases) if seconds_each else 0
+    return _program("step", names, (str(settings.seconds), *names), _limit(need), need)
 
 
 def _torch(cases: list[Case], settings: Settings, seconds_each: float) -> Iterator[Part]:
@@ -198,7 +198,12 @@ def _without_bundle() -> tuple[str, ...]:
 
 
 def _run(name: str, data_dir: Path, *flags: str, need: float) -> Part:
-    return _program("runs", (name,), (name, str(data_dir), *flags), 3 * need + 240, need)
+    return _program("runs", (name,), (name, str(data_dir), *flags), _limit(need), need)
+
+
+def _limit(need: float) -> float:
+    """Returns the seconds after which a program hangs: one that does must leave time for others."""
+    return 60 + 2 * need if need else 600
 
 
 def _program(
