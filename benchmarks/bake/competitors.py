@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from benchmarks.harness import compare
@@ -33,11 +34,15 @@ def ours(root: Path, side: int, workers: int) -> Competitor:
     )  # fmt: skip
 
 
-def baseline(name: str, module: str, root: Path, side: int, *flags: str) -> Competitor:
+def baseline(
+    name: str, module: str, root: Path, side: int, *flags: str,
+    interpreter: str | Path = sys.executable,
+) -> Competitor:  # fmt: skip
     """Returns a program of `benchmarks.baselines`."""
     output = OUT / compare.slug(name)
     argv = compare.python(
-        f"benchmarks.baselines.{module}", str(root), str(output), f"--side={side}", *flags
-    )
+        f"benchmarks.baselines.{module}", str(root), str(output), f"--side={side}", *flags,
+        interpreter=interpreter,
+    )  # fmt: skip
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     return Competitor(name, argv, clears=(output,), environment=quiet)

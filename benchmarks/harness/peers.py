@@ -14,12 +14,16 @@ from benchmarks.harness.paths import BENCH
 # Longer than this and a peer counts as one that does not install here.
 INSTALL_SECONDS = 600
 
+# What `benchmarks.baselines.records` and `benchmarks.datasets` need.
+_RECORDS = ("numpy", "pillow>=12.1.1,<13", "google-crc32c", "protobuf>=6.31,<7")
+
 PACKAGES = {
     # For `benchmarks.bake.codecs`, with what our own decoder needs.
-    "codecs": (
-        "simplejpeg", "opencv-python-headless", "pyvips[binary]", "numpy", "pillow>=12.1.1,<13",
-        "google-crc32c", "protobuf>=6.31,<7",
-    ),
+    "codecs": ("simplejpeg", "opencv-python-headless", "pyvips[binary]", *_RECORDS),
+    # For `benchmarks.bake`. Daft imports TensorFlow where it finds it: in here there is none.
+    "daft": ("daft==0.7.26", *_RECORDS),
+    "img2dataset": ("img2dataset==1.47.0", *_RECORDS),
+    "ray": ("ray[data]==2.60.0", *_RECORDS),
     # WebDataset has no worker processes without PyTorch's loader: 5 GB on disk.
     "webdataset": ("webdataset==1.0.2", "torch", "numpy", "pillow"),
     "grain": ("grain==0.2.18", "array_record", "numpy", "pillow"),
@@ -28,6 +32,7 @@ PACKAGES = {
 }  # fmt: skip
 
 STREAMS = ("webdataset", "grain", "ffcv")
+BAKES = ("daft", "img2dataset", "ray")
 
 
 def interpreter(name: str) -> Path | None:

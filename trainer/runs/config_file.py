@@ -79,6 +79,8 @@ class RunConfig:
       versions: package → version.
       unrecorded: flags that the file lacks, because an earlier version wrote it; `flags` has
         their defaults.
+      abandoned: flags that the file has, and this version does not know.
+      earlier: fingerprints that earlier versions gave to this run, which knew other flags.
       extended_from: what it was asked for before, in order: it came to the end of each, and was
         then given more.
       loaded: which weights of the network --weights gave it, in words; empty for none.
@@ -95,6 +97,8 @@ class RunConfig:
     device: DeviceSummary = field(default_factory=DeviceSummary)
     versions: Mapping[str, str] = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
+    abandoned: frozenset[str] = frozenset()
+    earlier: frozenset[str] = frozenset()
     extended_from: tuple[Extension, ...] = ()
     loaded: str = ""
     fork: Fork | None = None
@@ -118,22 +122,24 @@ class RunConfig:
     @property
     def identity(self) -> Flags:
         """What two runs must share to be the same run; see `identity_of`."""
-        shared = identity_of(self.flags, self.dataset.digest)
-        return shared if self.fork is None else shared | {"fork": self.fork.id}
+        return _identity(self.flags.to_dict(), self.dataset.digest, self.fork)
 
     @property
     def fingerprint(self) -> str:
         """A digest of `identity`: a checkpoint is resumed only under its own."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        return _digest(self.identity)
 
     @property
     def resumable(self) -> frozenset[str]:
-        """The fingerprints of checkpoints that this run resumes: its own, and before it grew."""
+        """The fingerprints of checkpoints that this run resumes.
+
+        They are its own, those before it grew, and those of versions with other flags.
+        """
         before = (
             dataclasses.replace(self, flags=_before(self.flags, extension))
             for extension in self.extended_from
         )
-        return frozenset({self.fingerprint, *(each.fingerprint for each in before)})
+        return self.earlier | {self.fingerprint, *(each.fingerprint for each in before)}
 
     @property
     def patient_from(self) -> int:
@@ -196,6 +202,8 @@ class RunConfig:
             document["forked_from"] = self.fork.to_dict()
         if self.loaded:
             document["loaded"] = self.loaded
+        if self.earlier:
+            document["earlier"] = sorted(self.earlier)
         return json.dumps(document, indent=2, ensure_ascii=False)
 
     @classmethod
@@ -212,11 +220,13 @@ class RunConfig:
         manifest = _section(document, "manifest")
         device = _section(document, "device", optional=True)
         known = {each.name for each in dataclasses.fields(TrainConfig)}
-        return cls(
+        fork = _checked("forked_from", lambda: _fork(document))
+        digest = _text(dataset, "digest")
+        stored = cls(
             flags=config,
             dataset=DatasetIdentity(
                 name=str(dataset.get("name", "")),
-                digest=_text(dataset, "digest"),
+                digest=digest,
                 absolute=str(dataset.get("absolute", "")),
                 relative=str(dataset.get("relative", "")),
             ),
@@ -230,10 +240,13 @@ class RunConfig:
             },
             environment=_environment(document),
             unrecorded=frozenset(known - flags.keys()),
+            abandoned=frozenset(flags.keys() - known),
             loaded=str(document.get("loaded", "")),
             extended_from=_checked("extended_from", lambda: _extensions(document, config)),
-            fork=_checked("forked_from", lambda: _fork(document)),
+            fork=fork,
         )
+        then = {*_earlier(document), _digest(_identity(flags, digest, fork))}
+        return dataclasses.replace(stored, earlier=frozenset(then - {stored.fingerprint}))
 
     @classmethod
     def read(cls, run_dir: str | Path) -> RunConfig:
@@ -276,20 +289,30 @@ def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:
 
     These are the flags that change the result, and the digest of the data set as "dataset".
     """
-    values = {k: v for k, v in flags.to_dict().items() if k not in NOT_PART_OF_THE_RESULT}
-    return values | {"dataset": dataset_digest}
+    return _identity(flags.to_dict(), dataset_digest)
+
+
+def _identity(flags: Flags, dataset_digest: str, fork: Fork | None = None) -> dict[str, Any]:
+    values = {k: v for k, v in flags.items() if k not in NOT_PART_OF_THE_RESULT}
+    values["dataset"] = dataset_digest
+    return values if fork is None else values | {"fork": fork.id}
+
+
+def _digest(identity: Flags) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> list[str]:
     """Returns how a run would differ from the stored one, one text for each difference.
 
-    --batch_size=auto and --augment=auto stand for whatever the stored run found.
+    --batch_size=auto and --augment=auto stand for whatever the stored run found. A flag that the
+    version of the stored run did not have was at its default.
     """
-    before = {k: v for k, v in stored.identity.items() if k not in stored.unrecorded}
+    before = stored.identity
     return _other_fork(stored, flags) + [
-        _difference(name, before.get(name), value, name in stored.unrecorded)
+        _difference(name, before[name], value)
         for name, value in identity_of(flags, dataset_digest).items()
-        if (name not in before or before[name] != value) and (name, value) not in _LEFT_TO_THE_RUN
+        if before[name] != value and (name, value) not in _LEFT_TO_THE_RUN
     ]
 
 
@@ -320,10 +343,12 @@ def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
 def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:
     """Returns what around two parts of a run differs and may change numbers, a text for each.
 
-    These are environment variables, and the versions of the libraries that compute. What an
-    earlier version did not record is left out.
+    These are environment variables, the versions of the libraries that compute, and flags that the
+    version of the stored run did not have, or had alone. Of the rest, what an earlier version did
+    not record is left out.
     """
-    versions = [
+    flags = _other_flags(stored)
+    versions = flags + [
         f"{name} was {stored.versions[name]}, is now {now.versions[name]}"
         for name in _COMPUTING
         if {stored.versions.get(name), now.versions.get(name)}.isdisjoint({None})
@@ -334,11 +359,23 @@ def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:
     return [*versions, *environment.differences(stored.environment, now.environment)]
 
 
-def _difference(name: str, before: object, now: object, unrecorded: bool) -> str:
+def _other_flags(stored: RunConfig) -> list[str]:
+    """Returns what is said of flags that the version of a stored run did not have, or had alone."""
+    new = stored.unrecorded - NOT_PART_OF_THE_RESULT
+    gone = stored.abandoned - NOT_PART_OF_THE_RESULT
+    texts = []
+    if new:
+        names = ", ".join(f"--{name}" for name in sorted(new))
+        texts.append(f"it was begun by a version without {names}, whose defaults it takes")
+    if gone:
+        names = ", ".join(f"--{name}" for name in sorted(gone))
+        texts.append(f"this version has no {names}")
+    return texts
+
+
+def _difference(name: str, before: object, now: object) -> str:
     if name == "dataset":
         return f"the data set was {str(before)[:12]}, is now {str(now)[:12]}"
-    if unrecorded:
-        return f"--{name} was not recorded, is now {_shown(now)}"
     return f"--{name} was {_shown(before)}, is now {_shown(now)}"
 
 
@@ -394,6 +431,10 @@ def _size(value: object) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"[height, width] expected, not {value!r}")
     return int(value[0]), int(value[1])
+
+
+def _earlier(document: Mapping[str, Any]) -> frozenset[str]:
+    return _checked("earlier", lambda: frozenset(map(str, document.get("earlier", ()))))
 
 
 def _environment(document: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -311,14 +311,14 @@ def locked(run_dir: str | Path) -> AbstractContextManager[None]:
 
 
 def _grown(run_dir: RunDir, stored: RunConfig) -> RunConfig:
-    """Returns a run's configuration with what it was asked for before."""
+    """Returns a run's configuration with what it was asked for and known as before."""
     described, flags = run_dir.config, stored.flags
     before, latest = stored.extended_from, None
     if _extending(flags, described.flags):
         latest = run_dir.store.latest()
     if latest is not None:
         before = (*before, Extension(flags.epochs, flags.early_stopping, latest.epoch))
-    return dataclasses.replace(described, extended_from=before)
+    return dataclasses.replace(described, extended_from=before, earlier=stored.earlier)
 
 
 def _extending(before: TrainConfig, now: TrainConfig) -> tuple[str, ...]:

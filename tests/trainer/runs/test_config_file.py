@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support import fakes, run_configs
 from tfrecords.errors import TrainerError
-from trainer.config import AUTO_BATCH, TrainConfig
-from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences
+from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,32 @@ def test_a_file_of_an_earlier_version_is_read(described: RunConfig) -> None:
     del document["flags"]["read_parallelism"]
     document["flags"]["abandoned"] = 1
     found = RunConfig.from_json(json.dumps(document))
-    assert found.flags == described.flags and found.unrecorded == {"read_parallelism"}
+    assert found.flags == described.flags
+    assert (found.unrecorded, found.abandoned) == ({"read_parallelism"}, {"abandoned"})
     assert (found.device, found.versions) == (DeviceSummary(), {})
+    # An absent flag was at its default.
     digest = described.dataset.digest
-    assert differences(found, described.flags, digest) == [
-        "--read_parallelism was not recorded, is now 8"
+    assert differences(found, described.flags, digest) == []
+    changed = dataclasses.replace(described.flags, read_parallelism=3)
+    assert differences(found, changed, digest) == ["--read_parallelism was 8, is now 3"]
+    assert surroundings(found, described) == [
+        "it was begun by a version without --read_parallelism, whose defaults it takes",
+        "this version has no --abandoned",
     ]
+
+
+def test_checkpoints_of_an_earlier_version_are_those_of_the_run(described: RunConfig) -> None:
+    document = json.loads(described.to_json())
+    del document["flags"]["label_smoothing"]
+    document["flags"]["abandoned"] = 1
+    known = {k: v for k, v in document["flags"].items() if k not in NOT_PART_OF_THE_RESULT}
+    text = json.dumps(known | {"dataset": described.dataset.digest}, sort_keys=True)
+    then = hashlib.sha256(text.encode()).hexdigest()
+    found = RunConfig.from_json(json.dumps(document))
+    assert found.resumable == {then, described.fingerprint}
+    # The file that is then written knows it too; one of today's own has nothing to know.
+    assert RunConfig.from_json(found.to_json()).resumable == found.resumable
+    assert RunConfig.from_json(described.to_json()).earlier == frozenset()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
