@@ -265,7 +265,7 @@ class PrepareConfig:
     folds: int | None = flag(
         None,
         _SPLIT,
-        "Divide train into K folds, 2 to 20: one bake serves trainer.train --fold=0 to K-1, each "
+        "Divide train into K folds, 2 to 20: one bake serves evenshard train --fold=0 to K-1, each "
         "with that fold for validation. Same as --splits=folds:K.",
         metavar="K",
         typed_as=("kfold", "k_fold", "n_splits", "cv"),

@@ -54,9 +54,9 @@ COMMAND = Command(
     main=main,
     notes="Every option of Apache Beam passes through, such as --project and --region below.",
     examples="""\
-python -m beam_pipelines.prepare --input_dir=pictures --output_dir=shards --per_class=300
-python -m beam_pipelines.prepare --input_dir=train.zip --output_dir=shards --image_size=128
-python -m beam_pipelines.prepare --input_dir=gs://b/pictures --output_dir=gs://b/shards \\
+evenshard bake --input_dir=pictures --output_dir=shards --per_class=300
+evenshard bake --input_dir=train.zip --output_dir=shards --image_size=128
+evenshard bake --input_dir=gs://b/pictures --output_dir=gs://b/shards \\
     --runner=DataflowRunner --project=p --region=r --temp_location=gs://b/tmp""",
     foreign=flags.check_beam_flags,
     after_interrupt="the same command carries on where it stopped",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines import flags
+from beam_pipelines import complete, flags
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
@@ -24,11 +24,11 @@ from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, Bake
 from beam_pipelines.report.source_reader import source_reader
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import honesty_lines, summary_lines
+from beam_pipelines.summary import already_lines, honesty_lines, summary_lines
 from beam_pipelines.tasks import BundleTask
 from tfrecords import manifest
 from tfrecords.cli.run import one_line
-from tfrecords.errors import BakeError, UsageError
+from tfrecords.errors import BakeError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
@@ -57,13 +57,16 @@ def run(
       pool: of worker processes, for steps that run in this process: they decode while Beam is
         imported and the graph is built. None if the steps are to start their own.
 
+    A data set that is complete already, of the same flags and input, is left as it is.
+
     Raises:
       UsageError: the input or output is not as expected.
       BakeError: the bake cannot go on; running it again resumes it.
     """
     storage.configure(beam_arguments)
-    _refuse_complete(config)
     bake_input.refuse_output_inside(config)
+    if complete.is_complete(config.output_dir) and not config.overwrite:
+        return _already_baked(config)
     understood = BakeInput.of(config)
     layout = Layout.of(understood.config)
     for directory in layout.directories:
@@ -267,21 +270,20 @@ def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str |
     return text + ("; the rest was reused from earlier runs" if reused else "")
 
 
-def _refuse_complete(config: PrepareConfig) -> None:
-    if not storage.exists(storage.join(config.output_dir, manifest.MANIFEST)):
-        return
-    if not config.overwrite:
-        page = storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)
-        again = (
-            ""
-            if storage.exists(page)
-            else f", whose report is missing: `evenshard report {shlex.quote(config.output_dir)}` "
-            "writes it"
-        )
-        raise UsageError(
-            f"--output_dir={config.output_dir} holds a complete data set{again}; "
-            "give --overwrite to replace it, or another directory"
-        )
+def _already_baked(config: PrepareConfig) -> int:
+    """Says that the data set is there; writes its report, if that was cut off.
+
+    Raises:
+      UsageError: another data set is there.
+    """
+    dataset = complete.require_same(config)
+    if not storage.exists(storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)):
+        from beam_pipelines.report import again  # matplotlib takes a second to import.
+
+        again.write_again(config.output_dir)
+    for line in already_lines(config, dataset):
+        _say(line)
+    return 0
 
 
 def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:

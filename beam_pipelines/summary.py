@@ -46,6 +46,16 @@ def summary_lines(
     yield from left_out_table(config, left_out)
     if left_out:
         yield f"each file's reason is in {storage.join(config.output_dir, manifest.SOURCES)}"
+    yield from _last_lines(config, dataset, reported=reported)
+
+
+def already_lines(config: PrepareConfig, dataset: Manifest) -> Iterator[str]:
+    """Yields what is said of a data set that the same bake has given before."""
+    yield f"{config.output_dir} is complete, of the same input and flags: nothing to do"
+    yield from _last_lines(config, dataset, reported=True)
+
+
+def _last_lines(config: PrepareConfig, dataset: Manifest, *, reported: bool) -> Iterator[str]:
     yield f"digest {dataset.digest}"
     if reported:
         yield f"report {storage.join(config.output_dir, _REPORT)}"

@@ -90,7 +90,7 @@ def bake(
 
     Raises:
       UsageError: an argument is wrong, the input is not as expected, or `output_dir` holds a
-        complete data set.
+        complete data set of other arguments or another input. That of the same is returned.
       BakeError: the bake cannot go on; called again, it carries on where it was.
       MissingExtraError: Beam is not installed.
     """

@@ -42,7 +42,7 @@ def main(config: CleanConfig) -> int:
     """Lists what may go, removes it with --yes, and returns the exit code.
 
     Raises:
-      EvenshardError: the folder is absent.
+      UsageError: the folder is absent.
     """
     found = leftovers.find(Path(config.dir))
     free = [each for each in found if not each.kept_for]

@@ -239,8 +239,10 @@ class Dataset(Contents):
           per_class: only records of lower rank: what a bake with that `per_class` holds.
           classes: only these, by name; labels are then their index in the data set's order.
           originals_only: leave out augmented copies.
-          augment: names as for `evenshard.train`, or "auto"; nothing by default. With mixup or
-            cutmix, labels are float32[b, classes], each class's share.
+          augment: names as for `evenshard.train`, or "auto", which flips by the trainer's rule:
+            not where mirrored pictures of one class look like another (a warning says so).
+            Nothing by default. With mixup or cutmix, labels are float32[b, classes], each class's
+            share.
           shuffle: a new order each epoch; False gives the order of the shards.
           seed: of order and augmentation.
           epochs: passes over the records.

@@ -48,7 +48,7 @@ class DoctorConfig:
     def __post_init__(self) -> None:
         flags.convert_fields(self)
         if not os.path.isdir(self.dir):
-            raise UsageError(f"--dir={self.dir}: a folder is expected")
+            raise UsageError(f"{self.dir} is not a folder; one is expected")
 
 
 @dataclass

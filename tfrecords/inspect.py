@@ -32,14 +32,14 @@ _SHOW, _PICTURES = "What to show", "Pictures to write"
 
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig:
-    """What to show of a data set. Fields are the flags of `python -m tfrecords.inspect`.
+    """What to show of a data set. Fields are the flags of `evenshard inspect`.
 
     Raises:
       UsageError: a value out of range.
     """
 
     data_dir: str = flag(
-        MISSING, _SHOW, "A data set that prepare has written.", metavar="DIR", positional=True
+        MISSING, _SHOW, "A data set that `evenshard bake` wrote.", metavar="DIR", positional=True
     )
     split: str | None = flag(None, _SHOW, "Show this split only, e.g. train.", metavar="NAME")
     records: int | None = flag(
@@ -327,9 +327,9 @@ COMMAND = Command(
     config=InspectConfig,
     main=main,
     examples="""\
-python -m tfrecords.inspect out
-python -m tfrecords.inspect out --samples=grid.png --histogram=balance.png
-python -m tfrecords.inspect out --split=validation --records=20""",
+evenshard inspect out
+evenshard inspect out --samples=grid.png --histogram=balance.png
+evenshard inspect out --split=validation --records=20""",
 )
 
 

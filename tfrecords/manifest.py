@@ -14,10 +14,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tfrecords import locations, schema
-from tfrecords.errors import EvenshardError
+from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.sharding import is_shard_name
@@ -34,6 +35,10 @@ _SHOWN = 60  # Characters of a wrong value in a message.
 
 class ManifestError(EvenshardError, ValueError):
     """A manifest that is absent, damaged or of another schema; the text says what to do."""
+
+
+class NoDataSetError(ManifestError, UsageError):
+    """The directory that was named does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +440,7 @@ def load(data_dir: str | Folder) -> Manifest:
     """Returns the manifest of the data set in `data_dir`.
 
     Raises:
+      NoDataSetError: there is no such directory.
       ManifestError: the directory is not a complete data set of this schema.
     """
     path = locations.of(data_dir) / MANIFEST
@@ -442,6 +448,11 @@ def load(data_dir: str | Folder) -> Manifest:
         with path.open("rb") as file:
             text = file.read().decode("utf-8")
     except FileNotFoundError as error:
+        if isinstance(path, Path) and not path.parent.exists():
+            raise NoDataSetError(
+                f"{data_dir} does not exist; the directory of a data set is expected, as "
+                "`evenshard bake --output_dir=…` writes it"
+            ) from error
         raise ManifestError(
             f"no {MANIFEST} in {data_dir}: not a data set, or its bake did not finish. "
             f"Run `evenshard bake --input_dir=… --output_dir={data_dir}` (again)"

@@ -132,14 +132,14 @@ _READ, _SPEED = "What to read", "How fast"
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
-    """A verification. Fields are the flags of `python -m tfrecords.verify`.
+    """A verification. Fields are the flags of `evenshard verify`.
 
     Raises:
       UsageError: a value out of range.
     """
 
     data_dir: str = flag(
-        MISSING, _READ, "A data set that prepare has written.", metavar="DIR", positional=True
+        MISSING, _READ, "A data set that `evenshard bake` wrote.", metavar="DIR", positional=True
     )
     split: str | None = flag(None, _READ, "Read this split only, e.g. train.", metavar="NAME")
     images: Images = flag(
@@ -245,7 +245,7 @@ COMMAND = Command(
     config=VerifyConfig,
     main=main,
     notes="Exit code: 0 the data set is sound, 1 it is not (or cannot be read), 2 usage.",
-    examples="python -m tfrecords.verify out --images=all --workers=4",
+    examples="evenshard verify out --images=all --workers=4",
 )
 
 

@@ -73,7 +73,7 @@ _DEVICE, _RUN = "Device, memory, speed", "Run"
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run. Fields are the flags of `python -m trainer.train`.
+    """A training run. Fields are the flags of `evenshard train`.
 
     Raises:
       UsageError: a value out of range, or two that contradict each other.

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from tfrecords import framing, ledger, reader
-from tfrecords.cli import flags
+from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError, UsageError
@@ -26,7 +26,7 @@ from trainer.data.version import DataVersion
 from trainer.metrics import mistakes, predictions
 from trainer.metrics.metrics import Predictions
 from trainer.runs import locate
-from trainer.runs.config_file import RunConfig
+from trainer.runs.config_file import RunConfig, require_directory
 from trainer.runs.evaluation_file import EVALUATION, StoredEvaluation
 
 _WHAT, _WHERE, _RUN = "Which picture", "Where", "Run"
@@ -37,7 +37,7 @@ _NAMED = 8
 
 @dataclass(frozen=True)
 class LineageConfig:
-    """A question. Fields are the flags of `python -m trainer.lineage`.
+    """A question. Fields are the flags of `evenshard lineage`.
 
     Raises:
       UsageError: none or more than one of the ways to name a picture.
@@ -294,13 +294,14 @@ def _data_dir_of(run_dir: str) -> Folder:
     """Returns the data set of a run or of an evaluation.
 
     Raises:
-      UsageError: it does not say, or TensorFlow does not read the URL.
+      UsageError: it does not exist or does not say, or TensorFlow does not read the URL.
       TrainerError: it is gone, or neither a run nor an evaluation is there.
     """
     stored = RunConfig.read_if_present(run_dir)
     if stored is not None:
         return locate.data_dir(run_dir, stored)
     if not Path(run_dir, EVALUATION).exists():
+        require_directory(run_dir)
         raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
     judged = StoredEvaluation.read(Path(run_dir, EVALUATION))
     if not judged.data_dir:
@@ -333,6 +334,8 @@ def main(config: LineageConfig) -> int:
         print(json.dumps([to_json(origin) for origin in origins], indent=2, ensure_ascii=False))
     else:
         print("\n\n".join(map(describe, origins)) or "no mistakes")
+    if config.run_dir and not config.mistakes and not config.json:
+        print(following.line("lineage", f"--run_dir={config.run_dir}", "--mistakes=10"))
     return DONE
 
 
@@ -347,9 +350,9 @@ COMMAND = Command(
     config=LineageConfig,
     main=main,
     examples="""\
-python -m trainer.lineage --data_dir=shards --id=homer/0001.jpg
-python -m trainer.lineage --run_dir=runs/a --row=7
-python -m trainer.lineage --run_dir=runs/a --mistakes=10""",
+evenshard lineage --data_dir=shards --id=homer/0001.jpg
+evenshard lineage --run_dir=runs/a --row=7
+evenshard lineage --run_dir=runs/a --mistakes=10""",
 )
 
 

@@ -26,7 +26,7 @@ _WHAT, _HOW, _OUTPUT = "What to predict", "How to predict", "Output"
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """A prediction. Fields are the flags of `python -m trainer.predict`.
+    """A prediction. Fields are the flags of `evenshard predict`.
 
     Raises:
       UsageError: a value out of range.
@@ -261,8 +261,8 @@ COMMAND = Command(
         "fallback class, and a line in OUTPUT.rejects.csv that says why. docs/predict.md has more."
     ),
     examples=(
-        "python -m trainer.predict --run_dir=runs/a --input=unlabelled --output=submission.csv\n"
-        "python -m trainer.predict --run_dir=runs/fold1,runs/fold2 --input=contest.zip/test "
+        "evenshard predict --run_dir=runs/a --input=unlabelled --output=submission.csv\n"
+        "evenshard predict --run_dir=runs/fold1,runs/fold2 --input=contest.zip/test "
         "--like=contest.zip/sample_submission.csv --output=submission.csv"
     ),
     extra="trainer",

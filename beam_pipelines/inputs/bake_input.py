@@ -197,7 +197,11 @@ def settle_splits(
     added = sorted(given.keys() - set(names))
     of_added = [(name, given[name] / (sum(given.values()) + free)) for name in added]
     settled = _fractions([pair for pair in splits if pair[0] not in dropped], of_added)
-    notes = [] if free else list(_taken_notes(settled, absent, dropped, given))
+    notes = (
+        []
+        if free
+        else list(_taken_notes(settled, absent, dropped, given, named=splits != DEFAULT_SPLITS))
+    )
     if added:
         notes.append(f"the input fixes {_some(added)} too, which --splits does not name; kept")
     return settled, rows, tuple(notes)
@@ -253,15 +257,20 @@ def _taken_notes(
     absent: Sequence[str],
     dropped: Sequence[str],
     given: Collection[str],
+    *,
+    named: bool,
 ) -> Iterator[str]:
+    """Yields a line for each split that is taken from train or left out; `named`: by --splits."""
     taken = [(name, fraction) for name, fraction in splits if name in absent]
     fractions = dict(splits)
     whole = fractions[TRAIN] + sum(fraction for _, fraction in taken)
     for name, fraction in taken:
-        yield (
-            f"the input has no {name} split: {fraction / whole:.0%} of train is taken for it "
-            f"(name other --splits, as in --splits={_other_splits(given)}, to change that)"
+        why = (
+            ", as --splits says"
+            if named
+            else f" (name other --splits, as in --splits={_other_splits(given)}, to change that)"
         )
+        yield f"the input has no {name} split: {fraction / whole:.0%} of train is taken for it{why}"
     for name in dropped:
         others = [other for other in fractions if other not in (TRAIN, *given)]
         example = _splits_text({**dict.fromkeys(others, 0.1), name: 0.15})

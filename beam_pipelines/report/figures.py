@@ -103,7 +103,7 @@ def scale_figure(scales: np.ndarray) -> Figure:
             np.arange(low, high + 0.01, 0.25).tolist(),
             stacked=True,
             color=[figures.BLUE, figures.ORANGE],
-            label=["made smaller", "enlarged"],
+            label=["reduced", "enlarged"],
         )
         axes.axvline(0, color=figures.MUTED, linewidth=1)
         step = max(1, round((high - low) / 8))

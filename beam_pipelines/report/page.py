@@ -18,8 +18,9 @@ from markupsafe import Markup
 from beam_pipelines.cache import storage
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.report import samples, tables
+from beam_pipelines.report import label_issues, samples, tables
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
+from beam_pipelines.report.label_issues import LabelIssue
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
@@ -98,10 +99,10 @@ class ReportInputs:
 
 
 def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
-    """Writes a page and a figure into `report/` and returns the page's path.
+    """Writes a page, a figure and a list into `report/` and returns the page's path.
 
-    They are `index.html` and `class_balance.png`, or `plan.html` and `plan.png` of a plan, so
-    that a plan never replaces the report of a bake.
+    They are `index.html`, `class_balance.png` and `label_issues.csv`, or `plan.html` and
+    `plan.png` of a plan, so that a plan never replaces the report of a bake.
 
     Args:
       inputs: what the report is made from.
@@ -127,7 +128,11 @@ def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
     page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
     storage.write_bytes(storage.join(directory, png_name), figures.to_png(balance))
     path = storage.join(directory, page_name)
-    storage.write_bytes(path, page(inputs, rows, balance, gallery).encode())
+    doubles = _doubles(inputs)
+    storage.write_bytes(path, page(inputs, rows, balance, gallery, doubles).encode())
+    if not inputs.plan_only:
+        listed = label_issues.to_csv(doubles.issues)
+        storage.write_bytes(storage.join(directory, label_issues.FILENAME), listed.encode())
     return path
 
 
@@ -177,8 +182,31 @@ def write_for(
     return write(inputs, pool)
 
 
+@dataclass(frozen=True)
+class Doubles:
+    """Pictures that were found more than once.
+
+    Attributes:
+      sets: of files with equal bytes.
+      issues: what lies under several classes.
+    """
+
+    sets: Sequence[EqualSet]
+    issues: Sequence[LabelIssue]
+
+
+def _doubles(inputs: ReportInputs) -> Doubles:
+    sets = tables.equal_sets(inputs.sources)
+    named = bool(inputs.manifest.config.get("group_by"))
+    return Doubles(sets, label_issues.find(inputs.sources, sets, named=named))
+
+
 def page(
-    inputs: ReportInputs, rows: Sequence[ClassRow], balance: Figure, gallery: Gallery | None
+    inputs: ReportInputs,
+    rows: Sequence[ClassRow],
+    balance: Figure,
+    gallery: Gallery | None,
+    doubles: Doubles,
 ) -> str:
     """Returns the text of the page; a plan has no gallery."""
     from tfrecords.reporting import figures
@@ -207,7 +235,7 @@ def page(
         "facts": _facts(dataset),
     }
     context |= _reject_section(table, thumbnails)
-    context |= _duplicate_section(table, thumbnails)
+    context |= _duplicate_section(table, doubles, thumbnails)
     context |= _leak_section(inputs.leaks, thumbnails)
     context |= _plan_section(rows, inputs.preview, thumbnails)
     context["runs"] = _runs(inputs)
@@ -261,14 +289,16 @@ def _size_figures(spec: ImageSpec, table: pa.Table) -> list[tuple[str, Markup, s
             figures.to_svg(
                 size_figure(widths, heights, spec), "sizes", "Sources by width and height"
             ),
-            f"Half of them are wider than {np.median(widths):,.0f} pixels and half are higher than "
+            f"The median width is {np.median(widths):,.0f} pixels, the median height "
             f"{np.median(heights):,.0f}.",
         ),
         (
             "Larger or smaller than the records",
             figures.to_svg(scale_figure(scales), "scales", "Sources by size relative to records"),
-            f"{html.percent(enlarged)} of the pictures were enlarged: "
-            "they lose nothing at a smaller --image_size.",
+            f"{html.percent(enlarged)} of the pictures were enlarged; they would lose nothing at a "
+            "smaller --image_size."
+            if enlarged
+            else "No picture was enlarged.",
         ),
     ]
 
@@ -331,14 +361,17 @@ def _reject_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object
     }
 
 
-def _duplicate_section(table: pa.Table, thumbnails: Thumbnails) -> dict[str, object]:
-    sets = tables.equal_sets(table)
-    conflicts = [equal for equal in sets if equal.conflict]
-    same_class = [equal for equal in sets if not equal.conflict]
+def _duplicate_section(
+    table: pa.Table, doubles: Doubles, thumbnails: Thumbnails
+) -> dict[str, object]:
+    conflicts = [equal for equal in doubles.sets if equal.conflict]
+    same_class = [equal for equal in doubles.sets if not equal.conflict]
     groups = tables.groups(table, MAX_GROUPS)
     shown = [*conflicts[:MAX_SETS], *same_class[:MAX_SETS]]
     return {
         "conflicts": conflicts,
+        "issues": doubles.issues,
+        "issues_file": label_issues.FILENAME,
         "equal_sets": same_class,
         "max_sets": MAX_SETS,
         "groups": groups,

@@ -18,7 +18,7 @@ from typing import Any
 
 from tfrecords.schema import TRAIN_INDEX
 
-# Two pictures are suspiciously near below this share of the median distance in their class.
+# Two pictures are suspiciously close below this share of the median distance in their class.
 # After a random split 3% of pictures of 60 kinds of objects are, 13% of plankton on white,
 # and of frames of tracks 95% and more, or 60% where the camera shakes. See docs/duplicates.md.
 NEAR = 0.3
@@ -59,10 +59,10 @@ class LeakMeter:
     Attributes:
       split: name of the held-out split.
       pictures: how many of its pictures were compared with train pictures of their class.
-      near: how many of them are suspiciously near to one.
+      near: how many of them are suspiciously close to one.
       random_near: how many would be after a random split, in expectation.
       train_pictures: how many train pictures were compared with other train pictures.
-      train_near: how many of them are suspiciously near to one.
+      train_near: how many of them are suspiciously close to one.
       histogram, train_histogram: number of held-out pictures, and of train pictures, by the
         distance to the nearest other train picture, between the `EDGES`.
       pairs: the nearest pairs, nearest first.
@@ -116,7 +116,7 @@ class LeakMeter:
 
     @property
     def share(self) -> float:
-        """Share of the held-out pictures that are suspiciously near, 0 to 1."""
+        """Share of the held-out pictures that are suspiciously close, 0 to 1."""
         return self.near / max(self.pictures, 1)
 
     @property
@@ -140,7 +140,7 @@ class LeakMeter:
         sampled = ", of a sample: the true share is higher" if self.sampled else ""
         return (
             f"leak meter: {self.share:.1%} of {self.pictures:,} {self.split} pictures are "
-            "suspiciously near to a train picture of their class "
+            "suspiciously close to a train picture of their class "
             f"({self.random_share:.1%} after a random split{sampled}): "
             f"{self.verdict(by_appearance=by_appearance)}"
         )

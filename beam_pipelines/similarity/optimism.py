@@ -70,10 +70,9 @@ class Optimism:
             else f"little or none on {self.split}"
         )
         return (
-            f"expected optimism: {verdict}; the nearest train picture has the right class for "
-            f"{self.claimed:.0%} of {self.pictures:,} pictures, and for {self.without_kin:.0%} "
-            f"without those that may belong together (independent pictures differ by up to "
-            f"{USUAL:.2f})"
+            f"expected optimism: {verdict} (the nearest train picture has the right class for "
+            f"{self.claimed:.0%} of {self.pictures:,} pictures, the nearest that is surely "
+            f"unrelated for {self.without_kin:.0%}; a difference of up to {USUAL:.0%} is usual)"
         )
 
 

@@ -4,7 +4,7 @@ python -m docs.site.size_plot docs/images/size_and_per_class.png
 
 The numbers are of the leaderboard of
 
-    python -m trainer.sweep --data_dir=O --runs_dir=RS --grid=experiments/story.yaml --scale=0.05
+    evenshard sweep --data_dir=O --runs_dir=RS --grid=experiments/story.yaml --scale=0.05
 
 on the drawn town of 42 classes, as docs/images/leaderboard.png shows it.
 """

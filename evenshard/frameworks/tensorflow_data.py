@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.errors import UsageError
-from trainer.config import TrainConfig
+from tfrecords.errors import EvenshardWarning, UsageError
+from trainer.config import AUTO_AUGMENT, WITHOUT_FLIPS, TrainConfig
 from trainer.data import augment as augmentations
+from trainer.data import mirror
 from trainer.data.selection import Source
 from trainer.data.stream import Augment, Batch, steps_per_epoch, stream_source, training_stream
 from trainer.data.version import DataVersion, ReplacedDataError
@@ -92,6 +94,7 @@ def _pairs(source: Source, options: StreamOptions) -> tf.data.Dataset:
         once = stream_source(source, config.fixed_batch_size)
         again = once.map(lambda images, labels, ids: (images, labels)).repeat(config.epochs)
         return again.apply(tf.data.experimental.assert_cardinality(batches))
+    config = _without_wrong_flips(config, source)
     augment: Augment | None = augmentations.build(config)
     whole = training_stream(
         source,
@@ -113,6 +116,21 @@ def _pairs(source: Source, options: StreamOptions) -> tf.data.Dataset:
 
     pairs = whole.map(pair, num_parallel_calls=tf.data.AUTOTUNE)
     return pairs.apply(tf.data.experimental.assert_cardinality(batches))
+
+
+def _without_wrong_flips(config: TrainConfig, source: Source) -> TrainConfig:
+    """Returns the configuration as a training has it: "auto" flips only where classes keep apart.
+
+    Warns where it does not flip.
+    """
+    if config.augment != (AUTO_AUGMENT,):
+        return config
+    exchange = mirror.exchanged(source)
+    if exchange is None:
+        return config
+    text = exchange.describe().replace("--augment=flip,crop", 'augment="flip,crop"')
+    warnings.warn(text, EvenshardWarning, stacklevel=5)
+    return config.with_augment(WITHOUT_FLIPS)
 
 
 def _stopping(batches: tf.data.Dataset, version: DataVersion, steps: int) -> tf.data.Dataset:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords.errors import EvenshardError
+from tfrecords.errors import UsageError
 from tfrecords.system import atomic, locks
 
 # Of a data set. The names are those of `beam_pipelines.cache.layout`, `trainer.features.store`,
@@ -56,11 +56,12 @@ def find(root: Path, now: float | None = None) -> list[Leftover]:
       now: seconds since the epoch; the clock's by default.
 
     Raises:
-      EvenshardError: the folder is absent.
+      UsageError: the folder is absent.
     """
     if not root.is_dir():
-        raise EvenshardError(f"{root} is not a folder: a data set, a run or a folder above them "
-                             "is expected")  # fmt: skip
+        raise UsageError(
+            f"{root} is not a folder: a data set, a run or a folder above them is expected"
+        )
     return sorted(_walk(root, time.time() if now is None else now), key=lambda found: found.path)
 
 

@@ -2,7 +2,7 @@
 
 usage: python predict.py MODEL PICTURE...
 
-MODEL is what `python -m trainer.export` wrote: a folder saved_model (needs tensorflow), a
+MODEL is what `evenshard export` wrote: a folder saved_model (needs tensorflow), a
 model.onnx (onnxruntime, numpy, pillow) or a model.tflite (ai-edge-litert, numpy, pillow).
 """
 

@@ -82,8 +82,11 @@ def test_what_was_understood_is_printed(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ({}, ["finds near duplicates", "if pictures are kin"]),
-        ({"near_duplicates": "off"}, ["the bake splits by appearance if pictures are kin"]),
+        ({}, ["finds near duplicates", "if many pictures are related"]),
+        (
+            {"near_duplicates": "off"},
+            ["the bake splits by appearance if many"],
+        ),
         ({"split_by": "appearance"}, ["finds near duplicates", "--split_by=appearance"]),
         ({"split_by": "random"}, ["the bake finds near duplicates (--near_duplicates=group), so"]),
         ({"split_by": "random", "near_duplicates": "off"}, []),

@@ -73,7 +73,7 @@ def test_a_plan_writes_nothing(
         ({"resize": "squish"}, '^resize="squish": did you mean squash'),
         ({"beam_options": ["--job_nam=x"]}, "no option 'job_nam'; did you mean 'job_name'"),
         ({"beam_options": {"per_class": 3}}, "Beam has no option 'per_class'"),
-        ({}, "holds a complete data set; give overwrite=True to replace it"),
+        ({}, r"a complete data set, baked otherwise \(.*\); give overwrite=True to replace it"),
     ],
 )
 def test_errors_name_arguments(world: Path, changes: dict[str, object], text: str) -> None:

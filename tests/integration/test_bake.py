@@ -176,7 +176,8 @@ def test_tfds_reads_it(baked: Path) -> None:
 def test_a_complete_data_set_is_not_overwritten_unasked(folders: Path, baked: Path) -> None:
     done = commands.run(PREPARE, f"--input_dir={folders}", f"--output_dir={baked}")
     assert done.returncode == 2
-    assert "holds a complete data set; give --overwrite" in done.stderr
+    assert "holds a complete data set, baked otherwise (" in done.stderr
+    assert "give --overwrite to replace it" in done.stderr
 
 
 def test_too_many_rejects_fail_after_the_ledger_is_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
 
@@ -15,12 +16,24 @@ def line(command: str, *arguments: str) -> str:
     return f"next: {shlex.join(('evenshard', command, *arguments))}"
 
 
-def training(data_dir: str, *, folded: bool = False) -> str:
-    """Returns the line that trains on a data set; of one with folds, on the first."""
+def training(data_dir: str, *others: str, folded: bool = False) -> str:
+    """Returns the line that trains on a data set, into a new run; of one with folds, on the first.
+
+    Args:
+      data_dir: of the data set.
+      others: further flags.
+      folded: whether it has folds.
+    """
     data = f"--data_dir={data_dir}"
     if folded:
-        return line("train", data, "--run_dir=runs/fold0", "--fold=0")
-    return line("train", data, "--run_dir=runs/first")
+        return line("train", data, f"--run_dir={_free('runs/fold0')}", "--fold=0", *others)
+    return line("train", data, f"--run_dir={_free('runs/first')}", *others)
+
+
+def _free(path: str) -> str:
+    """Returns the path, or with the first number behind it that is free: runs/first-2."""
+    names = (path, *(f"{path}-{number}" for number in range(2, 1000)))
+    return next((name for name in names if not os.path.lexists(name)), path)
 
 
 def using(run_dir: str, splits: Iterable[str]) -> str:

@@ -90,6 +90,8 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
     try:
         expanded = defined.read_flags_from_files(list(argv), force_gnu=True)
         remaining = defined(["command", *_spelled(config, defined, expanded)], known_only=True)[1:]
+    except absl_flags.CantOpenFlagFileError as error:
+        raise UsageError(_unreadable_flagfile(error)) from error
     except (absl_flags.Error, OSError) as error:
         raise UsageError(f"{' '.join(str(error).split())}; --help lists all flags") from error
     values = {name: defined[name].value for name in flags_of(config) if defined[name].present}
@@ -119,7 +121,7 @@ def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
     """
     for name, item in flags_of(config).items():
         if item.default is dataclasses.MISSING and values.get(name) in (None, ""):
-            raise UsageError(f"--{name} is required: {item.metadata['help']}")
+            raise UsageError(f"{_typed(item)} is required: {item.metadata['help']}")
     with usage_errors():
         return config(**values)
 
@@ -228,6 +230,19 @@ def _take_positional(
             if not result[0].startswith("-"):
                 values[name] = result.pop(0)
     return result
+
+
+def _unreadable_flagfile(error: absl_flags.CantOpenFlagFileError) -> str:
+    cause = error.__context__
+    if isinstance(cause, OSError):
+        return f"--flagfile={cause.filename}: {cause.strerror}"
+    return f"--flagfile: {error}"
+
+
+def _typed(item: dataclasses.Field[Any]) -> str:
+    """Returns a flag's name as a person types it: DIR of an argument that stands alone."""
+    metadata = item.metadata
+    return (metadata["positional"] and metadata["metavar"]) or f"--{item.name}"
 
 
 def _unknown(config: type[Any], verdict: ForeignFlags) -> str:

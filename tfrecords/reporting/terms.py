@@ -13,31 +13,32 @@ TERMS = {
     "ece": "Expected calibration error: how far, on average, the confidence of a prediction is "
     "from the share of such predictions that are right. 0 is perfect.",
     "group_recall": "Recall of each class of the group, averaged over its classes.",
-    "group": "By training pictures without copies: the head has the large classes, the tail the "
-    "small ones.",
+    "group": "Classes by their training pictures without copies: the head has the large ones, the "
+    "tail the small ones.",
     "train": "Training pictures, without augmented copies.",
-    "support": "Pictures of this class that the numbers of its row rest on. Few make them "
-    "uncertain.",
-    "precision": "Of the pictures predicted as this class, the share that are of it.",
-    "recall": "Of the pictures of this class, the share that are predicted as it.",
+    "support": "Pictures of this class in the evaluated split. With few of them, the numbers of "
+    "the row are uncertain.",
+    "precision": "Share of the pictures predicted as this class that belong to it.",
+    "recall": "Share of the pictures of this class that are predicted as it.",
     "f1": "Harmonic mean of precision and recall: high only where both are.",
-    "mistaken_for": "The class that pictures of this one are most often predicted as, and how "
-    "many are.",
-    "label_issue": "The network gives another class more probability than pictures of that class "
-    "are given on average, and did not train on the picture.",
-    "self_confidence": "Probability that the network gives the label that the picture has.",
+    "mistaken_for": "The class that pictures of this one are most often mistaken for, and how "
+    "often.",
+    "label_issue": "The network, which did not train on the picture, gives another class more "
+    "probability than pictures of that class get on average.",
+    "self_confidence": "Probability that the network gives to the picture's own label.",
     # Of a data set.
     "train_records": "Records of the train split: originals and the augmented copies that balance "
     "it.",
-    "imbalance": "Records to train on of the largest class, to those of the smallest that has any.",
+    "imbalance": "Training records of the largest class, compared with those of the smallest that "
+    "has any.",
     "left_out": "Files that are in no shard, each with its reason in sources.parquet.",
     "found": "Files of this class in the input.",
     "copies": "Augmented copies of train pictures, made to reach --min_per_class.",
     "capped": "Pictures of large classes beyond --max_per_class.",
-    "duplicate": "Files equal to one that is used.",
-    "rejected": "Files that are no picture, or one that is broken or out of bounds.",
+    "duplicate": "Files that are equal to one that is used.",
+    "rejected": "Files that are not pictures, or are broken, too small or too large.",
     "to_train_on": "Originals and copies of the train split.",
-    "near": "Held-out pictures much nearer to a train picture of their class than usual: the "
-    "network may know them from memory.",
-    "optimism": "How much higher a score on this split may be than on pictures of new origin.",
+    "near": "Held-out pictures that are much closer to a train picture of their class than usual: "
+    "the network may know them from memory.",
+    "optimism": "How much higher a score on this split may be than on pictures from a new source.",
 }

@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 
+from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
@@ -42,10 +43,18 @@ def main(config: BenchmarkConfig) -> int:
         config, config.seconds, lambda what: print(f"measuring {what} …", file=sys.stderr)
     )
     print(render(checkup))
+    print(_training(config))
     if config.json:
         text = json.dumps(to_dict(checkup), indent=2)
         atomic.write_text(config.json, text + "\n")
     return DONE
+
+
+def _training(config: BenchmarkConfig) -> str:
+    """Returns the line that trains with the flags that were measured."""
+    own = ("--data_dir=", "--run_dir=", "--seconds=", "--json=")
+    measured = [each for each in flags.command_line(config) if not each.startswith(own)]
+    return following.training(config.data_dir, *measured)
 
 
 COMMAND = Command(
@@ -58,7 +67,7 @@ COMMAND = Command(
     arguments="--data_dir=O",
     config=BenchmarkConfig,
     main=main,
-    notes="It takes every flag of trainer.train: give it those of the training that you mean.",
+    notes="It takes every flag of evenshard train: give it those of the training that you mean.",
     extra="trainer",
 )
 

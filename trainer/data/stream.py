@@ -217,7 +217,7 @@ def explain(error: Exception, source: Source) -> TrainerError:
       error: raised by TensorFlow.
       source: being read. Every record of it is checked, which takes a while.
     """
-    advice = "bake again, or restore the file; `python -m tfrecords.verify` checks them all"
+    advice = "bake again, or restore the file; `evenshard verify` checks them all"
     for path in source.shard_paths:
         try:
             for _ in framing.read_records(path):

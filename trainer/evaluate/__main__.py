@@ -33,7 +33,7 @@ COMMAND = Command(
         "A split with near-duplicates of what the run trained on is refused: its result would be "
         "too good."
     ),
-    examples="python -m trainer.evaluate --run_dir=runs/a --split=test",
+    examples="evenshard evaluate --run_dir=runs/a --split=test",
     extra="trainer",
 )
 

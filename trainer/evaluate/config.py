@@ -1,4 +1,4 @@
-"""`EvaluateConfig`: the flags of `python -m trainer.evaluate`."""
+"""`EvaluateConfig`: the flags of `evenshard evaluate`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHAT, _HOW, _RUN = "What to evaluate", "How to evaluate it", "Run"
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """An evaluation. Fields are the flags of `python -m trainer.evaluate`.
+    """An evaluation. Fields are the flags of `evenshard evaluate`.
 
     Raises:
       UsageError: a value out of range.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 from tfrecords.cli.run import DONE, Command
@@ -14,7 +15,10 @@ def main(config: ExportConfig) -> int:
     tensorflow_import.import_tensorflow(config.verbose)
     from trainer.export import run  # TensorFlow takes seconds to import: not for --help.
 
-    print(run.describe(run.run(config)))
+    result = run.run(config)
+    print(run.describe(result))
+    served = " ".join(("examples/serve/predict.py", shlex.quote(str(result.exported[0].path))))
+    print(f"next: python {served} PICTURE")  # Of the source: a file to copy, without evenshard.
     return DONE
 
 
@@ -32,7 +36,7 @@ COMMAND = Command(
         "how to read them, examples/serve does it. If the check fails nothing is written, and the "
         "exit code is 1."
     ),
-    examples="python -m trainer.export --run_dir=runs/a --format=saved_model,onnx,litert",
+    examples="evenshard export --run_dir=runs/a --format=saved_model,onnx,litert",
     extra="trainer",
 )
 

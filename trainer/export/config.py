@@ -1,4 +1,4 @@
-"""The flags of `python -m trainer.export`."""
+"""The flags of `evenshard export`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _temperature(value: Any) -> float | str:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """An export. Fields are the flags of `python -m trainer.export`.
+    """An export. Fields are the flags of `evenshard export`.
 
     Raises:
       UsageError: a value out of range.

@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from tfrecords.errors import TrainerError
+from tfrecords.errors import TrainerError, UsageError
 
 # Below this share of its variables a file is of another network.
 LEAST_SHARE = 0.5
@@ -90,7 +90,7 @@ def load_matching_weights(model: keras.Model, path: str, *, partial: bool = Fals
       TrainerError: the file cannot be read, nothing in it fits, or too little.
     """
     if not Path(path).is_file():
-        raise TrainerError(f"--weights: no file {path}; give none, imagenet or a file")
+        raise UsageError(f"--weights={path}: no such file; give none, imagenet or a file")
     try:
         stored = _read(Path(path))
     except (OSError, KeyError, zipfile.BadZipFile) as error:

@@ -86,7 +86,7 @@ def run(
     device: str = "auto",
     trust_run_code: bool = False,
 ) -> Submission:
-    """Predicts and writes; the arguments are the flags of `python -m trainer.predict`.
+    """Predicts and writes; the arguments are the flags of `evenshard predict`.
 
     Args:
       run_dirs: of one run, or of several whose probabilities are averaged.

@@ -152,7 +152,7 @@ def _use(card: Card) -> str:
     image = card.config.manifest.image
     return (
         f"Input: pictures of {width}×{height} pixels, RGB, 0 to 255, resized as in the bake "
-        f"(`{image.resize.value}`); `trainer.predict` and the exported models resize by "
+        f"(`{image.resize.value}`); `evenshard predict` and the exported models resize by "
         "themselves. Output: a probability for each of the classes below. The network knows no "
         "other class: a picture of anything else is still given one of them."
     )
@@ -228,7 +228,7 @@ def _results(card: Card, evaluation: Evaluation) -> str:
     if not card.tests:
         note += (
             f" The best epoch was chosen on the {card.split} split, so its numbers are a little "
-            "optimistic: `python -m trainer.evaluate --split=test` adds those of an unused split."
+            "optimistic: `evenshard evaluate --split=test` adds those of an unused split."
         )
     return f"{text}\n\n{note}"
 
@@ -282,7 +282,7 @@ def _calibration(evaluation: Evaluation) -> str:
         return f"{text}; no temperature calibrates them: {evaluation.temperature_note}."
     return (
         f"{text}, and by {percent(evaluation.ece_calibrated)} after dividing the logits by "
-        f"{decimal(evaluation.temperature, 2)}, as `trainer.predict` and the exported models do."
+        f"{decimal(evaluation.temperature, 2)}, as `evenshard predict` and the exported models do."
     )
 
 
@@ -312,7 +312,7 @@ def _provenance(card: Card) -> str:
         ("Every flag", "`config.json`"),
         (
             "Every prediction",
-            f"`{predictions.FILENAME}`; `python -m trainer.lineage` leads back to the source files",
+            f"`{predictions.FILENAME}`; `evenshard lineage` leads back to the source files",
         ),
         ("Pictures of mistakes", "`report/index.html`"),
     ]

@@ -331,8 +331,8 @@ def _with_ancestors(run: RunFiles, epochs: History, best: int | None) -> tuple[H
 
 
 def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object, str]]:
-    """Returns (title, SVG, caption) of each curve; none without a history."""
-    if not len(epochs):
+    """Returns (title, SVG, caption) of each curve; none of one epoch, which makes no curve."""
+    if len(epochs) < 2:
         return []
     drawn = [
         (

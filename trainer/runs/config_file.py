@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfrecords.errors import TrainerError
+from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import environment
 from trainer.config import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
@@ -253,10 +253,12 @@ class RunConfig:
         """Returns the configuration of a run.
 
         Raises:
+          UsageError: there is no such directory.
           TrainerError: the directory has no config.json, or a damaged one.
         """
         found = cls.read_if_present(run_dir)
         if found is None:
+            require_directory(run_dir)
             raise TrainerError(
                 f"{run_dir} is not a run directory: it has no {CONFIG}; give a --run_dir that "
                 "`evenshard train` wrote"
@@ -282,6 +284,19 @@ class RunConfig:
                 f"{path} is damaged: {error}; restore the file, or train with --noresume to "
                 "start anew"
             ) from error
+
+
+def require_directory(run_dir: str | Path) -> None:
+    """Refuses a run that was named and is not there.
+
+    Raises:
+      UsageError: there is no such directory.
+    """
+    if not Path(run_dir).exists():
+        raise UsageError(
+            f"{run_dir} does not exist; the directory of a run is expected, as `evenshard train` "
+            "writes it"
+        )
 
 
 def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:

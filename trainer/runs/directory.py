@@ -389,7 +389,7 @@ def _write_trained_on(run_dir: RunDir, data_dir: Folder) -> None:
             return
         path.unlink(missing_ok=True)
         warnings.warn(
-            f"{error}; trainer.evaluate will not be able to tell what this run was trained on",
+            f"{error}; evenshard evaluate will not be able to tell what this run was trained on",
             UnknownPicturesWarning,
             stacklevel=2,
         )
@@ -409,7 +409,7 @@ def _write_inherited(run_dir: RunDir, kept: Inherited | None) -> None:
     if kept is not None and kept.trained is None:
         warnings.warn(
             f"{flags.fork_from or flags.weights}: nothing says what that run was trained on; "
-            "trainer.evaluate will not be able to tell what this run was",
+            "evenshard evaluate will not be able to tell what this run was",
             UnknownPicturesWarning,
             stacklevel=2,
         )

@@ -54,9 +54,7 @@ COMMAND = Command(
         "The same command again carries on: finished trials are skipped, a killed one resumes "
         "exactly, a failed one is tried again. docs/sweeps.md describes the grid file."
     ),
-    examples=(
-        "python -m trainer.sweep --data_dir=shards --runs_dir=runs --grid=experiments/story.yaml"
-    ),
+    examples=("evenshard sweep --data_dir=shards --runs_dir=runs --grid=experiments/story.yaml"),
     after_interrupt="the same command carries on",
     extra="trainer",
 )

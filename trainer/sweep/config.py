@@ -19,7 +19,7 @@ _WHAT, _HOW, _HALVING, _RUN = "What to try", "How to run it", "Successive halvin
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """A sweep. Fields are the flags of `python -m trainer.sweep`.
+    """A sweep. Fields are the flags of `evenshard sweep`.
 
     Raises:
       UsageError: a value out of range.

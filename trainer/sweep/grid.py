@@ -1,6 +1,6 @@
 """Turns a YAML grid into trials.
 
-    base:                       # flags of trainer.train, of every trial
+    base:                       # flags of evenshard train, of every trial
       epochs: 30
     grid:                       # lists multiply: four trials
       per_class: [155, 300]
@@ -393,8 +393,8 @@ def _checked(raw: Any, where: str) -> Mapping[str, Any]:
             raise UsageError(f"{where}: the sweep itself sets --{name}: leave it out")
         if name not in FLAGS:
             meant = parsing.nearest(name, FLAGS)
-            hint = f"did you mean --{meant}?" if meant else "trainer.train --help lists them"
-            raise UsageError(f"{where}: trainer.train has no flag --{name}; {hint}")
+            hint = f"did you mean --{meant}?" if meant else "evenshard train --help lists them"
+            raise UsageError(f"{where}: evenshard train has no flag --{name}; {hint}")
     return raw
 
 

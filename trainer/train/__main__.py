@@ -42,7 +42,7 @@ def main(config: TrainConfig) -> int:
 
 COMMAND = Command(
     module="trainer.train",
-    summary="Trains a network on a data set baked by beam_pipelines.prepare.",
+    summary="Trains a network on a data set that `evenshard bake` wrote.",
     arguments="--data_dir=O --run_dir=R",
     config=TrainConfig,
     main=main,
@@ -57,8 +57,8 @@ COMMAND = Command(
         "parameter named dropout receives --dropout."
     ),
     examples="""\
-python -m trainer.train --data_dir=shards --run_dir=runs/a
-python -m trainer.train --data_dir=shards --run_dir=runs/20x300 --num_classes=20 --per_class=300""",
+evenshard train --data_dir=shards --run_dir=runs/a
+evenshard train --data_dir=shards --run_dir=runs/20x300 --num_classes=20 --per_class=300""",
     after_interrupt="the same command carries on from the last checkpoint",
     extra="trainer",
 )

@@ -77,6 +77,10 @@ def test_the_splits_that_a_note_proposes_have_a_test_split() -> None:
     found, _, notes = settle_splits(proposed, rows({"train": 8}))
     assert found == proposed == (("train", 0.75), ("validation", 0.1), ("test", 0.15))
     assert not any("none is taken" in note for note in notes)
+    assert notes == (
+        "the input has no validation split: 10% of train is taken for it, as --splits says",
+        "the input has no test split: 15% of train is taken for it, as --splits says",
+    )
 
 
 def test_splits_that_a_person_names_are_all_there() -> None:

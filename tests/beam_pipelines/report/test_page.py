@@ -164,6 +164,18 @@ def test_conflicts_and_groups_are_shown(text: str) -> None:
     assert "lisa/more.jpg" in images and "apu/like.jpg" in images
 
 
+def test_pictures_under_several_classes_are_listed(text: str, data_dir: Path) -> None:
+    assert 'href="label_issues.csv"' in text
+    listed = (data_dir / "report" / "label_issues.csv").read_text(encoding="utf-8").splitlines()
+    assert listed[0] == "kind,set,key,label,others"
+    assert [line for line in listed if line.startswith("near_duplicate")] == [
+        "near_duplicate,2,apu/like.jpg,apu,lisa",
+        "near_duplicate,2,lisa/more.jpg,lisa,apu",
+    ]
+    assert "equal_file,1,bart/twice.jpg,bart,apu" in listed
+    assert "bart/same.jpg" not in "\n".join(listed)
+
+
 def test_warnings_name_the_classes(text: str) -> None:
     assert "No validation picture, so how well they are recognised" in text
     assert "More than 20 copies of each original" in text
@@ -222,7 +234,7 @@ def test_the_expected_optimism(inputs: ReportInputs) -> None:
     measured = dataclasses.replace(inputs, leaks=(meter(),), optimism=found)
     text = Path(page.write(measured)).read_text()
     assert "Expected optimism in validation" in text and "0.17" in text
-    assert "93.0% claimed, 76.0% without kin" in text
+    assert "93.0% with all of train, 76.0% without related pictures" in text
 
 
 def test_a_low_reading_after_a_split_by_appearance_is_explained(inputs: ReportInputs) -> None:

@@ -71,7 +71,7 @@ def meter_of(near: int, pictures: int = 2_000, *, sampled: bool = False) -> Leak
 
 def test_the_note_says_what_was_found_and_that_it_is_good() -> None:
     assert meter_of(100).note() == (
-        "leak meter: 5.0% of 2,000 test pictures are suspiciously near to a train picture of "
+        "leak meter: 5.0% of 2,000 test pictures are suspiciously close to a train picture of "
         "their class (20.0% after a random split): good, no sign of a leak"
     )
     assert "of a sample: the true share is higher" in meter_of(100, sampled=True).note()

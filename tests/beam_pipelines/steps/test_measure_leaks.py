@@ -59,7 +59,7 @@ def test_meters_of_a_plan_name_files(track_plan: tuple[Plan, Layout]) -> None:
             assert rows[pair.held_out]["split"] == meter.split
             assert rows[pair.train]["split"] == "train"
             assert pair.held_out[:-1] == pair.train[:-1] and pair.distance == 0
-    assert "100.0% of 18 validation pictures are suspiciously near" in of_splits[0].note()
+    assert "100.0% of 18 validation pictures are suspiciously close" in of_splits[0].note()
 
 
 def test_parts_of_a_set_say_what_the_whole_does(

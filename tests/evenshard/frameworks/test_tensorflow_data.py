@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import evenshard
+from tfrecords.errors import EvenshardWarning
+from trainer.config import WITHOUT_FLIPS, TrainConfig
+from trainer.data import augment as augmentations
+from trainer.data import mirror
+from trainer.data.mirror import Exchange
 
 
 def passes(stream: object) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -55,6 +62,25 @@ def test_mixed_pictures_have_shares_for_labels(dataset: evenshard.Dataset) -> No
     assert shares.shape == (60, 3)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert ((0 < shares) & (shares < 1)).any()
+
+
+@pytest.mark.parametrize("augment", ["auto", "flip,crop"])
+def test_auto_flips_by_the_trainers_rule(
+    dataset: evenshard.Dataset, monkeypatch: pytest.MonkeyPatch, augment: str
+) -> None:
+    built: list[tuple[str, ...]] = []
+    build = augmentations.build
+
+    def remembering(config: TrainConfig) -> object:
+        built.append(config.augmentations)
+        return build(config)
+
+    monkeypatch.setattr(augmentations, "build", remembering)
+    monkeypatch.setattr(mirror, "exchanged", lambda source: Exchange(("left", "right"), 0.6))
+    asked = pytest.warns(EvenshardWarning, match='pictures are not flipped.*augment="flip,crop"')
+    with asked if augment == "auto" else contextlib.nullcontext():
+        dataset.tf_dataset(batch_size=8, augment=augment)
+    assert built == [WITHOUT_FLIPS if augment == "auto" else ("flip", "crop")]
 
 
 def test_keras_takes_it(dataset: evenshard.Dataset) -> None:

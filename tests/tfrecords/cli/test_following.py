@@ -35,6 +35,18 @@ def test_each_line_is_a_command_with_flags_that_it_knows(line: str) -> None:
     assert any(ODD in argument for argument in arguments)
 
 
+def test_a_training_is_proposed_in_a_directory_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert following.training("o").endswith(" --run_dir=runs/first")
+    for taken, then in (("first", "first-2"), ("first-2", "first-3")):
+        (tmp_path / "runs" / taken).mkdir(parents=True)
+        assert following.training("o").endswith(f" --run_dir=runs/{then}")
+    (tmp_path / "runs" / "fold0").mkdir()
+    assert following.training("o", folded=True).endswith(" --run_dir=runs/fold0-2 --fold=0")
+
+
 def test_a_run_is_evaluated_before_it_predicts_where_there_is_a_test_split() -> None:
     assert "evenshard evaluate" in following.using("runs/a", ["train", "test"])
     assert "evenshard predict" in following.using("runs/a", ["train", "validation"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def test_the_command_measures_each_stage_and_prints_one_screen(
         assert measured[name]["rate"] > 0 and measured[name]["cpu"] > 0
     assert measured["together"] > 0 and 0 <= measured["waited"] < 1
     assert stored["verdict"] in " ".join(out.split())
+    last = shlex.split(out.splitlines()[-1])
+    assert last[:4] == ["next:", "evenshard", "train", f"--data_dir={data_dir}"]
+    assert {*argv[1:5]} <= {*last} and not {*argv[5:]} & {*last}
 
 
 def test_the_sample_holds_images_of_the_split(data_dir: Path) -> None:

@@ -154,6 +154,16 @@ def test_a_run_without_history(tmp_path: Path) -> None:
     assert not (run.run_dir / "curves.png").exists()
 
 
+def test_one_epoch_makes_no_curves(tmp_path: Path) -> None:
+    """A head on features has one: six figures of one dot each say nothing."""
+    run = fake_run.files(tmp_path)
+    head, first, *_ = run.history.read_text().splitlines(keepends=True)
+    run.history.write_text(head + first)
+    page = check_page(report.write(run))
+    assert "Learning rate" not in page.text and "1 epoch" in page.text
+    assert (run.run_dir / "curves.png").exists()
+
+
 def test_shows_the_pictures_of_mistakes(tmp_path: Path) -> None:
     run = fake_run.files(tmp_path, [6, 6, 6])
     wrong = fake_run.predictions([6, 6, 6], skill=0)
