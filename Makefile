@@ -15,6 +15,9 @@ SCALE ?= 5000
 # A process a core, each with whole files of tests, so that what a file makes is made once.
 TESTS := $(BIN)/python -m pytest -n auto --dist=loadfile
 
+# What is searched for misspelt words.
+SPELLED := $(wildcard *.md) docs beam_pipelines benchmarks evenshard examples experiments tests tfrecords trainer
+
 # How long to torture, which cases, and which kinds of them (all without a name).
 MINUTES ?= 20
 SEED ?= 0
@@ -62,9 +65,10 @@ docs: $(INSTALLED)  ## build the documentation site into .site, with every link 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open .site/index.html, or with search: $(BIN)/python -m http.server -d .site"
 
-lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting
+lint: $(INSTALLED)  ## ruff: style, imports, likely bugs, formatting; codespell: misspelt words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $(SPELLED)
 
 types: $(INSTALLED)  ## mypy over the packages
 	$(BIN)/mypy

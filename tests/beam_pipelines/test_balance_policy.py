@@ -71,7 +71,7 @@ def test_power_keeps_the_order_of_classes_and_the_largest(counts: list[int], alp
 )
 def test_policy_refuses_nonsense(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        BalancePolicy(**arguments)  # type: ignore[arg-type]
+        BalancePolicy(**arguments)  # type: ignore[arg-type]  # Values of a table.
 
 
 def test_targets_of_nothing() -> None:

@@ -63,7 +63,7 @@ def test_names_that_people_type_lead_to_one_command_each() -> None:
 def test_each_commands_help_shows_how_it_was_called(
     command: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = command.name  # type: ignore[attr-defined]
+    name = command.name  # type: ignore[attr-defined]  # A SubCommand.
     assert program.main([name, "--help"]) == 0
     assert f"usage: evenshard {name} " in capsys.readouterr().out
 
@@ -72,7 +72,7 @@ def test_each_commands_help_shows_how_it_was_called(
 def test_each_command_tells_the_version(
     command: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.main([command.name, "--version"]) == 0  # type: ignore[attr-defined]
+    assert program.main([command.name, "--version"]) == 0  # type: ignore[attr-defined]  # A SubCommand.
     assert capsys.readouterr().out == f"{run.version_line()}\n"
 
 

@@ -27,7 +27,7 @@ def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def modules_with_examples() -> list[str]:
     found = pkgutil.iter_modules(evenshard.__path__, "evenshard.")
-    source = {item.name: Path(item.module_finder.path) for item in found if not item.ispkg}  # type: ignore[union-attr]
+    source = {item.name: Path(item.module_finder.path) for item in found if not item.ispkg}  # type: ignore[union-attr]  # A finder of files has a path.
     return [
         name
         for name, path in source.items()

@@ -84,7 +84,7 @@ def _epochs(batches: Iterator[tuple[object, object]]) -> Epochs:
         yield [
             picture.tobytes()
             for _ in range(-(-60 // BATCH))
-            for picture in next(batches)[0].numpy()  # type: ignore[attr-defined]
+            for picture in next(batches)[0].numpy()  # type: ignore[attr-defined]  # TensorFlow and PyTorch have no types.
         ]
 
 
@@ -155,7 +155,7 @@ def test_tensorflow_says_so(copied: Path) -> None:
 @pytest.mark.parametrize("cache", ["encoded", "decoded"])
 def test_what_is_held_in_memory_stays(copied: Path, other: Path, cache: str) -> None:
     def pictures(stream: object) -> list[bytes]:
-        return [p.tobytes() for images, _ in stream for p in images.numpy()]  # type: ignore[attr-defined]
+        return [p.tobytes() for images, _ in stream for p in images.numpy()]  # type: ignore[attr-defined]  # TensorFlow and PyTorch have no types.
 
     stream = evenshard.open(copied).tf_dataset("train", batch_size=8, epochs=2, cache=cache)
     before = pictures(stream)

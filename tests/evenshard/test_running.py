@@ -94,7 +94,7 @@ def test_an_interrupted_run_stops_the_program(
 
     def interrupted(*args: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
-        return execute(*args)  # type: ignore[arg-type]
+        return execute(*args)  # type: ignore[arg-type]  # Passed on as they came.
 
     monkeypatch.setattr(loop, "_execute", interrupted)
     with pytest.raises(KeyboardInterrupt, match="stopped after step 1; the same call carries on"):
@@ -249,7 +249,7 @@ def test_what_cannot_be_read_is_said(
 )
 def test_what_is_no_picture_is_refused(run: evenshard.Run, pictures: object, text: str) -> None:
     with pytest.raises(evenshard.UsageError, match=text):
-        run.predict(pictures)  # type: ignore[arg-type]
+        run.predict(pictures)  # type: ignore[arg-type]  # Text and paths alike.
 
 
 def test_wrong_arguments_are_refused(run: evenshard.Run) -> None:

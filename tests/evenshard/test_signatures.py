@@ -74,7 +74,7 @@ def test_help_says_what_each_argument_means(function: Callable[..., Any]) -> Non
 
 def test_an_unknown_argument_is_pythons_own_error() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'per_clas'"):
-        evenshard.bake("in", "out", per_clas=3)  # type: ignore[call-arg]
+        evenshard.bake("in", "out", per_clas=3)  # type: ignore[call-arg]  # The mistake is the test.
 
 
 def test_the_exported_names_are_there() -> None:
@@ -82,4 +82,4 @@ def test_the_exported_names_are_there() -> None:
     for name in evenshard.__all__:
         assert getattr(evenshard, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'bakes'"):
-        _ = evenshard.bakes  # type: ignore[attr-defined]
+        _ = evenshard.bakes  # type: ignore[attr-defined]  # The mistake is the test.

@@ -242,7 +242,7 @@ def test_folds_share_the_features_of_their_pictures(folded: Path, tmp_path: Path
         computed.append(missing)
         return quickest(missing)
 
-    runtimes.quickest = counted  # type: ignore[method-assign]
+    runtimes.quickest = counted  # type: ignore[method-assign]  # Replaced for the test.
     extractor = Extractor(
         backbone, "network", "tiny", "dataset", runtimes, tmp_path, say=lambda text: None,
         progress="none", stopped=lambda: False,

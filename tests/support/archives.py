@@ -50,7 +50,7 @@ def tar_header(
 
 def tar_member(name: bytes, data: bytes = b"", **header: object) -> bytes:
     """Returns a header and its data; arguments as of `tar_header`."""
-    return tar_header(name, len(data), **header) + padded(data)  # type: ignore[arg-type]
+    return tar_header(name, len(data), **header) + padded(data)  # type: ignore[arg-type]  # Values of a table.
 
 
 def pax_header(records: Mapping[str, str] | list[tuple[str, str]], kind: bytes = b"x") -> bytes:

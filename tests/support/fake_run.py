@@ -80,7 +80,7 @@ def files(
     manifest = fakes.write_dataset(
         data_dir,
         {"train": [2] * classes, "validation": list(validation)},
-        ImageSpec(12, 12, encoding="png"),  # type: ignore[arg-type]
+        ImageSpec(12, 12, encoding="png"),  # type: ignore[arg-type]  # A name is converted.
     )
     run_dir.mkdir(parents=True)
     flags = TrainConfig(data_dir=str(data_dir), run_dir=str(run_dir), epochs=max(1, epochs))

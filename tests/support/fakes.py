@@ -69,7 +69,7 @@ def write_dataset(
       shards: of each split.
     """
     per_class = per_class or {TRAIN: (8, 5, 3), "validation": (2, 1, 1), "test": (2, 2, 2)}
-    spec = spec or ImageSpec(16, 16, encoding="png")  # type: ignore[arg-type]
+    spec = spec or ImageSpec(16, 16, encoding="png")  # type: ignore[arg-type]  # A name is converted.
     classes = tuple(CLASSES[i] if i < 3 else f"class{i:02d}" for i in range(len(per_class[TRAIN])))
     data_dir.mkdir(parents=True, exist_ok=True)
     splits = []

@@ -26,7 +26,7 @@ for variant, options in enumerate(
                 batch_size="8",
                 distribute=distribute,
                 progress="none",
-                **options,  # type: ignore[arg-type]
+                **options,  # type: ignore[arg-type]  # Values of a table.
             ),
             report=False,
         )

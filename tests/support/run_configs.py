@@ -20,7 +20,7 @@ def describe(flags: TrainConfig, manifest: Manifest, **changes: object) -> RunCo
         size=flags.size or (manifest.image.height, manifest.image.width),
         manifest=manifest,
     )
-    return dataclasses.replace(described, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(described, **changes)  # type: ignore[arg-type]  # Values of a table.
 
 
 def write(run_dir: Path, described: RunConfig) -> Path:

@@ -122,7 +122,7 @@ def test_sample_grid_holds_each_class_in_its_row(data_dir: Path, found: Manifest
 
 
 def test_short_side_images_fit_their_cells(tmp_path: Path) -> None:
-    spec = fakes.ImageSpec(12, 12, "short_side", "png")  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(12, 12, "short_side", "png")  # type: ignore[arg-type]  # A name is converted.
     found = fakes.write_dataset(tmp_path, spec=spec)
     with Image.open(io.BytesIO(inspect.sample_png(tmp_path, found, "train"))) as image:
         assert image.width > 8 * 64
@@ -131,7 +131,7 @@ def test_short_side_images_fit_their_cells(tmp_path: Path) -> None:
 @pytest.mark.parametrize("classes", [1, 3, 60, 140])
 def test_histogram_for_any_number_of_classes(tmp_path: Path, classes: int) -> None:
     counts = {"train": tuple(1 + i % 4 for i in range(classes)), "validation": (1,) * classes}
-    spec = fakes.ImageSpec(2, 2, encoding="raw")  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(2, 2, encoding="raw")  # type: ignore[arg-type]  # A name is converted.
     found = fakes.write_dataset(tmp_path, {k: v for k, v in counts.items()}, spec)
     with Image.open(io.BytesIO(inspect.histogram_png(found))) as image:
         assert image.width > 1000 and image.height > 200

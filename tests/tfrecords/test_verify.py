@@ -29,7 +29,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def problems(data_dir: Path, images: Images = Images.ALL, **options: str) -> list[str]:
-    return [str(problem) for problem in verify(data_dir, images=images, **options).problems]  # type: ignore[arg-type]
+    return [str(problem) for problem in verify(data_dir, images=images, **options).problems]  # type: ignore[arg-type]  # Values of a table.
 
 
 def run(data_dir: Path, *flags: str) -> int:
@@ -102,7 +102,7 @@ def test_a_sound_data_set_gives_one_line_and_the_next_command(
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
 def test_other_encodings_are_sound(tmp_path: Path, encoding: str) -> None:
-    spec = fakes.ImageSpec(8, 12, encoding=encoding)  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(8, 12, encoding=encoding)  # type: ignore[arg-type]  # A name is converted.
     fakes.write_dataset(tmp_path, spec=spec)
     assert problems(tmp_path) == []
 
@@ -233,7 +233,7 @@ def test_stale_tfds_metadata(data_dir: Path) -> None:
 
 def replaced(**changes: object) -> Callable[[list[ImageRecord]], None]:
     def edit(records: list[ImageRecord]) -> None:
-        records[1] = dataclasses.replace(records[1], **changes)  # type: ignore[arg-type]
+        records[1] = dataclasses.replace(records[1], **changes)  # type: ignore[arg-type]  # Values of a table.
 
     return edit
 

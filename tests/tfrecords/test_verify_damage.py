@@ -53,7 +53,7 @@ def test_a_thousand_of_a_thousand_damages_are_found(data_dir: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["jpeg", "raw", "png"])
 def test_damages_of_larger_data_sets_are_found(tmp_path: Path, encoding: str) -> None:
-    spec = fakes.ImageSpec(32, 48, encoding=encoding)  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(32, 48, encoding=encoding)  # type: ignore[arg-type]  # A name is converted.
     counts = {"train": (40, 30, 20, 3), "validation": (4, 3, 2, 1), "test": (4, 3, 2, 1)}
     fakes.write_dataset(tmp_path, counts, spec, copies=5, shards=3)
     assert missed(tmp_path, range(10_000, 15_000)) == []

@@ -46,7 +46,7 @@ def pictures() -> tuple[tuple[str, bytes], ...]:
 
     def add(form: str, picture: Image.Image, **options: object) -> None:
         buffer = io.BytesIO()
-        picture.save(buffer, form, **options)  # type: ignore[arg-type]
+        picture.save(buffer, form, **options)  # type: ignore[arg-type]  # Values of a table.
         made.append((form, buffer.getvalue()))
 
     exif = Image.Exif()
@@ -88,7 +88,7 @@ def mutated(data: bytes, rng: np.random.Generator, begin: int) -> bytes:
             width = int(rng.choice([1, 2, 4]))
             order = "big" if rng.random() < 0.5 else "little"
             value = int(rng.choice(_ODD)) & (256**width - 1)
-            result[at : at + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+            result[at : at + width] = value.to_bytes(width, order)  # type: ignore[arg-type]  # A word of two.
         elif what == 3 and rng.random() < 0.3:
             del result[at:]
         elif what == 4:

@@ -51,7 +51,7 @@ def train_records(
     copies = zip(class_ids[plan.row], plan.rank, plan.row, plan.copy, strict=True)
     records = [tuple(map(int, record)) for record in [*originals, *copies]]
     assert len(set(records)) == len(records)
-    return set(records)  # type: ignore[arg-type]
+    return set(records)  # type: ignore[arg-type]  # Tuples of four.
 
 
 @given(

@@ -255,7 +255,7 @@ def test_a_sound_bake_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding, resize", [("raw", "squash"), ("jpeg", "short_side")])
 def test_other_images(tmp_path: Path, encoding: str, resize: str) -> None:
-    spec = fakes.ImageSpec(12, 12, encoding=encoding, resize=resize)  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(12, 12, encoding=encoding, resize=resize)  # type: ignore[arg-type]  # A name is converted.
     found = fakes.write_dataset(tmp_path, spec=spec, copies=3)
     text = Path(page.write(ReportInputs(str(tmp_path), found, ledger.read(tmp_path)))).read_text()
     assert text.count('class="tiles"') == 3

@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(code: str, log: Path, **more: object) -> Usage:
-    return processes.run([sys.executable, "-c", code], log, **more)  # type: ignore[arg-type]
+    return processes.run([sys.executable, "-c", code], log, **more)  # type: ignore[arg-type]  # Values of a table.
 
 
 def test_memory_and_cpu_are_of_the_whole_tree(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_competitors_take_turns_and_a_failed_one_is_left_out(tmp_path: Path, fol
 
     def competitor(name: str, code: str = code, **more: object) -> Competitor:
         argv = (sys.executable, "-c", code, str(order), name)
-        return Competitor(name, argv, **more)  # type: ignore[arg-type]
+        return Competitor(name, argv, **more)  # type: ignore[arg-type]  # Values of a table.
 
     runs = compare.compete(
         [

@@ -14,7 +14,7 @@ from trainer.data.mirror import Exchange
 
 
 def passes(stream: object) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(images.numpy(), labels.numpy()) for images, labels in stream]  # type: ignore[attr-defined]
+    return [(images.numpy(), labels.numpy()) for images, labels in stream]  # type: ignore[attr-defined]  # TensorFlow and PyTorch have no types.
 
 
 def test_an_epoch_holds_each_record_once(dataset: evenshard.Dataset) -> None:
@@ -31,7 +31,7 @@ def test_an_epoch_holds_each_record_once(dataset: evenshard.Dataset) -> None:
 
 def test_its_order_is_a_function_of_seed_and_epoch(dataset: evenshard.Dataset) -> None:
     def labels(**options: object) -> list[int]:
-        stream = dataset.tf_dataset("train", batch_size=16, **options)  # type: ignore[arg-type]
+        stream = dataset.tf_dataset("train", batch_size=16, **options)  # type: ignore[arg-type]  # Values of a table.
         return [int(label) for _, batch in passes(stream) for label in batch]
 
     assert labels() == labels()
@@ -112,5 +112,5 @@ def test_wrong_arguments_are_refused(
     dataset: evenshard.Dataset, arguments: dict[str, object], text: str
 ) -> None:
     with pytest.raises(evenshard.UsageError, match=text) as caught:
-        dataset.tf_dataset(**({"batch_size": 4} | arguments))  # type: ignore[arg-type]
+        dataset.tf_dataset(**({"batch_size": 4} | arguments))  # type: ignore[arg-type]  # Values of a table.
     assert "--" not in str(caught.value)

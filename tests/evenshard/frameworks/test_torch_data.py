@@ -29,7 +29,7 @@ from evenshard.frameworks.torch_data import _part, stretches
 
 
 def samples(data: object) -> list[tuple[bytes, int]]:
-    return [(image.numpy().tobytes(), label) for image, label in data]  # type: ignore[attr-defined]
+    return [(image.numpy().tobytes(), label) for image, label in data]  # type: ignore[attr-defined]  # TensorFlow and PyTorch have no types.
 
 
 def test_an_epoch_holds_each_record_once(dataset: evenshard.Dataset) -> None:
@@ -133,7 +133,7 @@ def test_a_process_group_of_one(dataset: evenshard.Dataset, tmp_path: Path) -> N
 )
 def test_consumers_partition_the_records(counts: list[int], consumers: int, random: object) -> None:
     positions = tuple(np.arange(count) * 2 for count in counts)
-    order = np.array(random.sample(range(len(counts)), len(counts)))  # type: ignore[attr-defined]
+    order = np.array(random.sample(range(len(counts)), len(counts)))  # type: ignore[attr-defined]  # Of the standard library.
     found = [
         (stretch.shard, int(position))
         for consumer in range(consumers)

@@ -229,7 +229,7 @@ def test_a_command_line_is_its_configuration(config: Config) -> None:
 
 
 def test_a_path_stands_for_its_text() -> None:
-    assert Config(where=Path("a") / "b").where == "a/b"  # type: ignore[arg-type]
+    assert Config(where=Path("a") / "b").where == "a/b"  # type: ignore[arg-type]  # A path is converted.
 
 
 def test_what_completion_asks_of_a_flag() -> None:

@@ -98,7 +98,7 @@ def test_verbose_shows_the_traceback_before_the_line(capsys: pytest.CaptureFixtu
 def test_a_missing_extra_is_said_before_any_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "apache_beam", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "apache_beam", None)  # type: ignore[arg-type]  # None hides a module.
     bake = dataclasses.replace(fail_with(AssertionError("it began")), extra="beam")
     assert bake.run(["out"]) == 1
     assert "run: pip install 'evenshard[beam]'" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def header_of(data: bytes) -> ImageHeader:
 
 def saved(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format, **options)  # type: ignore[arg-type]
+    image.save(buffer, format, **options)  # type: ignore[arg-type]  # Values of a table.
     return buffer.getvalue()
 
 
@@ -462,7 +462,7 @@ class TestOrientation:
         # whichever side the turn puts it.
         scene = picture("scene", 301, 301)
         data = _with_orientation(_stored(scene, orientation), orientation, "JPEG", quality=100)
-        spec = ImageSpec(32, 32, encoding="png")  # type: ignore[arg-type]
+        spec = ImageSpec(32, 32, encoding="png")  # type: ignore[arg-type]  # A name is converted.
         assert decode(data, spec, LIMITS)[0].size == (76, 76)
         got = np.asarray(Image.open(io.BytesIO(canonicalise(data, spec, LIMITS).data)))
         expected = np.asarray(scene.resize((32, 32), Image.Resampling.BILINEAR))

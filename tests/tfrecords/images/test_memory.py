@@ -76,7 +76,7 @@ def measured(paths: list[Path], side: int = 64) -> tuple[dict[str, str], int]:
 def saved(mode: str, format: str, side: int = SIDE, **options: object) -> bytes:
     buffer = io.BytesIO()
     image = Image.linear_gradient("L").resize((side, side)).convert("RGB").convert(mode)
-    image.save(buffer, format, **options)  # type: ignore[arg-type]
+    image.save(buffer, format, **options)  # type: ignore[arg-type]  # Values of a table.
     return buffer.getvalue()
 
 

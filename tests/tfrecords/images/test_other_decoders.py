@@ -92,7 +92,7 @@ def test_planes_and_tiles_of_tiff(kind: str, planar: bool, tile: tuple[int, int]
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 def test_jpeg_without_its_last_marker(options: dict[str, object]) -> None:
     buffer = io.BytesIO()
-    picture("jpeg", 120, 90).save(buffer, "JPEG", **options)  # type: ignore[arg-type]
+    picture("jpeg", 120, 90).save(buffer, "JPEG", **options)  # type: ignore[arg-type]  # Values of a table.
     whole = buffer.getvalue()
     np.testing.assert_allclose(pixels_of(whole[:-2]), others_pixels(whole), atol=2)
 
@@ -101,7 +101,7 @@ def test_jpeg_without_its_last_marker(options: dict[str, object]) -> None:
 def test_lossless_formats(format: str) -> None:
     buffer = io.BytesIO()
     options: dict[str, object] = {"lossless": True} if format == "WEBP" else {}
-    picture("lossless", 60, 50).save(buffer, format, **options)  # type: ignore[arg-type]
+    picture("lossless", 60, 50).save(buffer, format, **options)  # type: ignore[arg-type]  # Values of a table.
     other = others_pixels(buffer.getvalue())
     if other is None:
         pytest.skip(f"this OpenCV has no {format}")

@@ -143,7 +143,7 @@ class TestAspect:
     @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (2, 2 * MAX_ASPECT + 1)])
     def test_short_side_refuses_strips(self, size: tuple[int, int]) -> None:
         data = _strip(size)
-        spec = ImageSpec(32, 32, resize="short_side")  # type: ignore[arg-type]
+        spec = ImageSpec(32, 32, resize="short_side")  # type: ignore[arg-type]  # A name is converted.
         error = rejection(data, spec)
         assert error.reason is RejectReason.TOO_LARGE
         assert f"{size[0]}x{size[1]} pixels" in error.detail
@@ -152,11 +152,11 @@ class TestAspect:
     @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
     @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
     def test_the_other_ways_take_them(self, resize: str, size: tuple[int, int]) -> None:
-        spec = ImageSpec(32, 48, resize=resize, encoding="raw")  # type: ignore[arg-type]
+        spec = ImageSpec(32, 48, resize=resize, encoding="raw")  # type: ignore[arg-type]  # A name is converted.
         assert len(canonicalise(_strip(size), spec, LIMITS).data) == 32 * 48 * 3
 
     def test_the_longest_allowed_strip_is_bounded(self) -> None:
-        spec = ImageSpec(32, 32, resize="short_side", encoding="png")  # type: ignore[arg-type]
+        spec = ImageSpec(32, 32, resize="short_side", encoding="png")  # type: ignore[arg-type]  # A name is converted.
         image = canonicalise(_strip((2, 2 * MAX_ASPECT)), spec, LIMITS)
         assert Image.open(io.BytesIO(image.data)).size == (32, 32 * MAX_ASPECT)
 

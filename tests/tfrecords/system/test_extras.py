@@ -35,13 +35,13 @@ def test_a_folder_of_that_name_is_no_module(
 
 
 def test_a_module_that_may_not_be_imported_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "json", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "json", None)  # type: ignore[arg-type]  # None hides a module.
     with pytest.raises(extras.MissingExtraError, match="json"):
         extras.require("beam", "json")
 
 
 def test_an_extra_knows_what_its_commands_import(monkeypatch: pytest.MonkeyPatch) -> None:
     extras.require("trainer")
-    monkeypatch.setitem(sys.modules, "keras", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "keras", None)  # type: ignore[arg-type]  # None hides a module.
     with pytest.raises(extras.MissingExtraError, match=r"needs keras, .*evenshard\[trainer\]"):
         extras.require("trainer")

@@ -18,7 +18,7 @@ SEED = (11, 4)
 def apply(
     *names: str, seed: tuple[int, int] = SEED, images: np.ndarray = IMAGES, **settings: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    augmenter = Augmenter(names, **settings)  # type: ignore[arg-type]
+    augmenter = Augmenter(names, **settings)  # type: ignore[arg-type]  # Values of a table.
     found = augmenter(tf.constant(images), tf.constant(LABELS[: len(images)]), tf.constant(seed))
     images, partners, share = (part.numpy() for part in found)
     return images, partners, share

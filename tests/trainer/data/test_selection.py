@@ -57,7 +57,7 @@ def test_impossible_selections(
     dataset: tuple[Manifest, Path], arguments: dict[str, object], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        selections.select(dataset[0], **arguments)  # type: ignore[arg-type]
+        selections.select(dataset[0], **arguments)  # type: ignore[arg-type]  # Values of a table.
 
 
 def test_sizes(dataset: tuple[Manifest, Path]) -> None:

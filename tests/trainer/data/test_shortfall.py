@@ -42,7 +42,7 @@ def test_each_is_one_line(
     from tfrecords import manifest as manifests
 
     given = {"batch_size": "8", **flags}
-    config = TrainConfig(data_dir=str(data_dir), run_dir=str(tmp_path), **given)  # type: ignore[arg-type]
+    config = TrainConfig(data_dir=str(data_dir), run_dir=str(tmp_path), **given)  # type: ignore[arg-type]  # Values of a table.
     manifest = manifests.load(data_dir)
     selection = Selection.of(config, manifest)
     train = open_configured(config, manifest, "train", selection)

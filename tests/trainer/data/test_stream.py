@@ -29,7 +29,7 @@ def open_fake(
         manifest = manifests.load(data_dir)
     else:
         manifest = fakes.write_dataset(data_dir, spec=spec, copies=COPIES, shards=3)
-    selection = selections.select(manifest, **chosen)  # type: ignore[arg-type]
+    selection = selections.select(manifest, **chosen)  # type: ignore[arg-type]  # Values of a table.
     return selections.open_split(manifest, data_dir, "train", selection, size)
 
 

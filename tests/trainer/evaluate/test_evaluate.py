@@ -48,7 +48,7 @@ def without_page(monkeypatch: pytest.MonkeyPatch, judged: evaluation.Result) -> 
 
 def _config(run_dir: Path, tmp_path: Path, **changes: object) -> EvaluateConfig:
     start = EvaluateConfig(run_dir=str(run_dir), output_dir=str(tmp_path / "out"))
-    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(start, **changes)  # type: ignore[arg-type]  # Values of a table.
 
 
 def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluation.Result) -> None:

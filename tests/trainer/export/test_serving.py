@@ -26,7 +26,7 @@ _DECODE = tf.function(
 
 def _bytes(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, format, **options)  # type: ignore[arg-type]
+    image.save(buffer, format, **options)  # type: ignore[arg-type]  # Values of a table.
     return buffer.getvalue()
 
 

@@ -38,7 +38,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def source(manifest: Manifest, data_dir: Path, **selection: object) -> Source:
-    return open_split(manifest, data_dir, "train", select(manifest, **selection))  # type: ignore[arg-type]
+    return open_split(manifest, data_dir, "train", select(manifest, **selection))  # type: ignore[arg-type]  # Values of a table.
 
 
 class Counting(Runtimes):

@@ -40,7 +40,7 @@ def test_predictions_are_in_order_and_read_two_batches_late(
         given[0] += 1
         return Computed(images[:, 0, 0, :2].numpy())
 
-    found = inference.predict(function, stream(batches), device)  # type: ignore[arg-type]
+    found = inference.predict(function, stream(batches), device)  # type: ignore[arg-type]  # A fake of the same shape.
     expected = np.arange(2 * batches - 1)
     np.testing.assert_array_equal(found.labels, expected % 2)
     np.testing.assert_array_equal(found.logits[:, 0], expected)
@@ -50,4 +50,4 @@ def test_predictions_are_in_order_and_read_two_batches_late(
 
 def test_an_empty_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="the stream is empty"):
-        inference.predict(lambda images: images, stream(1).take(0))  # type: ignore[arg-type]
+        inference.predict(lambda images: images, stream(1).take(0))  # type: ignore[arg-type]  # A fake of the same shape.

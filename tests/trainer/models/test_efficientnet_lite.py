@@ -119,4 +119,4 @@ def test_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
 
 if __name__ == "__main__":
     arrays = {name: original(name).predict(pictures(), verbose=0) for name in VARIANTS}
-    np.savez_compressed(GOLDEN, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(GOLDEN, **arrays)  # type: ignore[arg-type]  # Values of a table.

@@ -209,10 +209,10 @@ def test_errors_say_what_to_do(run_dir: Path, folder: Path, tmp_path: Path) -> N
     "spec",
     [
         ImageSpec(16, 16),
-        ImageSpec(24, 16, Resize.PAD, "png"),  # type: ignore[arg-type]
+        ImageSpec(24, 16, Resize.PAD, "png"),  # type: ignore[arg-type]  # A name is converted.
         ImageSpec(140, 140, Resize.CROP),  # Chroma at half the size.
         ImageSpec(20, 20, Resize.SHORT_SIDE),
-        ImageSpec(16, 16, encoding="raw"),  # type: ignore[arg-type]
+        ImageSpec(16, 16, encoding="raw"),  # type: ignore[arg-type]  # A name is converted.
     ],
     ids=lambda spec: f"{spec.resize.value}-{spec.encoding.value}",
 )

@@ -34,7 +34,7 @@ LAPTOP = Situation(
     ],
 )
 def test_choice(changes: dict[str, object], recipe: str) -> None:
-    assert choice.choose(dataclasses.replace(LAPTOP, **changes)).recipe == recipe  # type: ignore[arg-type]
+    assert choice.choose(dataclasses.replace(LAPTOP, **changes)).recipe == recipe  # type: ignore[arg-type]  # Values of a table.
 
 
 @given(

@@ -18,7 +18,7 @@ OF_EVERY_RECIPE = {"recipe", "label_smoothing", "monitor", "augment_on"}
 
 
 def config(**changes: object) -> TrainConfig:
-    return TrainConfig(**WHERE | changes)  # type: ignore[arg-type]
+    return TrainConfig(**WHERE | changes)  # type: ignore[arg-type]  # Values of a table.
 
 
 def four(of: TrainConfig) -> tuple[object, ...]:

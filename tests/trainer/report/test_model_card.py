@@ -24,7 +24,7 @@ def _run(root: Path, validation: tuple[int, ...] = (12, 3, 0), **selection: obje
     files = fake_run.files(root, validation)
     flags = dataclasses.replace(files.flags, augment=("flip", "crop"))
     described = run_configs.describe(flags, manifest.load(root / "data"))
-    chosen = dataclasses.replace(described.selection, **selection)  # type: ignore[arg-type]
+    chosen = dataclasses.replace(described.selection, **selection)  # type: ignore[arg-type]  # Values of a table.
     run_configs.write(files.run_dir, dataclasses.replace(described, selection=chosen))
     predictions.write(
         files.run_dir / predictions.FILENAME, files.predictions, files.classes, {"split": "dev"}
@@ -118,7 +118,7 @@ def test_lists_evaluations_and_their_leaks(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "evaluation.json").write_text(json.dumps({"metrics": summary, "leaks": leaks}))
     text = model_card.write(run_dir).read_text(encoding="utf-8")
-    assert f"| test | {100 * summary['macro_f1']:.1f}%" in text  # type: ignore[operator]
+    assert f"| test | {100 * summary['macro_f1']:.1f}%" in text  # type: ignore[operator]  # A number, as the test wrote it.
     assert "**train: holds pictures that the run trained on.**" in text
 
 

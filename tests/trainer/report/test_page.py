@@ -216,7 +216,7 @@ def _per_class(run: report.RunFiles) -> list[dict[str, str]]:
 
 
 def _with(run: report.RunFiles, **changes: object) -> report.RunFiles:
-    return report.RunFiles(**{**vars(run), **changes})  # type: ignore[arg-type]
+    return report.RunFiles(**{**vars(run), **changes})  # type: ignore[arg-type]  # Values of a table.
 
 
 def unsure(root: Path) -> report.RunFiles:

@@ -33,7 +33,7 @@ def config(data_dir: Path, run_dir: Path, **flags: object) -> TrainConfig:
         model="tests.support.tiny:network",
         batch_size="8",
         progress="none",
-        **({"epochs": 1} | flags),  # type: ignore[arg-type]
+        **({"epochs": 1} | flags),  # type: ignore[arg-type]  # Values of a table.
     )
 
 

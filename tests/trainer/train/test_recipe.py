@@ -24,7 +24,7 @@ from trainer.train import recipe
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
     folder = tmp_path_factory.mktemp("data")
     counts = {"train": (4, 3, 3), "validation": (2, 2, 2)}
-    size = ImageSpec(112, 112, encoding="png")  # type: ignore[arg-type]
+    size = ImageSpec(112, 112, encoding="png")  # type: ignore[arg-type]  # A name is converted.
     return fakes.write_dataset(folder, counts, size), folder
 
 
@@ -48,14 +48,14 @@ def settle(
     dataset: tuple[Manifest, Path], run_dir: Path, *, gpu: bool = False, **flags: object
 ) -> recipe.Settled:
     manifest, data_dir = dataset
-    config = TrainConfig(str(data_dir), str(run_dir), **flags)  # type: ignore[arg-type]
+    config = TrainConfig(str(data_dir), str(run_dir), **flags)  # type: ignore[arg-type]  # Values of a table.
     return recipe.settle(config, *sources(config, manifest), gpu=gpu)
 
 
 def begin(dataset: tuple[Manifest, Path], config: TrainConfig) -> RunConfig:
     """Writes a run's config.json, as if it had begun."""
     manifest, _ = dataset
-    devices = Devices("cpu", ("cpu",), "float32", None, True)  # type: ignore[arg-type]
+    devices = Devices("cpu", ("cpu",), "float32", None, True)  # type: ignore[arg-type]  # Devices of a fake.
     described = directory.describe(config, manifest, sources(config, manifest)[0], devices)
     Path(config.run_dir).mkdir(parents=True)
     (Path(config.run_dir) / "config.json").write_text(described.to_json(), encoding="utf-8")

@@ -34,7 +34,7 @@ def bake_again(data_dir: Path) -> None:
     """Replaces a data set as the bake does: the manifest goes first and comes last."""
     (data_dir / manifests.MANIFEST).unlink()
     staged = data_dir.with_name("staged")
-    spec = fakes.ImageSpec(16, 16, encoding="jpeg")  # type: ignore[arg-type]
+    spec = fakes.ImageSpec(16, 16, encoding="jpeg")  # type: ignore[arg-type]  # A name is converted.
     fakes.write_dataset(staged, COUNTS, spec, copies=2)
     for path in sorted(staged.iterdir()):
         if path.name != manifests.MANIFEST:

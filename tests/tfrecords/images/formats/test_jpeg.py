@@ -46,7 +46,7 @@ def encoded(kind: str, side: int = 200) -> bytes:
     noise = Image.effect_noise(image.size, 60).convert("RGB")
     image = Image.blend(image, noise, 0.3).convert(str(options.pop("mode", "RGB")))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85, **options)  # type: ignore[arg-type]
+    image.save(buffer, "JPEG", quality=85, **options)  # type: ignore[arg-type]  # Values of a table.
     data = buffer.getvalue()
     assert data.endswith(b"\xff\xd9")
     return data
@@ -79,7 +79,7 @@ def test_a_missing_marker_is_always_noticed(
     options: dict[str, object], seed: int, side: int
 ) -> None:
     buffer = io.BytesIO()
-    picture(seed, side, side).save(buffer, "JPEG", **options)  # type: ignore[arg-type]
+    picture(seed, side, side).save(buffer, "JPEG", **options)  # type: ignore[arg-type]  # Values of a table.
     whole = buffer.getvalue()
     found = canonicalise(whole[:-2], ImageSpec(16, 16), PixelLimits())
     assert "only its last marker is missing" in found.note

@@ -123,7 +123,7 @@ class TestJpeg2000:
     def test_lossless(self, mode: str, options: dict[str, object]) -> None:
         known = picture("jp2", 40, 30).convert(mode)
         buffer = io.BytesIO()
-        known.save(buffer, "JPEG2000", **options)  # type: ignore[arg-type]
+        known.save(buffer, "JPEG2000", **options)  # type: ignore[arg-type]  # Values of a table.
         png = io.BytesIO()
         known.save(png, "PNG")
         np.testing.assert_array_equal(pixels_of(buffer.getvalue()), pixels_of(png.getvalue()))
@@ -217,7 +217,7 @@ class TestClaims:
     @given(SIZES, st.sampled_from([{}, {"lossless": True}]), st.booleans())
     def test_webp(self, size: tuple[int, int], options: dict[str, bool], alpha: bool) -> None:
         buffer = io.BytesIO()
-        Image.new("RGBA" if alpha else "RGB", size, (9, 9, 9)).save(buffer, "WEBP", **options)  # type: ignore[arg-type]
+        Image.new("RGBA" if alpha else "RGB", size, (9, 9, 9)).save(buffer, "WEBP", **options)  # type: ignore[arg-type]  # Values of a table.
         claim = claims.webp(buffer.getvalue())
         assert claim is not None
         assert (claim.width, claim.height) == size

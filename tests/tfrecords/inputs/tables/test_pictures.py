@@ -45,7 +45,7 @@ class Bake:
         found = listing.list_labelled(
             InputPath("--input_dir", str(root)),
             InputPath("--input_csv", str(table)),
-            options=InputOptions(TableOptions(**options)),  # type: ignore[arg-type]
+            options=InputOptions(TableOptions(**options)),  # type: ignore[arg-type]  # Values of a table.
         )
         self.rows: tuple[SourceFile, ...] = found.rows
         self.notes = list(found.notes)
