@@ -240,14 +240,15 @@ class PrepareConfig:
     max_file_mb: int = flag(
         DEFAULT_MAX_FILE_MB,
         _PIXELS,
-        "Reject files of more megabytes unread, and inflate no more of an archive's.",
+        "Reject larger files, in MB, without reading them; no more than this is decompressed of "
+        "a file in an archive.",
         metavar="N",
     )
     max_reject_fraction: float = flag(
         0.05,
         _PIXELS,
-        "Fail if more of the files than this are rejected; the table of sources is written all "
-        "the same.",
+        "Fail if a larger share of the files is rejected; the table of sources is written in any "
+        "case.",
         metavar="0..1",
     )
 
@@ -296,20 +297,21 @@ class PrepareConfig:
     group_within: GroupWithin = flag(
         GroupWithin.ALL,
         _SPLIT,
-        "class: equal matches of --group_by in two classes are two groups, as where numbers start "
-        "anew in each class.",
+        "class: equal matches of --group_by in two classes are two groups, for numbers that start "
+        "again in each class.",
     )
     allow_empty_splits: bool = flag(
         False,
         _SPLIT,
-        "Bake although a split that was asked for got no picture, as where groups are too large.",
+        "Bake even if a requested split gets no picture, e.g. because groups are too large.",
     )
     split_by: SplitBy = flag(
         SplitBy.AUTO,
         _SPLIT,
         "appearance keeps similar-looking pictures in one split, for an honest estimate where "
-        "file names do not tell what belongs together; random deals them singly; auto takes "
-        "appearance where pictures are kin, as frames of videos are, and says so.",
+        "file names do not tell what belongs together; random assigns each on its own; "
+        "auto takes appearance where many pictures are related, such as frames of videos, and says "
+        "so.",
     )
 
     per_class: int | None = flag(
@@ -319,8 +321,10 @@ class PrepareConfig:
         "copies. Without any of these flags nothing is balanced.",
         metavar="N",
     )
-    min_per_class: int | None = flag(None, _BALANCE, "Copies up to N a class.", metavar="N")
-    max_per_class: int | None = flag(None, _BALANCE, "At most N a class.", metavar="N")
+    min_per_class: int | None = flag(
+        None, _BALANCE, "Fill smaller classes with augmented copies up to N.", metavar="N"
+    )
+    max_per_class: int | None = flag(None, _BALANCE, "At most N records a class.", metavar="N")
     balance: str | None = flag(
         None,
         _BALANCE,

@@ -48,7 +48,10 @@ def _pool(config: PrepareConfig) -> WorkerPool | None:
 
 COMMAND = Command(
     module="beam_pipelines.prepare",
-    summary="Bakes a folder of labelled pictures into balanced TFRecord shards.",
+    summary=(
+        "Bakes a folder of labelled pictures into balanced TFRecord shards. `evenshard plan` "
+        "takes the same flags and shows what a bake would give, without baking."
+    ),
     arguments="--input_dir=DIR --output_dir=DIR",
     config=PrepareConfig,
     main=main,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -130,8 +131,15 @@ def _why(config: PrepareConfig, status: str, reasons: Mapping[str, int]) -> str:
         return f"pictures of large classes beyond {_cap(config)}: in no shard"
     if status == CHANGED:
         return "written to while the bake read them: bake again"
-    listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-    return f"of pictures that are kept: {listed}" if status == DUPLICATE else listed
+    if status == DUPLICATE:
+        listed = ", ".join(f"{count:,} {_many(reason, count)}" for reason, count in reasons.items())
+        return f"of pictures that are kept: {listed}"
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+
+
+def _many(reason: str, count: int) -> str:
+    """Returns a kind of duplicates as it reads behind their number."""
+    return reason if count == 1 else re.sub(r"equal file|near duplicate", r"\g<0>s", reason)
 
 
 def _cap(config: PrepareConfig) -> str:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfrecords.cli import flags
+from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
@@ -69,7 +69,7 @@ def steps(config: DemoConfig) -> tuple[Step, ...]:
     town, shards, run = root / "town", root / "shards", root / "run"
     return (
         Step(
-            "Draw a town of 42 citizens, very unequally many pictures of each",
+            "Draw a town of 42 citizens, with very different numbers of pictures",
             ("evenshard.springfield_like",),
             (f"--output_dir={town}", f"--scale={config.scale}", f"--unlabelled={_UNLABELLED}"),
             town / "truth.json",
@@ -99,7 +99,7 @@ def steps(config: DemoConfig) -> tuple[Step, ...]:
             run / "report" / "index.html",
         ),
         Step(
-            f"Name the class of {_UNLABELLED} new pictures",
+            f"Predict the classes of {_UNLABELLED} new pictures",
             ("evenshard", "predict"),
             (
                 f"--run_dir={run}",
@@ -133,7 +133,8 @@ def run_demo(config: DemoConfig) -> int:
     print("\nOpen in a browser:")
     for report in reports:
         print(f"  {report.resolve().as_uri()}")
-    print("Next, your own pictures: evenshard plan --input_dir=PICTURES")
+    print("Now with pictures of your own:")
+    print(following.planning())
     return 0
 
 

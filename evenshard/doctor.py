@@ -228,7 +228,7 @@ COMMAND = Command(
     module="evenshard.doctor",
     summary=(
         "Says what is installed and whether it works, whether TensorFlow sees a GPU and why not, "
-        "what cores, memory and disk there are, and what will be slow. Its output belongs into "
+        "what cores, memory and disk there are, and what will be slow. Please add its output to "
         "every report of a fault."
     ),
     arguments="[DIR]",

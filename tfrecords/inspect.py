@@ -321,7 +321,7 @@ COMMAND = Command(
     summary=(
         "Shows what is in a data set: its splits, classes, image format, digests and the "
         "configuration it was baked with. Reads the manifest only, unless pictures or records are "
-        "asked for. To check every byte use tfrecords.verify."
+        "asked for. To check every byte use `evenshard verify`."
     ),
     arguments="DIR",
     config=InspectConfig,

@@ -170,7 +170,7 @@ class TrainConfig:
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
-    wide: bool = flag(False, _MODEL, "Give springfield_cnn its further stage of 512 filters.")
+    wide: bool = flag(False, _MODEL, "Add a stage of 512 filters to springfield_cnn.")
     dropout: float = flag(DEFAULT_DROPOUT, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
     weights: str = flag(
         NO_WEIGHTS,
@@ -192,7 +192,7 @@ class TrainConfig:
         _MODEL,
         "backbone: compute the features of each picture once, keep them beside the shards, and fit "
         "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
-        "Without augmentation but for --feature_views.",
+        "There is no augmentation, except by --feature_views.",
         choices=("none", FREEZE_BACKBONE),
     )
     feature_views: int = flag(
@@ -204,8 +204,8 @@ class TrainConfig:
     unfreeze_epochs: int = flag(
         0,
         _MODEL,
-        "With --freeze=backbone, epochs that train the whole network afterwards; a run at its end "
-        "may be given more.",
+        "With --freeze=backbone, epochs that train the whole network afterwards. A larger number "
+        "extends a finished run.",
         metavar="N",
     )
     backbone_rate: float = flag(
@@ -231,8 +231,8 @@ class TrainConfig:
     epochs: int = flag(
         DEFAULT_EPOCHS,
         _LEARNING,
-        "Passes over the selected records. A larger number gives a run that is at its end more: "
-        "the schedule is then that of the larger number.",
+        "Passes over the selected records. A larger number extends a finished run; its schedule "
+        "is then that of the larger number.",
         metavar="N",
         typed_as=("num_epochs", "max_epochs"),
     )

@@ -43,7 +43,9 @@ class LineageConfig:
       UsageError: none or more than one of the ways to name a picture.
     """
 
-    id: str = flag("", _WHAT, "Of a record: the file's key, with #k for copy k.", metavar="ID")
+    id: str = flag(
+        "", _WHAT, "Id of a record: the key of its file, with #k for copy k.", metavar="ID"
+    )
     row: int | None = flag(None, _WHAT, "Row of predictions.parquet, from 0.", metavar="N")
     mistakes: int | None = flag(None, _WHAT, "The N worst mistakes of the run.", metavar="N")
     run_dir: str = flag("", _WHERE, "Directory of a run or of an evaluation.", metavar="DIR")

@@ -79,7 +79,7 @@ class PredictConfig:
         metavar="CODEC",
     )
     max_file_mb: int = flag(
-        DEFAULT_MAX_FILE_MB, _WHAT, "Reject files of more megabytes unread.", metavar="N"
+        DEFAULT_MAX_FILE_MB, _WHAT, "Reject larger files, in MB, without reading them.", metavar="N"
     )
     include: tuple[str, ...] = flag(
         (), _WHAT, "Read only files that one of these globs matches, as in a bake: test/**, *.png.",
@@ -100,7 +100,7 @@ class PredictConfig:
     max_reject_fraction: float = flag(
         0.05,
         _WHAT,
-        "Exit with 1 if more of the pictures than this could not be read; what was asked for is "
+        "Exit with 1 if a larger share of the pictures could not be read; the output is "
         "written all the same. Ids of --like without a picture count, and stop before the work.",
         metavar="0..1",
     )

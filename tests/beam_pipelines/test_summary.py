@@ -42,7 +42,7 @@ def test_the_last_lines_of_a_bake() -> None:
         "total          4       1        5       2    2",
         "left out   files  why",
         "capped     1,200  pictures of large classes beyond --per_class=2: in no shard",
-        "duplicate      3  of pictures that are kept: 2 equal file, 1 near duplicate",
+        "duplicate      3  of pictures that are kept: 2 equal files, 1 near duplicate",
         "rejected       3  2 corrupt, 1 empty",
         "each file's reason is in my shards/sources.parquet",
         f"digest {'ab' * 32}",

@@ -172,6 +172,9 @@ def test_an_absent_folder_a_url_and_nothing(
         leftovers.find(tmp_path / "absent")
     assert clean.COMMAND.run(["gs://bucket/shards"]) == 2
     assert clean.COMMAND.run([]) == 2
+    assert "error: DIR is required: A data set, a run, or a folder above them." in (
+        capsys.readouterr().err
+    )
     assert clean.COMMAND.run([str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"nothing to remove in {tmp_path}\n"
 

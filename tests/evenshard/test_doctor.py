@@ -113,7 +113,7 @@ def test_the_file_system_of_a_folder_is_the_innermost_mounted(tmp_path: Path) ->
 
 def test_a_folder_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.COMMAND.run(["/absent/folder"]) == 2
-    assert "a folder is expected" in capsys.readouterr().err
+    assert "is not a folder; one is expected" in capsys.readouterr().err
 
 
 def test_it_starts_where_no_library_can_be_imported() -> None:

@@ -64,7 +64,7 @@ def test_a_misspelt_flag_is_named_before_anything_starts(data_dir: Path, tmp_pat
         "trainer.sweep", *flags(data_dir, tmp_path / "runs", "grid: {epoch: [1, 2]}")
     )
     assert done.returncode == 2
-    assert "trainer.train has no flag --epoch; did you mean --epochs?" in done.stderr
+    assert "evenshard train has no flag --epoch; did you mean --epochs?" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "runs").exists()
 
 

@@ -16,6 +16,11 @@ def line(command: str, *arguments: str) -> str:
     return f"next: {shlex.join(('evenshard', command, *arguments))}"
 
 
+def planning() -> str:
+    """Returns the line that plans a bake of a person's own pictures."""
+    return line("plan", "--input_dir=PICTURES", "--output_dir=shards")
+
+
 def training(data_dir: str, *others: str, folded: bool = False) -> str:
     """Returns the line that trains on a data set, into a new run; of one with folds, on the first.
 

@@ -46,7 +46,7 @@ class SweepConfig:
     parallel: int = flag(
         1,
         _HOW,
-        "Trials at once. Each gets a GPU of its own as far as there are, and its share of the "
+        "Trials at once. Each gets a GPU of its own as long as there is one, and its share of the "
         "cores.",
         metavar="N",
     )

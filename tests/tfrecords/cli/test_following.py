@@ -19,6 +19,7 @@ ODD = "my shards/it's $HOME; rm -rf *"
 @pytest.mark.parametrize(
     "line",
     [
+        following.planning(),
         following.training(ODD),
         following.training(ODD, folded=True),
         following.using(ODD, ["train", "test"]),
@@ -32,7 +33,7 @@ def test_each_line_is_a_command_with_flags_that_it_knows(line: str) -> None:
     assert (head, program) == ("next:", "evenshard")
     command = importlib.import_module(commands.find(name).module).COMMAND
     parsing.parse(command.config, arguments, command.foreign)
-    assert any(ODD in argument for argument in arguments)
+    assert any(ODD in argument or "PICTURES" in argument for argument in arguments)
 
 
 def test_a_training_is_proposed_in_a_directory_that_is_free(

@@ -138,7 +138,7 @@ def test_a_value_is_never_respelled(text: str) -> None:
         (["stray"], "unexpected argument 'stray': flags are written --name=value"),
         (["--resume", "true"], "unexpected argument 'true'"),
         (["–per_class=3"], "unexpected argument '–per_class=3'"),
-        (["--flagfile=/nowhere/at/all"], "/nowhere/at/all"),
+        (["--flagfile=/nowhere/at/all"], "--flagfile=/nowhere/at/all: No such file or directory"),
     ],
 )
 def test_misuse_is_one_line_that_names_the_flag(argv: list[str], said: str) -> None:

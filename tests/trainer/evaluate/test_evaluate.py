@@ -348,7 +348,7 @@ def test_another_data_set_with_its_classes_in_another_place(
     [
         (["--split=tset"], 1, "no split 'tset'"),
         (["--classes=moe"], 2, "'moe' is not a class of both"),
-        (["--data_dir=/nowhere"], 1, "no manifest.json"),
+        (["--data_dir=/nowhere"], 2, "/nowhere does not exist"),
         (["--logit_adjustment=99"], 2, "-10 to 10"),
         (["--batch_size=0"], 2, "1 or more"),
         (["--splt=test"], 2, "did you mean --split?"),

@@ -96,7 +96,7 @@ def test_values_as_yaml_reads_them(text: str, config: dict[str, object]) -> None
     [
         (
             "grid: {per_clas: [1]}",
-            "grid: trainer.train has no flag --per_clas; did you mean --per_",
+            "grid: evenshard train has no flag --per_clas; did you mean --per_",
         ),
         ("trials: {a: {widee: 1}}", "trial a: .* did you mean --wide?"),
         ("base: {epoch: 1}", "base: .* did you mean --epochs?"),
