@@ -118,7 +118,7 @@ def _run_locked(
         _say(line)
     if failure is not None:
         raise BakeError(
-            f"the data set in {config.output_dir} is complete, its report is not written: "
+            f"the data set in {config.output_dir} is complete, but its report is not written: "
             f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` "
             "writes it"
         ) from failure

@@ -169,7 +169,7 @@ def _look_at_machine(found: Findings, folder: Path) -> None:
     if usable <= _FEW_CORES:
         found.slow.append(
             f"decoding and augmenting on {usable} {'core' if usable == 1 else 'cores'}: "
-            "--cache=decoded spares decoding from the second epoch on"
+            "--cache=decoded saves decoding from the second epoch on"
         )
     _look_at_memory(found)
     _look_at_disk(found, folder)

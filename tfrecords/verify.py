@@ -104,7 +104,7 @@ def _read_shards(
             yield from zip(shards, pool.map(check, shards), strict=True)
         except BrokenProcessPool as error:
             raise EvenshardError(
-                "a reading process was killed, for want of memory most likely: "
+                "a reading process was killed, most likely for lack of memory: "
                 "try again with --workers=1"
             ) from error
 

@@ -28,7 +28,9 @@ def test_a_bake_whose_report_fails_is_complete_and_says_so(
     assert bake(tmp_path) == 1
     told = capsys.readouterr().err
     line = told.splitlines()[-1]
-    assert line.startswith(f"error: the data set in {tmp_path / 'o'} is complete, its report is")
+    assert line.startswith(
+        f"error: the data set in {tmp_path / 'o'} is complete, but its report is"
+    )
     assert line.endswith(f"Then `evenshard report {tmp_path / 'o'}` writes it")
     assert "Traceback" not in told and "digest " in told
     assert not (tmp_path / "o" / ".cache").exists()
@@ -94,7 +96,7 @@ def test_a_training_whose_report_fails_is_trained_and_says_so(
     monkeypatch.setattr(page, "write", full)
     assert COMMAND.run(argv) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"error: {tmp_path / 'r'} is trained to its end, its report is not")
+    assert line.startswith(f"error: {tmp_path / 'r'} has finished training, but its report is not")
     assert f"`evenshard report {tmp_path / 'r'}`, or the same command, writes it" in line
     assert program.main(["report", str(tmp_path / "r")]) == 1  # The disk is still full.
     assert "confusion.png: No space left on device" in capsys.readouterr().err
@@ -113,4 +115,4 @@ def test_a_run_that_is_not_finished_has_no_report(
     pytest.importorskip("tensorflow")
     (tmp_path / "config.json").write_text("{}")
     assert program.main(["report", str(tmp_path)]) == 1
-    assert "is not trained to its end: the command that trains it" in capsys.readouterr().err
+    assert "has not finished training: the command that trains it" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def full_bake(attempt: Case) -> str:
         flags = bench.bake_flags(attempt.bench / "in", output)
         first = place.run(bench.BAKE, *flags)
         place.grow()
-        if "is complete, its report is not written" in first.err:
+        if "is complete, but its report is not written" in first.err:
             case.run("evenshard", "report", str(output)).require_done("evenshard report")
         elif first.code != 0:
             case.run(bench.BAKE, *flags).require_done("the bake with room")

@@ -134,7 +134,7 @@ def check_glob(pattern: str) -> None:
     if not pattern.strip("/"):
         raise ValueError("a glob such as *.png or /cat/** is expected, not an empty one")
     if pattern.count("[") != pattern.count("]"):
-        raise ValueError(f"{pattern!r} has a bracket without its other")
+        raise ValueError(f"{pattern!r} has an unmatched bracket")
 
 
 def check_globs(globs: Mapping[str, Sequence[str]]) -> None:

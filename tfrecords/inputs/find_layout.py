@@ -191,7 +191,7 @@ class _Finder:
             raise UsageError(
                 f"{self._source}: {_listed(self._named)} look like splits, but there is no train "
                 f"split{self._by_table('; ')}, or give --class_level={self._depth + 2} to read "
-                "their class folders and deal the pictures anew"
+                "their class folders and split the pictures anew"
             )
         if len(splits) > 1 or any(top.is_word for top in self._named):
             raise UsageError(
@@ -217,7 +217,7 @@ class _Finder:
         if sets:
             raise UsageError(
                 f"{self._source}: {_listed(sets)} {_be(sets, 'holds', 'hold')} splits, as a data "
-                f"set of its own does; name one, as in --include=/{self._path}{sets[0].name}, or "
+                f"set would; name one, as in --include=/{self._path}{sets[0].name}, or "
                 f"give --class_level={self._depth + 1} if {self._classes_are()}"
             )
 

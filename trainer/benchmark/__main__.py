@@ -31,7 +31,7 @@ class BenchmarkConfig(TrainConfig):
         if not 0 < self.seconds <= 3600:
             raise UsageError(f"--seconds must be above 0, up to 3,600, not {self.seconds:g}")
         if self.distribute != "none" or self.steps_per_execution > 1:
-            raise UsageError("one device and --steps_per_execution=1 are what is measured")
+            raise UsageError("the benchmark measures one device with --steps_per_execution=1")
 
 
 def main(config: BenchmarkConfig) -> int:

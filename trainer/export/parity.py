@@ -157,7 +157,7 @@ def read(path: Path, reference: Reference) -> ReadParity | None:
             continue  # WebP, AVIF and TIFF, for which TensorFlow has no decoder.
         rows.append(row)
     if not rows:
-        raise TrainerError("--parity_input: TensorFlow reads not one of these files")
+        raise TrainerError("--parity_input: TensorFlow can read none of these files")
     parity = compare(reference.of_files.probabilities[rows], np.concatenate(probabilities))
     mean, worst = compare_pixels(reference.of_files.pixels[rows], np.concatenate(pixels))
     return ReadParity(parity, mean, worst, len(reference.files) - len(rows))
@@ -262,7 +262,7 @@ def _of_files(opened: LoadedRun, source: str, count: int) -> tuple[tuple[bytes, 
     with Decoders(opened.manifest.image, cores.usable()) as decoders:
         good = [item for item in decoders.run(listed[:count]) if item.data is not None]
     if not good:
-        raise TrainerError(f"--parity_input={source}: not one of its files is a picture")
+        raise TrainerError(f"--parity_input={source}: none of its files is a picture")
     batches = run.batches(good, opened.manifest.image, [opened.size], _BATCH)
     pixels = np.concatenate([images.numpy() for _, (images,) in batches])
     return tuple(read_source(item.source) for item in good), pixels

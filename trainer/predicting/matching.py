@@ -150,7 +150,7 @@ def match(
     spare = [picture.key for picture in pictures if picture.key not in taken]
     if len(missing) == len(sources):
         raise UsageError(
-            f"{like}: not one of its {counted(len(sources), 'id')} has a picture in {source}: the "
+            f"{like}: none of its {counted(len(sources), 'id')} has a picture in {source}: the "
             f"first id is {missing[0]!r}, the first picture {pictures[0].key!r}"
         )
     for note in _notes(ids, missing, spare, taken):

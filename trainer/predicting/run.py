@@ -330,7 +330,7 @@ def classify(
     if len(rejects) == len(ids):
         first = rejects[0]
         raise TrainerError(
-            f"not one of {len(ids):,} files could be read as a picture; the first, "
+            f"none of {len(ids):,} files could be read as a picture; the first, "
             f"{first.source.key!r}: {first.reason.value if first.reason else ''}, {first.detail}"
         )
     shares = runs.train_counts / runs.train_counts.sum()

@@ -198,7 +198,7 @@ def _check(table: TableText, records: Sequence[Record]) -> None:
             f"{table.source}: its quotes can be understood in two ways: save it anew as CSV"
         )
     if not theirs:
-        raise UsageError(f"{table.source} has a header and no line")
+        raise UsageError(f"{table.source} has a header and no rows")
 
 
 def _check_ids(sample: Sample) -> None:

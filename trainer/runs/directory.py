@@ -189,7 +189,7 @@ def of(described: RunConfig) -> RunDir:
     stored = check(run_dir)
     if stored is not None and (changes := config_file.surroundings(stored, described)):
         warnings.warn(
-            f"{path} is resumed with other surroundings ({'; '.join(changes)}): it may end with "
+            f"{path} is resumed in another environment ({'; '.join(changes)}): it may end with "
             "slightly other weights than without the interruption",
             SurroundingsWarning,
             stacklevel=2,

@@ -30,7 +30,7 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
     """
     if not Path(run_dir, directory.MODEL).exists():
         raise TrainerError(
-            f"{run_dir} is not trained to its end: the command that trains it carries on, and "
+            f"{run_dir} has not finished training: the command that trains it carries on, and "
             "writes the report"
         )
     with directory.locked(run_dir):

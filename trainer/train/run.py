@@ -126,7 +126,7 @@ def _trained_anyway(run_dir: Path) -> Iterator[None]:
         if fault is None:
             raise
         raise TrainerError(
-            f"{run_dir} is trained to its end, its report is not written: {fault.line()}. Then "
+            f"{run_dir} has finished training, but its report is not written: {fault.line()}. Then "
             f"`evenshard report {shlex.quote(str(run_dir))}`, or the same command, writes it"
         ) from error
 

@@ -279,7 +279,7 @@ def test_a_table_may_name_files_in_hidden_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,class\n", "a header and no line"),
+        ("file,class\n", "a header and no rows"),
         ("a,b,c\n1,2,3\n", "no column is known to hold the paths: name it with --path_column"),
         ("path,a,b\n1,2,3\n", "no column is known to hold the classes: .*--label_column"),
         ("path,label\napu/0000.jpg,\n", "line 2: label is empty"),

@@ -226,6 +226,6 @@ def test_no_output_where_nothing_could_be_read(run_dir: Path, tmp_path: Path, ou
     like.write_text("Id,label\nx,apu\n")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jpg").write_bytes(b"no picture")
-    with pytest.raises(TrainerError, match="not one of 1 files .* 'x': not_an_image"):
+    with pytest.raises(TrainerError, match="none of 1 files .* 'x': not_an_image"):
         run.run(str(run_dir), Asked(str(tmp_path / "in"), like=str(like)), output, workers=1)
     assert not Path(output).exists()

@@ -82,7 +82,7 @@ def test_what_only_looks_alike_is_missing(id_: str, key: str) -> None:
         (["x/1"], ["1.jpg", "1.png"], "the id 'x/1' is '1.jpg' or '1.png'"),
         (["a/1.jpg", "b/1.jpg"], ["1.jpg"], "'a/1.jpg' and 'b/1.jpg' both are the picture '1.jpg'"),
         (["1", "1.jpg"], ["1.jpg"], "'1' and '1.jpg' both are"),
-        (["5", "6"], ["1.jpg"], "not one of its 2 ids .* first id is '5', the first picture '1.jp"),
+        (["5", "6"], ["1.jpg"], "none of its 2 ids .* first id is '5', the first picture '1.jp"),
     ],
 )
 def test_doubt_is_refused(ids: list[str], keys: list[str], why: str) -> None:

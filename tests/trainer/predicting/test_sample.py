@@ -108,7 +108,7 @@ def test_it_may_lie_in_an_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (b"Id,label\n", "has a header and no line"),
+        (b"Id,label\n", "has a header and no rows"),
         (b"", "is empty"),
         (b"Id,label\n1,x\n,y\n", "line 3: Id is empty"),
         (b"Id,label\n1,x,y\n", "3 fields where 2 are expected"),

@@ -183,7 +183,7 @@ def _codec(
         codec = names.find_codec(own, options.name_encoding)
     except LookupError as error:
         raise UsageError(
-            f"--zip_encoding={options.name_encoding} is no encoding that is known, such as cp932, "
+            f"--zip_encoding={options.name_encoding} is not a known encoding, such as cp932, "
             "gbk or cp437"
         ) from error
     if codec.is_guess:

@@ -113,7 +113,7 @@ class _Reader:
                 begin, offset = offset, self._next_header(offset)
                 if ended:
                     self.notes.append(
-                        f"{offset - begin:,} bytes after its end mark are no tar and not read"
+                        f"{offset - begin:,} bytes after its end mark are not a tar: not read"
                     )
                 else:
                     yield _damaged(begin, "a header of its tar is damaged")
@@ -129,7 +129,7 @@ class _Reader:
                 count += 1
                 yield entry
         if archives > 1:
-            self.notes.append(f"it is {archives} tars one behind the other: all are read")
+            self.notes.append(f"it is {archives} tars in one file: all are read")
         if not ended:
             self.notes.append("it has no end mark: it may have been cut off")
 
@@ -276,7 +276,7 @@ class _Reader:
             size = _pax_number(records, b"GNU.sparse.size")
         major = records.get(b"GNU.sparse.major", b"0")
         if size is None or major not in (b"0", b"1"):
-            raise _BadHeader("its sparse data have a form that is not known")
+            raise _BadHeader("its sparse data are in an unknown form")
         if major == b"1":
             return size, *self._map_in_data(offset)
         if b"GNU.sparse.map" in records:

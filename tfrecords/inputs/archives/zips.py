@@ -105,7 +105,7 @@ def _find_directory(file: BinaryIO, size: int) -> tuple[_Directory, list[str]]:
         )
     shift = end - length - offset
     if length > size or shift < 0:
-        raise ArchiveError("the directory at its end is damaged: it says to lie before the file")
+        raise ArchiveError("the directory at its end is damaged: it points before the file")
     if shift and count:
         notes.append(f"{shift:,} bytes before it are not read")
     return _Directory(offset + shift, length, count, shift), notes

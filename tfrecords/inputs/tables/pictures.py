@@ -116,7 +116,7 @@ def _rows(
 ) -> tuple[list[TableRow], Columns]:
     text = parse(table, data, options)
     if next(text.rows(), None) is None:
-        raise UsageError(f"{table} has a header and no line")
+        raise UsageError(f"{table} has a header and no rows")
 
     def finds(value: str) -> bool:
         try:
@@ -226,7 +226,7 @@ def _files_of(
     missing, by_name = noticed.missing, noticed.by_name
     if missing.count == len(rows):
         raise UsageError(
-            f"{table}: not one of its {len(rows):,} files is there; the first, {missing.first}; "
+            f"{table}: none of its {len(rows):,} files exists; the first, {missing.first}; "
             "paths start from --input_dir, or from the table's own folder"
         )
     if missing.count:

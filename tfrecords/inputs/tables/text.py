@@ -149,7 +149,7 @@ def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
         text = data[len(mark) :].decode(encoding)
     except (UnicodeDecodeError, LookupError) as error:
         if isinstance(error, LookupError) and not isinstance(error, UnicodeDecodeError):
-            raise UsageError(f"--csv_encoding={encoding} is no encoding that is known") from error
+            raise UsageError(f"--csv_encoding={encoding} is not a known encoding") from error
         line = data.count(b"\n", 0, len(mark) + error.start) + 1
         raise UsageError(
             f"{source} line {line} is not {encoding.upper()}: say what it is, "

@@ -64,7 +64,7 @@ def test_several_tars_one_behind_the_other_are_read_and_said(tmp_path: Path) -> 
     path = write(tmp_path, one, bytes(9 * BLOCK), tar_member(b"dog/0.jpg", B), END)
     notes: list[str] = []
     assert contents(path, notes) == {"cat/0.jpg": A, "dog/0.jpg": B}
-    assert any("it is 2 tars one behind the other: all are read" in note for note in notes)
+    assert any("it is 2 tars in one file: all are read" in note for note in notes)
 
 
 def test_links_are_what_they_stand_for(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_what_follows_the_end_mark_is_noticed(tmp_path: Path) -> None:
     notes: list[str] = []
     path = write(tmp_path, tar_member(b"0.jpg", A), END, b"something else" * 99)
     assert contents(path, notes) == {"0.jpg": A}
-    assert any("1,386 bytes after its end mark are no tar and not read" in note for note in notes)
+    assert any("1,386 bytes after its end mark are not a tar: not read" in note for note in notes)
 
 
 @pytest.mark.parametrize("data", [b"no tar", b"x" * 5000, b"\0" * 100 + b"x" * 900])

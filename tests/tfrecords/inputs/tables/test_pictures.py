@@ -285,14 +285,14 @@ def test_quoted_fields(root: Path) -> None:
         ("path,label\n\n\ncat/0.jpg\n", "line 4: 1 fields where 2 are expected"),
         ('path,label\n"cat/0.jpg,a\nb,c\n', "line 2: unexpected end of data"),
         ("path,label\nhttps://a.org/0.jpg,a\n", "line 2: https://a.org/0.jpg is on the web"),
-        ("path,label\n", "has a header and no line"),
-        ("path,label\n,,\n", "line 2: 3 fields|has a header and no line"),
+        ("path,label\n", "has a header and no rows"),
+        ("path,label\n,,\n", "line 2: 3 fields|has a header and no rows"),
         ("", "is empty"),
         (" \n\n", "is empty"),
         (b"PK\x03\x04 xlsx", "is a spreadsheet or a zip, not a text table: save it as CSV"),
         (b"path,label\n\0\0\0,a\n", "zero bytes"),
         ("path,label\ngone/1.jpg,a\ngone/2.jpg,b\n",
-         "not one of its 2 files is there; the first, line 2: 'gone/1.jpg', looked for at .*"),
+         "none of its 2 files exists; the first, line 2: 'gone/1.jpg', looked for at .*"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_refused_by_line(root: Path, text: str | bytes, said: str) -> None:
