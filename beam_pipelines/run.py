@@ -117,12 +117,15 @@ def _run_locked(
     for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
         _say(line)
     if failure is not None:
-        raise BakeError(
-            f"the data set in {config.output_dir} is complete, but its report is not written: "
-            f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` "
-            "writes it"
-        ) from failure
+        raise _unreported(config, failure) from failure
     return 0
+
+
+def _unreported(config: PrepareConfig, failure: Exception) -> BakeError:
+    return BakeError(
+        f"the data set in {config.output_dir} is complete, but its report is not written: "
+        f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` writes it"
+    )
 
 
 def _deal(
@@ -275,12 +278,16 @@ def _already_baked(config: PrepareConfig) -> int:
 
     Raises:
       UsageError: another data set is there.
+      BakeError: its report cannot be written.
     """
     dataset = complete.require_same(config)
     if not storage.exists(storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)):
         from beam_pipelines.report import again  # matplotlib takes a second to import.
 
-        again.write_again(config.output_dir)
+        try:
+            again.write_again(config.output_dir)
+        except Exception as error:  # Of any library that draws, as above.
+            raise _unreported(config, error) from error
     for line in already_lines(config, dataset):
         _say(line)
     return 0

@@ -568,7 +568,9 @@ class TrainConfig:
                 "--unfreeze_epochs=N trains the whole network afterwards"
             )
         if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
-            raise UsageError("--feature_views gives each picture one label: leave out mixup, cutmix")
+            raise UsageError(
+                "--feature_views gives each picture one label: leave out mixup, cutmix"
+            )
         object.__setattr__(self, "epochs", epochs)
 
     def _check_fork(self) -> None:

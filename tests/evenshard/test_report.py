@@ -35,8 +35,8 @@ def test_a_bake_whose_report_fails_is_complete_and_says_so(
     assert "Traceback" not in told and "digest " in told
     assert not (tmp_path / "o" / ".cache").exists()
     before = commands.digests(tmp_path / "o")
-    assert bake(tmp_path) == 2
-    assert "whose report is missing: `evenshard report " in capsys.readouterr().err
+    assert bake(tmp_path) == 1
+    assert "is complete, but its report is not written: " in capsys.readouterr().err
     blocked.unlink()
     assert not verify.verify(tmp_path / "o").problems
     assert program.main(["report", str(tmp_path / "o")]) == 0

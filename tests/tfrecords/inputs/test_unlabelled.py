@@ -144,7 +144,7 @@ def test_empty_folders_are_no_pictures(folder: Path) -> None:
         ("absent.csv", "No such file"),
         ("in.tar.gz", "a compressed tar cannot be read"),
         ("labels.csv", "no column is known to hold the paths"),
-        ("header.csv", "no line"),
+        ("header.csv", "no rows"),
         ("hole.csv", "line 3: path is empty"),
     ],
 )

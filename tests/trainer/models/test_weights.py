@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.train_configs import config
-from tfrecords.errors import TrainerError
+from tfrecords.errors import TrainerError, UsageError
 from trainer.models.build import build, build_network
 from trainer.models.weights import load_matching_weights, match
 
@@ -92,7 +92,7 @@ def test_layers_are_ordered_by_number_not_by_text() -> None:
 
 
 def test_weights_that_do_not_exist_or_fit(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match="no file"):
+    with pytest.raises(UsageError, match="no such file"):
         build(config(weights=str(tmp_path / "absent.keras")), (32, 32), 5)
     junk = tmp_path / "junk.weights.h5"
     junk.write_bytes(b"junk")

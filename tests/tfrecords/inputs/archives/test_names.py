@@ -69,7 +69,7 @@ def test_an_encoding_that_is_told(tmp_path: Path) -> None:
     notes: list[str] = []
     (found,) = members(tmp_path / "in.zip", InputOptions(name_encoding="cp932"), notes)
     assert found.name == "犬.jpg" and notes == []
-    with pytest.raises(UsageError, match="--zip_encoding=klingon is no encoding"):
+    with pytest.raises(UsageError, match="--zip_encoding=klingon is not a known encoding"):
         members(tmp_path / "in.zip", InputOptions(name_encoding="klingon"))
 
 

@@ -108,7 +108,7 @@ def test_what_is_told_is_believed(root: Path) -> None:
     assert set(Bake(root, text, encoding="cp1252").labels.values()) == {"caté", "dogé"}
     with pytest.raises(UsageError, match="--csv_separator=ab: one character is expected"):
         Bake(root, table_of("{path},{label}"), separator="ab")
-    with pytest.raises(UsageError, match="--csv_encoding=klingon is no encoding"):
+    with pytest.raises(UsageError, match="--csv_encoding=klingon is not a known encoding"):
         Bake(root, table_of("{path},{label}"), encoding="klingon")
 
 
