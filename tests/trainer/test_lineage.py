@@ -67,6 +67,17 @@ def test_rows_and_mistakes_come_with_their_prediction(
     assert found[0]["prediction"]["probability"] == pytest.approx(worst[0].probability, rel=1e-5)
 
 
+def test_one_picture_of_a_run_leads_to_its_worst_mistakes(
+    run: page.RunFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"--row=5": 1, "--mistakes=2": 0}
+    for argument, lines in asked.items():
+        assert lineage.COMMAND.run([f"--run_dir={run.run_dir}", argument]) == 0
+        said = capsys.readouterr().out
+        command = f"next: evenshard lineage --run_dir={run.run_dir} --mistakes=10\n"
+        assert said.count(command) == lines
+
+
 def test_names_near_duplicates_with_their_splits(
     run: page.RunFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:

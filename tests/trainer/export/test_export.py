@@ -301,7 +301,10 @@ def test_exports_in_float32_whatever_trained(
     stored["flags"]["precision"] = "mixed_bfloat16"
     (copy / "config.json").write_text(json.dumps(stored))
     assert export.COMMAND.run([f"--run_dir={copy}"]) == 0
-    assert "top-1 agreement 100.00% of 9 pictures" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "top-1 agreement 100.00% of 9 pictures" in said
+    model = copy / "export" / "saved_model"
+    assert said.endswith(f"\nnext: python examples/serve/predict.py {model} PICTURE\n")
     loaded = tf.saved_model.load(str(copy / "export" / "saved_model"))
     graph = loaded.signatures["pixels"].graph.as_graph_def()
     types = {node.attr["T"].type for f in graph.library.function for node in f.node_def}
