@@ -65,18 +65,30 @@ class Stage(nn.Module):
 
 def network(side: int, classes: int) -> nn.Module:
     """Returns `springfield_cnn` as torch modules."""
-    stem = [Conv(3, 32, 4, 2)]
     if side > 48:
-        stem = [Conv(3, 16, 3, 2), Conv(16, 32, 4, 2)]
+        filters = 192
+        body = [
+            Conv(3, 16, 3, 2),
+            Conv(16, 32, 4, 2),
+            Stage(32, 48, residual=True),
+            Stage(48, 96, residual=False),
+            Stage(96, 192, residual=True),
+        ]
+    else:
+        filters = 256
+        body = [
+            Conv(3, 32),
+            Stage(32, 32, residual=True),
+            Stage(32, 64, residual=True),
+            Stage(64, 128, residual=True),
+            Conv(128, 256),
+        ]
     return nn.Sequential(
-        *stem,
-        Stage(32, 48, residual=True),
-        Stage(48, 96, residual=False),
-        Stage(96, 192, residual=True),
+        *body,
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Dropout(0.1),
-        nn.Linear(192, classes),
+        nn.Linear(filters, classes),
     )
 
 

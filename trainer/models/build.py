@@ -14,7 +14,7 @@ from trainer.config import IMAGENET, NO_WEIGHTS, TrainConfig
 from trainer.models import efficientnet_lite, own
 from trainer.models.applications import build_application, plain_name
 from trainer.models.head import HEAD, head_of
-from trainer.models.springfield_cnn import DEFAULT_MODEL, springfield_cnn
+from trainer.models.springfield_cnn import DEFAULT_MODEL, VERSION, springfield_cnn
 from trainer.models.weights import Loaded, load_matching_weights
 
 
@@ -32,14 +32,19 @@ class Network:
 
 
 def build(
-    config: TrainConfig, size: tuple[int, int], classes: int, *, synchronized: bool = False
+    config: TrainConfig, size: tuple[int, int], classes: int, *, version: int = VERSION
 ) -> keras.Model:
     """Returns the model of `build_network`."""
-    return build_network(config, size, classes, synchronized=synchronized).model
+    return build_network(config, size, classes, version=version).model
 
 
 def build_network(
-    config: TrainConfig, size: tuple[int, int], classes: int, *, synchronized: bool = False
+    config: TrainConfig,
+    size: tuple[int, int],
+    classes: int,
+    *,
+    synchronized: bool = False,
+    version: int = VERSION,
 ) -> Network:
     """Returns a fresh network, with --weights loaded.
 
@@ -49,6 +54,7 @@ def build_network(
       size: (height, width).
       classes: number of logits.
       synchronized: normalise over the batches of all replicas together.
+      version: of springfield_cnn: that of the run whose weights it takes.
 
     Raises:
       UsageError: no such model, it cannot take images of this size, it has no head to train, or a
@@ -57,7 +63,12 @@ def build_network(
     """
     if config.model == DEFAULT_MODEL:
         model = springfield_cnn(
-            size, classes, wide=config.wide, dropout=config.dropout, synchronized=synchronized
+            size,
+            classes,
+            wide=config.wide,
+            dropout=config.dropout,
+            synchronized=synchronized,
+            version=version,
         )
     elif own.is_own(config.model):
         model = own.build(config, size, classes, traced=not synchronized)

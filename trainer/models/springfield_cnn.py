@@ -1,4 +1,4 @@
-"""`springfield_cnn`, the project's own small network: a ResNet-9 behind a striding stem."""
+"""`springfield_cnn`, our own small network: a ResNet-9, behind a striding stem if large."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from keras import layers
 
 from trainer.config import OWN_MODEL
 from trainer.models.head import add_head
+from trainer.recipes.flags import FULL_UP_TO
 
 DEFAULT_MODEL = OWN_MODEL
 
-# The stem halves images twice where a side is longer than this, and once otherwise.
-HALVED_UP_TO = 48
+# Which network the name stands for; a run's config.json has it. 1: the stem halved images up to
+# `FULL_UP_TO`, too.
+VERSION = 2
+
+
+def is_current(size: tuple[int, int], version: int) -> bool:
+    """Returns whether the network of an earlier version is today's at a size (height, width)."""
+    return version == VERSION or max(size) > FULL_UP_TO
 
 
 def springfield_cnn(
@@ -21,13 +28,14 @@ def springfield_cnn(
     wide: bool = False,
     dropout: float = 0.1,
     synchronized: bool = False,
+    version: int = VERSION,
 ) -> keras.Model:
-    """Returns the network: 1 M parameters, 1.8 M when `wide`.
+    """Returns the network: 0.8 M parameters up to `FULL_UP_TO`, 1 M above; 1 M more if `wide`.
 
-    The stem halves images, and quarters those above `HALVED_UP_TO`, before any costly layer, so
-    that most of the work happens in wide layers on small maps. On two CPU cores a step at 32
-    pixels then takes a seventh of the time of one without a striding stem (1,231 against 175
-    images/s), and seven epochs of the one teach more than one epoch of the other.
+    Small images show little more than their details, so the first layers see every pixel of
+    them. Of large ones the stem leaves a quarter of each side, before any costly layer, so that
+    most of the work happens in wide layers on small maps: on two CPU cores, 13 epochs of a network
+    that sees a half are worse than 28 of this one (docs/ablation.md).
 
     Args:
       size: (height, width).
@@ -35,19 +43,34 @@ def springfield_cnn(
       wide: add a stage of 512 filters.
       dropout: before the head.
       synchronized: normalise over the batches of all replicas together.
+      version: of the run whose weights the network takes; see `VERSION`.
     """
     pixels = layers.Input((*size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, -1.0)(pixels)
-    if max(size) > HALVED_UP_TO:
-        x = _conv(x, 16, stride=2, synchronized=synchronized)
-    x = _conv(x, 32, kernel=4, stride=2, synchronized=synchronized)
-    x = _residual(_stage(x, 48, synchronized), synchronized)
-    x = _stage(x, 96, synchronized)
-    x = _residual(_stage(x, 192, synchronized), synchronized)
+    if max(size) <= FULL_UP_TO and version >= 2:
+        x = _at_full_resolution(x, synchronized)
+    else:
+        x = _behind_stem(x, quartered=max(size) > FULL_UP_TO, synchronized=synchronized)
     if wide:
         x = _conv(x, 512, synchronized=synchronized)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(pixels, add_head(x, classes, dropout), name=DEFAULT_MODEL)
+
+
+def _at_full_resolution(x: keras.KerasTensor, synchronized: bool) -> keras.KerasTensor:
+    x = _conv(x, 32, synchronized=synchronized)
+    for filters in (32, 64, 128):
+        x = _residual(_stage(x, filters, synchronized), synchronized)
+    return _conv(x, 256, synchronized=synchronized)
+
+
+def _behind_stem(x: keras.KerasTensor, *, quartered: bool, synchronized: bool) -> keras.KerasTensor:
+    if quartered:
+        x = _conv(x, 16, stride=2, synchronized=synchronized)
+    x = _conv(x, 32, kernel=4, stride=2, synchronized=synchronized)
+    x = _residual(_stage(x, 48, synchronized), synchronized)
+    x = _stage(x, 96, synchronized)
+    return _residual(_stage(x, 192, synchronized), synchronized)
 
 
 def _stage(x: keras.KerasTensor, filters: int, synchronized: bool) -> keras.KerasTensor:

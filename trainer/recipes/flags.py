@@ -25,6 +25,10 @@ FREEZE_BACKBONE = "backbone"
 # at 32 pixels a head has macro-F1 0.480 without, 0.670 at 64, 0.702 at 128 and 0.728 at 160.
 ENLARGED_TO = 160
 
+# springfield_cnn sees pictures whose longer side is at most this at full resolution; its stem
+# quarters others.
+FULL_UP_TO = 48
+
 # Epochs of the whole network after the head. Where measured, most of the gain comes in these.
 UNFREEZE_EPOCHS = 3
 

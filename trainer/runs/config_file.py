@@ -87,6 +87,7 @@ class RunConfig:
       fork: the other run's state that it began with, if any.
       environment: variables that change numbers and their values, as `environment.recorded` gives
         them; None where an earlier version wrote the file.
+      network_version: of springfield_cnn; 1 of other networks, and where the file does not say.
     """
 
     flags: TrainConfig
@@ -103,6 +104,7 @@ class RunConfig:
     loaded: str = ""
     fork: Fork | None = None
     environment: Mapping[str, str] | None = None
+    network_version: int = 1
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -194,6 +196,8 @@ class RunConfig:
             "versions": dict(self.versions),
             "manifest": json.loads(self.manifest.to_json()),
         }
+        if self.network_version > 1:
+            document["network_version"] = self.network_version
         if self.environment is not None:
             document["environment"] = dict(self.environment)
         if self.extended_from:
@@ -242,6 +246,9 @@ class RunConfig:
             unrecorded=frozenset(known - flags.keys()),
             abandoned=frozenset(flags.keys() - known),
             loaded=str(document.get("loaded", "")),
+            network_version=_checked(
+                "network_version", lambda: int(document.get("network_version", 1))
+            ),
             extended_from=_checked("extended_from", lambda: _extensions(document, config)),
             fork=fork,
         )

@@ -24,9 +24,10 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.system import atomic, disk, locks
 from trainer import environment
-from trainer.config import TrainConfig
+from trainer.config import OWN_MODEL, TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
+from trainer.models import springfield_cnn
 from trainer.runs import config_file, inherited, locate, replaced, tensorboard, trained_on
 from trainer.runs.ancestry import Extension, Fork
 from trainer.runs.checkpoints import Checkpoint, Store
@@ -171,6 +172,7 @@ def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: De
         device=DeviceSummary(devices.kind, devices.names, devices.precision, devices.deterministic),
         versions=_versions(),
         environment=environment.recorded(),
+        network_version=springfield_cnn.VERSION if config.model == OWN_MODEL else 1,
     )
 
 
@@ -230,6 +232,7 @@ def check(run_dir: RunDir) -> RunConfig | None:
         )
     if stored is None:
         return None
+    _refuse_earlier_network(path, stored)
     changes = config_file.differences(stored, described.flags, described.dataset.digest)
     more = _extending(stored.flags, described.flags)
     changes = [text for text in changes if text.partition(" ")[0] not in more]
@@ -251,6 +254,23 @@ def check(run_dir: RunDir) -> RunConfig | None:
             f"{stored.flags.epochs} epochs; only then may it be given more"
         )
     return stored
+
+
+def _refuse_earlier_network(path: Path, stored: RunConfig) -> None:
+    """Refuses to train on what this version builds otherwise.
+
+    Raises:
+      UsageError: the run's springfield_cnn has another architecture at its size.
+    """
+    if stored.flags.model == OWN_MODEL and not springfield_cnn.is_current(
+        stored.size, stored.network_version
+    ):
+        height, width = stored.size
+        raise UsageError(
+            f"{path} holds a run of an earlier evenshard, whose springfield_cnn for pictures of "
+            f"{height}x{width} was another network: predict, evaluate and export take it as it is, "
+            "but it cannot be trained on; give another --run_dir, or --noresume to start anew"
+        )
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def _build(run_dir: Path, stored: RunConfig, *, trust_run_code: bool) -> keras.M
     # The checkpoint replaces every weight: those of --weights need not be fetched again.
     fresh, classes = _without_weights(stored.flags), len(stored.selection.classes)
     if not is_own(fresh.model):
-        return build(fresh, stored.size, classes)
+        return build(fresh, stored.size, classes, version=stored.network_version)
     model, reason = _read_model(run_dir / MODEL)
     if model is not None:
         return model

@@ -46,13 +46,21 @@ class Residual(nn.Module):
 
 def springfield(side: int) -> nn.Module:
     """Returns our own network."""
-    stem = [conv(3, 16, 3, 2)] if side > 48 else []
+    pool = nn.MaxPool2d(2, ceil_mode=True)
+    if side > 48:
+        body = [
+            conv(3, 16, 3, 2), conv(16, 32, 4, 2), conv(32, 48), pool, Residual(48), conv(48, 96),
+            pool, conv(96, 192), pool, Residual(192),
+        ]  # fmt: skip
+    else:
+        body = [
+            conv(3, 32), conv(32, 32), pool, Residual(32), conv(32, 64), pool, Residual(64),
+            conv(64, 128), pool, Residual(128), conv(128, 256),
+        ]  # fmt: skip
+    features = 192 if side > 48 else 256
     return nn.Sequential(
-        *stem, conv(16 if stem else 3, 32, 4, 2), conv(32, 48), nn.MaxPool2d(2, ceil_mode=True),
-        Residual(48), conv(48, 96), nn.MaxPool2d(2, ceil_mode=True), conv(96, 192),
-        nn.MaxPool2d(2, ceil_mode=True), Residual(192), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.Dropout(0.1), nn.Linear(192, CLASSES),
-    )  # fmt: skip
+        *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(features, CLASSES)
+    )
 
 
 def network(case: Case) -> nn.Module:

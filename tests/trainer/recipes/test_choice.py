@@ -60,6 +60,18 @@ def test_one_line_says_what_why_and_what_else(here: Situation) -> None:
     assert ("about" in line) == (not here.gpu)
 
 
+@pytest.mark.parametrize(
+    ("side", "rate"),
+    [(32, 320), (64, 560), (160, 420)],  # Pictures a CPU second, as measured.
+)
+def test_scratch_costs_what_was_measured(side: int, rate: float) -> None:
+    here = dataclasses.replace(LAPTOP, size=(side, side), train=10_000, cores=1)
+    took = choice.seconds("scratch", here) - choice.seconds(
+        "scratch", dataclasses.replace(here, epochs=0)
+    )
+    assert took == pytest.approx(30 * 10_000 / rate, rel=0.3)
+
+
 def test_a_head_costs_less_than_what_follows_it() -> None:
     assert choice.seconds("head", LAPTOP) < choice.seconds("finetune", LAPTOP)
     more = dataclasses.replace(LAPTOP, train=2 * LAPTOP.train)

@@ -53,6 +53,14 @@ def test_the_form_of_the_file_is_fixed(described: RunConfig) -> None:
     }  # fmt: skip
 
 
+def test_the_version_of_the_network_is_read_back(described: RunConfig) -> None:
+    later = dataclasses.replace(described, network_version=2)
+    assert RunConfig.from_json(later.to_json()) == later
+    document = json.loads(later.to_json()) | {"network_version": "two"}
+    with pytest.raises(ValueError, match="'network_version' cannot be used"):
+        RunConfig.from_json(json.dumps(document))
+
+
 def test_a_file_of_an_earlier_version_is_read(described: RunConfig) -> None:
     document = json.loads(described.to_json())
     for name in ("device", "versions"):
@@ -63,6 +71,7 @@ def test_a_file_of_an_earlier_version_is_read(described: RunConfig) -> None:
     assert found.flags == described.flags
     assert (found.unrecorded, found.abandoned) == ({"read_parallelism"}, {"abandoned"})
     assert (found.device, found.versions) == (DeviceSummary(), {})
+    assert found.network_version == 1
     # An absent flag was at its default.
     digest = described.dataset.digest
     assert differences(found, described.flags, digest) == []

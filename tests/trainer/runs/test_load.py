@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -12,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support import fakes, run_configs
 from tests.support.runs import config
-from tfrecords.errors import TrainerError
+from tfrecords import manifest as manifests
+from tfrecords.errors import TrainerError, UsageError
+from trainer.models.build import build
+from trainer.models.weights import model_state
+from trainer.runs.checkpoints import Checkpoint, Store, capture
 from trainer.runs.load import load_run
 from trainer.runs.saved_network import code_in
 from trainer.train.run import run
@@ -134,3 +139,29 @@ def test_what_is_code_in_a_keras_file(
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps({"config": {"layers": [entry, entry]}}))
     assert code_in(path) == found
+
+
+def test_a_run_of_an_earlier_network_is_used_and_not_trained_on(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    settings = config(data_dir, tmp_path / "r", model="springfield_cnn", epochs=1)
+    described = run_configs.describe(settings, manifests.load(data_dir))
+    assert described.network_version == 1, "as a file that does not say"
+    run_configs.write(tmp_path / "r", described)
+    model = build(settings, (16, 16), 3, version=1)
+    store = Store(tmp_path / "r" / "checkpoints")
+    checkpoint = Checkpoint(1, 0, 4, capture(model_state(model)), fingerprint=described.fingerprint)
+    store.save(checkpoint)
+    store.save_best(checkpoint)
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    loaded = load_run(tmp_path / "r").model
+    np.testing.assert_array_equal(loaded(pixels), model(pixels))
+    for again in (settings, dataclasses.replace(settings, epochs=2)):
+        with pytest.raises(UsageError, match="earlier evenshard.*--noresume") as caught:
+            run(again)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"its network is another: .* --weights="):
+        run(
+            config(data_dir, tmp_path / "f", model="springfield_cnn", fork_from=str(tmp_path / "r"))
+        )
