@@ -95,15 +95,15 @@ def ours_codec_only(side: int) -> Codec:
     limits = canonicalise.PixelLimits()
     spec = ImageSpec(side, side, jpeg_quality=QUALITY)
 
-    def resized(data: bytes) -> Image.Image:
+    def resized(data: bytes) -> np.ndarray:
         # The steps inside `canonicalise`; `decode` would not pass the box on.
         source = canonicalise._decode(data, spec, limits)
-        return canonicalise.resize(source.image, spec, source.box).convert("RGB")
+        return canonicalise.three_channels(canonicalise.fitted(source.picture, spec, source.box))
 
     return Codec(
         "evenshard, codec only",
-        lambda data: canonicalise.encode(resized(data), spec),
-        lambda data: np.asarray(resized(data)),
+        lambda data: canonicalise.encode(Image.fromarray(resized(data)), spec),
+        resized,
     )
 
 

@@ -20,6 +20,8 @@ PART = 192
 
 def records(paths: list[Path], side: int, hashes: bool) -> Iterator[bytes]:
     """Yields the framed records of source files; skips what cannot be decoded."""
+    from PIL import Image
+
     from tfrecords import example, framing
     from tfrecords.images import canonicalise
     from tfrecords.schema import ImageRecord, ImageSpec
@@ -32,8 +34,9 @@ def records(paths: list[Path], side: int, hashes: bool) -> Iterator[bytes]:
             else:
                 # The steps inside `canonicalise`; `decode` would not pass the box on.
                 source = canonicalise._decode(path.read_bytes(), spec, limits)
-                resized = canonicalise.resize(source.image, spec, source.box)
-                image = canonicalise.encode(resized.convert("RGB"), spec)
+                resized = canonicalise.fitted(source.picture, spec, source.box)
+                rgb = Image.fromarray(canonicalise.three_channels(resized))
+                image = canonicalise.encode(rgb, spec)
         except canonicalise.ImageError:
             continue
         yield framing.frame(example.encode(ImageRecord(image, 0, path.name, 0, 0)))

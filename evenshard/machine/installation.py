@@ -47,6 +47,9 @@ _REQUIREMENT = re.compile(
 _BOUND = re.compile(r"(>=|<=|==|<|>)\s*([0-9][0-9.]*)")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
+# What a requirement's condition speaks of where it depends on the system.
+_SYSTEM = ("sys_platform", "platform_machine")
+
 # Seconds for an import on a slow disk.
 _PATIENCE = 300
 
@@ -60,12 +63,14 @@ class Library:
       extra: that asks for it; "" where it is always needed.
       bounds: of its version, as in ">=2.0,<3"; "" for any.
       version: installed; "" for none.
+      somewhere: whether it is asked for on some systems alone.
     """
 
     name: str
     extra: str
     bounds: str
     version: str
+    somewhere: bool = False
 
     @property
     def module(self) -> str:
@@ -101,7 +106,8 @@ def libraries(requirements: Sequence[str] | None = None) -> list[Library]:
             continue
         name = parts["name"].lower().replace("_", "-")
         bounds = parts["bounds"].strip(" ()")
-        found.append(Library(name, extra[1] if extra else "", bounds, version_of(name)))
+        somewhere = any(word in (parts["when"] or "") for word in _SYSTEM)
+        found.append(Library(name, extra[1] if extra else "", bounds, version_of(name), somewhere))
     return found
 
 
@@ -111,6 +117,13 @@ def version_of(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def resize_kernel() -> str:
+    """Returns the code that resizes pictures here, as `kernels.chosen` names it; "" if unknown."""
+    code = "import json; from tfrecords.images import kernels; print(json.dumps(kernels.chosen()))"
+    answer = ask(code)
+    return answer.value if isinstance(answer.value, str) else ""
 
 
 def failed_imports(modules: Sequence[str]) -> dict[str, str]:

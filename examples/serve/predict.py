@@ -118,7 +118,7 @@ def resize(image: Any, target: tuple[int, int], how: str) -> Any:
     inner = target
     if how != "squash":
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    resized = image.resize(inner, triangle, reducing_gap=2.0)
+    resized = image.resize(inner, triangle)
     if how != "pad":
         return resized
     padded = Image.new("RGB", target)

@@ -28,6 +28,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     good = [Library("numpy", "", ">=2.0", "2.1"), Library("tensorflow", "trainer", "", "2.21")]
     monkeypatch.setattr(installation, "libraries", lambda: good)
     monkeypatch.setattr(installation, "failed_imports", lambda modules: {})
+    monkeypatch.setattr(installation, "resize_kernel", lambda: "avx2")
     monkeypatch.setattr(graphics, "ask_tensorflow", lambda: SEES)
     monkeypatch.setattr(graphics, "ask_system", lambda: GPU)
     return monkeypatch
@@ -62,6 +63,27 @@ def test_what_does_not_work_is_a_problem_and_an_exit_code(
     assert "- import numpy fails: no symbol" in printed
     assert "[beam]     absent: bake; pip install 'evenshard[beam]'" in printed
     assert "- apache-beam" not in printed
+
+
+def test_a_library_of_some_systems_may_be_absent_and_is_told_to_be_slow(
+    healthy: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Library("cykooz-resizer", "", ">=4.0.1,<5", "", somewhere=True)]
+    healthy.setattr(installation, "libraries", lambda: found)
+    healthy.setattr(installation, "resize_kernel", lambda: "numpy")
+    assert doctor.COMMAND.run([str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Nothing is wrong." in printed
+    assert "- resizing, by numpy" in printed
+    assert "pip install 'cykooz-resizer>=4.0.1,<5'" in printed
+
+
+def test_a_kernel_that_cannot_be_chosen_is_a_problem(
+    healthy: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy.setattr(installation, "resize_kernel", lambda: "")
+    assert doctor.COMMAND.run([str(tmp_path)]) == 1
+    assert "EVENSHARD_RESIZE_KERNEL" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from tfrecords.images import colour, fingerprints, opening
 from tfrecords.images.decoder_setup import QuietWarnings, prepare_worker
 from tfrecords.images.formats import directories, jpeg
 from tfrecords.images.rejects import ImageError, ImageHeader, RejectReason, from_decoder
-from tfrecords.images.resize import REDUCING_GAP, Box, resize
+from tfrecords.images.resample import Box, Picture, size_of
+from tfrecords.images.resize import REDUCING_GAP, fitted, resize
 from tfrecords.schema import Encoding, ImageSpec, Resize
 
 __all__ = [
@@ -33,14 +34,16 @@ __all__ = [
     "decode",
     "decode_record",
     "encode",
+    "fitted",
     "normalise",
     "prepare_worker",
     "resize",
+    "three_channels",
 ]
 
 # Raise it when the pixels of canonical images of equal sources change: a bake does not reuse those
 # of its cache then, and a run that was trained on the others says so when it predicts.
-PIXELS_VERSION = 2
+PIXELS_VERSION = 3
 
 # 178,956,970 pixels is Pillow's own error threshold: 0.7 GB as RGB, which it keeps in 4 bytes.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -129,13 +132,13 @@ class CanonicalImage:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A decoded source: upright sRGB (RGB or L), the part of `image` it covers, header and note.
+    """A decoded source: upright sRGB (RGB or grey), the part that it covers, header and note.
 
     A JPEG of 750 pixels decoded at a quarter gives 188, the last of them half outside the
     picture: resizing all 188 would stretch it (39 dB instead of 53).
     """
 
-    image: Image.Image
+    picture: Picture
     header: ImageHeader
     box: Box
     note: str
@@ -148,14 +151,14 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
       ImageError: with the reason, for any bytes whatever.
     """
     source = _decode(data, spec, limits)
-    resized = _rgb(resize(source.image, spec, source.box))
-    cells = fingerprints.cells(resized)
+    resized = three_channels(fitted(source.picture, spec, source.box))
+    facts = fingerprints.Facts.of(resized)
     return CanonicalImage(
-        encode(resized, spec),
+        encode(Image.fromarray(resized), spec),
         source.header,
-        fingerprints.difference_hash(cells),
-        fingerprints.fingerprint(cells),
-        fingerprints.thumbnail(cells).tobytes(),
+        facts.difference_hash,
+        facts.fingerprint,
+        facts.thumbnail.tobytes(),
         source.note,
     )
 
@@ -171,7 +174,9 @@ def decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> tuple[Image.Ima
       ImageError: with the reason, for any bytes whatever.
     """
     source = _decode(data, spec, limits)
-    return _rgb(source.image), source.header
+    if isinstance(source.picture, Image.Image):
+        return _rgb(source.picture), source.header
+    return Image.fromarray(three_channels(source.picture)), source.header
 
 
 def normalise(image: Image.Image) -> Image.Image:
@@ -236,8 +241,8 @@ def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
             decoded = picture.load(spec)
             _check_whole(decoded, limits)
             orientation = _orientation(decoded.image)
-            upright = _upright(decoded.image, orientation)
-            box = _covered(upright.size, decoded.extent, orientation)
+            upright = _upright(decoded, orientation)
+            box = _covered(size_of(upright), decoded.extent, orientation)
             return _Source(upright, header, box, decoded.note)
         except ImageError as error:
             raise ImageError(error.reason, error.detail, header) from error
@@ -254,14 +259,29 @@ def _check_whole(decoded: opening.Decoded, limits: PixelLimits) -> None:
         raise ImageError(RejectReason.TRUNCATED, decoded.note)
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def _upright(decoded: opening.Decoded, orientation: int) -> Picture:
     """Returns a decoded picture in sRGB and upright; lets go of what it no longer needs."""
+    image, pixels = decoded.image, decoded.pixels
+    if pixels is not None:
+        profile = image.info.get("icc_profile")
+        if colour.is_srgb(image.mode, profile):
+            return _turned(pixels, orientation)
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        image.info["icc_profile"] = profile
     srgb = colour.to_srgb(image)
     if orientation not in _TURNS:
         return srgb
     if srgb is not image:
         image.close()  # Turning has two pictures in memory, not three.
     return _turn(srgb, orientation)
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns a view of pixels, upright: what `_turn` does to an image."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return pixels[:: -1 if down else 1, :: -1 if across else 1]
 
 
 def _check_limits(header: ImageHeader, limits: PixelLimits, spec: ImageSpec) -> None:
@@ -321,6 +341,11 @@ def _covered(size: tuple[int, int], extent: tuple[float, float], orientation: in
 
 def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def three_channels(pixels: np.ndarray) -> np.ndarray:
+    """Returns uint8[h, w, 3] of uint8[h, w, 1 or 3]."""
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
 def _check_record_size(size: tuple[int, int], spec: ImageSpec) -> None:

@@ -63,6 +63,11 @@ def to_srgb(image: Image.Image) -> Image.Image:
     return image if result is None else result
 
 
+def is_srgb(mode: str, profile: bytes | None) -> bool:
+    """Returns whether opaque samples of mode RGB or L, with a profile or none, are sRGB already."""
+    return _srgb_transform(profile, mode) is None
+
+
 def to_eight_bit(image: Image.Image) -> Image.Image:
     """Returns an image with samples of 8 bits, scaled: `convert` would clip them instead."""
     return _to_eight_bit(image, _Samples.of(image))

@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from tfrecords.errors import EvenshardError
+from tfrecords.images import kernels
 from tfrecords.images.decoder_setup import prepare_worker
 from tfrecords.images.rejects import RejectReason
 from tfrecords.system import processes
@@ -116,9 +117,13 @@ class WorkerPool:
     Args:
       workers: number of processes, at least 1.
       seconds: a picture that takes longer to decode is rejected.
+
+    Raises:
+      UsageError: of `kernels.check`: in a worker it would come late.
     """
 
     def __init__(self, workers: int, seconds: float = DECODE_SECONDS) -> None:
+        kernels.check()
         self.workers = workers
         self.seconds = seconds
         self._executor: ProcessPoolExecutor | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -29,7 +30,18 @@ from PIL import (
 )
 
 from tfrecords.images import decoder_setup, memory, rejects
-from tfrecords.images.formats import bmp, boxes, claims, directories, gif, jpeg, pfm, png, tiff
+from tfrecords.images.formats import (
+    bmp,
+    boxes,
+    claims,
+    directories,
+    gif,
+    jpeg,
+    pfm,
+    png,
+    tiff,
+    turbo,
+)
 from tfrecords.images.rejects import ImageError, ImageHeader, RejectReason
 from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import ImageSpec
@@ -60,12 +72,13 @@ class Decoded:
     """A decoded picture.
 
     Attributes:
-      image: loaded, not yet upright.
+      image: loaded, not yet upright; with `pixels` only opened, for its metadata.
       extent: how much of it is picture, from its top left corner: a JPEG at a quarter of 750
         pixels has 188, half of the last one outside.
       cut: whether the file ends before its picture does.
       missing: the share of rows that a cut file lacks.
       note: what is odd about the file, in words; "" for most.
+      pixels: uint8[height, width, 1 or 3] where the picture was decoded to an array.
     """
 
     image: Image.Image
@@ -73,6 +86,7 @@ class Decoded:
     cut: bool = False
     missing: float = 0.0
     note: str = ""
+    pixels: np.ndarray | None = None
 
 
 class Picture(Protocol):
@@ -165,15 +179,24 @@ class _PillowPicture:
 
     def load(self, spec: ImageSpec) -> Decoded:
         if self.frame is not None:
-            return self._load_jpeg(spec)
+            return self._load_plain(self.frame, spec) or self._load_jpeg(spec)
         image: Image.Image = self.image
-        _scale_colour_key(self.image)
+        png.scale_colour_key(self.image)
         image.load()
         if image.format == "BMP":
             image = bmp.with_alpha_set(image)
         if image.format == "JPEG2000":
             image.info["icc_profile"] = boxes.jpeg_2000_profile(self.data)
         return Decoded(image, image.size, note=self.note)
+
+    def _load_plain(self, frame: jpeg.Frame, spec: ImageSpec) -> Decoded | None:
+        if self.image.size != (frame.width, frame.height) or jpeg.is_cut(self.data):
+            return None
+        scale = self._scale(spec)
+        pixels = turbo.decode(self.data, frame, self.image.mode, scale)
+        if pixels is None:
+            return None
+        return Decoded(self.image, (frame.width / scale, frame.height / scale), pixels=pixels)
 
     def _load_jpeg(self, spec: ImageSpec) -> Decoded:
         reduced = self._scale(spec) > 1
@@ -253,8 +276,10 @@ class _OwnPicture:
 
 
 def _open_jpeg(data: bytes) -> Picture:
-    data = jpeg.without_bulk(data)
-    frame = jpeg.frame(data)
+    # Removing metadata leaves the segments of the frame and the scan.
+    segments = tuple(jpeg.segments(data))
+    data = jpeg.without_bulk(data, segments)
+    frame = jpeg.frame(segments)
     if frame is not None and frame.bits != 8:
         raise _unsupported(f"a JPEG of {frame.bits} bits a sample", "save it with 8 bits")
     try:
@@ -467,18 +492,3 @@ def _draft(image: Image.Image, spec: ImageSpec, reduced: bool) -> Extent:
     side = _wanted_side(spec)
     drafted = image.draft(None, (side, side)) if reduced else None
     return (drafted[1][2], drafted[1][3]) if drafted else image.size
-
-
-def _scale_colour_key(image: ImageFile.ImageFile) -> None:
-    """Brings the transparent colour of a PNG to the 8 bits of its pixels.
-
-    Pillow scales samples of 2, 4 and 16 bits and leaves the colour as the file has it.
-    """
-    key = image.info.get("transparency")
-    if key is None or not isinstance(image, PngImagePlugin.PngImageFile):
-        return
-    samples = image.tile[0][3]
-    if samples == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-    elif samples in ("L;2", "L;4"):
-        image.info["transparency"] = key * 255 // (3 if samples == "L;2" else 15)

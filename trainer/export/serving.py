@@ -20,7 +20,7 @@ from tfrecords.images.canonicalise import FULL_CHROMA_SIDE
 from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from trainer.data import stream
-from trainer.export import image_headers
+from trainer.export import image_headers, resizing
 from trainer.metrics.probabilities import Probabilities
 from trainer.runs.load import LoadedRun
 
@@ -168,13 +168,17 @@ def fit(source: Source, spec: ImageSpec) -> tf.Tensor:
     image, start, size = source
     target = tf.constant((spec.height, spec.width), tf.float64)
     if spec.resize is Resize.SQUASH:
-        return _resample(image, target, start, size)
+        return resizing.resample(image, target, start, size)
     if spec.resize is Resize.CROP:
-        box = target / tf.reduce_max(target / size)
-        return _resample(image, target, start + (size - box) / 2, box)
+        scaled = target * tf.reduce_min(size / target)
+        first = start + (size - scaled) / 2
+        # As `resize._centre_box`, to the last bit.
+        end = tf.minimum(first + scaled, start + size)
+        first = tf.maximum(first, 0.0)
+        return resizing.resample(image, target, first, end - first)
     choose = tf.reduce_max if spec.resize is Resize.SHORT_SIDE else tf.reduce_min
     inner = tf.maximum(tf.round(size * choose(target / size)), 1)
-    resized = _resample(image, inner, start, size)
+    resized = resizing.resample(image, inner, start, size)
     if spec.resize is Resize.SHORT_SIDE:
         return resized
     top, left = tf.unstack(tf.cast((target - inner) // 2, tf.int32))
@@ -203,83 +207,6 @@ def _decode_jpeg(image: tf.Tensor, spec: ImageSpec) -> Source:
 def _at_ratio(image: tf.Tensor, ratio: int) -> tf.Tensor:
     # Pillow decodes with the accurate DCT.
     return tf.io.decode_jpeg(image, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
-
-
-def _resample(image: tf.Tensor, size: tf.Tensor, start: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """Returns a box of an image at another size, by an antialiased triangle filter.
-
-    It follows Pillow step by step, since a difference of one level grows when the result is
-    encoded as JPEG. Where the image is more than twice as large as `REDUCING_GAP` asks for, whole
-    pixels are averaged first. Source: Image.resize with reducing_gap, Pillow 12.
-
-    Args:
-      image: uint8[h, w, 3].
-      size: float64[2], (height, width) of the result.
-      start: float64[2], (top, left) of the box; fractions allowed.
-      box: float64[2], its (height, width).
-    """
-    factor = tf.maximum(tf.floor(box / size / REDUCING_GAP), 1)
-
-    def reduced() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        whole = tf.cast(tf.shape(image)[:2], tf.float64)
-        support = box / size / 2
-        low = tf.maximum(tf.floor(start - support), 0)
-        high = tf.minimum(tf.math.ceil(start + box + support), whole)
-        top, left = tf.unstack(tf.cast(low, tf.int32))
-        bottom, right = tf.unstack(tf.cast(high, tf.int32))
-        averaged = _reduce(image[top:bottom, left:right], tf.cast(factor, tf.int32))
-        return averaged, (start - low) / factor, box / factor
-
-    image, start, box = tf.cond(tf.reduce_any(factor > 1), reduced, lambda: (image, start, box))
-    scale = size / box
-    # Across, then down, each rounded to 8 bits.
-    across, down = tf.constant((0.0, 1.0), tf.float64), tf.constant((1.0, 0.0), tf.float64)
-    for axis in (across, down):
-        now = tf.cast(tf.shape(image)[:2], tf.float64)
-        image = _triangle(
-            image,
-            tf.where(axis > 0, size, now),
-            tf.where(axis > 0, scale, 1),
-            -start * scale * axis,
-        )
-    return image
-
-
-def _reduce(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Returns the rounded means of cells; cells at the edge have fewer pixels.
-
-    Args:
-      image: uint8[h, w, 3].
-      factor: int32[2], (height, width) of a cell.
-    """
-    size = tf.shape(image)[:2]
-    cells = -(-size // factor)
-    missing = tf.pad((cells * factor - size)[:, None], [[0, 1], [1, 0]])
-    whole = tf.pad(tf.cast(image, tf.int32), missing)
-    shape = [cells[0], factor[0], cells[1], factor[1], 3]
-    total = tf.reduce_sum(tf.reshape(whole, shape), axis=[1, 3])
-    rows, columns = (
-        tf.minimum(factor[side], size[side] - tf.range(cells[side]) * factor[side])
-        for side in (0, 1)
-    )
-    count = (rows[:, None] * columns)[..., None]
-    # Pillow divides by a product of 24 bits, so that a whole mean may come out one lower.
-    reciprocal = tf.cast(2.0**24 / tf.cast(count, tf.float32), tf.int64)
-    product = tf.cast(total + count // 2, tf.int64) * reciprocal
-    return tf.cast(tf.bitwise.right_shift(product, tf.constant(24, tf.int64)), tf.uint8)
-
-
-def _triangle(image: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(image, tf.float32)[None],
-        size=tf.cast(size, tf.int32),
-        scale=tf.cast(scale, tf.float32),
-        translation=tf.cast(offset, tf.float32),
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
-    # Halves are rounded up, as in Pillow.
-    return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0, 255), tf.uint8)
 
 
 def _store(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:

@@ -34,6 +34,7 @@ def test_requirements_are_read_as_metadata_has_them() -> None:
             'torch>=2.2 ; extra == "torch"',
             'ruff>=0.8; extra == "dev"',
             'not-a-library>=1; extra == "heif"',
+            "cykooz-resizer<5,>=4.0.1; sys_platform != 'linux' or platform_machine == 'x86_64'",
         )
     )
     assert [(each.name, each.extra, each.bounds) for each in found] == [
@@ -41,8 +42,17 @@ def test_requirements_are_read_as_metadata_has_them() -> None:
         ("tensorflow", "trainer", "<2.22,>=2.21"),
         ("torch", "torch", ">=2.2"),
         ("not-a-library", "heif", ">=1"),
+        ("cykooz-resizer", "", "<5,>=4.0.1"),
     ]
-    assert found[0].version and not found[-1].version
+    assert found[0].version and not found[3].version
+    assert [each.somewhere for each in found] == [False] * 4 + [True]
+
+
+def test_what_resizes_is_told_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENSHARD_RESIZE_KERNEL", "numpy")
+    assert installation.resize_kernel() == "numpy"
+    monkeypatch.setenv("EVENSHARD_RESIZE_KERNEL", "abacus")
+    assert installation.resize_kernel() == ""
 
 
 def test_every_extra_named_is_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageChops
@@ -138,11 +138,11 @@ def segments(data: bytes, start: int = 2) -> Iterator[Segment]:
         at = end
 
 
-def frame(data: bytes) -> Frame | None:
-    """Returns the frame of a JPEG, or None if it has none that makes sense."""
+def frame(segments: Iterable[Segment]) -> Frame | None:
+    """Returns the frame of a JPEG of these segments, or None if it has none that makes sense."""
     found: Segment | None = None
     scan: Segment | None = None
-    for segment in segments(data):
+    for segment in segments:
         if segment.marker in _FRAMES:
             found = segment
         elif segment.marker == _SCAN:
@@ -161,13 +161,13 @@ def frame(data: bytes) -> Frame | None:
     return Frame(found.marker, body[0], width, height, components, in_scan)
 
 
-def without_bulk(data: bytes) -> bytes:
+def without_bulk(data: bytes, segments: Sequence[Segment]) -> bytes:
     """Returns a JPEG without metadata that costs Pillow more than its bytes are worth.
 
     Kept are JFIF and Adobe markers, ICC profiles and the first EXIF block, where the
     orientation stands; the picture is the same. An ordinary JPEG is returned as it is.
     """
-    metadata = [s for s in segments(data) if s.marker in _APPLICATION or s.marker == _COMMENT]
+    metadata = [s for s in segments if s.marker in _APPLICATION or s.marker == _COMMENT]
     exif = [s for s in metadata if s.marker == 0xE1 and s.payload.startswith(_EXIF)]
     pages = [s for s in metadata if s.marker == 0xE2 and s.payload.startswith(b"MPF\0")]
     honest = all(directories.exif_is_honest(s.payload) for s in exif) and all(
@@ -284,7 +284,7 @@ def _last_scan(data: bytes) -> _Scan | None:
 
 def _has_all_scans(data: bytes) -> bool:
     """Returns whether the headers of the scans promise every coefficient of every component."""
-    found = frame(data)
+    found = frame(segments(data))
     if found is None:
         return False
     wanted = {component.identifier for component in found.components}
@@ -304,7 +304,7 @@ def _share_by_restarts(data: bytes) -> float:
 
     A cut just before such a marker leaves nothing undecoded that other bytes would change.
     """
-    found = frame(data)
+    found = frame(segments(data))
     scan = _last_scan(data)
     if found is None or scan is None or not scan.interval or found.lossless:
         return 1.0

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from PIL import ImageFile, PngImagePlugin
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # Ancillary chunks that belong to the pixels.
@@ -71,3 +73,18 @@ def _without(data: bytes, left_out: list[Chunk]) -> tuple[bytes, tuple[str, ...]
         at = chunk.end
     kinds = sorted({chunk.kind.decode("latin-1") for chunk in left_out})
     return b"".join((*parts, data[at:])), tuple(kinds)
+
+
+def scale_colour_key(image: ImageFile.ImageFile) -> None:
+    """Brings the transparent colour of a PNG to the 8 bits of its pixels.
+
+    Pillow scales samples of 2, 4 and 16 bits and leaves the colour as the file has it.
+    """
+    key = image.info.get("transparency")
+    if key is None or not isinstance(image, PngImagePlugin.PngImageFile):
+        return
+    samples = image.tile[0][3]
+    if samples == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    elif samples in ("L;2", "L;4"):
+        image.info["transparency"] = key * 255 // (3 if samples == "L;2" else 15)

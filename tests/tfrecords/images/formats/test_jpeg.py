@@ -25,6 +25,12 @@ from tfrecords.images.formats import jpeg
 from tfrecords.schema import ImageSpec
 
 FULL = ImageSpec(512, 512)
+
+
+def without_bulk(data: bytes) -> bytes:
+    return jpeg.without_bulk(data, tuple(jpeg.segments(data)))
+
+
 STRICT = PixelLimits(truncated=Truncated.REJECT)
 
 KINDS = {
@@ -161,12 +167,12 @@ class TestBulk:
     def test_an_ordinary_file_is_not_touched(self) -> None:
         data = encoded("baseline")
         data = data[:2] + self.exif(6) + self.segment(0xFE, b"comment") + data[2:]
-        assert jpeg.without_bulk(data) is data
+        assert without_bulk(data) is data
 
     def test_of_many_exif_segments_the_first_counts(self) -> None:
         data = encoded("baseline")
         many = data[:2] + self.exif(6) + self.exif(3) * 3000 + data[2:]
-        slim = jpeg.without_bulk(many)
+        slim = without_bulk(many)
         assert len(slim) < len(data) + 100
         expected = pixels_of(data[:2] + self.exif(6) + data[2:])
         np.testing.assert_array_equal(pixels_of(many), expected)
@@ -175,11 +181,11 @@ class TestBulk:
         rows = b"".join(struct.pack("<HHII", 40_000 + n, 7, 50_000, 8) for n in range(4000))
         block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 4000) + rows + bytes(9000)
         data = encoded("baseline")
-        slim = jpeg.without_bulk(data[:2] + self.segment(0xE1, block) + data[2:])
+        slim = without_bulk(data[:2] + self.segment(0xE1, block) + data[2:])
         assert slim == data
 
     def test_profiles_stay(self) -> None:
         data = encoded("baseline")
         profile = self.segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(3000))
         bulky = data[:2] + profile + self.segment(0xFE, bytes(65_000)) * 80 + data[2:]
-        assert jpeg.without_bulk(bulky) == data[:2] + profile + data[2:]
+        assert without_bulk(bulky) == data[:2] + profile + data[2:]
