@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import commands, fakes
 from tfrecords import example, framing, manifest
-from tfrecords.images import canonicalise
+from tfrecords.images import canonicalise, kernels
 from tfrecords.schema import TRAIN, source_key
 
 PREPARE = "beam_pipelines.prepare"
@@ -102,6 +102,26 @@ def test_any_number_of_workers_gives_the_same_bytes(
 ) -> None:
     bake(folders, tmp_path / "out", f"--workers={workers}")
     assert commands.digests(tmp_path / "out") == commands.digests(baked)
+
+
+@pytest.mark.parametrize("kernel", kernels.available())
+def test_any_code_that_resizes_gives_the_same_bytes(
+    folders: Path, baked: Path, tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(kernels.VARIABLE, kernel)
+    bake(folders, tmp_path / "out", "--workers=1")
+    assert commands.digests(tmp_path / "out") == commands.digests(baked)
+
+
+def test_code_that_cannot_resize_here_is_refused_before_work_begins(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(kernels.VARIABLE, "abacus")
+    flags = (f"--input_dir={folders}", f"--output_dir={tmp_path / 'out'}", *FLAGS)
+    done = commands.run(PREPARE, *flags)
+    assert done.returncode == 2
+    assert "EVENSHARD_RESIZE_KERNEL=abacus: expected auto or one of numpy" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_archive_gives_the_same_bytes(folders: Path, baked: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from trainer.evaluate.config import EvaluateConfig
 from trainer.metrics import inference, metrics, predictions, probabilities
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Probabilities, Temperature
+from trainer.predicting import pixel_rules
 from trainer.report import model_card, page
 from trainer.runs import inherited, locate, overlap, trained_on
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
@@ -133,6 +134,7 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
     )
     stored = remote.load(data_dir)
     manifest = trained.stored.of_same_fold(stored)
+    pixel_rules.check((trained.manifest,), manifest)
     selection = _selection(trained, manifest, config.classes)
     if not sum(selection.originals(manifest.split(config.split))):
         raise TrainerError(

@@ -26,6 +26,7 @@ from trainer.export.parity import Parity, ReadParity, Reference
 from trainer.export.serving import Servable
 from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.models.weights import model_state
+from trainer.predicting import pixel_rules
 from trainer.runs.load import LoadedRun, open_run
 
 RESULT = "export.json"
@@ -82,6 +83,8 @@ def run(config: ExportConfig) -> Result:
     opened = open_run(
         config.run_dir, config.weights, "cpu", "float32", trust_run_code=config.trust_run_code
     )
+    # A served file becomes pixels by the rules of now.
+    pixel_rules.check((opened.manifest,))
     rule = probabilities_of(opened, config)
     about = metadata(opened, config, rule.temperature)
     output = Path(config.output or Path(config.run_dir, DIRECTORY))

@@ -1,4 +1,4 @@
-"""Whether a run was trained on pictures that were made by the rules that files are read by now."""
+"""Whether a run was trained on pictures made by the rules of those that it is given now."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ class OtherPixelsWarning(EvenshardWarning):
     """The run was trained on pictures made by other rules than those that are applied now."""
 
 
-def check(manifests: Iterable[Manifest]) -> None:
-    """Warns once for each other version of the rules; see docs/pixels.md.
+def check(manifests: Iterable[Manifest], now: Manifest | None = None) -> None:
+    """Warns once for each version of the rules, of docs/pixels.md, that is another than now's.
 
     Args:
       manifests: of the data sets that runs were trained on.
+      now: of the data set whose pictures they are given; None where files are decoded now.
     """
-    baked = {manifest.config.get("pixels_version", PIXELS_VERSION) for manifest in manifests}
-    for version in sorted(baked - {PIXELS_VERSION}):
+    given = version_of(now) if now is not None else PIXELS_VERSION
+    for version in sorted({version_of(manifest) for manifest in manifests} - {given}):
         warnings.warn(
             OtherPixelsWarning(
                 f"the run was trained on pictures made by version {version} of the rules in "
-                f"docs/pixels.md, and these are made by version {PIXELS_VERSION}: a few pixels may "
-                "differ; bake the data set again and train on it for the same ones"
+                f"docs/pixels.md, and these are made by version {given}: pixels differ, of most "
+                "pictures by a level of 255 here and there; bake the data set again and train on "
+                "it for the same ones"
             ),
             stacklevel=2,
         )
+
+
+def version_of(manifest: Manifest) -> int:
+    """Returns the version of the rules that made a data set's pictures; now's if it tells none."""
+    version: int = manifest.config.get("pixels_version", PIXELS_VERSION)
+    return version

@@ -14,11 +14,13 @@ import pytest
 from tests.support import fakes, ledgers, run_configs, tiny_run
 from tfrecords import ledger
 from tfrecords import manifest as manifests
+from tfrecords.images.canonicalise import PIXELS_VERSION
 from trainer.evaluate import __main__ as evaluate
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.metrics import metrics, predictions, probabilities
 from trainer.metrics.probabilities import Temperature
+from trainer.predicting.pixel_rules import OtherPixelsWarning
 from trainer.report import model_card
 from trainer.runs import locate, trained_on
 from trainer.runs.config_file import RunConfig
@@ -72,6 +74,18 @@ def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluatio
     stored, classes, about = predictions.read(folder / "predictions.parquet")
     assert sorted(stored.ids) == sorted(judged.predictions.ids)
     assert (classes, about["split"]) == (tuple(fakes.CLASSES), "test")
+
+
+def test_pictures_made_by_other_rules_are_told(
+    run_dir: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data_dir, tmp_path / "later")
+    path = tmp_path / "later" / "manifest.json"
+    document = json.loads(path.read_text())
+    document["config"]["pixels_version"] = PIXELS_VERSION + 1
+    path.write_text(json.dumps(document))
+    with pytest.warns(OtherPixelsWarning, match=f"are made by version {PIXELS_VERSION + 1}"):
+        evaluation.prepare(_config(run_dir, tmp_path, data_dir=str(tmp_path / "later")))
 
 
 def test_the_best_weights_repeat_the_validation_of_training(
