@@ -120,6 +120,24 @@ def plain_pillow(side: int) -> Codec:
     return Codec("Pillow, nothing scaled", run, lambda data: np.asarray(resized(data)))
 
 
+def scaled_pillow(side: int) -> Codec:
+    """What a bake did up to version 2 of its pixels, without its checks."""
+
+    def resized(data: bytes) -> Image.Image:
+        image = Image.open(io.BytesIO(data))
+        drafted = image.draft(None, (2 * side, 2 * side))
+        box = (0, 0, *drafted[1][2:]) if drafted else None
+        rgb = image.convert("RGB")
+        return rgb.resize((side, side), _BILINEAR, box=box, reducing_gap=2)
+
+    def run(data: bytes) -> bytes:
+        buffer = io.BytesIO()
+        resized(data).save(buffer, "JPEG", quality=QUALITY)
+        return buffer.getvalue()
+
+    return Codec("Pillow, as version 2", run, lambda data: np.asarray(resized(data)))
+
+
 def simplejpeg_opencv(side: int) -> Codec:
     import cv2
     import simplejpeg
@@ -200,7 +218,7 @@ def vips(side: int) -> Codec:
     )
 
 
-PEERS = (plain_pillow, simplejpeg_opencv, simplejpeg_cykooz, opencv, vips)
+PEERS = (plain_pillow, scaled_pillow, simplejpeg_opencv, simplejpeg_cykooz, opencv, vips)
 
 
 def codecs(side: int) -> list[Codec]:

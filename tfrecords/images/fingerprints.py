@@ -135,8 +135,8 @@ def _difference_hash(luma: np.ndarray) -> int:
 def thumbnail(picture: Picture) -> np.ndarray:
     """Returns uint8[16, 16, 3], the box means of a picture, squashed to a square."""
     step = _SIDE // THUMBNAIL_SIDE
-    found = cells(picture).astype(np.uint16)
-    total = found[0::step] + found[1::step]
+    found = cells(picture)
+    total = np.add(found[0::step], found[1::step], dtype=np.uint16)
     total = total[:, 0::step] + total[:, 1::step]
     total += 2
     total >>= 2

@@ -115,25 +115,26 @@ def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) ->
 
 
 @pytest.mark.parametrize(
-    ("spec", "size", "limit"),
+    ("spec", "size"),
     [
-        (ImageSpec(32, 32), (32, 32), 0.7),
-        (ImageSpec(32, 32), (16, 16), 0.4),
-        (ImageSpec(160, 160), (160, 160), 0.2),  # Halved chroma.
-        (ImageSpec(32, 48, Resize.PAD, Encoding.PNG), (32, 48), 0.05),
-        (ImageSpec(32, 32, Resize.CROP, Encoding.RAW), (32, 32), 0.05),
-        (ImageSpec(32, 32, Resize.SHORT_SIDE), (24, 20), 0.4),
+        (ImageSpec(32, 32), (32, 32)),
+        (ImageSpec(32, 32), (16, 16)),
+        (ImageSpec(160, 160), (160, 160)),  # Halved chroma.
+        (ImageSpec(32, 48, Resize.PAD, Encoding.PNG), (32, 48)),
+        (ImageSpec(32, 32, Resize.CROP, Encoding.RAW), (32, 32)),
+        (ImageSpec(32, 32, Resize.SHORT_SIDE), (24, 20)),
     ],
     ids=lambda value: (
         f"{value.resize.value}-{value.encoding.value}" if isinstance(value, ImageSpec) else None
     ),
 )
-def test_reads_what_training_saw(spec: ImageSpec, size: tuple[int, int], limit: float) -> None:
-    """From file to the network's pixels, in levels of 255."""
+def test_reads_what_training_saw(spec: ImageSpec, size: tuple[int, int]) -> None:
+    """From file to the network's pixels: equal, where both have the same libjpeg-turbo."""
     read = tf.function(serving.reader(spec, size), input_signature=[tf.TensorSpec([], tf.string)])
     decode = stream.decoder(spec, size)
     for seed, (height, width) in enumerate([(90, 120), (200, 61), (33, 40), (271, 533)]):
         file = fakes.picture_bytes(seed, height=height, width=width)
         baked = canonicalise.canonicalise(file, spec, canonicalise.PixelLimits()).data
         difference = np.abs(read(file).numpy().astype(int) - decode(baked).numpy())
-        assert difference.mean() < limit
+        assert difference.max() <= 1
+        assert difference.mean() < 0.02
