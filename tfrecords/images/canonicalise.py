@@ -16,8 +16,11 @@ from PIL import ExifTags, Image
 from tfrecords.images import colour, fingerprints, opening
 from tfrecords.images.decoder_setup import QuietWarnings, prepare_worker
 from tfrecords.images.formats import directories, jpeg
+from tfrecords.images.pictures import Decoded, Picture
+from tfrecords.images.plain_jpeg import OddJpegError, PlainJpeg
 from tfrecords.images.rejects import ImageError, ImageHeader, RejectReason, from_decoder
-from tfrecords.images.resample import Box, Picture, size_of
+from tfrecords.images.resample import Box, size_of
+from tfrecords.images.resample import Picture as Pixels
 from tfrecords.images.resize import REDUCING_GAP, fitted, resize
 from tfrecords.schema import Encoding, ImageSpec, Resize
 
@@ -138,7 +141,7 @@ class _Source:
     picture: resizing all 188 would stretch it (39 dB instead of 53).
     """
 
-    picture: Picture
+    picture: Pixels
     header: ImageHeader
     box: Box
     note: str
@@ -233,33 +236,44 @@ def decode_record(data: bytes, spec: ImageSpec) -> np.ndarray:
 
 def _decode(data: bytes, spec: ImageSpec, limits: PixelLimits) -> _Source:
     with _QUIET:
-        picture = opening.open_picture(data)
-        header = picture.header
-        _check_limits(header, limits, spec)
-        opening.check_memory(picture.memory(spec), header)
-        try:
-            decoded = picture.load(spec)
-            _check_whole(decoded, limits)
-            orientation = _orientation(decoded.image)
-            upright = _upright(decoded, orientation)
-            box = _covered(size_of(upright), decoded.extent, orientation)
-            return _Source(upright, header, box, decoded.note)
-        except ImageError as error:
-            raise ImageError(error.reason, error.detail, header) from error
-        except Exception as error:
-            # Decoders on hostile bytes raise anything: OSError, SyntaxError, struct.error,
-            # IndexError, zlib.error … all seen. At this one boundary each is bad data.
-            raise from_decoder(error, header) from error
+        plain = PlainJpeg.of(data)
+        if plain is not None:
+            try:
+                return _read(plain, spec, limits)
+            except (ImageError, OddJpegError):
+                pass  # What is wrong with it is said as of any other file.
+        return _read(opening.open_picture(data), spec, limits)
 
 
-def _check_whole(decoded: opening.Decoded, limits: PixelLimits) -> None:
+def _read(picture: Picture, spec: ImageSpec, limits: PixelLimits) -> _Source:
+    header = picture.header
+    _check_limits(header, limits, spec)
+    opening.check_memory(picture.memory(spec), header)
+    try:
+        decoded = picture.load(spec)
+        _check_whole(decoded, limits)
+        orientation = _orientation(decoded.image)
+        upright = _upright(decoded, orientation)
+        box = _covered(size_of(upright), decoded.extent, orientation)
+        return _Source(upright, header, box, decoded.note)
+    except ImageError as error:
+        raise ImageError(error.reason, error.detail, header) from error
+    except OddJpegError:
+        raise
+    except Exception as error:
+        # Decoders on hostile bytes raise anything: OSError, SyntaxError, struct.error,
+        # IndexError, zlib.error … all seen. At this one boundary each is bad data.
+        raise from_decoder(error, header) from error
+
+
+def _check_whole(decoded: Decoded, limits: PixelLimits) -> None:
     if not decoded.cut or limits.truncated is Truncated.SHOW:
         return
     if limits.truncated is Truncated.REJECT or decoded.missing > jpeg.MAX_MISSING:
         raise ImageError(RejectReason.TRUNCATED, decoded.note)
 
 
-def _upright(decoded: opening.Decoded, orientation: int) -> Picture:
+def _upright(decoded: Decoded, orientation: int) -> Pixels:
     """Returns a decoded picture in sRGB and upright; lets go of what it no longer needs."""
     image, pixels = decoded.image, decoded.pixels
     if pixels is not None:

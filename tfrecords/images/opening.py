@@ -6,14 +6,11 @@ is checked here, before it does; what it allocates on decoding, by the caller.
 
 from __future__ import annotations
 
-import functools
 import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -29,7 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from tfrecords.images import decoder_setup, memory, rejects
+from tfrecords.images import decoder_setup, memory, plain_jpeg, rejects
 from tfrecords.images.formats import (
     bmp,
     boxes,
@@ -40,10 +37,9 @@ from tfrecords.images.formats import (
     pfm,
     png,
     tiff,
-    turbo,
 )
+from tfrecords.images.pictures import Decoded, Extent, Picture, jpeg_scale, wanted_side
 from tfrecords.images.rejects import ImageError, ImageHeader, RejectReason
-from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import ImageSpec
 
 # Read by content, never by extension. Anything else that Pillow knows is "unsupported":
@@ -62,52 +58,6 @@ _PLUGINS = (
     Jpeg2KImagePlugin.Jpeg2KImageFile,
 )
 FORMATS = tuple(plugin.format for plugin in _PLUGINS)
-
-# Extent of a picture in pixels of its decoded image, fractions allowed.
-Extent = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A decoded picture.
-
-    Attributes:
-      image: loaded, not yet upright; with `pixels` only opened, for its metadata.
-      extent: how much of it is picture, from its top left corner: a JPEG at a quarter of 750
-        pixels has 188, half of the last one outside.
-      cut: whether the file ends before its picture does.
-      missing: the share of rows that a cut file lacks.
-      note: what is odd about the file, in words; "" for most.
-      pixels: uint8[height, width, 1 or 3] where the picture was decoded to an array.
-    """
-
-    image: Image.Image
-    extent: Extent
-    cut: bool = False
-    missing: float = 0.0
-    note: str = ""
-    pixels: np.ndarray | None = None
-
-
-class Picture(Protocol):
-    """A source whose header has been read.
-
-    Attributes:
-      header: format, size and mode.
-    """
-
-    @property
-    def header(self) -> ImageHeader: ...
-
-    def memory(self, spec: ImageSpec) -> int:
-        """Returns the bytes that decoding for `spec` and converting take at most."""
-
-    def load(self, spec: ImageSpec) -> Decoded:
-        """Decodes the first frame, a large JPEG at a scale that is enough for `spec`.
-
-        Raises:
-          Exception: whatever a decoder raises for damaged bytes.
-        """
 
 
 def open_picture(data: bytes) -> Picture:
@@ -169,6 +119,9 @@ class _PillowPicture:
         header = ImageHeader(image.format or "", image.width, image.height, image.mode)
         return cls(image, data, header, frame, layout, claimed, note)
 
+    def _scale(self, spec: ImageSpec) -> int:
+        return jpeg_scale(self.data, *self.image.size, spec)
+
     def memory(self, spec: ImageSpec) -> int:
         size = self.image.size
         if self.frame is not None:
@@ -179,7 +132,7 @@ class _PillowPicture:
 
     def load(self, spec: ImageSpec) -> Decoded:
         if self.frame is not None:
-            return self._load_plain(self.frame, spec) or self._load_jpeg(spec)
+            return self._load_whole(self.frame, spec) or self._load_jpeg(spec)
         image: Image.Image = self.image
         png.scale_colour_key(self.image)
         image.load()
@@ -189,14 +142,10 @@ class _PillowPicture:
             image.info["icc_profile"] = boxes.jpeg_2000_profile(self.data)
         return Decoded(image, image.size, note=self.note)
 
-    def _load_plain(self, frame: jpeg.Frame, spec: ImageSpec) -> Decoded | None:
-        if self.image.size != (frame.width, frame.height) or jpeg.is_cut(self.data):
+    def _load_whole(self, frame: jpeg.Frame, spec: ImageSpec) -> Decoded | None:
+        if self.image.size != (frame.width, frame.height):
             return None
-        scale = self._scale(spec)
-        pixels = turbo.decode(self.data, frame, self.image.mode, scale)
-        if pixels is None:
-            return None
-        return Decoded(self.image, (frame.width / scale, frame.height / scale), pixels=pixels)
+        return plain_jpeg.decoded(self.data, frame, self.image, spec)
 
     def _load_jpeg(self, spec: ImageSpec) -> Decoded:
         reduced = self._scale(spec) > 1
@@ -224,24 +173,6 @@ class _PillowPicture:
         cut = jpeg.load_cut(self.data, decode)
         note = f"the file ends before the JPEG does: {cut.lacking}"
         return Decoded(cut.image, extent, True, cut.missing, note)
-
-    def _scale(self, spec: ImageSpec) -> int:
-        """Returns by how much the decoder reduces a JPEG, as Pillow's `draft` chooses it."""
-        side = _wanted_side(spec)
-        least = min(self.image.width // side, self.image.height // side)
-        scale = next((power for power in (8, 4, 2) if least >= power), 1)
-        return 1 if scale > 1 and self._may_be_lossless else scale
-
-    @functools.cached_property
-    def _may_be_lossless(self) -> bool:
-        """Whether a lossless frame's marker (SOF3, SOF11) occurs anywhere in a JPEG.
-
-        libjpeg-turbo decodes lossless JPEG at full size whatever scale is asked, and Pillow 12.3
-        gives it a buffer for the scaled rows: it writes beyond the end. In other JPEGs the two
-        bytes can only be part of metadata, and then the picture is merely decoded in full.
-        """
-        # Looking takes 1 ms a megabyte: only where a scale is asked, and once.
-        return b"\xff\xc3" in self.data or b"\xff\xcb" in self.data
 
 
 class _OwnReader(Protocol):
@@ -473,11 +404,6 @@ def _unsupported(what: str, remedy: str = "", header: ImageHeader | None = None)
     return ImageError(RejectReason.UNSUPPORTED_FORMAT, f"{what} is not supported{tail}", header)
 
 
-def _wanted_side(spec: ImageSpec) -> int:
-    # Orientation may swap the sides, so both sides ask for the longer one.
-    return math.ceil(max(spec.height, spec.width) * REDUCING_GAP)
-
-
 def _draft(image: Image.Image, spec: ImageSpec, reduced: bool) -> Extent:
     """Asks a JPEG decoder for the smallest scale that keeps `REDUCING_GAP` of the target.
 
@@ -489,6 +415,6 @@ def _draft(image: Image.Image, spec: ImageSpec, reduced: bool) -> Extent:
     Returns:
       The exact width and height of the picture at that scale, as stored.
     """
-    side = _wanted_side(spec)
+    side = wanted_side(spec)
     drafted = image.draft(None, (side, side)) if reduced else None
     return (drafted[1][2], drafted[1][3]) if drafted else image.size

@@ -64,6 +64,11 @@ def _is_smallest(frame: Frame, scale: int) -> bool:
     )
 
 
+def is_there() -> bool:
+    """Returns whether there is a codec that gives Pillow's pixels."""
+    return _codec() is not None
+
+
 @functools.cache
 def _codec() -> Any:
     """Returns simplejpeg, or None where it is absent or decodes otherwise than Pillow."""

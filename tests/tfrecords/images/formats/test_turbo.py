@@ -17,6 +17,7 @@ from tests.support.fakes import picture
 from tfrecords.images import canonicalise, opening
 from tfrecords.images.canonicalise import ImageError, PixelLimits
 from tfrecords.images.formats import jpeg, turbo
+from tfrecords.images.plain_jpeg import PlainJpeg
 from tfrecords.schema import Encoding, ImageSpec
 
 pytest.importorskip("simplejpeg")
@@ -172,9 +173,23 @@ def test_damage_is_the_same_whichever_way_it_goes(data: st.DataObject) -> None:
 
 
 def test_ordinary_pictures_do_go_this_way() -> None:
-    for options in ({}, {"progressive": True}, {"subsampling": 0}):
-        opened = opening.open_picture(saved(picture("plain", 90, 70), **options))
-        assert opened.load(ImageSpec(32, 32)).pixels is not None
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options: dict[str, Any]
+    for options in ({}, {"progressive": True}, {"subsampling": 0}, {"comment": b"me"}):
+        data = saved(picture("plain", 90, 70), **options)
+        plain = PlainJpeg.of(data)
+        assert plain is not None
+        opened = opening.open_picture(data)
+        assert plain.header == opened.header
+        for side in (8, 32, 64):
+            spec = ImageSpec(side, side)
+            assert plain.memory(spec) == opened.memory(spec)
+            assert opened.load(spec).pixels is not None
+            assert plain.load(spec).extent == opened.load(spec).extent
+    data = saved(picture("plain", 90, 70), exif=exif)
+    assert PlainJpeg.of(data) is None
+    assert opening.open_picture(data).load(ImageSpec(32, 32)).pixels is not None
 
 
 @pytest.mark.skipif(HOSTILE is None, reason="needs EVENSHARD_TEST_DATA with nasty pictures")
