@@ -15,6 +15,7 @@ from beam_pipelines.config import PrepareConfig
 from tests.support import fakes
 from tfrecords import manifest
 from tfrecords.errors import UsageError
+from tfrecords.images.canonicalise import PIXELS_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,15 @@ def test_an_input_that_has_changed_is_told(
     with pytest.raises(UsageError, match="the input has changed since: ") as refused:
         complete.require_same(asked)
     assert told in str(refused.value)
+
+
+def test_pictures_of_another_version_are_not_the_same(world: Path) -> None:
+    there = manifest.load(config(world).output_dir)
+    assert there.config["pixels_version"] == PIXELS_VERSION
+    assert complete.other_flags(config(world), there) == ""
+    recorded = {**there.config, "pixels_version": PIXELS_VERSION - 1}
+    told = complete.other_flags(config(world), dataclasses.replace(there, config=recorded))
+    assert told == "baked otherwise (by another version of evenshard)"
 
 
 def test_an_archive_that_was_written_since_is_told(world: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from beam_pipelines.config import PrepareConfig
 from tests.support.prepare_configs import config_of
 from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
-from tfrecords.images.canonicalise import Truncated
+from tfrecords.images.canonicalise import PIXELS_VERSION, Truncated
 from tfrecords.inputs.options import TableOptions
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.system import cores
@@ -223,3 +223,11 @@ def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
     fields = {field.name for field in dataclasses.fields(PrepareConfig)}
     in_manifest = set(config_of().for_manifest()) - {"image", "limits", "pixels_version"}
     assert fields - elsewhere == in_manifest
+
+
+def test_another_version_of_the_pixels_reuses_none_of_the_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = config_of().pixels_digest()
+    monkeypatch.setattr("beam_pipelines.config.PIXELS_VERSION", PIXELS_VERSION + 1)
+    assert config_of().pixels_digest() != before
