@@ -15,8 +15,7 @@ from typing import Any
 
 from PIL import AvifImagePlugin, ImageFile, features
 
-# Arrays up to this size stay with the process when they are freed, and twice as much in all.
-_KEPT_BYTES = 8 << 20
+from tfrecords.system import allocator
 
 # Formats that need more than Pillow, with the extra of this package that brings it.
 EXTRAS = {"HEIF": "heif", "JPEG XL": "jxl"}
@@ -67,9 +66,7 @@ def prepare_worker() -> None:
     lose it here, while `sys.stderr`, tracebacks and `faulthandler.enable()` called later
     keep the stream. The AVIF decoder stops starting a thread per core in every worker.
     """
-    # glibc gives the memory of a large array back to the system and asks for it again for the next
-    # picture, 0.3 ms a megabyte, until one was freed that was larger.
-    bytes(_KEPT_BYTES)
+    allocator.keep_pictures()
     # What is imported stays: looking for garbage among it takes a twentieth of a picture's time.
     gc.freeze()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1

@@ -50,6 +50,11 @@ def test_freed_blocks_are_kept_for_the_next() -> None:
     assert int(run("allocator.keep_freed(2)", _FAULTS)) < 2 * _PAGES
 
 
+def test_memory_of_a_picture_is_kept_for_the_next() -> None:
+    smaller = _FAULTS.replace(str(_BLOCK), str(_BLOCK // 2))
+    assert int(run("allocator.keep_pictures()", smaller)) < 2 * _PAGES
+
+
 def test_freed_blocks_are_given_back_early() -> None:
     assert int(run("allocator.release_early()", _FAULTS)) > (_ROUNDS - 1) * _PAGES
 
