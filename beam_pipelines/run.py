@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from beam_pipelines import complete, flags
+from beam_pipelines import faults, flags, local
+from beam_pipelines.bake_steps import COPIES_MADE, DECODED, SHARDS_WRITTEN
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.cache.packs import INDEX, PACK
@@ -32,18 +31,12 @@ from tfrecords.errors import BakeError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
-from tfrecords.system import disk, locks
-
-if TYPE_CHECKING:
-    from apache_beam.runners.runner import PipelineResult
+from tfrecords.system import locks
 
 # Bundles that each worker, and all together, may begin while Beam is still being imported: two
 # seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
 # bundle.
 _HEAD_START, _MOST_HEAD_START = 32, 256
-
-# Modules of Beam 2.77's runners that log what a worker raised before they raise it.
-_LOGS_ERRORS = ("common", "worker.sdk_worker")
 
 
 def run(
@@ -160,105 +153,24 @@ def _run_pipeline(
     files: int,
     pool: WorkerPool | None,
 ) -> tuple[Outcome, dict[str, int]]:
-    """Runs the pipeline; returns its outcome and its counters, {} if the runner has none."""
-    beam_options = flags.beam_options(beam_arguments)
-    import apache_beam as beam
-    from apache_beam.utils.shared import Shared
-
-    from beam_pipelines import pipeline
-
-    shared = Shared()
-    if pool is not None:
-        # Kept as long as `pool` is, so that every step of this process acquires it.
-        shared.acquire(lambda: pool)
-
-    # Beam logs each stage of each worker; warnings still reach the terminal.
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    """Bakes without or with Beam; returns the outcome and the counters, {} if there are none."""
     storage.remove(storage.join(layout.cache_dir, OUTCOME))
-    root = beam.Pipeline(options=beam_options)
-    with _plain_labels():
-        (
-            root
-            | "ListBundles" >> beam.Create(bundles, reshuffle=True)
-            | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
-        )
+    num_bundles = make_tasks.count_bundles(files)
     try:
-        with _told_once():
-            result = root.run()
-            result.wait_until_finish()
+        if flags.needs_beam(beam_arguments):
+            from beam_pipelines import engine
+
+            return engine.bake(bundles, config, layout, num_bundles, beam_arguments, pool)
+        return local.bake(bundles, config, layout, num_bundles, pool)
     except Exception as error:
-        bake_error = _bake_error(error)
-        if bake_error is None:
+        bake_error = faults.bake_error(error)
+        if bake_error is None or bake_error is error:
             raise
         raise bake_error from error
-    return Outcome.load(layout.cache_dir), _counters(result)
-
-
-def _bake_error(error: BaseException) -> BakeError | None:
-    """Returns the line for a person that is behind what a runner raised, or None.
-
-    Every runner wraps what a worker raised in errors of its own.
-    """
-    found = BakeError.find(error)
-    if found is not None:
-        return found
-    fault = disk.find(error)
-    return BakeError(f"{fault.line()}; the same command carries on") if fault else None
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Returns whether a runner logs something else than the error that ends the bake anyway."""
-    error = record.exc_info[1] if record.exc_info else None
-    told = (error, Exception(record.getMessage()))
-    return not any(each is not None and _bake_error(each) for each in told)
-
-
-@contextlib.contextmanager
-def _told_once() -> Iterator[None]:
-    """Keeps Beam from logging the tracebacks of what is raised too, and then told in one line."""
-    loggers = [logging.getLogger(f"apache_beam.runners.{name}") for name in _LOGS_ERRORS]
-    for logger in loggers:
-        logger.addFilter(_is_news)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_is_news)
-
-
-@contextlib.contextmanager
-def _plain_labels() -> Iterator[None]:
-    """Keeps Beam 2.77 from naming steps after the cell of a notebook.
-
-    It imports its interactive package for that, which fails without pandas and with pandas 3.
-    """
-    from apache_beam import pipeline
-
-    original = pipeline.alter_label_if_ipython
-    pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
-    try:
-        yield
-    finally:
-        pipeline.alter_label_if_ipython = original
-
-
-def _counters(result: PipelineResult) -> dict[str, int]:
-    from apache_beam.metrics import MetricsFilter
-
-    from beam_pipelines.pipeline import COUNTERS
-
-    try:
-        counters = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
-    except (NotImplementedError, ValueError):
-        # Runners without metrics raise one or the other; the data set is no worse for it.
-        return {}
-    return {counter.key.metric.name: int(counter.result) for counter in counters}
 
 
 def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str | None:
     """Returns what this run did and what it reused from earlier ones; None if not counted."""
-    from beam_pipelines.pipeline import COPIES_MADE, DECODED, SHARDS_WRITTEN
-
     if not counters:
         return None
     copies = sum(sum(split.copies) for split in dataset.splits)

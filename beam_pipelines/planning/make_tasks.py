@@ -1,8 +1,7 @@
-"""Makes the tasks of a bake from its listing and its plan: bundles, copies, shards, leaks."""
+"""Makes the tasks of a bake from its listing and its plan: bundles, copies, shards."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
@@ -18,22 +17,18 @@ from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import to_lines
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import kin
-from beam_pipelines.planning.decisions import STATUS, left_out
+from beam_pipelines.planning.decisions import left_out
 from beam_pipelines.planning.plan import Plan
 from beam_pipelines.planning.records import Records
-from beam_pipelines.similarity.leak_meter import MEASURED_FOLD
 from beam_pipelines.tasks import (
     Assignment,
     BundleTask,
     CopyJob,
     CopyTask,
-    LeakTask,
     PlanSummary,
     ShardTask,
 )
 from tfrecords.inputs.rows import SourceFile
-from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, record_id
 from tfrecords.sharding import shard_name, stable_hash, stable_hashes
 
@@ -42,11 +37,6 @@ from tfrecords.sharding import shard_name, stable_hash, stable_hashes
 BUNDLE_FILES = 192
 _LEAST_FILES = 16
 _LEAST_BUNDLES = 8
-
-# Pictures of a task of the leak meter: few enough that all workers have one and its memory holds
-# them, and no fewer, since each task reads the thumbnails of all packs: these hold all classes.
-_LEAK_TASKS = 8
-_LEAST_LEAK_PICTURES, _MOST_LEAK_PICTURES = 1_024, 8_192
 
 _PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
 
@@ -229,57 +219,6 @@ def _assignments(
         yield Assignment(record_id(key, copy), label, rank, copy, path, number, size)
 
 
-def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
-    """Yields the classes that the leak meter is to compare, of the originals that are in shards.
-
-    Of more than `kin.MAX_PICTURES` pictures, only some bundles are measured, each of which is a
-    random sample of all classes: near pictures in other bundles are then missed.
-    """
-    split, splits = _measured_splits(plan)
-    kept = np.flatnonzero(plan.decisions.status == STATUS[KEPT])
-    rows = kin.whole_packs(plan.facts, kept)
-    rows = rows[np.argsort(plan.labels[rows], kind="stable")]
-    if len(splits) < 2 or not len(rows):
-        return
-    totals = np.bincount(split[rows], minlength=len(splits)).tolist()
-    share = -(-len(rows) // _LEAK_TASKS)
-    size = min(max(share, _LEAST_LEAK_PICTURES), _MOST_LEAK_PICTURES)
-    for part in _whole_classes(plan.labels[rows], size):
-        some = rows[part]
-        facts = plan.facts.select(["key", "pack", "index"]).take(pa.array(some))
-        packs = facts["pack"].cast("string").combine_chunks().dictionary_encode()
-        paths = (storage.join(layout.canonical_dir, pack) for pack in packs.dictionary.to_pylist())
-        yield LeakTask(
-            packs=tuple(paths),
-            pack=tuple(packs.indices.to_pylist()),
-            index=tuple(facts["index"].to_pylist()),
-            label=tuple(plan.labels[some].tolist()),
-            split=tuple(split[some].tolist()),
-            keys=tuple(facts["key"].to_pylist()),
-            splits=splits,
-            totals=tuple(totals),
-            sampled=len(rows) < len(kept),
-        )
-
-
-def _measured_splits(plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the split of each row and the names of all; the first fold is held out, if any."""
-    split, splits = plan.decisions.split, plan.config.split_names
-    if plan.fold is None:
-        return split, splits
-    return np.where(plan.fold == 0, len(splits), split).astype(np.int8), (*splits, MEASURED_FOLD)
-
-
-def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
-    """Yields slices of sorted labels: whole classes, at least `size` except for the last."""
-    ends = np.flatnonzero(np.diff(labels, append=labels[-1] + 1)) + 1
-    start = 0
-    for end in ends.tolist():
-        if end - start >= size or end == len(labels):
-            yield slice(start, end)
-            start = end
-
-
 def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSummary:
     """Returns the part of a plan that publishing needs.
 
@@ -304,7 +243,6 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
         copy_packs=tuple(copy_packs),
         notes=plan.notes,
         failure=plan.failure,
-        optimism=None if plan.optimism is None else dataclasses.asdict(plan.optimism),
         folds=plan.folds,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,23 @@ def expected_share(
 ) -> float:
     """Returns what the meter will read where groups are dealt at random, before they are.
 
+    Args:
+      thumbnails, class_ids, group, train_share: as of `expected_readings`, of all pictures.
+    """
+    return mean_reading(
+        [expected_readings(thumbnails, class_ids, group, train_share, len(class_ids))]
+    )
+
+
+def expected_readings(
+    thumbnails: LoadThumbnails,
+    class_ids: np.ndarray,
+    group: np.ndarray,
+    train_share: float,
+    total: int,
+) -> np.ndarray:
+    """Returns float64[q], for a sample of some classes, the probability to be near a train picture.
+
     A picture with k near ones of its class in other groups meets at least one of them in train
     with probability 1 - (1 - f)^k.
 
@@ -80,19 +97,26 @@ def expected_share(
       class_ids: int32[n].
       group: int64[n], which pictures stay in one split.
       train_share: f, 0 to 1.
+      total: number of pictures, with those of other classes.
     """
-    expected: list[float] = []
+    expected = [np.zeros(0)]
     for rows, of_class in appearance.by_class(thumbnails, class_ids):
         some = sample(np.arange(len(rows)), MAX_REFERENCES)
         features, own = appearance.features(of_class[some]), group[rows[some]]
         limit = (NEAR * median_distance(features)) ** 2
-        queries = max(1, len(some) * _EXPECTED_QUERIES // len(class_ids))
+        queries = max(1, len(some) * _EXPECTED_QUERIES // total)
         query = sample(np.arange(len(some)), queries)
         for some_queries, squared in _squared_distances(features, query, np.arange(len(some))):
             is_near = (squared < limit) & (own[some_queries][:, None] != own)
-            expected += (1 - (1 - train_share) ** is_near.sum(axis=1)).tolist()
+            expected.append(1 - (1 - train_share) ** is_near.sum(axis=1))
+    return np.concatenate(expected)
+
+
+def mean_reading(parts: Iterable[np.ndarray]) -> float:
+    """Returns the mean of `expected_readings` of all classes, in any order and any parts."""
+    readings = np.concatenate([np.zeros(0), *parts])
     # The last digits of a power may depend on the machine, and a split must not.
-    return round(math.fsum(expected) / max(len(expected), 1), 6)
+    return round(math.fsum(readings.tolist()) / max(len(readings), 1), 6)
 
 
 def _query_count(split: np.ndarray, held_out: int, total: int) -> int:

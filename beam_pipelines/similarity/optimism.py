@@ -30,6 +30,9 @@ USUAL = 0.1
 _MAX_QUERIES, _MAX_REFERENCES = 500, 20_000
 _AT_ONCE = 100
 
+# The split that is measured: the first behind train.
+HELD_OUT = TRAIN_INDEX + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Optimism:
@@ -90,26 +93,47 @@ def measure(
       split: int8[n], split index.
       splits: names of all splits, train first.
     """
-    held_out = TRAIN_INDEX + 1
-    train = leakage.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
-    query = leakage.sample(np.flatnonzero(split == held_out), _MAX_QUERIES)
+    train, query = sample(split)
     if not len(train) or not len(query):
         return None
     # One load, since each reads all packs.
     both = np.concatenate([train, query])
-    table = appearance.features(thumbnails(both))
-    of_train, of_query = table[: len(train)], table[len(train) :]
-    train_class, query_class = class_ids[train], class_ids[query]
+    return compare(thumbnails(both), class_ids[both], len(train), splits[HELD_OUT])
+
+
+def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns int64[t] and int64[q], the train and the held-out pictures that are compared.
+
+    Args:
+      split: int8[n], split index of each picture.
+    """
+    train = leakage.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
+    return train, leakage.sample(np.flatnonzero(split == HELD_OUT), _MAX_QUERIES)
+
+
+def compare(thumbnails: np.ndarray, class_ids: np.ndarray, train: int, name: str) -> Optimism:
+    """Measures a held-out split by the pictures that `sample` chose.
+
+    Args:
+      thumbnails: uint8[t + q, 16, 16, 3], of train first.
+      class_ids: int32[t + q].
+      train: t, at least 1, as q is.
+      name: of the held-out split.
+    """
+    table = appearance.features(thumbnails)
+    of_train, of_query = table[:train], table[train:]
+    train_class, query_class = class_ids[:train], class_ids[train:]
     limit = np.square(KIN * _medians(of_train, train_class, int(class_ids.max()) + 1)[query_class])
     right = np.zeros(2, np.int64)
-    for start in range(0, len(query), _AT_ONCE):
+    for start in range(0, len(query_class), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         squared = _squared(of_query[part], of_train)
         right[0] += _right(squared, train_class, query_class[part])
         squared[squared < limit[part, None]] = np.inf
         right[1] += _right(squared, train_class, query_class[part])
-    claimed, without = (round(count / len(query), 4) for count in right.tolist())
-    return Optimism(splits[held_out], len(query), claimed, without)
+    pictures = len(query_class)
+    claimed, without = (round(count / pictures, 4) for count in right.tolist())
+    return Optimism(name, pictures, claimed, without)
 
 
 def _right(squared: np.ndarray, train_class: np.ndarray, query_class: np.ndarray) -> int:
