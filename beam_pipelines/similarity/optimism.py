@@ -28,7 +28,6 @@ USUAL = 0.1
 
 # Error of the difference: about a hundredth.
 _MAX_QUERIES, _MAX_REFERENCES = 500, 20_000
-_AT_ONCE = 100
 
 # The split that is measured: the first behind train.
 HELD_OUT = TRAIN_INDEX + 1
@@ -107,8 +106,8 @@ def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
       split: int8[n], split index of each picture.
     """
-    train = leakage.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
-    return train, leakage.sample(np.flatnonzero(split == HELD_OUT), _MAX_QUERIES)
+    train = appearance.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
+    return train, appearance.sample(np.flatnonzero(split == HELD_OUT), _MAX_QUERIES)
 
 
 def compare(thumbnails: np.ndarray, class_ids: np.ndarray, train: int, name: str) -> Optimism:
@@ -120,40 +119,25 @@ def compare(thumbnails: np.ndarray, class_ids: np.ndarray, train: int, name: str
       train: t, at least 1, as q is.
       name: of the held-out split.
     """
-    table = appearance.features(thumbnails)
-    of_train, of_query = table[:train], table[train:]
-    train_class, query_class = class_ids[:train], class_ids[train:]
-    limit = np.square(KIN * _medians(of_train, train_class, int(class_ids.max()) + 1)[query_class])
-    right = np.zeros(2, np.int64)
-    for start in range(0, len(query_class), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        squared = _squared(of_query[part], of_train)
-        right[0] += _right(squared, train_class, query_class[part])
-        squared[squared < limit[part, None]] = np.inf
-        right[1] += _right(squared, train_class, query_class[part])
-    pictures = len(query_class)
-    claimed, without = (round(count / pictures, 4) for count in right.tolist())
-    return Optimism(name, pictures, claimed, without)
+    asked, references = np.arange(train, len(thumbnails)), np.arange(train)
+    of_train, of_query = class_ids[:train], class_ids[train:]
+    medians = _medians(thumbnails[:train], of_train, int(class_ids.max()) + 1)
+    limit = np.square(KIN * medians[of_query])
+    # The nearest of all, and the nearest that is not kin.
+    best = np.full((2, len(asked)), np.inf, np.float32)
+    nearest = np.zeros((2, len(asked)), np.int64)
+    for some, block, squared in appearance.sweep(thumbnails, asked, references):
+        leakage.keep_nearest(squared, block.start, best[0, some], nearest[0, some])
+        squared[squared < limit[some, None]] = np.inf
+        leakage.keep_nearest(squared, block.start, best[1, some], nearest[1, some])
+    right = (of_train[nearest] == of_query) & np.isfinite(best)
+    claimed, without = (round(count / len(asked), 4) for count in right.sum(axis=1).tolist())
+    return Optimism(name, len(asked), claimed, without)
 
 
-def _right(squared: np.ndarray, train_class: np.ndarray, query_class: np.ndarray) -> int:
-    """Returns how many queries have the class of the nearest train picture."""
-    is_right = train_class[squared.argmin(axis=1)] == query_class
-    return int((is_right & np.isfinite(squared.min(axis=1))).sum())
-
-
-def _squared(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Returns float32[q, r]; some references at a time, since as floats they are twice as large."""
-    parts = (
-        appearance.squared_distances(queries, references[start : start + 1024])
-        for start in range(0, len(references), 1024)
-    )
-    return np.concatenate(list(parts), axis=1)
-
-
-def _medians(table: np.ndarray, class_ids: np.ndarray, classes: int) -> np.ndarray:
+def _medians(thumbnails: np.ndarray, class_ids: np.ndarray, classes: int) -> np.ndarray:
     """Returns float64[classes], the median distance of two pictures of each; 0 of none."""
     result = np.zeros(classes)
     for label in np.unique(class_ids).tolist():
-        result[label] = leakage.median_distance(table[class_ids == label])
+        result[label] = leakage.median_distance(thumbnails[class_ids == label])
     return result
