@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from beam_pipelines import faults, flags, local
 from beam_pipelines.bake_steps import COPIES_MADE, DECODED, SHARDS_WRITTEN
@@ -29,7 +30,6 @@ from tfrecords import manifest
 from tfrecords.cli.run import one_line
 from tfrecords.errors import BakeError
 from tfrecords.images.decode_pool import WorkerPool
-from tfrecords.inputs.rows import SourceFile
 from tfrecords.manifest import Manifest
 from tfrecords.system import locks
 
@@ -65,18 +65,39 @@ def run(
     for directory in layout.directories:
         storage.make_directory(directory)
     with _locked(layout):
-        return _run_locked(understood, layout, beam_arguments, pool)
+        _remove_temporary_files(layout)
+        dealt = _deal(understood, layout, pool)
+        # The rows are on disk by now; of 100,000 files they are 40 MB.
+        del understood
+        return _run_dealt(dealt, layout, beam_arguments, pool)
 
 
-def _run_locked(
-    understood: BakeInput,
+@dataclass(frozen=True, slots=True)
+class _Dealt:
+    """The input of a bake, in bundles.
+
+    Attributes:
+      config: as the input decides it.
+      notes: of how the input was understood.
+      bundles: of the sources.
+      files: number of sources.
+      spooled: those paths below the spool directory that the sources are read from.
+    """
+
+    config: PrepareConfig
+    notes: tuple[str, ...]
+    bundles: list[BundleTask]
+    files: int
+    spooled: frozenset[str]
+
+
+def _run_dealt(
+    dealt: _Dealt,
     layout: Layout,
     beam_arguments: Sequence[str],
     pool: WorkerPool | None,
 ) -> int:
-    config = understood.config
-    _remove_temporary_files(layout)
-    bundles, files = _deal(understood, layout, pool)
+    config, bundles, files = dealt.config, dealt.bundles, dealt.files
     with BakeProgress(layout, len(bundles), files) as progress:
         outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
     for note in outcome.notes:
@@ -90,14 +111,14 @@ def _run_locked(
     facts = BakeFacts(
         files,
         progress.seconds,
-        (*understood.notes, *outcome.notes),
+        (*dealt.notes, *outcome.notes),
         outcome.leaks,
         optimism=outcome.optimism,
     )
     try:
         failure = _try_report(facts, layout, pool)
     finally:
-        _remove_spooled(layout, understood.rows)
+        _remove_spooled(layout, dealt.spooled)
         _clean(config, layout, bundles, outcome)
     if failure is not None:
         # A full disk may have room now that the cache is gone.
@@ -114,17 +135,8 @@ def _run_locked(
     return 0
 
 
-def _unreported(config: PrepareConfig, failure: Exception) -> BakeError:
-    return BakeError(
-        f"the data set in {config.output_dir} is complete, but its report is not written: "
-        f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` writes it"
-    )
-
-
-def _deal(
-    understood: BakeInput, layout: Layout, pool: WorkerPool | None
-) -> tuple[list[BundleTask], int]:
-    """Returns the bundles of the sources and their number. The rows themselves are on disk.
+def _deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> _Dealt:
+    """Returns the bundles of the sources. The rows themselves are on disk.
 
     The pool begins the first bundles as soon as they are dealt.
     """
@@ -142,7 +154,9 @@ def _deal(
     for note in understood.notes:
         _say(f"input: {note}")
     _say(f"{understood.summary}{reused}")
-    return bundles, len(rows)
+    below = storage.join(layout.spool_dir, "")
+    spooled = frozenset(row.path for row in rows if row.path.startswith(below))
+    return _Dealt(config, understood.notes, bundles, len(rows), spooled)
 
 
 def _run_pipeline(
@@ -225,13 +239,10 @@ def _remove_temporary_files(layout: Layout) -> None:
                 storage.remove(storage.join(directory, name))
 
 
-def _remove_spooled(layout: Layout, rows: Iterable[SourceFile]) -> None:
+def _remove_spooled(layout: Layout, read: Collection[str]) -> None:
     """Removes the plain forms of compressed tars that were the input of earlier bakes."""
-    spooled = [
-        storage.join(layout.spool_dir, name) for name in storage.list_names(layout.spool_dir)
-    ]
-    read = {row.path for row in rows} if spooled else set()
-    for path in spooled:
+    for name in storage.list_names(layout.spool_dir):
+        path = storage.join(layout.spool_dir, name)
         if path not in read:
             storage.remove(path)
 
