@@ -7,7 +7,7 @@ local runner takes a second of CPU time and 60 MB before it decodes, and holds e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from beam_pipelines import bake_steps
 from beam_pipelines.bake_steps import Queue
@@ -40,6 +40,7 @@ def bake(
     layout: Layout,
     num_bundles: int,
     pool: WorkerPool | None,
+    measured_all: Callable[[PlanSummary, Sequence[Measured]], None] | None = None,
 ) -> tuple[Outcome, dict[str, int]]:
     """Bakes and returns the outcome and the counters.
 
@@ -48,6 +49,7 @@ def bake(
       config, layout: of the bake.
       num_bundles: number of bundles that the sources are in.
       pool: of worker processes; None to do everything in this one.
+      measured_all: called with the plan and all measurements while the last shards are written.
     """
     counted: Counter[str] = Counter()
     tasks = bake_steps.plan_tasks(
@@ -74,11 +76,13 @@ def bake(
     if summary is None:
         raise ValueError("a plan ends with its summary")
     made += copies.drain()
-    written += writing.drain()
     measured += measuring.drain()
+    found = [each for of_task in measured for each in of_task]
+    if measured_all is not None and summary.failure is None:
+        measured_all(summary, found)
+    written += writing.drain()
     for result in (*made, *written):
         counted.update(bake_steps.counts(result))
-    found = [each for of_task in measured for each in of_task]
     return publish_dataset(summary, written, found, layout), dict(counted)
 
 

@@ -7,6 +7,9 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 
 from beam_pipelines import faults, flags, local
 from beam_pipelines.bake_steps import COPIES_MADE, DECODED, SHARDS_WRITTEN
@@ -22,16 +25,21 @@ from beam_pipelines.planning import make_tasks
 from beam_pipelines.progress import BakeProgress
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.source_reader import source_reader
+from beam_pipelines.steps import publish
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
+from beam_pipelines.steps.measure_leaks import Measured
 from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import already_lines, honesty_lines, summary_lines
-from beam_pipelines.tasks import BundleTask
+from beam_pipelines.summary import honesty_lines, summary_lines
+from beam_pipelines.tasks import BundleTask, PlanSummary
 from tfrecords import manifest
 from tfrecords.cli.run import one_line
 from tfrecords.errors import BakeError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.system import locks
+
+if TYPE_CHECKING:
+    from beam_pipelines.report.draw_figures import Drawing
 
 # Bundles that each worker, and all together, may begin while Beam is still being imported: two
 # seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
@@ -98,8 +106,9 @@ def _run_dealt(
     pool: WorkerPool | None,
 ) -> int:
     config, bundles, files = dealt.config, dealt.bundles, dealt.files
+    figures = _Figures(pool)
     with BakeProgress(layout, len(bundles), files) as progress:
-        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
+        outcome, counters = _run_pipeline(dealt, layout, beam_arguments, pool, figures)
     for note in outcome.notes:
         _say(f"note: {note}")
     for meter in outcome.leaks:
@@ -116,7 +125,7 @@ def _run_dealt(
         optimism=outcome.optimism,
     )
     try:
-        failure = _try_report(facts, layout, pool)
+        failure = _try_report(facts, layout, pool, figures.drawing)
     finally:
         _remove_spooled(layout, dealt.spooled)
         _clean(config, layout, bundles, outcome)
@@ -159,23 +168,48 @@ def _deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> _De
     return _Dealt(config, understood.notes, bundles, len(rows), spooled)
 
 
+class _Figures:
+    """The figures of the report, begun while the last shards are written.
+
+    Args:
+      pool: of worker processes, or None.
+
+    Attributes:
+      drawing: None until begun, and where that failed: the report begins them again and tells why.
+    """
+
+    def __init__(self, pool: WorkerPool | None) -> None:
+        self._pool = pool
+        self.drawing: Drawing | None = None
+
+    def begin(self, summary: PlanSummary, measured: Sequence[Measured]) -> None:
+        from beam_pipelines.report import page
+
+        with contextlib.suppress(Exception):
+            with storage.open_read(summary.sources) as file:
+                sources = pq.read_table(file, columns=list(page.FIGURE_COLUMNS))
+            leaks = publish.leaks_of(summary, measured)
+            planned = publish.manifest_of(summary, ())
+            self.drawing = page.begin_figures(planned, sources, leaks, self._pool)
+
+
 def _run_pipeline(
-    bundles: list[BundleTask],
-    config: PrepareConfig,
+    dealt: _Dealt,
     layout: Layout,
     beam_arguments: Sequence[str],
-    files: int,
     pool: WorkerPool | None,
+    figures: _Figures,
 ) -> tuple[Outcome, dict[str, int]]:
     """Bakes without or with Beam; returns the outcome and the counters, {} if there are none."""
     storage.remove(storage.join(layout.cache_dir, OUTCOME))
-    num_bundles = make_tasks.count_bundles(files)
+    num_bundles = make_tasks.count_bundles(dealt.files)
+    bundles, config = dealt.bundles, dealt.config
     try:
         if flags.needs_beam(beam_arguments):
             from beam_pipelines import engine
 
             return engine.bake(bundles, config, layout, num_bundles, beam_arguments, pool)
-        return local.bake(bundles, config, layout, num_bundles, pool)
+        return local.bake(bundles, config, layout, num_bundles, pool, figures.begin)
     except Exception as error:
         bake_error = faults.bake_error(error)
         if bake_error is None or bake_error is error:
@@ -264,14 +298,16 @@ def _clean(
                     storage.remove(storage.join(directory, stem + suffix))
 
 
-def _try_report(facts: BakeFacts, layout: Layout, pool: WorkerPool | None) -> Exception | None:
+def _try_report(
+    facts: BakeFacts, layout: Layout, pool: WorkerPool | None, drawing: Drawing | None = None
+) -> Exception | None:
     """Writes the report; returns what kept it from being written, for the data set is complete."""
-    # matplotlib takes a second to import: only a bake that gets this far needs it.
     from beam_pipelines.report import page
 
     try:
         facts.save(layout.output_dir)
-        page.write_for(layout.output_dir, facts, source_reader(layout, facts.files), pool)
+        reader = source_reader(layout, facts.files)
+        page.write_for(layout.output_dir, facts, reader, pool, drawing)
     except Exception as error:
         # Of any library that draws: the data set is no worse for it, and the error is told.
         return error

@@ -20,6 +20,7 @@ DRAWING = ("jinja2", "matplotlib")
 
 # What a worker process of a local bake runs; it must start in a tenth of a second.
 WORKER_MODULES = (
+    "report.draw_figures",
     "steps.canonicalise",
     "steps.copies",
     "steps.draw_strip",

@@ -83,13 +83,11 @@ def publish_dataset(
     output_dir = layout.output_dir
     of_splits: tuple[LeakMeter, ...] = ()
     measured = list(leaks)
-    meters = [each for each in measured if isinstance(each, LeakMeter)]
     claims = [each for each in measured if isinstance(each, Optimism)]
     if summary.failure is None:
-        names = [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])]
-        of_splits = total_of_splits(meters, names)
+        of_splits = leaks_of(summary, measured)
         ledger = storage.join(output_dir, manifest.SOURCES)
-        _publish(_manifest(summary, shards), summary, layout)
+        _publish(manifest_of(summary, shards), summary, layout)
     else:
         complete = storage.exists(storage.join(output_dir, manifest.MANIFEST))
         name = FAILED_SOURCES if complete else manifest.SOURCES
@@ -111,7 +109,14 @@ def publish_dataset(
     return outcome
 
 
-def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
+def leaks_of(summary: PlanSummary, measured: Iterable[Measured]) -> tuple[LeakMeter, ...]:
+    """Returns the leak meter of each held-out split, from its parts in any order."""
+    meters = [each for each in measured if isinstance(each, LeakMeter)]
+    return total_of_splits(meters, [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])])
+
+
+def manifest_of(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
+    """Returns the manifest of a plan and the shards that are written."""
     infos: dict[str, list[ShardInfo]] = defaultdict(list)
     for shard in shards:
         infos[shard.split].append(shard.info)
