@@ -61,8 +61,8 @@ _LOAD = 8_192
 # Pictures whose features are computed at a time: intermediate 64-bit numbers take 30 kB each.
 _FEATURES = 128
 
-# Queries, and references, compared at a time: 4 MB of distances.
-_AT_ONCE = 1_024
+# Queries, and references, compared at a time: as float32 their features take 4 MB.
+_QUERIES_AT_ONCE, _REFERENCES_AT_ONCE = 1_024, 256
 
 # Shares of the pixels, in 1/256, → what a histogram says of a colour.
 _COLOURS = np.rint(np.sqrt(np.arange(fingerprints.THUMBNAIL_SIDE**2 + 1)
@@ -174,11 +174,11 @@ def sweep(
       thumbnails: uint8[n, 16, 16, 3].
       query, references: int64, rows of them.
     """
-    for start in range(0, len(query), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
+    for start in range(0, len(query), _QUERIES_AT_ONCE):
+        some = slice(start, start + _QUERIES_AT_ONCE)
         asked = features(thumbnails[query[some]]).astype(np.float32)
-        for first in range(0, len(references), _AT_ONCE):
-            block = slice(first, first + _AT_ONCE)
+        for first in range(0, len(references), _REFERENCES_AT_ONCE):
+            block = slice(first, first + _REFERENCES_AT_ONCE)
             yield some, block, squared_distances(asked, features(thumbnails[references[block]]))
 
 

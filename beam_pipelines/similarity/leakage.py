@@ -26,7 +26,7 @@ MAX_REFERENCES = 20_000
 # Pictures that the expected reading is an average of: an error of a hundredth.
 _EXPECTED_QUERIES = 2_000
 
-_MEDIAN_SAMPLE = 400
+MEDIAN_SAMPLE = 400
 
 
 def measure(
@@ -205,7 +205,8 @@ class _Neighbours:
             own = query[asked] - block.start
             itself = np.flatnonzero((own >= 0) & (own < squared.shape[1]))
             squared[itself, own[itself]] = np.inf
-            keep_nearest(squared, block.start, best[asked], nearest[asked])
+            rows = np.arange(block.start, block.start + squared.shape[1])
+            keep_nearest(squared, rows, best[asked], nearest[asked])
         return cls(np.sqrt(best).astype(np.float64), nearest, near)
 
     def divided(self, sizes: Sequence[int]) -> Iterator[_Neighbours]:
@@ -217,26 +218,29 @@ class _Neighbours:
 
 def median_distance(thumbnails: np.ndarray) -> float:
     """Returns the median distance of two pictures; at least 1, for a class of equal pictures."""
-    some = appearance.sample(np.arange(len(thumbnails)), _MEDIAN_SAMPLE)
+    some = appearance.sample(np.arange(len(thumbnails)), MEDIAN_SAMPLE)
     table = appearance.features(thumbnails[some]).astype(np.float32)
     squared = appearance.squared_distances(table, table)[np.triu_indices(len(some), 1)]
     return float(np.sqrt(max(np.median(squared), 1))) if len(squared) else 1.0
 
 
-def keep_nearest(squared: np.ndarray, first: int, best: np.ndarray, nearest: np.ndarray) -> None:
-    """Takes what a block of references has nearer than those before it; of equals, the first.
+def keep_nearest(
+    squared: np.ndarray, references: np.ndarray, best: np.ndarray, nearest: np.ndarray
+) -> None:
+    """Takes what a block of references has nearer than others; of equals, the smallest index.
 
     Args:
       squared: float32[q, r] of the block.
-      first: index of its first reference.
+      references: int64[r], their indices, ascending.
       best, nearest: float32[q] and int64[q], changed in place: squared distance and index of the
         nearest so far.
     """
     of_block = squared.argmin(axis=1)
     distance = squared[np.arange(len(squared)), of_block]
-    is_nearer = distance < best
+    index = references[of_block]
+    is_nearer = (distance < best) | ((distance == best) & (index < nearest))
     best[is_nearer] = distance[is_nearer]
-    nearest[is_nearer] = of_block[is_nearer] + first
+    nearest[is_nearer] = index[is_nearer]
 
 
 def _histogram(distance: np.ndarray) -> tuple[int, ...]:

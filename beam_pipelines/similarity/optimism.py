@@ -29,6 +29,9 @@ USUAL = 0.1
 # Error of the difference: about a hundredth.
 _MAX_QUERIES, _MAX_REFERENCES = 500, 20_000
 
+# References that are loaded and compared at a time.
+_AT_ONCE = 1_024
+
 # The split that is measured: the first behind train.
 HELD_OUT = TRAIN_INDEX + 1
 
@@ -95,9 +98,13 @@ def measure(
     train, query = sample(split)
     if not len(train) or not len(query):
         return None
-    # One load, since each reads all packs.
     both = np.concatenate([train, query])
-    return compare(thumbnails(both), class_ids[both], len(train), splits[HELD_OUT])
+    return compare(
+        lambda rows: thumbnails(both[rows]),
+        class_ids[both],
+        np.arange(len(train)),
+        splits[HELD_OUT],
+    )
 
 
 def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,34 +117,40 @@ def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return train, appearance.sample(np.flatnonzero(split == HELD_OUT), _MAX_QUERIES)
 
 
-def compare(thumbnails: np.ndarray, class_ids: np.ndarray, train: int, name: str) -> Optimism:
+def compare(
+    thumbnails: LoadThumbnails, class_ids: np.ndarray, order: np.ndarray, name: str
+) -> Optimism:
     """Measures a held-out split by the pictures that `sample` chose.
 
     Args:
-      thumbnails: uint8[t + q, 16, 16, 3], of train first.
+      thumbnails: loads uint8[k, 16, 16, 3] of k rows; those of train, t of them, come first.
       class_ids: int32[t + q].
-      train: t, at least 1, as q is.
+      order: int64[t], rows of train in the order to load them in, as that of their packs; it does
+        not change the result.
       name: of the held-out split.
     """
-    asked, references = np.arange(train, len(thumbnails)), np.arange(train)
+    train, pictures = len(order), len(class_ids) - len(order)
     of_train, of_query = class_ids[:train], class_ids[train:]
-    medians = _medians(thumbnails[:train], of_train, int(class_ids.max()) + 1)
+    medians = _medians(thumbnails, of_train, int(class_ids.max()) + 1)
     limit = np.square(KIN * medians[of_query])
+    asked = appearance.features(thumbnails(np.arange(train, train + pictures))).astype(np.float32)
     # The nearest of all, and the nearest that is not kin.
-    best = np.full((2, len(asked)), np.inf, np.float32)
-    nearest = np.zeros((2, len(asked)), np.int64)
-    for some, block, squared in appearance.sweep(thumbnails, asked, references):
-        leakage.keep_nearest(squared, block.start, best[0, some], nearest[0, some])
-        squared[squared < limit[some, None]] = np.inf
-        leakage.keep_nearest(squared, block.start, best[1, some], nearest[1, some])
+    best = np.full((2, pictures), np.inf, np.float32)
+    nearest = np.zeros((2, pictures), np.int64)
+    for start in range(0, train, _AT_ONCE):
+        rows = np.sort(order[start : start + _AT_ONCE])
+        squared = appearance.squared_distances(asked, appearance.features(thumbnails(rows)))
+        leakage.keep_nearest(squared, rows, best[0], nearest[0])
+        squared[squared < limit[:, None]] = np.inf
+        leakage.keep_nearest(squared, rows, best[1], nearest[1])
     right = (of_train[nearest] == of_query) & np.isfinite(best)
-    claimed, without = (round(count / len(asked), 4) for count in right.sum(axis=1).tolist())
-    return Optimism(name, len(asked), claimed, without)
+    claimed, without = (round(count / pictures, 4) for count in right.sum(axis=1).tolist())
+    return Optimism(name, pictures, claimed, without)
 
 
-def _medians(thumbnails: np.ndarray, class_ids: np.ndarray, classes: int) -> np.ndarray:
+def _medians(thumbnails: LoadThumbnails, class_ids: np.ndarray, classes: int) -> np.ndarray:
     """Returns float64[classes], the median distance of two pictures of each; 0 of none."""
     result = np.zeros(classes)
-    for label in np.unique(class_ids).tolist():
-        result[label] = leakage.median_distance(thumbnails[class_ids == label])
+    for rows, _, small in appearance.by_class(thumbnails, class_ids, leakage.MEDIAN_SAMPLE):
+        result[class_ids[rows[0]]] = leakage.median_distance(small)
     return result

@@ -157,7 +157,8 @@ def test_of_a_large_class_only_a_sample_is_loaded() -> None:
 
 
 def test_a_sweep_gives_every_distance_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appearance, "_AT_ONCE", 4)
+    monkeypatch.setattr(appearance, "_QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr(appearance, "_REFERENCES_AT_ONCE", 3)
     thumbnails = random_thumbnails(11)
     query, references = np.array([3, 0, 7, 9, 10]), np.arange(1, 11)
     table = appearance.features(thumbnails)
