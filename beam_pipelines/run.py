@@ -1,50 +1,22 @@
-"""Runs one bake from start to end: lock, list, run the pipeline, report, clean up."""
+"""Runs one bake from start to end: lock, list, deal, carry out."""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
-import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import pyarrow.parquet as pq
-
-from beam_pipelines import faults, flags, local
-from beam_pipelines.bake_steps import COPIES_MADE, DECODED, SHARDS_WRITTEN
+from beam_pipelines import dealing
 from beam_pipelines.cache import storage
-from beam_pipelines.cache.layout import COPIES, FACTS, Layout
-from beam_pipelines.cache.packs import INDEX, PACK
-from beam_pipelines.cache.thumbnails import THUMBNAILS
-from beam_pipelines.choices import SplitBy
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import bake_input, sources
+from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput
-from beam_pipelines.planning import make_tasks
-from beam_pipelines.progress import BakeProgress
-from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
-from beam_pipelines.report.source_reader import source_reader
-from beam_pipelines.steps import publish
-from beam_pipelines.steps.canonicalise import canonicalise_bundle
-from beam_pipelines.steps.measure_leaks import Measured
-from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import honesty_lines, summary_lines
-from beam_pipelines.tasks import BundleTask, PlanSummary
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE
 from tfrecords import manifest
-from tfrecords.cli.run import one_line
-from tfrecords.errors import BakeError
+from tfrecords.errors import UsageError
 from tfrecords.images.decode_pool import WorkerPool
-from tfrecords.manifest import Manifest
 from tfrecords.system import locks
-
-if TYPE_CHECKING:
-    from beam_pipelines.report.draw_figures import Drawing
-
-# Bundles that each worker, and all together, may begin while Beam is still being imported: two
-# seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
-# bundle.
-_HEAD_START, _MOST_HEAD_START = 32, 256
 
 
 def run(
@@ -74,163 +46,13 @@ def run(
         storage.make_directory(directory)
     with _locked(layout):
         _remove_temporary_files(layout)
-        dealt = _deal(understood, layout, pool)
+        dealt = dealing.deal(understood, layout, pool)
         # The rows are on disk by now; of 100,000 files they are 40 MB.
         del understood
-        return _run_dealt(dealt, layout, beam_arguments, pool)
+        # Arrow and the rest are imported while the workers decode.
+        from beam_pipelines import carry_out
 
-
-@dataclass(frozen=True, slots=True)
-class _Dealt:
-    """The input of a bake, in bundles.
-
-    Attributes:
-      config: as the input decides it.
-      notes: of how the input was understood.
-      bundles: of the sources.
-      files: number of sources.
-      spooled: those paths below the spool directory that the sources are read from.
-    """
-
-    config: PrepareConfig
-    notes: tuple[str, ...]
-    bundles: list[BundleTask]
-    files: int
-    spooled: frozenset[str]
-
-
-def _run_dealt(
-    dealt: _Dealt,
-    layout: Layout,
-    beam_arguments: Sequence[str],
-    pool: WorkerPool | None,
-) -> int:
-    config, bundles, files = dealt.config, dealt.bundles, dealt.files
-    figures = _Figures(pool)
-    with BakeProgress(layout, len(bundles), files) as progress:
-        outcome, counters = _run_pipeline(dealt, layout, beam_arguments, pool, figures)
-    for note in outcome.notes:
-        _say(f"note: {note}")
-    for meter in outcome.leaks:
-        _say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
-    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
-        _say(line)
-    if outcome.failure is not None:
-        raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
-    facts = BakeFacts(
-        files,
-        progress.seconds,
-        (*dealt.notes, *outcome.notes),
-        outcome.leaks,
-        optimism=outcome.optimism,
-    )
-    try:
-        failure = _try_report(facts, layout, pool, figures.drawing)
-    finally:
-        _remove_spooled(layout, dealt.spooled)
-        _clean(config, layout, bundles, outcome)
-    if failure is not None:
-        # A full disk may have room now that the cache is gone.
-        failure = _try_report(facts, layout, pool)
-    with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
-        dataset = manifest.load(local)
-    done = _work_done(dataset, counters, files)
-    if done is not None:
-        _say(done)
-    for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
-        _say(line)
-    if failure is not None:
-        raise _unreported(config, failure) from failure
-    return 0
-
-
-def _deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> _Dealt:
-    """Returns the bundles of the sources. The rows themselves are on disk.
-
-    The pool begins the first bundles as soon as they are dealt.
-    """
-    rows, config = understood.rows, understood.config
-    sources.check_group_by(rows, config.group_by)
-    most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
-    bundles: list[BundleTask] = []
-    done = 0
-    for bundle in make_tasks.bundle_tasks(rows, config, layout):
-        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + FACTS))
-        if pool is not None and len(bundles) < most:
-            pool.begin(canonicalise_bundle, bundle)
-        bundles.append(bundle)
-    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
-    for note in understood.notes:
-        _say(f"input: {note}")
-    _say(f"{understood.summary}{reused}")
-    below = storage.join(layout.spool_dir, "")
-    spooled = frozenset(row.path for row in rows if row.path.startswith(below))
-    return _Dealt(config, understood.notes, bundles, len(rows), spooled)
-
-
-class _Figures:
-    """The figures of the report, begun while the last shards are written.
-
-    Args:
-      pool: of worker processes, or None.
-
-    Attributes:
-      drawing: None until begun, and where that failed: the report begins them again and tells why.
-    """
-
-    def __init__(self, pool: WorkerPool | None) -> None:
-        self._pool = pool
-        self.drawing: Drawing | None = None
-
-    def begin(self, summary: PlanSummary, measured: Sequence[Measured]) -> None:
-        from beam_pipelines.report import page
-
-        with contextlib.suppress(Exception):
-            with storage.open_read(summary.sources) as file:
-                sources = pq.read_table(file, columns=list(page.FIGURE_COLUMNS))
-            leaks = publish.leaks_of(summary, measured)
-            planned = publish.manifest_of(summary, ())
-            self.drawing = page.begin_figures(planned, sources, leaks, self._pool)
-
-
-def _run_pipeline(
-    dealt: _Dealt,
-    layout: Layout,
-    beam_arguments: Sequence[str],
-    pool: WorkerPool | None,
-    figures: _Figures,
-) -> tuple[Outcome, dict[str, int]]:
-    """Bakes without or with Beam; returns the outcome and the counters, {} if there are none."""
-    storage.remove(storage.join(layout.cache_dir, OUTCOME))
-    num_bundles = make_tasks.count_bundles(dealt.files)
-    bundles, config = dealt.bundles, dealt.config
-    try:
-        if flags.needs_beam(beam_arguments):
-            from beam_pipelines import engine
-
-            return engine.bake(bundles, config, layout, num_bundles, beam_arguments, pool)
-        return local.bake(bundles, config, layout, num_bundles, pool, figures.begin)
-    except Exception as error:
-        bake_error = faults.bake_error(error)
-        if bake_error is None or bake_error is error:
-            raise
-        raise bake_error from error
-
-
-def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str | None:
-    """Returns what this run did and what it reused from earlier ones; None if not counted."""
-    if not counters:
-        return None
-    copies = sum(sum(split.copies) for split in dataset.splits)
-    shards = sum(len(split.shards) for split in dataset.splits)
-    work = (
-        ("decoded", counters.get(DECODED, 0), files, "files"),
-        ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
-        ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
-    )
-    text = ", ".join(f"{verb} {done:,} of {total:,} {unit}" for verb, done, total, unit in work)
-    reused = any(done < total for _, done, total, _ in work)
-    return text + ("; the rest was reused from earlier runs" if reused else "")
+        return carry_out.carry_out(dealt, layout, beam_arguments, pool)
 
 
 def _already_baked(config: PrepareConfig) -> int:
@@ -271,48 +93,3 @@ def _remove_temporary_files(layout: Layout) -> None:
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
-
-
-def _remove_spooled(layout: Layout, read: Collection[str]) -> None:
-    """Removes the plain forms of compressed tars that were the input of earlier bakes."""
-    for name in storage.list_names(layout.spool_dir):
-        path = storage.join(layout.spool_dir, name)
-        if path not in read:
-            storage.remove(path)
-
-
-def _clean(
-    config: PrepareConfig, layout: Layout, bundles: Sequence[BundleTask], outcome: Outcome
-) -> None:
-    """Removes the cache, or the part of it that the finished bake did not use."""
-    if not config.keep_cache:
-        storage.remove(layout.cache_dir)
-        return
-    kept = {task.pack for task in bundles} | set(outcome.copy_packs)
-    for directory, last in ((layout.canonical_dir, FACTS), (layout.copies_dir, COPIES)):
-        for name in storage.list_names(directory):
-            # The suffix that says "complete" goes first, so no half pack is ever used.
-            stem = name.removesuffix(last)
-            if name.endswith(last) and stem not in kept:
-                for suffix in (last, THUMBNAILS, INDEX, PACK):
-                    storage.remove(storage.join(directory, stem + suffix))
-
-
-def _try_report(
-    facts: BakeFacts, layout: Layout, pool: WorkerPool | None, drawing: Drawing | None = None
-) -> Exception | None:
-    """Writes the report; returns what kept it from being written, for the data set is complete."""
-    from beam_pipelines.report import page
-
-    try:
-        facts.save(layout.output_dir)
-        reader = source_reader(layout, facts.files)
-        page.write_for(layout.output_dir, facts, reader, pool, drawing)
-    except Exception as error:
-        # Of any library that draws: the data set is no worse for it, and the error is told.
-        return error
-    return None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -66,6 +66,13 @@ def test_the_bake_imports_beam_and_never_tensorflow() -> None:
     assert not found & {TENSORFLOW, KERAS, "trainer", *DRAWING}
 
 
+def test_workers_begin_before_arrow_is_imported_and_beam_never_is() -> None:
+    assert not imported_by("beam_pipelines.run") & {BEAM, "pyarrow", "google", "tqdm", *DRAWING}
+    found = imported_by("beam_pipelines.run", "beam_pipelines.carry_out")
+    assert "pyarrow" in found
+    assert not found & {BEAM, "grpc", TENSORFLOW, *DRAWING}
+
+
 def test_the_trainer_imports_tensorflow_and_never_beam() -> None:
     # Keras imports matplotlib where there is one, so that its absence is what proves us innocent.
     found = imported_by(*modules_of(trainer), without=DRAWING)
