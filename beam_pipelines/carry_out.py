@@ -78,8 +78,8 @@ def carry_out(
     if failure is not None:
         # A full disk may have room now that the cache is gone.
         failure = _try_report(facts, layout, pool)
-    with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
-        dataset = manifest.load(local)
+    with storage.fetched(config.output_dir, manifest.MANIFEST) as folder:
+        dataset = manifest.load(folder)
     done = _work_done(dataset, counters, files)
     if done is not None:
         say(done)
