@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Union
 
 import numpy as np
@@ -12,6 +14,7 @@ from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.tasks import ExpectTask, LeakTask, OptimismTask
 from tfrecords.images.decode_pool import Watch
+from tfrecords.system import allocator
 
 # What is measured once pictures are split, and what is found. Beam reads these types.
 Measurement = Union[LeakTask, OptimismTask]  # noqa: UP007
@@ -20,9 +23,10 @@ Measured = Union[LeakMeter, Optimism]  # noqa: UP007
 
 def measure(task: Measurement, watch: Watch) -> tuple[Measured, ...]:
     """Returns a meter of the task's classes for each held-out split, or what the first claims."""
-    if isinstance(task, LeakTask):
-        return measure_leaks(task, watch)
-    return (measure_optimism(task, watch),)
+    with _memory_back():
+        if isinstance(task, LeakTask):
+            return measure_leaks(task, watch)
+        return (measure_optimism(task, watch),)
 
 
 def measure_leaks(task: LeakTask, watch: Watch) -> tuple[LeakMeter, ...]:
@@ -45,6 +49,17 @@ def measure_optimism(task: OptimismTask, watch: Watch) -> Optimism:
 def expect_readings(task: ExpectTask, watch: Watch) -> np.ndarray:
     """Returns `leakage.expected_readings` of the task's classes."""
     del watch  # Nothing is decoded here.
-    return leakage.expected_readings(
-        task.pictures.load, task.label, task.group, task.train_share, task.total
-    )
+    with _memory_back():
+        return leakage.expected_readings(
+            task.pictures.load, task.label, task.group, task.train_share, task.total
+        )
+
+
+@contextlib.contextmanager
+def _memory_back() -> Iterator[None]:
+    """Gives memory back before and after: a worker decodes and writes with little."""
+    allocator.trim()
+    try:
+        yield
+    finally:
+        allocator.trim()
