@@ -75,7 +75,5 @@ print(before - held())
 
 
 def test_trim_gives_back_what_is_free_below_a_block_in_use() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _HELD], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", _HELD], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 30_000  # KiB, of 39,000.
