@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from beam_pipelines import faults, flags, local
+from beam_pipelines import complete, faults, flags, local
 from beam_pipelines.bake_steps import COPIES_MADE, DECODED, SHARDS_WRITTEN
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import COPIES, FACTS, Layout
@@ -20,12 +20,12 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.dealing import Dealt, say
 from beam_pipelines.planning.bundles import count_bundles
 from beam_pipelines.progress import BakeProgress
-from beam_pipelines.report.bake_facts import BakeFacts
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.source_reader import source_reader
 from beam_pipelines.steps import publish
 from beam_pipelines.steps.measure_leaks import Measured
 from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import honesty_lines, summary_lines
+from beam_pipelines.summary import already_lines, honesty_lines, summary_lines
 from beam_pipelines.tasks import BundleTask, PlanSummary
 from tfrecords import manifest
 from tfrecords.cli.run import one_line
@@ -86,12 +86,35 @@ def carry_out(
     for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
         say(line)
     if failure is not None:
-        raise BakeError(
-            f"the data set in {config.output_dir} is complete, its report is not written: "
-            f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` "
-            "writes it"
-        ) from failure
+        raise _unreported(config, failure) from failure
     return 0
+
+
+def already_baked(config: PrepareConfig) -> int:
+    """Says that the data set is there; writes its report, if that was cut off.
+
+    Raises:
+      UsageError: another data set is there.
+      BakeError: its report cannot be written.
+    """
+    dataset = complete.require_same(config)
+    if not storage.exists(storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)):
+        from beam_pipelines.report import again
+
+        try:
+            again.write_again(config.output_dir)
+        except Exception as error:  # Of any library that draws, as below.
+            raise _unreported(config, error) from error
+    for line in already_lines(config, dataset):
+        say(line)
+    return 0
+
+
+def _unreported(config: PrepareConfig, failure: Exception) -> BakeError:
+    return BakeError(
+        f"the data set in {config.output_dir} is complete, but its report is not written: "
+        f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` writes it"
+    )
 
 
 class _Figures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 
 from beam_pipelines import dealing
@@ -12,9 +11,8 @@ from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput
-from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY
 from tfrecords import manifest
-from tfrecords.errors import UsageError
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.system import locks
 
@@ -38,8 +36,11 @@ def run(
     """
     storage.configure(beam_arguments)
     bake_input.refuse_output_inside(config)
-    if complete.is_complete(config.output_dir) and not config.overwrite:
-        return _already_baked(config)
+    is_complete = storage.exists(storage.join(config.output_dir, manifest.MANIFEST))
+    if is_complete and not config.overwrite:
+        from beam_pipelines import carry_out
+
+        return carry_out.already_baked(config)
     understood = BakeInput.of(config)
     layout = Layout.of(understood.config)
     for directory in layout.directories:
@@ -53,26 +54,6 @@ def run(
         from beam_pipelines import carry_out
 
         return carry_out.carry_out(dealt, layout, beam_arguments, pool)
-
-
-def _already_baked(config: PrepareConfig) -> int:
-    """Says that the data set is there; writes its report, if that was cut off.
-
-    Raises:
-      UsageError: another data set is there.
-      BakeError: its report cannot be written.
-    """
-    dataset = complete.require_same(config)
-    if not storage.exists(storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)):
-        from beam_pipelines.report import again  # matplotlib takes a second to import.
-
-        try:
-            again.write_again(config.output_dir)
-        except Exception as error:  # Of any library that draws, as above.
-            raise _unreported(config, error) from error
-    for line in already_lines(config, dataset):
-        _say(line)
-    return 0
 
 
 def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:

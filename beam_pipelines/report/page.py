@@ -20,6 +20,7 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import label_issues, samples, tables
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
 from beam_pipelines.report.draw_figures import Drawing, FigureTask
+from beam_pipelines.report.label_issues import LabelIssue
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
 from beam_pipelines.report.tables import ClassRow, EqualSet, Group
@@ -120,7 +121,7 @@ def begin_figures(
 def write(
     inputs: ReportInputs, pool: WorkerPool | None = None, drawing: Drawing | None = None
 ) -> str:
-    """Writes a page and a figure into `report/` and returns the page's path.
+    """Writes a page, a figure and a list into `report/` and returns the page's path.
 
     They are `index.html`, `class_balance.png` and `label_issues.csv`, or `plan.html` and
     `plan.png` of a plan, so that a plan never replaces the report of a bake.
@@ -146,9 +147,13 @@ def write(
     storage.make_directory(directory)
     page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
     path = storage.join(directory, page_name)
-    text = page(inputs, rows, drawing, gallery)
+    doubles = _doubles(inputs)
+    text = page(inputs, rows, drawing, gallery, doubles)
     storage.write_bytes(storage.join(directory, png_name), drawing.figures().balance_png)
     storage.write_bytes(path, text.encode())
+    if not inputs.plan_only:
+        listed = label_issues.to_csv(doubles.issues)
+        storage.write_bytes(storage.join(directory, label_issues.FILENAME), listed.encode())
     return path
 
 
@@ -219,7 +224,11 @@ def _doubles(inputs: ReportInputs) -> Doubles:
 
 
 def page(
-    inputs: ReportInputs, rows: Sequence[ClassRow], drawing: Drawing, gallery: Gallery | None
+    inputs: ReportInputs,
+    rows: Sequence[ClassRow],
+    drawing: Drawing,
+    gallery: Gallery | None,
+    doubles: Doubles,
 ) -> str:
     """Returns the text of the page; a plan has no gallery."""
     dataset, table = inputs.manifest, inputs.sources
@@ -288,17 +297,20 @@ def _figure_section(drawing: Drawing) -> dict[str, object]:
             (
                 "Width and height",
                 drawn.sizes,
-                f"Half of them are wider than {np.median(task.widths):,.0f} pixels and half are "
-                f"higher than {np.median(task.heights):,.0f}.",
+                f"The median width is {np.median(task.widths):,.0f} pixels, the median height "
+                f"{np.median(task.heights):,.0f}.",
             )
         )
     if drawn.scales is not None:
+        enlarged = float(np.mean(task.scales < 1))
         sizes.append(
             (
                 "Larger or smaller than the records",
                 drawn.scales,
-                f"{html.percent(float(np.mean(task.scales < 1)))} of the pictures were enlarged: "
-                "they lose nothing at a smaller --image_size.",
+                f"{html.percent(enlarged)} of the pictures were enlarged; they would lose nothing "
+                "at a smaller --image_size."
+                if enlarged
+                else "No picture was enlarged.",
             )
         )
     return {"balance": drawn.balance, "sizes": sizes, "leak_figure": drawn.leaks}
