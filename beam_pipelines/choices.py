@@ -24,7 +24,10 @@ MAX_DISTANCE = 40
 # When dropping, a false match loses an image: every pair of objects up to here, looked at side by
 # side, is one picture in two encodings; beyond, one motorcycle in two colours.
 DROP_DISTANCE = 16
-LOCAL_RUNNER = "FnApiRunner"
+
+# Runs a bake on this machine: by itself, and the one of Beam that does the same through a pipeline.
+LOCAL_RUNNER = "local"
+BEAM_LOCAL_RUNNER = "FnApiRunner"
 
 
 class NearDuplicates(str, enum.Enum):

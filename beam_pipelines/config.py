@@ -10,6 +10,7 @@ from typing import Any
 
 from beam_pipelines.balance_policy import BalancePolicy
 from beam_pipelines.choices import (
+    BEAM_LOCAL_RUNNER,
     DEFAULT_SPLITS,
     DROP_DISTANCE,
     LOCAL_RUNNER,
@@ -368,15 +369,16 @@ class PrepareConfig:
         show=show_auto,
     )
     runner: str = flag(
-        LOCAL_RUNNER, _RUNNING, "Beam's runner, such as FlinkRunner or DataflowRunner.",
-        metavar="RUNNER",
+        LOCAL_RUNNER, _RUNNING, "local: this machine, without Beam; or a runner of Beam, such as "
+        "FnApiRunner (this machine), FlinkRunner or DataflowRunner.",
+        metavar="local|RUNNER",
     )  # fmt: skip
     beam_options: tuple[str, ...] = flags.rest()
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)
         if self.workers is None:
-            local = self.runner == LOCAL_RUNNER
+            local = self.runner in (LOCAL_RUNNER, BEAM_LOCAL_RUNNER)
             object.__setattr__(self, "workers", cores.usable() if local else 0)
         if not self.input_dir:
             if self.input_csv is None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.choices import LOCAL_RUNNER
+from beam_pipelines.choices import BEAM_LOCAL_RUNNER, LOCAL_RUNNER
 from tfrecords.cli.parsing import ForeignFlags
 
 if TYPE_CHECKING:
@@ -55,13 +55,23 @@ def beam_options(arguments: Sequence[str]) -> PipelineOptions:
     with _quiet_beam():
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        return PipelineOptions(list(arguments))
+        local = {f"--runner={LOCAL_RUNNER}": f"--runner={BEAM_LOCAL_RUNNER}"}
+        return PipelineOptions([local.get(argument, argument) for argument in arguments])
 
 
 def runs_here(arguments: Sequence[str]) -> bool:
-    """Returns whether Beam runs the steps in this process: its local runner, as it is by itself."""
-    elsewhere = any(argument.startswith("--direct_running_mode") for argument in arguments)
-    return f"--runner={LOCAL_RUNNER}" in arguments and not elsewhere
+    """Returns whether the steps run in this process: without Beam, or on its plain local runner."""
+    on_beam = f"--runner={BEAM_LOCAL_RUNNER}" in arguments and not _has_running_mode(arguments)
+    return on_beam or not needs_beam(arguments)
+
+
+def needs_beam(arguments: Sequence[str]) -> bool:
+    """Returns whether Beam runs the steps: on any runner but our own, or in a mode of Beam's."""
+    return f"--runner={LOCAL_RUNNER}" not in arguments or _has_running_mode(arguments)
+
+
+def _has_running_mode(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("--direct_running_mode") for argument in arguments)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ go from file to file, so no shuffle ever holds an image.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -17,21 +16,18 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import progress
-from beam_pipelines.cache import facts_table, storage, thumbnails
+from beam_pipelines import bake_steps
+from beam_pipelines.bake_steps import Queue, plan_tasks
+from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.choices import ConflictPolicy, NearDuplicates
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import make_tasks
-from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.planning.stages import near_distance
-from beam_pipelines.progress import PlannedWork
 from beam_pipelines.similarity import beam_join, partitioned
-from beam_pipelines.similarity.leak_meter import LeakMeter
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.steps.copies import make_copies
-from beam_pipelines.steps.measure_leaks import measure_leaks
+from beam_pipelines.steps.measure_leaks import Measured, Measurement, measure
 from beam_pipelines.steps.publish import Outcome, publish_dataset
 from beam_pipelines.steps.shards import write_shard
 from beam_pipelines.tasks import (
@@ -40,17 +36,17 @@ from beam_pipelines.tasks import (
     CopyResult,
     CopyTask,
     LeakTask,
+    OptimismTask,
     PlanSummary,
     ShardResult,
     ShardTask,
 )
-from tfrecords.images.decode_pool import TaskQueue, Watch, WorkerPool
+from tfrecords.images.decode_pool import Watch, WorkerPool
 
 COPIES, SHARDS, LEAKS, SUMMARY = "copies", "shards", "leaks", "summary"
 
-# Counters of a bake, in the namespace of the same name.
+# The namespace of the counters of `bake_steps`.
 COUNTERS = "bake"
-DECODED, REJECTED, COPIES_MADE, SHARDS_WRITTEN = "decoded", "rejected", "copies_made", "shards"
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -76,10 +72,10 @@ class BakeDataset(beam.PTransform):
     def expand(self, bundles: beam.PCollection[BundleTask]) -> beam.PCollection[Outcome]:
         layout, pool = Layout.of(self.config), self.pool
         facts = bundles | Canonicalise(self.config, pool)  # (None, Arrow stream)
-        plan = facts | MakePlan(self.config, layout, self.num_bundles)
+        plan = facts | MakePlan(self.config, layout, self.num_bundles, pool)
         copies = plan[COPIES] | MakeCopies(self.config, pool)  # pack name
         shards = plan[SHARDS] | WriteShards(self.config, pool, copies)  # ShardResult
-        leaks = plan[LEAKS] | MeasureLeaks(self.config, pool)  # LeakMeter
+        leaks = plan[LEAKS] | MeasureLeaks(self.config, pool)  # LeakMeter or Optimism
         return plan[SUMMARY] | "Publish" >> beam.Map(
             publish_dataset,
             beam.pvalue.AsList(shards),
@@ -120,12 +116,13 @@ class MakePlan(beam.PTransform):
     config: PrepareConfig
     layout: Layout
     num_bundles: int
+    pool: Shared
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, facts: beam.PCollection[tuple[None, bytes]]) -> Any:
-        planner = PlanDataset(self.config, self.layout, self.num_bundles)
+        planner = PlanDataset(self.config, self.layout, self.num_bundles, self.pool)
         return (
             facts
             | "GroupFacts" >> beam.GroupByKey()
@@ -212,15 +209,15 @@ class MeasureLeaks(beam.PTransform):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def expand(self, classes: beam.PCollection[LeakTask]) -> beam.PCollection[LeakMeter]:
+    def expand(self, classes: beam.PCollection[Measurement]) -> beam.PCollection[Measured]:
         return (
             classes
-            # LeakTask
+            # LeakTask or OptimismTask
             | "CompareThumbnails"
-            >> beam.ParDo(
-                RunTasks(measure_leaks, self.config.workers, self.pool)
-            ).with_output_types(tuple[LeakMeter, ...])
-            | "EachSplit" >> beam.FlatMap(tuple).with_output_types(LeakMeter)
+            >> beam.ParDo(RunTasks(measure, self.config.workers, self.pool)).with_output_types(
+                tuple[Measured, ...]
+            )
+            | "EachSplit" >> beam.FlatMap(tuple).with_output_types(Measured)
         )
 
 
@@ -237,35 +234,34 @@ class RunTasks(beam.DoFn, Generic[TaskT, ResultT]):
         self._work = work
         self._workers = workers
         self._pool = pool
-        self._queue: TaskQueue[TaskT, ResultT] | None = None
+        self._queue: Queue[TaskT, ResultT] | None = None
 
     def setup(self) -> None:
-        if self._workers:
-            pool = self._pool.acquire(lambda: WorkerPool(self._workers))
-            self._queue = TaskQueue(pool, self._work)
+        self._queue = Queue(self._work, _acquired(self._pool, self._workers))
 
     def process(self, task: TaskT) -> Iterator[ResultT]:
         if self._queue is None:
-            yield self._work(task, Watch())
-        else:
-            yield from self._queue.submit(task)
+            raise ValueError("an engine calls setup first")
+        yield from self._queue.submit(task)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._queue is not None:
-            for result in self._queue.drain():
-                yield WindowedValue(result, GlobalWindow().max_timestamp(), [GlobalWindow()])
+        for result in self._queue.drain() if self._queue is not None else ():
+            yield WindowedValue(result, GlobalWindow().max_timestamp(), [GlobalWindow()])
 
 
 @beam.typehints.with_output_types(
-    Any, **{COPIES: CopyTask, SHARDS: ShardTask, LEAKS: LeakTask, SUMMARY: PlanSummary}
+    Any, **{COPIES: CopyTask, SHARDS: ShardTask, LEAKS: Measurement, SUMMARY: PlanSummary}
 )
 class PlanDataset(beam.DoFn):
     """Plans from all facts; emits tasks to their outputs and leaves the ledger on disk."""
 
-    def __init__(self, config: PrepareConfig, layout: Layout, num_bundles: int) -> None:
+    def __init__(
+        self, config: PrepareConfig, layout: Layout, num_bundles: int, pool: Shared
+    ) -> None:
         self._config = config
         self._layout = layout
         self._num_bundles = num_bundles
+        self._pool = pool
 
     def process(
         self,
@@ -277,47 +273,41 @@ class PlanDataset(beam.DoFn):
         joined = None
         if twins is not None and pairs is not None:
             joined = JoinedDuplicates.of(twins, pairs)
-        facts = facts_table.facts_table(blocks, without=["fingerprint"] if joined else [])
-        load = functools.partial(thumbnails.load, self._layout.canonical_dir, facts)
-        plan = make_plan(facts, self._config, load, joined)
-        sources = storage.join(self._layout.cache_dir, "sources.parquet")
-        with storage.publish(sources) as file:
-            facts_table.write_ledger(file, plan.ledger(facts_table.LEDGER_ROWS))
-        packs: list[str] = []
-        order = make_tasks.CopyOrder.of(plan, self._num_bundles)
-        if plan.failure is None:
-            progress.write_planned_work(self._layout, _planned_work(plan, order.packs))
-            for copy_task in make_tasks.copy_tasks(plan, order, self._layout):
-                packs.append(copy_task.pack)
-                yield beam.pvalue.TaggedOutput(COPIES, copy_task)
-            for shard_task in make_tasks.shard_tasks(plan, order, packs, self._layout):
-                yield beam.pvalue.TaggedOutput(SHARDS, shard_task)
-            for leak_task in make_tasks.leak_tasks(plan, self._layout):
-                yield beam.pvalue.TaggedOutput(LEAKS, leak_task)
-        yield beam.pvalue.TaggedOutput(SUMMARY, make_tasks.summary_of(plan, sources, packs))
+        pool = _acquired(self._pool, self._config.workers)
+        for task in plan_tasks(blocks, self._config, self._layout, self._num_bundles, joined, pool):
+            yield beam.pvalue.TaggedOutput(_OUTPUTS[type(task)], task)
 
 
-def _planned_work(plan: Plan, packs: int) -> PlannedWork:
-    splits = plan.records.values()
-    return PlannedWork(
-        packs=packs,
-        copies=sum(int((records.copy > 0).sum()) for records in splits),
-        shards=sum(records.num_shards for records in splits),
-        records=sum(len(records.row) for records in splits),
-    )
+_OUTPUTS = {
+    CopyTask: COPIES,
+    LeakTask: LEAKS,
+    OptimismTask: LEAKS,
+    ShardTask: SHARDS,
+    PlanSummary: SUMMARY,
+}
+
+
+def _acquired(pool: Shared, workers: int) -> WorkerPool | None:
+    """Returns the pool of this process, None with 0 workers."""
+    shared: WorkerPool | None = pool.acquire(lambda: WorkerPool(workers)) if workers else None
+    return shared
+
+
+def _count(result: Any) -> None:
+    for name, number in bake_steps.counts(result).items():
+        Metrics.counter(COUNTERS, name).inc(number)
 
 
 def _facts_block(result: BundleResult) -> tuple[None, bytes]:
-    Metrics.counter(COUNTERS, DECODED).inc(result.decoded)
-    Metrics.counter(COUNTERS, REJECTED).inc(sum(row.reason is not None for row in result.facts))
+    _count(result)
     return None, facts_table.facts_block(result.facts)
 
 
 def _count_copies(result: CopyResult) -> str:
-    Metrics.counter(COUNTERS, COPIES_MADE).inc(result.made)
+    _count(result)
     return result.pack
 
 
 def _count_shards(result: ShardResult) -> ShardResult:
-    Metrics.counter(COUNTERS, SHARDS_WRITTEN).inc(not result.reused)
+    _count(result)
     return result

@@ -1,49 +1,20 @@
-"""Runs one bake from start to end: lock, list, run the pipeline, report, clean up."""
+"""Runs one bake from start to end: lock, list, deal, carry out."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import shlex
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from beam_pipelines import complete, flags
+from beam_pipelines import dealing
 from beam_pipelines.cache import storage
-from beam_pipelines.cache.layout import COPIES, FACTS, Layout
-from beam_pipelines.cache.packs import INDEX, PACK
-from beam_pipelines.cache.thumbnails import THUMBNAILS
-from beam_pipelines.choices import SplitBy
+from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import bake_input, sources
+from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput
-from beam_pipelines.planning import make_tasks
-from beam_pipelines.progress import BakeProgress
-from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
-from beam_pipelines.report.source_reader import source_reader
-from beam_pipelines.steps.canonicalise import canonicalise_bundle
-from beam_pipelines.steps.publish import OUTCOME, Outcome
-from beam_pipelines.summary import already_lines, honesty_lines, summary_lines
-from beam_pipelines.tasks import BundleTask
+from beam_pipelines.report.bake_facts import REPORT_DIRECTORY
 from tfrecords import manifest
-from tfrecords.cli.run import one_line
-from tfrecords.errors import BakeError
 from tfrecords.images.decode_pool import WorkerPool
-from tfrecords.inputs.rows import SourceFile
-from tfrecords.manifest import Manifest
-from tfrecords.system import disk, locks
-
-if TYPE_CHECKING:
-    from apache_beam.runners.runner import PipelineResult
-
-# Bundles that each worker, and all together, may begin while Beam is still being imported: two
-# seconds of decoding of small pictures, more of large ones. Their facts wait in memory, 0.2 MB a
-# bundle.
-_HEAD_START, _MOST_HEAD_START = 32, 256
-
-# Modules of Beam 2.77's runners that log what a worker raised before they raise it.
-_LOGS_ERRORS = ("common", "worker.sdk_worker")
+from tfrecords.system import locks
 
 
 def run(
@@ -65,232 +36,24 @@ def run(
     """
     storage.configure(beam_arguments)
     bake_input.refuse_output_inside(config)
-    if complete.is_complete(config.output_dir) and not config.overwrite:
-        return _already_baked(config)
+    is_complete = storage.exists(storage.join(config.output_dir, manifest.MANIFEST))
+    if is_complete and not config.overwrite:
+        from beam_pipelines import carry_out
+
+        return carry_out.already_baked(config)
     understood = BakeInput.of(config)
     layout = Layout.of(understood.config)
     for directory in layout.directories:
         storage.make_directory(directory)
     with _locked(layout):
-        return _run_locked(understood, layout, beam_arguments, pool)
+        _remove_temporary_files(layout)
+        dealt = dealing.deal(understood, layout, pool)
+        # The rows are on disk by now; of 100,000 files they are 40 MB.
+        del understood
+        # Arrow and the rest are imported while the workers decode.
+        from beam_pipelines import carry_out
 
-
-def _run_locked(
-    understood: BakeInput,
-    layout: Layout,
-    beam_arguments: Sequence[str],
-    pool: WorkerPool | None,
-) -> int:
-    config = understood.config
-    _remove_temporary_files(layout)
-    bundles, files = _deal(understood, layout, pool)
-    with BakeProgress(layout, len(bundles), files) as progress:
-        outcome, counters = _run_pipeline(bundles, config, layout, beam_arguments, files, pool)
-    for note in outcome.notes:
-        _say(f"note: {note}")
-    for meter in outcome.leaks:
-        _say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
-    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
-        _say(line)
-    if outcome.failure is not None:
-        raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
-    facts = BakeFacts(
-        files,
-        progress.seconds,
-        (*understood.notes, *outcome.notes),
-        outcome.leaks,
-        optimism=outcome.optimism,
-    )
-    try:
-        failure = _try_report(facts, layout, pool)
-    finally:
-        _remove_spooled(layout, understood.rows)
-        _clean(config, layout, bundles, outcome)
-    if failure is not None:
-        # A full disk may have room now that the cache is gone.
-        failure = _try_report(facts, layout, pool)
-    with storage.fetched(config.output_dir, manifest.MANIFEST) as local:
-        dataset = manifest.load(local)
-    done = _work_done(dataset, counters, files)
-    if done is not None:
-        _say(done)
-    for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
-        _say(line)
-    if failure is not None:
-        raise _unreported(config, failure) from failure
-    return 0
-
-
-def _unreported(config: PrepareConfig, failure: Exception) -> BakeError:
-    return BakeError(
-        f"the data set in {config.output_dir} is complete, but its report is not written: "
-        f"{one_line(failure)}. Then `evenshard report {shlex.quote(config.output_dir)}` writes it"
-    )
-
-
-def _deal(
-    understood: BakeInput, layout: Layout, pool: WorkerPool | None
-) -> tuple[list[BundleTask], int]:
-    """Returns the bundles of the sources and their number. The rows themselves are on disk.
-
-    The pool begins the first bundles as soon as they are dealt.
-    """
-    rows, config = understood.rows, understood.config
-    sources.check_group_by(rows, config.group_by)
-    most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
-    bundles: list[BundleTask] = []
-    done = 0
-    for bundle in make_tasks.bundle_tasks(rows, config, layout):
-        done += storage.exists(storage.join(bundle.cache_dir, bundle.pack + FACTS))
-        if pool is not None and len(bundles) < most:
-            pool.begin(canonicalise_bundle, bundle)
-        bundles.append(bundle)
-    reused = f"; {done} of {len(bundles)} bundles are decoded already" if done else ""
-    for note in understood.notes:
-        _say(f"input: {note}")
-    _say(f"{understood.summary}{reused}")
-    return bundles, len(rows)
-
-
-def _run_pipeline(
-    bundles: list[BundleTask],
-    config: PrepareConfig,
-    layout: Layout,
-    beam_arguments: Sequence[str],
-    files: int,
-    pool: WorkerPool | None,
-) -> tuple[Outcome, dict[str, int]]:
-    """Runs the pipeline; returns its outcome and its counters, {} if the runner has none."""
-    beam_options = flags.beam_options(beam_arguments)
-    import apache_beam as beam
-    from apache_beam.utils.shared import Shared
-
-    from beam_pipelines import pipeline
-
-    shared = Shared()
-    if pool is not None:
-        # Kept as long as `pool` is, so that every step of this process acquires it.
-        shared.acquire(lambda: pool)
-
-    # Beam logs each stage of each worker; warnings still reach the terminal.
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
-    storage.remove(storage.join(layout.cache_dir, OUTCOME))
-    root = beam.Pipeline(options=beam_options)
-    with _plain_labels():
-        (
-            root
-            | "ListBundles" >> beam.Create(bundles, reshuffle=True)
-            | "Bake" >> pipeline.BakeDataset(config, make_tasks.count_bundles(files), shared)
-        )
-    try:
-        with _told_once():
-            result = root.run()
-            result.wait_until_finish()
-    except Exception as error:
-        bake_error = _bake_error(error)
-        if bake_error is None:
-            raise
-        raise bake_error from error
-    return Outcome.load(layout.cache_dir), _counters(result)
-
-
-def _bake_error(error: BaseException) -> BakeError | None:
-    """Returns the line for a person that is behind what a runner raised, or None.
-
-    Every runner wraps what a worker raised in errors of its own.
-    """
-    found = BakeError.find(error)
-    if found is not None:
-        return found
-    fault = disk.find(error)
-    return BakeError(f"{fault.line()}; the same command carries on") if fault else None
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Returns whether a runner logs something else than the error that ends the bake anyway."""
-    error = record.exc_info[1] if record.exc_info else None
-    told = (error, Exception(record.getMessage()))
-    return not any(each is not None and _bake_error(each) for each in told)
-
-
-@contextlib.contextmanager
-def _told_once() -> Iterator[None]:
-    """Keeps Beam from logging the tracebacks of what is raised too, and then told in one line."""
-    loggers = [logging.getLogger(f"apache_beam.runners.{name}") for name in _LOGS_ERRORS]
-    for logger in loggers:
-        logger.addFilter(_is_news)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_is_news)
-
-
-@contextlib.contextmanager
-def _plain_labels() -> Iterator[None]:
-    """Keeps Beam 2.77 from naming steps after the cell of a notebook.
-
-    It imports its interactive package for that, which fails without pandas and with pandas 3.
-    """
-    from apache_beam import pipeline
-
-    original = pipeline.alter_label_if_ipython
-    pipeline.alter_label_if_ipython = lambda transform, pvalueish: None
-    try:
-        yield
-    finally:
-        pipeline.alter_label_if_ipython = original
-
-
-def _counters(result: PipelineResult) -> dict[str, int]:
-    from apache_beam.metrics import MetricsFilter
-
-    from beam_pipelines.pipeline import COUNTERS
-
-    try:
-        counters = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
-    except (NotImplementedError, ValueError):
-        # Runners without metrics raise one or the other; the data set is no worse for it.
-        return {}
-    return {counter.key.metric.name: int(counter.result) for counter in counters}
-
-
-def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str | None:
-    """Returns what this run did and what it reused from earlier ones; None if not counted."""
-    from beam_pipelines.pipeline import COPIES_MADE, DECODED, SHARDS_WRITTEN
-
-    if not counters:
-        return None
-    copies = sum(sum(split.copies) for split in dataset.splits)
-    shards = sum(len(split.shards) for split in dataset.splits)
-    work = (
-        ("decoded", counters.get(DECODED, 0), files, "files"),
-        ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
-        ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
-    )
-    text = ", ".join(f"{verb} {done:,} of {total:,} {unit}" for verb, done, total, unit in work)
-    reused = any(done < total for _, done, total, _ in work)
-    return text + ("; the rest was reused from earlier runs" if reused else "")
-
-
-def _already_baked(config: PrepareConfig) -> int:
-    """Says that the data set is there; writes its report, if that was cut off.
-
-    Raises:
-      UsageError: another data set is there.
-      BakeError: its report cannot be written.
-    """
-    dataset = complete.require_same(config)
-    if not storage.exists(storage.join(config.output_dir, REPORT_DIRECTORY, REPORT_PAGE)):
-        from beam_pipelines.report import again  # matplotlib takes a second to import.
-
-        try:
-            again.write_again(config.output_dir)
-        except Exception as error:  # Of any library that draws, as above.
-            raise _unreported(config, error) from error
-    for line in already_lines(config, dataset):
-        _say(line)
-    return 0
+        return carry_out.carry_out(dealt, layout, beam_arguments, pool)
 
 
 def _locked(layout: Layout) -> contextlib.AbstractContextManager[None]:
@@ -311,49 +74,3 @@ def _remove_temporary_files(layout: Layout) -> None:
         for name in storage.list_names(directory):
             if storage.is_temporary(name):
                 storage.remove(storage.join(directory, name))
-
-
-def _remove_spooled(layout: Layout, rows: Iterable[SourceFile]) -> None:
-    """Removes the plain forms of compressed tars that were the input of earlier bakes."""
-    spooled = [
-        storage.join(layout.spool_dir, name) for name in storage.list_names(layout.spool_dir)
-    ]
-    read = {row.path for row in rows} if spooled else set()
-    for path in spooled:
-        if path not in read:
-            storage.remove(path)
-
-
-def _clean(
-    config: PrepareConfig, layout: Layout, bundles: Sequence[BundleTask], outcome: Outcome
-) -> None:
-    """Removes the cache, or the part of it that the finished bake did not use."""
-    if not config.keep_cache:
-        storage.remove(layout.cache_dir)
-        return
-    kept = {task.pack for task in bundles} | set(outcome.copy_packs)
-    for directory, last in ((layout.canonical_dir, FACTS), (layout.copies_dir, COPIES)):
-        for name in storage.list_names(directory):
-            # The suffix that says "complete" goes first, so no half pack is ever used.
-            stem = name.removesuffix(last)
-            if name.endswith(last) and stem not in kept:
-                for suffix in (last, THUMBNAILS, INDEX, PACK):
-                    storage.remove(storage.join(directory, stem + suffix))
-
-
-def _try_report(facts: BakeFacts, layout: Layout, pool: WorkerPool | None) -> Exception | None:
-    """Writes the report; returns what kept it from being written, for the data set is complete."""
-    # matplotlib takes a second to import: only a bake that gets this far needs it.
-    from beam_pipelines.report import page
-
-    try:
-        facts.save(layout.output_dir)
-        page.write_for(layout.output_dir, facts, source_reader(layout, facts.files), pool)
-    except Exception as error:
-        # Of any library that draws: the data set is no worse for it, and the error is told.
-        return error
-    return None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

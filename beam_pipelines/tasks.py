@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from beam_pipelines.cache.facts import ImageFacts
+from beam_pipelines.cache.thumbnails import Located
 from beam_pipelines.choices import Operation
 from tfrecords.images.canonicalise import PixelLimits
 from tfrecords.manifest import FoldInfo, ShardInfo
@@ -165,29 +168,62 @@ class ShardResult:
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectTask:
+    """Some classes of which `--split_by=auto` asks how near they would be to train.
+
+    Attributes:
+      pictures: where their thumbnails are.
+      label: int32[k].
+      group: int64[k], which of them stay in one split.
+      train_share: of the pictures, 0 to 1.
+      total: number of pictures, with those of other tasks.
+    """
+
+    pictures: Located
+    label: np.ndarray
+    group: np.ndarray
+    train_share: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LeakTask:
     """Some classes whose held-out pictures are to be compared with their train pictures.
 
     Attributes:
-      packs: paths of the packs beside which the thumbnails lie, without suffix.
-      pack, index: of each picture: its pack's index in `packs`, its record there.
-      label, split: of each picture.
+      pictures: where their thumbnails are.
+      label, split: int32[k] and int8[k].
       keys: of the pictures.
       splits: names of all splits, train first.
       totals: number of pictures in each split, including those of other tasks.
       sampled: whether pictures of the data set were left out.
     """
 
-    packs: tuple[str, ...]
-    pack: tuple[int, ...]
-    index: tuple[int, ...]
-    label: tuple[int, ...]
-    split: tuple[int, ...]
+    pictures: Located
+    label: np.ndarray
+    split: np.ndarray
     keys: tuple[str, ...]
     splits: tuple[str, ...]
     totals: tuple[int, ...]
     sampled: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimismTask:
+    """Pictures of the first held-out split to compare with train pictures of any class.
+
+    Attributes:
+      pictures: where their thumbnails are, those of train first.
+      label: int32[k].
+      train: how many of them are of train.
+      split: name of the held-out split.
+    """
+
+    pictures: Located
+    label: np.ndarray
+    train: int
+    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +255,6 @@ class PlanSummary:
       copy_packs: names of the packs of copies that the plan uses.
       notes: what a person should know.
       failure: why no data set may be published, or None.
-      optimism: fields of the `Optimism` of the first held-out split, or None.
       folds: of the train split.
     """
 
@@ -235,5 +270,4 @@ class PlanSummary:
     copy_packs: tuple[str, ...]
     notes: tuple[str, ...]
     failure: str | None
-    optimism: Mapping[str, Any] | None = None
     folds: tuple[FoldInfo, ...] = ()

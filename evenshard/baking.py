@@ -73,7 +73,7 @@ def bake(
     augment: str | Sequence[str] = ("crop", "flip", "color"),
     num_shards: int | str | None = "auto",
     workers: int | str | None = "auto",
-    runner: str = "FnApiRunner",
+    runner: str = "local",
     beam_options: BeamOptions = (),
 ) -> Dataset:
     """Bakes a folder of labelled pictures into balanced TFRecord shards.
@@ -151,7 +151,7 @@ def plan(
     augment: str | Sequence[str] = ("crop", "flip", "color"),
     num_shards: int | str | None = "auto",
     workers: int | str | None = "auto",
-    runner: str = "FnApiRunner",
+    runner: str = "local",
     beam_options: BeamOptions = (),
 ) -> Plan:
     """Returns what `bake` would give for the same arguments; writes nothing.

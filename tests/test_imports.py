@@ -20,6 +20,7 @@ DRAWING = ("jinja2", "matplotlib")
 
 # What a worker process of a local bake runs; it must start in a tenth of a second.
 WORKER_MODULES = (
+    "report.draw_figures",
     "steps.canonicalise",
     "steps.copies",
     "steps.draw_strip",
@@ -63,6 +64,13 @@ def test_the_bake_imports_beam_and_never_tensorflow() -> None:
     found = imported_by(*modules_of(beam_pipelines))
     assert BEAM in found
     assert not found & {TENSORFLOW, KERAS, "trainer", *DRAWING}
+
+
+def test_workers_begin_before_arrow_is_imported_and_beam_never_is() -> None:
+    assert not imported_by("beam_pipelines.run") & {BEAM, "pyarrow", "google", "tqdm", *DRAWING}
+    found = imported_by("beam_pipelines.run", "beam_pipelines.carry_out")
+    assert "pyarrow" in found
+    assert not found & {BEAM, "grpc", TENSORFLOW, *DRAWING}
 
 
 def test_the_trainer_imports_tensorflow_and_never_beam() -> None:

@@ -46,8 +46,8 @@ _KEYS_AT_ONCE = 1 << 16
 # Of a row group, 170 MB in memory; as PyArrow writes a whole table by default.
 LEDGER_ROWS = 1 << 20
 
-# Blocks have few rows, and a small batch costs 40 bytes a row: so many are joined at a time.
-_ROWS_AT_ONCE = 1 << 17
+# Blocks have few rows, and a small batch costs 100 bytes a row: so many are joined at a time.
+_ROWS_AT_ONCE = 1 << 14
 
 _DISTINCT = ("key", "sha256", "phash")
 _HEX = ("sha256", "fingerprint")

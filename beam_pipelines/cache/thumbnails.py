@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,8 +49,29 @@ def read(path: str) -> np.ndarray:
         ) from error
 
 
-def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
-    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3].
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """Where the thumbnails of some pictures are: what a task names instead of holding them.
+
+    Attributes:
+      packs: paths of packs, without suffix.
+      pack, index: int32[k], of each picture: its pack's index in `packs`, its record there.
+    """
+
+    packs: tuple[str, ...]
+    pack: np.ndarray
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pack)
+
+    def load(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the thumbnails of some of them, uint8[len(rows), 16, 16, 3]."""
+        return gather(self.packs, self.pack[rows], self.index[rows])
+
+
+def locate(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> Located:
+    """Returns where the thumbnails of some pictures are.
 
     Args:
       cache_dir: where the packs are.
@@ -59,8 +81,14 @@ def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
     some = facts.select(["pack", "index"]).take(rows)
     # Encoded again: the dictionary of some rows also names the packs of others.
     packs = some["pack"].cast("string").combine_chunks().dictionary_encode()
-    paths = [storage.join(cache_dir, name) for name in packs.dictionary.to_pylist()]
-    return gather(paths, packs.indices.to_numpy(), some["index"].to_numpy())
+    paths = tuple(storage.join(cache_dir, name) for name in packs.dictionary.to_pylist())
+    return Located(paths, packs.indices.to_numpy(), some["index"].to_numpy())
+
+
+def load(cache_dir: str, facts: pa.Table, rows: np.ndarray) -> np.ndarray:
+    """Returns the thumbnails of some pictures, uint8[k, 16, 16, 3]; arguments as of `locate`."""
+    found = locate(cache_dir, facts, rows)
+    return gather(found.packs, found.pack, found.index)
 
 
 def gather(paths: Sequence[str], pack: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,8 @@ from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning.stages import Demand, Pictures
-from beam_pipelines.similarity import leakage, optimism
+from beam_pipelines.similarity import leakage
 from beam_pipelines.similarity.leak_meter import BAD
-from beam_pipelines.similarity.optimism import Optimism
 from tfrecords.schema import TRAIN_INDEX
 from tfrecords.sharding import stable_hash
 
@@ -26,6 +26,9 @@ _MAX_MEASURED = 20_000
 
 # Fewer pictures are too few for clusters, and for a number that decides.
 MIN_PICTURES = 200
+
+# Rows of the facts, label, group and train's share → `leakage.expected_share` of these pictures.
+ExpectShare = Callable[[np.ndarray, np.ndarray, np.ndarray, float], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def decide(
     facts: pa.Table,
     config: PrepareConfig,
     thumbnails: LoadThumbnails | None,
+    expect: ExpectShare | None = None,
 ) -> Decided:
     """Decides how to split; measures only for `--split_by=auto`, and only where that matters.
 
@@ -70,6 +74,7 @@ def decide(
       facts: of `facts_table.FACTS`, in key order.
       config: of the bake.
       thumbnails: loads those of some rows of `facts`.
+      expect: has workers measure; None to measure here.
     """
     if config.split_by is not SplitBy.AUTO:
         return Decided(config.split_by)
@@ -79,40 +84,14 @@ def decide(
     if thumbnails is None or is_told or len(free) < MIN_PICTURES:
         return Decided(SplitBy.RANDOM)
     some = _whole_classes(pictures, free[whole_packs_mask(facts, pictures.row[free])], facts)
-    load = thumbnails
-    share = leakage.expected_share(
-        lambda index: load(pictures.row[some[index]]),
-        pictures.label[some],
-        group[some],
-        demand.shares[TRAIN_INDEX],
-    )
+    rows, load = pictures.row[some], thumbnails
+    if expect is None:
+
+        def expect(rows: np.ndarray, label: np.ndarray, own: np.ndarray, train: float) -> float:
+            return leakage.expected_share(lambda index: load(rows[index]), label, own, train)
+
+    share = expect(rows, pictures.label[some], group[some], demand.shares[TRAIN_INDEX])
     return Decided(SplitBy.APPEARANCE if share >= BAD else SplitBy.RANDOM, share)
-
-
-def measure_optimism(
-    pictures: Pictures,
-    split_index: np.ndarray,
-    facts: pa.Table,
-    config: PrepareConfig,
-    thumbnails: LoadThumbnails | None,
-) -> Optimism | None:
-    """Returns what the first held-out split claims; None if there is nothing to compare.
-
-    Args:
-      pictures: of all splits, those that have a record.
-      split_index: int8[k].
-      facts, config, thumbnails: as for `decide`.
-    """
-    if thumbnails is None or len(config.split_names) < 2:
-        return None
-    some = np.flatnonzero(whole_packs_mask(facts, pictures.row))
-    load = thumbnails
-    return optimism.measure(
-        lambda index: load(pictures.row[some[index]]),
-        pictures.label[some],
-        split_index[some],
-        config.split_names,
-    )
 
 
 def whole_packs(facts: pa.Table, rows: np.ndarray) -> np.ndarray:

@@ -1,13 +1,9 @@
-"""Makes the tasks of a bake from its listing and its plan: bundles, copies, shards, leaks."""
+"""Makes the tasks of a bake from its plan: copies and shards."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
-import itertools
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,80 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.cache import facts_table, storage
-from beam_pipelines.cache.facts import to_lines
-from beam_pipelines.cache.layout import COPIES, FACTS, Layout
-from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import kin
-from beam_pipelines.planning.decisions import STATUS, left_out
+from beam_pipelines.cache.layout import COPIES, Layout
+from beam_pipelines.planning.bundles import EarlierPacks, finished_packs
+from beam_pipelines.planning.decisions import left_out
 from beam_pipelines.planning.plan import Plan
 from beam_pipelines.planning.records import Records
-from beam_pipelines.similarity.leak_meter import MEASURED_FOLD
 from beam_pipelines.tasks import (
     Assignment,
-    BundleTask,
     CopyJob,
     CopyTask,
-    LeakTask,
     PlanSummary,
     ShardTask,
 )
-from tfrecords.inputs.rows import SourceFile
-from tfrecords.ledger import KEPT
 from tfrecords.schema import TRAIN, record_id
-from tfrecords.sharding import shard_name, stable_hash, stable_hashes
-
-# A bundle takes a worker about a second: enough to hide the cost of a task, short enough
-# to keep all workers busy to the end and to lose little when one dies.
-BUNDLE_FILES = 192
-_LEAST_FILES = 16
-_LEAST_BUNDLES = 8
-
-# Pictures of a task of the leak meter: few enough that all workers have one and its memory holds
-# them, and no fewer, since each task reads the thumbnails of all packs: these hold all classes.
-_LEAK_TASKS = 8
-_LEAST_LEAK_PICTURES, _MOST_LEAK_PICTURES = 1_024, 8_192
-
-_PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
-
-
-def count_bundles(files: int) -> int:
-    """Returns a power of two, so that the bundles of a grown input are halves of earlier ones."""
-    few = min(_LEAST_BUNDLES, files // _LEAST_FILES)
-    least = max(1, few, -(-files // BUNDLE_FILES))
-    return 1 << (least - 1).bit_length()
-
-
-def bundle_of(key: str, bundles: int) -> int:
-    """Returns which of `bundles` bundles a source belongs to."""
-    return stable_hash("bundle", key) % bundles
-
-
-def bundle_tasks(
-    rows: Sequence[SourceFile], config: PrepareConfig, layout: Layout
-) -> Iterator[BundleTask]:
-    """Puts sources into bundles, writes each bundle's listing and yields its task.
-
-    A bundle is a random sample of all classes, by a hash of the key (`bundle_of`, for many keys).
-    """
-    count = count_bundles(len(rows))
-    bundles: dict[int, list[SourceFile]] = defaultdict(list)
-    hashes = stable_hashes(("bundle",), (row.key for row in rows))
-    for row, hashed in zip(rows, hashes, strict=True):
-        bundles[hashed % count].append(row)
-    earlier = _EarlierPacks(_finished_packs(layout.canonical_dir, FACTS), count)
-    for index in sorted(bundles):
-        lines = to_lines(bundles.pop(index))
-        digest = hashlib.sha256(lines).hexdigest()[:12]
-        listing = layout.listing(index)
-        storage.write_bytes(listing, lines)
-        yield BundleTask(
-            pack=f"{index:05d}-of-{count:05d}-{digest}",
-            listing=listing,
-            cache_dir=layout.canonical_dir,
-            earlier=earlier.of(index),
-            spec=config.image,
-            limits=config.limits,
-        )
+from tfrecords.sharding import shard_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +82,7 @@ def copy_tasks(plan: Plan, order: CopyOrder, layout: Layout) -> Iterator[CopyTas
     One at a time, so that the copies of millions are never all in memory as objects.
     """
     config = plan.config
-    earlier = _EarlierPacks(_finished_packs(layout.copies_dir, COPIES), order.bundles)
+    earlier = EarlierPacks(finished_packs(layout.copies_dir, COPIES), order.bundles)
     train = plan.records[TRAIN]
     for index, records in order.of_bundles():
         jobs = tuple(plan.jobs_of(train.row[records], train.copy[records]))
@@ -229,57 +165,6 @@ def _assignments(
         yield Assignment(record_id(key, copy), label, rank, copy, path, number, size)
 
 
-def leak_tasks(plan: Plan, layout: Layout) -> Iterator[LeakTask]:
-    """Yields the classes that the leak meter is to compare, of the originals that are in shards.
-
-    Of more than `kin.MAX_PICTURES` pictures, only some bundles are measured, each of which is a
-    random sample of all classes: near pictures in other bundles are then missed.
-    """
-    split, splits = _measured_splits(plan)
-    kept = np.flatnonzero(plan.decisions.status == STATUS[KEPT])
-    rows = kin.whole_packs(plan.facts, kept)
-    rows = rows[np.argsort(plan.labels[rows], kind="stable")]
-    if len(splits) < 2 or not len(rows):
-        return
-    totals = np.bincount(split[rows], minlength=len(splits)).tolist()
-    share = -(-len(rows) // _LEAK_TASKS)
-    size = min(max(share, _LEAST_LEAK_PICTURES), _MOST_LEAK_PICTURES)
-    for part in _whole_classes(plan.labels[rows], size):
-        some = rows[part]
-        facts = plan.facts.select(["key", "pack", "index"]).take(pa.array(some))
-        packs = facts["pack"].cast("string").combine_chunks().dictionary_encode()
-        paths = (storage.join(layout.canonical_dir, pack) for pack in packs.dictionary.to_pylist())
-        yield LeakTask(
-            packs=tuple(paths),
-            pack=tuple(packs.indices.to_pylist()),
-            index=tuple(facts["index"].to_pylist()),
-            label=tuple(plan.labels[some].tolist()),
-            split=tuple(split[some].tolist()),
-            keys=tuple(facts["key"].to_pylist()),
-            splits=splits,
-            totals=tuple(totals),
-            sampled=len(rows) < len(kept),
-        )
-
-
-def _measured_splits(plan: Plan) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the split of each row and the names of all; the first fold is held out, if any."""
-    split, splits = plan.decisions.split, plan.config.split_names
-    if plan.fold is None:
-        return split, splits
-    return np.where(plan.fold == 0, len(splits), split).astype(np.int8), (*splits, MEASURED_FOLD)
-
-
-def _whole_classes(labels: np.ndarray, size: int) -> Iterator[slice]:
-    """Yields slices of sorted labels: whole classes, at least `size` except for the last."""
-    ends = np.flatnonzero(np.diff(labels, append=labels[-1] + 1)) + 1
-    start = 0
-    for end in ends.tolist():
-        if end - start >= size or end == len(labels):
-            yield slice(start, end)
-            start = end
-
-
 def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSummary:
     """Returns the part of a plan that publishing needs.
 
@@ -304,7 +189,6 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
         copy_packs=tuple(copy_packs),
         notes=plan.notes,
         failure=plan.failure,
-        optimism=None if plan.optimism is None else dataclasses.asdict(plan.optimism),
         folds=plan.folds,
     )
 
@@ -313,34 +197,3 @@ def _digest_of_jobs(jobs: Sequence[CopyJob]) -> str:
     """Returns 12 hex digits that identify what a pack of these copies holds."""
     text = "".join(f"{job.key}\0{job.sha256}\0{job.copies}\n" for job in jobs)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _finished_packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:
-    """Returns name → (bundle, number of bundles) of the packs that are complete."""
-    packs = {}
-    for filename in storage.list_names(directory):
-        match = _PACK_NAME.fullmatch(filename.removesuffix(last_suffix))
-        if match is not None and filename.endswith(last_suffix):
-            packs[match.string] = (int(match["index"]), int(match["count"]))
-    return packs
-
-
-class _EarlierPacks:
-    """Finds the packs that may hold files of a bundle; numbers of bundles are powers of two.
-
-    Args:
-      packs: name of a pack → its bundle and the number of bundles there were.
-      count: number of bundles now.
-    """
-
-    def __init__(self, packs: dict[str, tuple[int, int]], count: int) -> None:
-        self._names: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, (other, others) in packs.items():
-            shared = min(count, others)
-            self._names[shared, other % shared].append(name)
-        self._shared = sorted({shared for shared, _ in self._names})
-
-    def of(self, index: int) -> tuple[str, ...]:
-        """Returns the packs for a bundle, sorted."""
-        names = (self._names.get((shared, index % shared), []) for shared in self._shared)
-        return tuple(sorted(itertools.chain.from_iterable(names)))

@@ -19,7 +19,6 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import folds, kin, stages
 from beam_pipelines.planning.classes import missing_notes
 from beam_pipelines.planning.decisions import (
-    STATUS,
     Decisions,
     LedgerBuilder,
     decide,
@@ -30,11 +29,9 @@ from beam_pipelines.planning.notes import notes_of
 from beam_pipelines.planning.records import Records, records_of_folds, records_of_split
 from beam_pipelines.planning.shortfall import Shortfall, find_shortfall
 from beam_pipelines.planning.stages import Balanced, Grouping, Pictures
-from beam_pipelines.similarity.optimism import Optimism
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
 from beam_pipelines.tasks import CopyJob
 from tfrecords import manifest
-from tfrecords.ledger import KEPT
 from tfrecords.manifest import FoldInfo
 from tfrecords.schema import TRAIN, TRAIN_INDEX
 from tfrecords.sharding import shard_name
@@ -53,7 +50,6 @@ class Plan:
       records: split name → its records, train first.
       notes: what a person should know, one line each.
       failure: why no data set may be written, or None.
-      optimism: what the first held-out split claims, or None if nothing was compared.
       folds: of the train split, for the manifest; empty where it has none.
       fold: int8[n], fold of each row, -1 where it is in none; None where there are none.
     """
@@ -66,7 +62,6 @@ class Plan:
     records: dict[str, Records]
     notes: tuple[str, ...] = ()
     failure: str | None = None
-    optimism: Optimism | None = None
     folds: tuple[FoldInfo, ...] = ()
     fold: np.ndarray | None = None
 
@@ -129,6 +124,7 @@ def make_plan(
     config: PrepareConfig,
     thumbnails: LoadThumbnails | None = None,
     joined: JoinedDuplicates | None = None,
+    expect: kin.ExpectShare | None = None,
 ) -> Plan:
     """Plans a data set in four stages: deduplicate, group, assign splits, balance.
 
@@ -138,6 +134,7 @@ def make_plan(
       thumbnails: loads those of some rows; a split by appearance needs it, and without it
         `--split_by=auto` deals at random.
       joined: near duplicates, if workers have found them already.
+      expect: as for `kin.decide`.
 
     Raises:
       ValueError: a split by appearance without thumbnails.
@@ -149,7 +146,7 @@ def make_plan(
     deduplicated = stages.deduplicate(pictures, facts, config, joined)
     pictures = deduplicated.pictures
     grouping = stages.group_pictures(pictures, facts, config, joined)
-    decided = kin.decide(pictures, grouping.group, facts, config, thumbnails)
+    decided = kin.decide(pictures, grouping.group, facts, config, thumbnails, expect)
     # The manifest says what was decided: the same flags then bake the same data set.
     config = dataclasses.replace(config, split_by=decided.split_by)
     if decided.split_by is SplitBy.APPEARANCE:
@@ -179,7 +176,6 @@ def make_plan(
     short = find_shortfall(pictures, grouping, split_index, keys, classes, config)
     reason = facts_table.column(facts, "reason")
     decisions = decide(reason, deduplicated, grouping, split_index, balanced, records.values())
-    kept = np.flatnonzero(decisions.status[pictures.row] == STATUS[KEPT])
     return Plan(
         config=config,
         facts=facts,
@@ -194,9 +190,6 @@ def make_plan(
             *_fold_notes(folded, pictures, grouping, split_index, classes),
         ),
         failure=_failure(classes, decisions, reason, short, folded, config),
-        optimism=kin.measure_optimism(
-            pictures.take(kept), split_index[kept], facts, config, thumbnails
-        ),
         folds=() if folded is None else _fold_infos(folded, shards),
         fold=None if folded is None else _of_rows(folded.fold, pictures.row, len(facts)),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.report import label_issues, samples, tables
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE, BakeFacts
+from beam_pipelines.report.draw_figures import Drawing, FigureTask
 from beam_pipelines.report.label_issues import LabelIssue
 from beam_pipelines.report.samples import Gallery
 from beam_pipelines.report.source_reader import ReadSource
@@ -32,16 +32,16 @@ from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.reader import OpenShard
 from tfrecords.reporting import html, links
-from tfrecords.schema import TRAIN, ImageSpec
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from tfrecords.schema import TRAIN
 
 PAGE = REPORT_PAGE
 PLAN_PAGE = "plan.html"
 BALANCE_PNG = "class_balance.png"
 PLAN_PNG = "plan.png"
 DIRECTORY = REPORT_DIRECTORY
+
+# Columns of the ledger that the figures are drawn from.
+FIGURE_COLUMNS = ("key", "class", "status", "width", "height")
 
 # Nobody looks at the hundredth rejected file.
 MAX_REJECTS = 24
@@ -98,7 +98,29 @@ class ReportInputs:
             raise ValueError(f"sources lack the columns {sorted(missing)}")
 
 
-def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
+def begin_figures(
+    dataset: Manifest,
+    sources: pa.Table,
+    leaks: Sequence[LeakMeter],
+    pool: WorkerPool | None,
+) -> Drawing:
+    """Begins to draw the figures of a report, for `write`.
+
+    Args:
+      dataset: the manifest; its shards need not be known yet.
+      sources: the ledger; `FIGURE_COLUMNS` are enough.
+      leaks: the leak meter of each held-out split.
+      pool: of workers; None to draw when the page is written.
+    """
+    known = sources.filter((pc.field("width") > 0) & (pc.field("height") > 0))
+    widths, heights = (known[name].to_numpy() for name in ("width", "height"))
+    left_out = _left_out(tables.class_rows(dataset, sources))
+    return Drawing(FigureTask(dataset, left_out, widths, heights, leaks), pool)
+
+
+def write(
+    inputs: ReportInputs, pool: WorkerPool | None = None, drawing: Drawing | None = None
+) -> str:
     """Writes a page, a figure and a list into `report/` and returns the page's path.
 
     They are `index.html`, `class_balance.png` and `label_issues.csv`, or `plan.html` and
@@ -106,30 +128,29 @@ def write(inputs: ReportInputs, pool: WorkerPool | None = None) -> str:
 
     Args:
       inputs: what the report is made from.
-      pool: of workers that draw samples while figures are made; None to draw in this process.
+      pool: of workers that draw figures and samples; None to draw in this process.
+      drawing: the figures, if they are begun already.
 
     Raises:
       DamagedRecordError: a shard with a picture to show is damaged.
       OSError: a shard cannot be read.
       BakeError: a file cannot be written.
     """
+    if drawing is None:
+        drawing = begin_figures(inputs.manifest, inputs.sources, inputs.leaks, pool)
     rows = tables.class_rows(inputs.manifest, inputs.sources)
     gallery = None
     if not inputs.plan_only:
         opener = _opener(inputs.output_dir)
         gallery = samples.begin(inputs.manifest, inputs.sources, opener, _by_size(rows), pool)
-    # matplotlib costs half a second and 60 MB.
-    from tfrecords.reporting import figures
-    from tfrecords.reporting.balance import balance_figure
-
-    balance = balance_figure(inputs.manifest, _left_out(rows))
     directory = storage.join(inputs.output_dir, DIRECTORY)
     storage.make_directory(directory)
     page_name, png_name = (PLAN_PAGE, PLAN_PNG) if inputs.plan_only else (PAGE, BALANCE_PNG)
-    storage.write_bytes(storage.join(directory, png_name), figures.to_png(balance))
     path = storage.join(directory, page_name)
     doubles = _doubles(inputs)
-    storage.write_bytes(path, page(inputs, rows, balance, gallery, doubles).encode())
+    text = page(inputs, rows, drawing, gallery, doubles)
+    storage.write_bytes(storage.join(directory, png_name), drawing.figures().balance_png)
+    storage.write_bytes(path, text.encode())
     if not inputs.plan_only:
         listed = label_issues.to_csv(doubles.issues)
         storage.write_bytes(storage.join(directory, label_issues.FILENAME), listed.encode())
@@ -158,6 +179,7 @@ def write_for(
     facts: BakeFacts,
     read_source: ReadSource | None = None,
     pool: WorkerPool | None = None,
+    drawing: Drawing | None = None,
 ) -> str:
     """Writes the report of a finished bake and returns the page's path.
 
@@ -165,7 +187,7 @@ def write_for(
       output_dir: of the data set.
       facts: of the bake.
       read_source: as for `ReportInputs`.
-      pool: as for `write`.
+      pool, drawing: as for `write`.
     """
     with storage.fetched(output_dir, manifest.MANIFEST, manifest.SOURCES) as local:
         dataset, table = manifest.load(local), ledger.read(local)
@@ -179,7 +201,7 @@ def write_for(
         facts.notes,
         optimism=facts.optimism,
     )
-    return write(inputs, pool)
+    return write(inputs, pool, drawing)
 
 
 @dataclass(frozen=True)
@@ -204,13 +226,11 @@ def _doubles(inputs: ReportInputs) -> Doubles:
 def page(
     inputs: ReportInputs,
     rows: Sequence[ClassRow],
-    balance: Figure,
+    drawing: Drawing,
     gallery: Gallery | None,
     doubles: Doubles,
 ) -> str:
     """Returns the text of the page; a plan has no gallery."""
-    from tfrecords.reporting import figures
-
     dataset, table = inputs.manifest, inputs.sources
     open_shard = None if inputs.plan_only else _opener(inputs.output_dir)
     thumbnails = Thumbnails(dataset, table, open_shard, inputs.read_source)
@@ -226,10 +246,6 @@ def page(
         "by_appearance": dataset.config.get("split_by") == SplitBy.APPEARANCE.value,
         **_extremes(rows),
         "warnings": tables.warnings_of(dataset, rows),
-        "balance": figures.to_svg(
-            balance, "balance", "Sources found and records to train on, for each class"
-        ),
-        "sizes": _size_figures(dataset.image, table),
         "formats": tables.format_rows(table),
         "timings": _timings(inputs),
         "facts": _facts(dataset),
@@ -237,10 +253,11 @@ def page(
     context |= _reject_section(table, thumbnails)
     context |= _duplicate_section(table, doubles, thumbnails)
     context |= _leak_section(inputs.leaks, thumbnails)
-    context |= _plan_section(rows, inputs.preview, thumbnails)
     context["runs"] = _runs(inputs)
-    # Last, since workers may still be drawing the strips.
+    context |= _plan_section(rows, inputs.preview, thumbnails)
+    # Last, since workers may still be drawing.
     context |= _sample_section(rows, gallery)
+    context |= _figure_section(drawing)
     return html.render("beam_pipelines.report", "report.html.j2", context)
 
 
@@ -272,35 +289,31 @@ def _extremes(rows: Sequence[ClassRow]) -> dict[str, int]:
     }
 
 
-def _size_figures(spec: ImageSpec, table: pa.Table) -> list[tuple[str, Markup, str]]:
-    """Returns (title, figure, caption) of each figure of source sizes."""
-    from beam_pipelines.report.figures import scale_figure, size_figure
-    from tfrecords.reporting import figures
-
-    known = table.filter((pc.field("width") > 0) & (pc.field("height") > 0))
-    if not len(known):
-        return []
-    widths, heights = (known[name].to_numpy() for name in ("width", "height"))
-    scales = np.sqrt(widths.astype(float) * heights / (spec.width * spec.height))
-    enlarged = float(np.mean(scales < 1))
-    return [
-        (
-            "Width and height",
-            figures.to_svg(
-                size_figure(widths, heights, spec), "sizes", "Sources by width and height"
-            ),
-            f"The median width is {np.median(widths):,.0f} pixels, the median height "
-            f"{np.median(heights):,.0f}.",
-        ),
-        (
-            "Larger or smaller than the records",
-            figures.to_svg(scale_figure(scales), "scales", "Sources by size relative to records"),
-            f"{html.percent(enlarged)} of the pictures were enlarged; they would lose nothing at a "
-            "smaller --image_size."
-            if enlarged
-            else "No picture was enlarged.",
-        ),
-    ]
+def _figure_section(drawing: Drawing) -> dict[str, object]:
+    drawn, task = drawing.figures(), drawing.task
+    sizes: list[tuple[str, Markup, str]] = []  # (title, figure, caption)
+    if drawn.sizes is not None:
+        sizes.append(
+            (
+                "Width and height",
+                drawn.sizes,
+                f"The median width is {np.median(task.widths):,.0f} pixels, the median height "
+                f"{np.median(task.heights):,.0f}.",
+            )
+        )
+    if drawn.scales is not None:
+        enlarged = float(np.mean(task.scales < 1))
+        sizes.append(
+            (
+                "Larger or smaller than the records",
+                drawn.scales,
+                f"{html.percent(enlarged)} of the pictures were enlarged; they would lose nothing "
+                "at a smaller --image_size."
+                if enlarged
+                else "No picture was enlarged.",
+            )
+        )
+    return {"balance": drawn.balance, "sizes": sizes, "leak_figure": drawn.leaks}
 
 
 def _timings(inputs: ReportInputs) -> list[tuple[str, float, float]]:
@@ -381,26 +394,14 @@ def _duplicate_section(
 
 
 def _leak_section(leaks: Sequence[LeakMeter], thumbnails: Thumbnails) -> dict[str, object]:
-    from beam_pipelines.report.figures import leak_figure
-    from tfrecords.reporting import figures
-
     pairs = sorted(
         ((pair, meter.split) for meter in leaks for pair in meter.pairs),
         key=lambda item: item[0].distance,
     )[:MAX_PAIRS]
-    measured = [meter for meter in leaks if meter.pictures]
-    figure = None
-    if measured:
-        figure = figures.to_svg(
-            leak_figure(measured),
-            "leak-distances",
-            "Distance of pictures to the nearest train picture of their class",
-        )
     return {
         "leaks": leaks,
         "leak_near": NEAR,
         "usual_optimism": USUAL,
-        "leak_figure": figure,
         "pairs": pairs,
         "pair_thumbnails": thumbnails.of(
             key for pair, _ in pairs for key in (pair.held_out, pair.train)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.inputs import sources
-from beam_pipelines.planning.make_tasks import bundle_of, count_bundles
+from beam_pipelines.planning.bundles import bundle_of, count_bundles
 from tfrecords.inputs.rows import SourceFile
 
 # The bytes of a source by its key.

@@ -10,9 +10,8 @@ any order: the clusters do not depend on the BLAS or the machine.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.similarity.ward import Tree, silhouettes
 from tfrecords.images import fingerprints
+from tfrecords.sharding import stable_hash
 
 # A class has at least so many clusters, or a split of it could get none. The tracks of a small
 # class are few: more clusters than this would divide them.
@@ -61,6 +61,13 @@ _LOAD = 8_192
 # Pictures whose features are computed at a time: intermediate 64-bit numbers take 30 kB each.
 _FEATURES = 128
 
+# Queries, and references, compared at a time: as float32 their features take 4 MB.
+_QUERIES_AT_ONCE, _REFERENCES_AT_ONCE = 1_024, 256
+
+# Shares of the pixels, in 1/256, → what a histogram says of a colour.
+_COLOURS = np.rint(np.sqrt(np.arange(fingerprints.THUMBNAIL_SIDE**2 + 1)
+                           / fingerprints.THUMBNAIL_SIDE**2) * _HISTOGRAM_UNIT)  # fmt: skip
+
 
 def features(thumbnails: np.ndarray) -> np.ndarray:
     """Returns int16[n, 832], whose squared distances say how unlike two pictures look.
@@ -83,40 +90,96 @@ def _features(thumbnails: np.ndarray) -> np.ndarray:
     size = fingerprints.THUMBNAIL_SIDE**2 * 3
     pixels = thumbnails.reshape(len(thumbnails), size).astype(np.int32)
     total = pixels.sum(axis=1, keepdims=True)
-    # size² times the variance, in whole numbers.
-    spread = size * np.square(pixels, dtype=np.int64).sum(axis=1, keepdims=True) - total**2
-    deviation = np.maximum(np.sqrt(spread), _MIN_DEVIATION * size)
-    layout = np.clip(np.rint((size * pixels - total) * _UNIT / deviation), -_CLIP, _CLIP)
-    colours = np.rint(np.sqrt(_histograms(thumbnails)) * _HISTOGRAM_UNIT)
-    return np.concatenate([layout, colours], axis=1).astype(np.int16)
+    # size² times the variance, in whole numbers; the sum of squares itself stays below 2^26.
+    squares = np.einsum("ij,ij->i", pixels, pixels).astype(np.int64)[:, None]
+    deviation = np.maximum(np.sqrt(size * squares - total**2), _MIN_DEVIATION * size)
+    pixels *= size
+    pixels -= total.astype(np.int32)
+    pixels *= _UNIT
+    layout = pixels / deviation
+    np.clip(np.rint(layout, out=layout), -_CLIP, _CLIP, out=layout)
+    return np.concatenate([layout, _COLOURS[_histograms(thumbnails)]], axis=1, dtype=np.int16,
+                          casting="unsafe")  # fmt: skip
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Returns float32[l, r] between `features`; exact, since every sum stays below 2^24."""
     left, right = (table.astype(np.float32, copy=False) for table in (left, right))
-    norms = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
-    return np.maximum(norms - 2 * (left @ right.T), 0)
+    result: np.ndarray = left @ right.T
+    result *= -2
+    result += np.einsum("ij,ij->i", right, right)
+    result += np.einsum("ij,ij->i", left, left)[:, None]
+    return np.maximum(result, 0, out=result)
 
 
 def by_class(
-    thumbnails: LoadThumbnails, class_ids: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the rows of each class and their thumbnails, uint8[k, 16, 16, 3].
+    thumbnails: LoadThumbnails, class_ids: np.ndarray, most: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields of each class its rows, the indices of those looked at, and their thumbnails.
 
     Loads several classes at a time, up to `_LOAD` pictures: packs hold pictures of all classes,
     so each load reads all packs, and loading everything at once would take 768 bytes a picture.
+
+    Args:
+      thumbnails: loads uint8[k, 16, 16, 3] of k rows.
+      class_ids: int32[n].
+      most: pictures of a class to look at, a `sample`; None for all.
+
+    Yields:
+      int64[k] rows, int64[m] indices into them, uint8[m, 16, 16, 3].
     """
     order = np.argsort(class_ids, kind="stable")
-    ends = np.unique(np.cumsum(np.bincount(class_ids))).tolist()
-    start = 0
-    while start < len(order):
-        fitting = [end for end in ends if start < end <= start + _LOAD]
-        end = fitting[-1] if fitting else next(end for end in ends if end > start)
-        small = thumbnails(order[start:end])
-        bounds = [start, *(bound for bound in ends if start < bound <= end)]
-        for low, high in itertools.pairwise(bounds):
-            yield order[low:high], small[low - start : high - start]
-        start = end
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    held = 0
+    for rows in np.split(order, np.cumsum(np.bincount(class_ids))[:-1]) if len(order) else ():
+        some = np.arange(len(rows))
+        some = some if most is None else sample(some, most)
+        if waiting and held + len(some) > _LOAD:
+            yield from _loaded(thumbnails, waiting)
+            waiting, held = [], 0
+        if len(some):
+            waiting.append((rows, some))
+            held += len(some)
+    yield from _loaded(thumbnails, waiting)
+
+
+def _loaded(
+    thumbnails: LoadThumbnails, classes: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    if classes:
+        small = thumbnails(np.concatenate([rows[some] for rows, some in classes]))
+        end = 0
+        for rows, some in classes:
+            end += len(some)
+            yield rows, some, small[end - len(some) : end]
+
+
+def sample(rows: np.ndarray, size: int) -> np.ndarray:
+    """Returns at most `size` rows, in order; the same ones for the same number of rows."""
+    if len(rows) <= size:
+        return rows
+    rng = np.random.default_rng(stable_hash("leaks", len(rows), size))
+    return rows[np.sort(rng.choice(len(rows), size, replace=False))]
+
+
+def sweep(
+    thumbnails: np.ndarray, query: np.ndarray, references: np.ndarray
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yields which queries, which references and float32[q, r], their squared distances.
+
+    Blocks of both: as float32 the features of a large class would take four times the memory of
+    its thumbnails, and to compute them again takes a tenth of the time of the distances.
+
+    Args:
+      thumbnails: uint8[n, 16, 16, 3].
+      query, references: int64, rows of them.
+    """
+    for start in range(0, len(query), _QUERIES_AT_ONCE):
+        some = slice(start, start + _QUERIES_AT_ONCE)
+        asked = features(thumbnails[query[some]]).astype(np.float32)
+        for first in range(0, len(references), _REFERENCES_AT_ONCE):
+            block = slice(first, first + _REFERENCES_AT_ONCE)
+            yield some, block, squared_distances(asked, features(thumbnails[references[block]]))
 
 
 def cluster(
@@ -141,7 +204,7 @@ def cluster(
         raise ValueError(f"clusters must be of 1 picture or more, not {target_size}")
     parts: list[_Part] = []
     scores = np.zeros(len(SIZES))
-    for rows, small in by_class(thumbnails, class_ids):
+    for rows, _, small in by_class(thumbnails, class_ids):
         table = features(small)
         for part in _parts(np.arange(len(rows)), table):
             squared = squared_distances(table[part], table[part])
@@ -253,10 +316,10 @@ def _squared_from(table: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 
 def _histograms(thumbnails: np.ndarray) -> np.ndarray:
-    """Returns float64[n, 64], shares of the pixels in each of 4×4×4 colours."""
-    levels = (thumbnails // (256 // _LEVELS)).astype(np.int64)
+    """Returns int64[n, 64], how many of the pixels have each of 4×4×4 colours."""
+    levels = thumbnails // (256 // _LEVELS)
     colour = (levels[..., 0] * _LEVELS + levels[..., 1]) * _LEVELS + levels[..., 2]
     colour = colour.reshape(len(thumbnails), fingerprints.THUMBNAIL_SIDE**2)
-    cells = np.arange(len(colour))[:, None] * _LEVELS**3 + colour
+    cells = np.arange(len(colour), dtype=np.int32)[:, None] * _LEVELS**3 + colour
     counts = np.bincount(cells.ravel(), minlength=len(colour) * _LEVELS**3)
-    return counts.reshape(len(colour), _LEVELS**3) / colour.shape[1]
+    return counts.reshape(len(colour), _LEVELS**3)

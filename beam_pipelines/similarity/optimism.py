@@ -28,7 +28,12 @@ USUAL = 0.1
 
 # Error of the difference: about a hundredth.
 _MAX_QUERIES, _MAX_REFERENCES = 500, 20_000
-_AT_ONCE = 100
+
+# References that are loaded and compared at a time.
+_AT_ONCE = 1_024
+
+# The split that is measured: the first behind train.
+HELD_OUT = TRAIN_INDEX + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +95,62 @@ def measure(
       split: int8[n], split index.
       splits: names of all splits, train first.
     """
-    held_out = TRAIN_INDEX + 1
-    train = leakage.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
-    query = leakage.sample(np.flatnonzero(split == held_out), _MAX_QUERIES)
+    train, query = sample(split)
     if not len(train) or not len(query):
         return None
-    # One load, since each reads all packs.
     both = np.concatenate([train, query])
-    table = appearance.features(thumbnails(both))
-    of_train, of_query = table[: len(train)], table[len(train) :]
-    train_class, query_class = class_ids[train], class_ids[query]
-    limit = np.square(KIN * _medians(of_train, train_class, int(class_ids.max()) + 1)[query_class])
-    right = np.zeros(2, np.int64)
-    for start in range(0, len(query), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        squared = _squared(of_query[part], of_train)
-        right[0] += _right(squared, train_class, query_class[part])
-        squared[squared < limit[part, None]] = np.inf
-        right[1] += _right(squared, train_class, query_class[part])
-    claimed, without = (round(count / len(query), 4) for count in right.tolist())
-    return Optimism(splits[held_out], len(query), claimed, without)
-
-
-def _right(squared: np.ndarray, train_class: np.ndarray, query_class: np.ndarray) -> int:
-    """Returns how many queries have the class of the nearest train picture."""
-    is_right = train_class[squared.argmin(axis=1)] == query_class
-    return int((is_right & np.isfinite(squared.min(axis=1))).sum())
-
-
-def _squared(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Returns float32[q, r]; some references at a time, since as floats they are twice as large."""
-    parts = (
-        appearance.squared_distances(queries, references[start : start + 1024])
-        for start in range(0, len(references), 1024)
+    return compare(
+        lambda rows: thumbnails(both[rows]),
+        class_ids[both],
+        np.arange(len(train)),
+        splits[HELD_OUT],
     )
-    return np.concatenate(list(parts), axis=1)
 
 
-def _medians(table: np.ndarray, class_ids: np.ndarray, classes: int) -> np.ndarray:
+def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns int64[t] and int64[q], the train and the held-out pictures that are compared.
+
+    Args:
+      split: int8[n], split index of each picture.
+    """
+    train = appearance.sample(np.flatnonzero(split == TRAIN_INDEX), _MAX_REFERENCES)
+    return train, appearance.sample(np.flatnonzero(split == HELD_OUT), _MAX_QUERIES)
+
+
+def compare(
+    thumbnails: LoadThumbnails, class_ids: np.ndarray, order: np.ndarray, name: str
+) -> Optimism:
+    """Measures a held-out split by the pictures that `sample` chose.
+
+    Args:
+      thumbnails: loads uint8[k, 16, 16, 3] of k rows; those of train, t of them, come first.
+      class_ids: int32[t + q].
+      order: int64[t], rows of train in the order to load them in, as that of their packs; it does
+        not change the result.
+      name: of the held-out split.
+    """
+    train, pictures = len(order), len(class_ids) - len(order)
+    of_train, of_query = class_ids[:train], class_ids[train:]
+    medians = _medians(thumbnails, of_train, int(class_ids.max()) + 1)
+    limit = np.square(KIN * medians[of_query])
+    asked = appearance.features(thumbnails(np.arange(train, train + pictures))).astype(np.float32)
+    # The nearest of all, and the nearest that is not kin.
+    best = np.full((2, pictures), np.inf, np.float32)
+    nearest = np.zeros((2, pictures), np.int64)
+    for start in range(0, train, _AT_ONCE):
+        rows = np.sort(order[start : start + _AT_ONCE])
+        squared = appearance.squared_distances(asked, appearance.features(thumbnails(rows)))
+        leakage.keep_nearest(squared, rows, best[0], nearest[0])
+        squared[squared < limit[:, None]] = np.inf
+        leakage.keep_nearest(squared, rows, best[1], nearest[1])
+    right = (of_train[nearest] == of_query) & np.isfinite(best)
+    claimed, without = (round(count / pictures, 4) for count in right.sum(axis=1).tolist())
+    return Optimism(name, pictures, claimed, without)
+
+
+def _medians(thumbnails: LoadThumbnails, class_ids: np.ndarray, classes: int) -> np.ndarray:
     """Returns float64[classes], the median distance of two pictures of each; 0 of none."""
     result = np.zeros(classes)
-    for label in np.unique(class_ids).tolist():
-        result[label] = leakage.median_distance(table[class_ids == label])
+    for rows, _, small in appearance.by_class(thumbnails, class_ids, leakage.MEDIAN_SAMPLE):
+        result[class_ids[rows[0]]] = leakage.median_distance(small)
     return result

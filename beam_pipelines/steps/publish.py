@@ -14,6 +14,7 @@ from beam_pipelines.cache.layout import SHARD_DONE, Layout
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.similarity.leak_meter import MEASURED_FOLD, LeakMeter, total_of_splits
 from beam_pipelines.similarity.optimism import Optimism
+from beam_pipelines.steps.measure_leaks import Measured
 from beam_pipelines.tasks import PlanSummary, ShardResult
 from tfrecords import manifest, tfds
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
@@ -66,7 +67,7 @@ class Outcome:
 def publish_dataset(
     summary: PlanSummary,
     shards: Iterable[ShardResult],
-    leaks: Iterable[LeakMeter],
+    leaks: Iterable[Measured],
     layout: Layout,
 ) -> Outcome:
     """Publishes the data set, or only the ledger if the plan failed.
@@ -76,16 +77,17 @@ def publish_dataset(
     Args:
       summary: of the plan.
       shards: all of them, in any order.
-      leaks: meters of some classes each, in any order.
+      leaks: meters of some classes each, and the optimism, in any order.
       layout: of the bake.
     """
     output_dir = layout.output_dir
     of_splits: tuple[LeakMeter, ...] = ()
+    measured = list(leaks)
+    claims = [each for each in measured if isinstance(each, Optimism)]
     if summary.failure is None:
-        measured = [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])]
-        of_splits = total_of_splits(list(leaks), measured)
+        of_splits = leaks_of(summary, measured)
         ledger = storage.join(output_dir, manifest.SOURCES)
-        _publish(_manifest(summary, shards), summary, layout)
+        _publish(manifest_of(summary, shards), summary, layout)
     else:
         complete = storage.exists(storage.join(output_dir, manifest.MANIFEST))
         name = FAILED_SOURCES if complete else manifest.SOURCES
@@ -99,7 +101,7 @@ def publish_dataset(
         summary.copy_packs,
         summary.left_out,
         SplitBy(summary.config["split_by"]),
-        Optimism.from_fields(summary.optimism),
+        claims[0] if claims else None,
     )
     storage.write_bytes(
         storage.join(layout.cache_dir, OUTCOME), json.dumps(dataclasses.asdict(outcome)).encode()
@@ -107,7 +109,14 @@ def publish_dataset(
     return outcome
 
 
-def _manifest(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
+def leaks_of(summary: PlanSummary, measured: Iterable[Measured]) -> tuple[LeakMeter, ...]:
+    """Returns the leak meter of each held-out split, from its parts in any order."""
+    meters = [each for each in measured if isinstance(each, LeakMeter)]
+    return total_of_splits(meters, [*summary.splits, *([MEASURED_FOLD] if summary.folds else [])])
+
+
+def manifest_of(summary: PlanSummary, shards: Iterable[ShardResult]) -> Manifest:
+    """Returns the manifest of a plan and the shards that are written."""
     infos: dict[str, list[ShardInfo]] = defaultdict(list)
     for shard in shards:
         infos[shard.split].append(shard.info)

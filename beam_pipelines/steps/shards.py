@@ -19,8 +19,9 @@ from tfrecords.images.decode_pool import Watch
 from tfrecords.manifest import ShardInfo
 from tfrecords.schema import ImageRecord
 
-# Images are read pack by pack and written in order; this bounds how many wait in memory.
-_CHUNK_BYTES = 64 * 2**20
+# Images are read pack by pack and written in order; these bound how many wait in memory. From a
+# store far away each pack that is opened costs a request, and fewer, larger chunks open fewer.
+_CHUNK_BYTES, _FAR_CHUNK_BYTES = 16 * 2**20, 64 * 2**20
 
 
 def write_shard(task: ShardTask, watch: Watch) -> ShardResult:
@@ -61,9 +62,11 @@ def _records(assignments: Sequence[Assignment]) -> Iterator[ImageRecord]:
 
 
 def _chunks(assignments: Sequence[Assignment]) -> Iterator[Sequence[Assignment]]:
+    is_far = any(storage.is_remote(assignment.pack) for assignment in assignments[:1])
+    most = _FAR_CHUNK_BYTES if is_far else _CHUNK_BYTES
     start = size = 0
     for end, assignment in enumerate(assignments):
-        if size + assignment.bytes > _CHUNK_BYTES and end > start:
+        if size + assignment.bytes > most and end > start:
             yield assignments[start:end]
             start, size = end, 0
         size += assignment.bytes

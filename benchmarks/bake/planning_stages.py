@@ -15,7 +15,7 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import bundles, make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity import banding, duplicates, partitioned
 from beam_pipelines.similarity.partitioned import JoinedDuplicates
@@ -65,7 +65,7 @@ def _list(shape: Shape, folder: Path, meter: Meter) -> None:
             SourceFile(key, f"/mnt/pictures/{key}", key.split("/")[0], 100_000 + place, place)
             for place, key in enumerate(synthetic_facts.keys(shape))
         ]
-        return _count(make_tasks.bundle_tasks(rows, config, layout))
+        return _count(bundles.bundle_tasks(rows, config, layout))
 
     meter.whole("list, in the command", listed)
 

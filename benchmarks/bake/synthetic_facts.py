@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.cache import facts_table
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import bundles
 
 # Of the pictures; caltech60, where students collected them by hand, has 1% near duplicates, and
 # collections scraped off the web several times that.
@@ -44,7 +44,7 @@ class Shape:
 
     @property
     def bundles(self) -> int:
-        return make_tasks.count_bundles(self.pictures)
+        return bundles.count_bundles(self.pictures)
 
 
 def blocks(shape: Shape) -> Iterator[bytes]:

@@ -57,6 +57,8 @@ def test_every_flag_of_beam_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("arguments", "here"),
     [
+        (["--runner=local"], True),
+        (["--runner=local", "--direct_running_mode=multi_processing"], False),
         (["--runner=FnApiRunner"], True),
         (["--runner=FnApiRunner", "--direct_running_mode=multi_processing"], False),
         (["--runner=PrismRunner"], False),
@@ -64,3 +66,24 @@ def test_every_flag_of_beam_is_accepted() -> None:
 )
 def test_steps_run_here_on_the_plain_local_runner_only(arguments: list[str], here: bool) -> None:
     assert flags.runs_here(arguments) is here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["--runner=local"], False),
+        (["--runner=local", "--temp_location=gs://b/tmp"], False),
+        (["--runner=local", "--direct_running_mode=multi_threading"], True),
+        (["--runner=FnApiRunner"], True),
+        (["--runner=FlinkRunner"], True),
+        ([], True),
+    ],
+)
+def test_only_a_runner_of_beam_needs_beam(arguments: list[str], needed: bool) -> None:
+    assert flags.needs_beam(arguments) is needed
+
+
+def test_a_mode_of_beam_makes_local_its_local_runner() -> None:
+    pytest.importorskip("apache_beam")
+    options = flags.beam_options(["--runner=local", "--direct_running_mode=multi_threading"])
+    assert options.get_all_options()["runner"] == "FnApiRunner"

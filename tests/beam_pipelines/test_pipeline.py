@@ -17,7 +17,7 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.pipeline import BakeDataset
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import bundles
 from beam_pipelines.similarity import partitioned
 from beam_pipelines.steps import canonicalise
 from beam_pipelines.tasks import BundleTask, CopyTask, ShardTask
@@ -156,7 +156,7 @@ def test_facts_are_small_whatever_the_size_of_the_pictures(tmp_path: Path, size:
     for directory in layout.directories:
         Path(directory).mkdir(parents=True, exist_ok=True)
     rows = sources.list_sources(baked.input_dir).rows
-    for task in make_tasks.bundle_tasks(rows, baked, layout):
+    for task in bundles.bundle_tasks(rows, baked, layout):
         facts = canonicalise.canonicalise_bundle(task, Watch()).facts
         block = facts_table.facts_block(facts)
         # 130 bytes a picture and a schema of about 2 KB a block.

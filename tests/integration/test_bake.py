@@ -1,4 +1,4 @@
-"""The whole bake on real files through the real runner."""
+"""The whole bake on real files: without Beam, and through its local runner."""
 
 from __future__ import annotations
 
@@ -96,11 +96,13 @@ def test_the_ledger_leads_to_each_record_and_each_record_to_its_source(
                     )
 
 
+@pytest.mark.parametrize("runner", ["local", "FnApiRunner"])
 @pytest.mark.parametrize("workers", ["2", "0"])
-def test_any_number_of_workers_gives_the_same_bytes(
-    folders: Path, baked: Path, tmp_path: Path, workers: str
+def test_any_number_of_workers_on_either_local_runner_gives_the_same_bytes(
+    folders: Path, baked: Path, tmp_path: Path, workers: str, runner: str
 ) -> None:
-    bake(folders, tmp_path / "out", f"--workers={workers}")
+    told = bake(folders, tmp_path / "out", f"--workers={workers}", f"--runner={runner}")
+    assert "decoded 85 of 85 files, made 41 of 41 copies, wrote" in told
     assert commands.digests(tmp_path / "out") == commands.digests(baked)
 
 

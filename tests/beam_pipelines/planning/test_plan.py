@@ -287,7 +287,6 @@ def test_auto_deals_at_random_what_is_no_kin_or_is_decided_already(why: str) -> 
     result = make_plan(facts, config, look)
     assert result.config.split_by is SplitBy.RANDOM
     assert not any("--split_by=auto" in note for note in result.notes)
-    assert (result.optimism is None) == (look is None)
 
 
 def test_of_many_pictures_whole_classes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs.sources import list_sources
-from beam_pipelines.planning.make_tasks import bundle_tasks
+from beam_pipelines.planning.bundles import bundle_tasks
 from beam_pipelines.report.source_reader import source_reader
 from tests.support import fakes
 

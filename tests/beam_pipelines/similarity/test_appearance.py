@@ -136,6 +136,33 @@ def test_classes_are_loaded_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     found = list(appearance.by_class(load, class_ids))
     # A class larger than the bound is alone; the others share a load up to the bound.
     assert loads == [25, 10, 3]
-    assert [class_ids[rows].tolist() for rows, _ in found] == [[0] * 25, [2] * 6, [4] * 4, [6] * 3]
-    for rows, small in found:
+    assert [class_ids[rows].tolist() for rows, _, _ in found] == [
+        [0] * 25,
+        [2] * 6,
+        [4] * 4,
+        [6] * 3,
+    ]
+    for rows, some, small in found:
+        assert some.tolist() == list(range(len(rows)))
         assert np.array_equal(small, thumbnails[rows])
+
+
+def test_of_a_large_class_only_a_sample_is_loaded() -> None:
+    class_ids = np.array([0] * 30 + [1] * 5, np.int32)
+    thumbnails = random_thumbnails(len(class_ids))
+    (rows, some, small), (_, others, _) = appearance.by_class(thumbnails.__getitem__, class_ids, 8)
+    assert len(rows) == 30 and len(others) == 5
+    assert some.tolist() == appearance.sample(np.arange(30), 8).tolist()
+    assert np.array_equal(small, thumbnails[rows[some]])
+
+
+def test_a_sweep_gives_every_distance_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appearance, "_QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr(appearance, "_REFERENCES_AT_ONCE", 3)
+    thumbnails = random_thumbnails(11)
+    query, references = np.array([3, 0, 7, 9, 10]), np.arange(1, 11)
+    table = appearance.features(thumbnails)
+    found = np.full((5, 10), -1.0)
+    for asked, block, squared in appearance.sweep(thumbnails, query, references):
+        found[asked, block] = squared
+    assert np.array_equal(found, appearance.squared_distances(table[query], table[references]))

@@ -152,7 +152,7 @@ def test_a_sample_of_a_huge_class_may_have_no_train_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leakage, "MAX_REFERENCES", 10)
-    sampled = leakage.sample(np.arange(200), 10)
+    sampled = appearance.sample(np.arange(200), 10)
     split_index = np.ones(200, np.int8)
     split_index[np.setdiff1d(np.arange(200), sampled)[0]] = 0
     meter = measure(random_thumbnails(200), np.zeros(200, np.int32), split_index)

@@ -50,3 +50,15 @@ def test_no_picture_may_be_left_to_answer() -> None:
     dealt = (np.arange(20) % 2).astype(np.int8)
     found = optimism.measure(thumbnails.__getitem__, class_ids, dealt, SPLITS)
     assert found == Optimism("validation", 10, 1.0, 0.0)
+
+
+def test_the_order_of_loading_changes_nothing() -> None:
+    """With many equal pictures, so that the nearest one is decided by its place."""
+    thumbnails = random_thumbnails(20)[np.arange(2_400) % 20]
+    class_ids = (np.arange(2_400) // 7 % 5).astype(np.int32)
+    found = [
+        optimism.compare(thumbnails.__getitem__, class_ids, order, "validation")
+        for order in (np.arange(2_000), np.arange(2_000)[::-1], np.argsort(np.arange(2_000) % 13))
+    ]
+    assert found[0] == found[1] == found[2]
+    assert 0 < found[0].claimed < 1

@@ -12,7 +12,7 @@ from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs.sources import list_sources
-from beam_pipelines.planning.make_tasks import bundle_tasks
+from beam_pipelines.planning.bundles import bundle_tasks
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.tasks import BundleResult
 from tests.support import fakes, hanging

@@ -10,7 +10,7 @@ import pytest
 
 from beam_pipelines.cache import facts_table, storage, thumbnails
 from beam_pipelines.cache.layout import Layout
-from beam_pipelines.planning import kin, make_tasks
+from beam_pipelines.planning import kin, kin_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
 from beam_pipelines.steps.measure_leaks import measure_leaks
@@ -42,7 +42,7 @@ def track_plan(tmp_path: Path) -> tuple[Plan, Layout]:
 
 def meters(plan: Plan, layout: Layout) -> tuple[LeakMeter, ...]:
     """Measures as workers do, in an order that no runner promises."""
-    parts = [measure_leaks(task, Watch()) for task in make_tasks.leak_tasks(plan, layout)]
+    parts = [measure_leaks(task, Watch()) for task in kin_tasks.leak_tasks(plan, layout)]
     return total_of_splits(list(itertools.chain(*reversed(parts))), plan.config.split_names)
 
 
@@ -66,11 +66,11 @@ def test_parts_of_a_set_say_what_the_whole_does(
     track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, layout = track_plan
-    (whole,) = make_tasks.leak_tasks(plan, layout)
+    (whole,) = kin_tasks.leak_tasks(plan, layout)
     assert len(whole.keys) == 180
     expected = meters(plan, layout)
-    monkeypatch.setattr(make_tasks, "_LEAST_LEAK_PICTURES", 1)
-    several = list(make_tasks.leak_tasks(plan, layout))
+    monkeypatch.setattr(kin_tasks, "_LEAST_LEAK_PICTURES", 1)
+    several = list(kin_tasks.leak_tasks(plan, layout))
     assert [sorted({key[0] for key in task.keys}) for task in several] == [["a"], ["b"], ["c"]]
     assert {task.totals for task in several} == {whole.totals}
     assert meters(plan, layout) == expected
@@ -80,8 +80,8 @@ def test_of_a_large_set_whole_packs_are_measured(
     track_plan: tuple[Plan, Layout], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kin, "MAX_PICTURES", 100)
-    (task,) = make_tasks.leak_tasks(*track_plan)
-    assert [os.path.basename(pack) for pack in task.packs] == ["0-of-4", "1-of-4"]
+    (task,) = kin_tasks.leak_tasks(*track_plan)
+    assert [os.path.basename(pack) for pack in task.pictures.packs] == ["0-of-4", "1-of-4"]
     assert {int(key[-3:]) % 4 for key in task.keys} == {0, 1}
     assert len(task.keys) == 90 and task.sampled
     assert all(meter.sampled for meter in meters(*track_plan))
@@ -93,5 +93,5 @@ def test_without_a_held_out_split_there_is_nothing_to_measure(
     plan, layout = track_plan
     config = dataclasses.replace(plan.config, splits=(("train", 1.0),))
     alone = make_plan(plan.facts, config)
-    assert list(make_tasks.leak_tasks(alone, layout)) == []
+    assert list(kin_tasks.leak_tasks(alone, layout)) == []
     assert total_of_splits([], config.split_names) == ()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.planning import make_tasks
+from beam_pipelines.planning import bundles
 from tfrecords.inputs.rows import SourceFile
 
 
@@ -20,26 +20,26 @@ def listing(count: int) -> list[SourceFile]:
 
 @given(st.integers(1, 10**8))
 def test_bundles_are_a_power_of_two_of_a_bounded_size(files: int) -> None:
-    count = make_tasks.count_bundles(files)
+    count = bundles.count_bundles(files)
     assert count & (count - 1) == 0
-    assert files <= count * make_tasks.BUNDLE_FILES
-    assert count == 1 or files > count * make_tasks.BUNDLE_FILES / 4 or count <= 8
+    assert files <= count * bundles.BUNDLE_FILES
+    assert count == 1 or files > count * bundles.BUNDLE_FILES / 4 or count <= 8
 
 
-def bundles(tmp_path: Path, rows: list[SourceFile]) -> list[list[SourceFile]]:
+def dealt(tmp_path: Path, rows: list[SourceFile]) -> list[list[SourceFile]]:
     config = PrepareConfig(input_dir="in", output_dir=tmp_path / "out")
     layout = Layout.of(config)
     for directory in layout.directories:
         storage.make_directory(directory)
     return [
         [SourceFile.from_json(line) for line in Path(task.listing).read_text().splitlines()]
-        for task in make_tasks.bundle_tasks(rows, config, layout)
+        for task in bundles.bundle_tasks(rows, config, layout)
     ]
 
 
 def test_bundles_partition_the_sources_into_samples_of_all_classes(tmp_path: Path) -> None:
     rows = listing(3000)
-    found = bundles(tmp_path, rows)
+    found = dealt(tmp_path, rows)
     assert sorted((row for bundle in found for row in bundle), key=lambda r: r.key) == sorted(
         rows, key=lambda r: r.key
     )
@@ -52,8 +52,8 @@ def test_bundles_partition_the_sources_into_samples_of_all_classes(tmp_path: Pat
 
 def test_a_new_file_changes_its_own_bundle_only(tmp_path: Path) -> None:
     rows = listing(3000)
-    before = bundles(tmp_path / "a", rows)
-    after = bundles(tmp_path / "b", [*rows, SourceFile("c0/new", "/in/new", "c0", 10, 0)])
+    before = dealt(tmp_path / "a", rows)
+    after = dealt(tmp_path / "b", [*rows, SourceFile("c0/new", "/in/new", "c0", 10, 0)])
     assert sum(one != other for one, other in zip(before, after, strict=True)) == 1
 
 
@@ -65,5 +65,5 @@ def test_earlier_packs_share_files_with_a_bundle(
     index: int, count: int, expected: set[str] | None
 ) -> None:
     known = {f"{i}of{n}": (i, n) for n in (2, 4, 8) for i in range(n)}
-    found = set(make_tasks._EarlierPacks(known, count).of(index))
+    found = set(bundles.EarlierPacks(known, count).of(index))
     assert found == (expected if expected is not None else set(known))
