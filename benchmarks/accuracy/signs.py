@@ -1,7 +1,7 @@
 """Recipes on drawn road signs: what validation claims, and what is true of other signs.
 
     python -m benchmarks.accuracy.signs
-    python -m benchmarks.accuracy.signs --recipes="--recipe=scratch --epochs=10" "--recipe=head"
+    python -m benchmarks.accuracy.signs --flags="--recipe=scratch --epochs=10" --flags=--recipe=head
 
 42 classes at 32 pixels, among them mirror images, as tracks of one sign each
 (`benchmarks.accuracy.sign_drawing`). Test signs are others than those of training; validation is
@@ -82,7 +82,7 @@ def bake(root: Path, output: Path, side: int) -> Path:
     if not (output / "manifest.json").exists():
         call(
             "-m", "beam_pipelines.prepare", f"--input_dir={root}", f"--output_dir={output}",
-            f"--image_size={side}", r"--group_by=([^/]+/\d+)_\d+\.png",
+            f"--image_size={side}", r"--group_by=^(.+)_\d+\.png$",
         )  # fmt: skip
     return output
 
@@ -97,7 +97,7 @@ def judge(data_dir: Path, run_dir: Path, flags: str) -> Result:
     for split in ("validation", "test"):
         output = run_dir / "evaluation" / split
         call(
-            "-m", "trainer.evaluate", f"--run_dir={run_dir}", f"--split={split}", "--allow_leaks",
+            "-m", "trainer.evaluate", f"--run_dir={run_dir}", f"--split={split}",
             f"--output_dir={output}",
         )  # fmt: skip
         scores[split] = json.loads((output / "evaluation.json").read_text())["metrics"]
@@ -142,7 +142,9 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=10, help="of a class, to train on")
     parser.add_argument("--test_tracks", type=int, default=8, help="of a class, to judge by")
     parser.add_argument("--frames", type=int, default=10, help="of a track, at most 30")
-    parser.add_argument("--recipes", nargs="+", metavar="FLAGS", default=list(RECIPES))
+    parser.add_argument(
+        "--flags", action="append", help="of `evenshard train`, a row; may be given several times"
+    )
     options = parser.parse_args()
     work = options.work.resolve()
     name = f"{options.tracks}x{options.frames}-{options.test_tracks}"
@@ -150,7 +152,7 @@ def main() -> None:
     tracks = {"train": options.tracks, "test": options.test_tracks}
     draw(work / "drawn" / name, tracks, options.frames)
     data_dir = bake(work / "drawn" / name, work / f"{name}-{options.side}px", options.side)
-    print(markdown(run(data_dir, work, options.recipes)))
+    print(markdown(run(data_dir, work, options.flags or RECIPES)))
 
 
 if __name__ == "__main__":
