@@ -257,5 +257,15 @@ def _unknown(config: type[Any], verdict: ForeignFlags) -> str:
         for other in item.metadata["typed_as"]
     }
     meant = nearest(name, [*names_of(config), *verdict.known], typed_as)
-    hint = f"did you mean --{meant}?" if meant else "--help lists all flags"
+    alone = [
+        item.metadata["metavar"] or item.name.upper()
+        for item in flags_of(config).values()
+        if item.metadata["positional"]
+    ]
+    if meant:
+        hint = f"did you mean --{meant}?"
+    elif alone:
+        hint = f"{alone[0]} is given without a flag; --help lists all flags"
+    else:
+        hint = "--help lists all flags"
     return f"unknown flag {typed}; {hint}"
