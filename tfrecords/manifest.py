@@ -454,8 +454,8 @@ def load(data_dir: str | Folder) -> Manifest:
                 "`evenshard bake --output_dir=…` writes it"
             ) from error
         raise ManifestError(
-            f"no {MANIFEST} in {data_dir}: not a data set, or its bake did not finish. "
-            f"Run `evenshard bake --input_dir=… --output_dir={data_dir}` (again)"
+            f"no {MANIFEST} in {data_dir}: not a data set, as `evenshard bake --input_dir=PICTURES "
+            "--output_dir=shards` writes it, or its bake did not finish: then run that bake again"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"cannot read {path}: {error}") from error

@@ -21,6 +21,7 @@ from beam_pipelines.inputs import sources
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED
 from tfrecords.inputs import class_map
+from tfrecords.inputs.archives.members import is_archive
 from tfrecords.inputs.files import FileKind
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.inputs.split_words import VALIDATION, split_of
@@ -136,9 +137,11 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     if len(classes) > 1:
         return
     if not classes:
+        packed = sorted(row.key for row in rows if is_archive(row.key))
+        hint = f"; did you mean --input_dir={storage.join(input_dir, packed[0])}?" if packed else ""
         raise UsageError(
             f"--input_dir={input_dir} has files but no class folders; "
-            "<input_dir>/<class>/<picture> expected, or --input_csv"
+            f"<input_dir>/<class>/<picture> expected, or --input_csv{hint}"
         )
     deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
     hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if deeper else ""

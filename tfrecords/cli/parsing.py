@@ -257,5 +257,12 @@ def _unknown(config: type[Any], verdict: ForeignFlags) -> str:
         for other in item.metadata["typed_as"]
     }
     meant = nearest(name, [*names_of(config), *verdict.known], typed_as)
-    hint = f"did you mean --{meant}?" if meant else "--help lists all flags"
+    alone = [item for item in flags_of(config).values() if item.metadata["positional"]]
+    if meant:
+        hint = f"did you mean --{meant}?"
+    elif alone:
+        value = alone[0].metadata["metavar"] or alone[0].name.upper()
+        hint = f"{value} stands alone or as --{alone[0].name}={value}; --help lists all flags"
+    else:
+        hint = "--help lists all flags"
     return f"unknown flag {typed}; {hint}"

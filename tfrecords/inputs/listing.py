@@ -211,9 +211,11 @@ def _tree(
         return files.walk(source.path)
     if form is InputForm.ARCHIVE:
         return list_members(source, files, options, say)
+    if form is InputForm.TABLE:
+        raise UsageError(f"{source} is a table: give it as --input_csv={source.path}")
     raise UsageError(
         f"{source} is not a folder, a .zip or a .tar"
-        if form in (InputForm.FILE, InputForm.TABLE)
+        if form is InputForm.FILE
         else f"{source} does not exist"
     )
 

@@ -20,7 +20,11 @@ def predictor(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
     It is traced once, for every n.
     """
     pixels = tf.TensorSpec(model.input_shape, tf.uint8)
-    return tf.function(lambda images: model(images, training=False), input_signature=[pixels])
+    function = tf.function(lambda images: model(images, training=False), input_signature=[pixels])
+    # TensorFlow takes the functions of several networks for one that is traced over and over, and
+    # warns of that in a notebook that predicts with a few runs.
+    function._omit_frequent_tracing_warning = True
+    return function
 
 
 def predict(

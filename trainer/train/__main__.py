@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tfrecords.cli import following
 from tfrecords.cli.run import DONE, Command
@@ -34,7 +35,7 @@ def main(config: TrainConfig) -> int:
     print(
         f"{result.status.replace('_', ' ')} after {epochs}; best is epoch "
         f"{result.best_epoch} with {config.monitor} {result.best[config.monitor]:.4f}\n"
-        f"report: {result.run_dir / 'report' / 'index.html'}"
+        f"report: {Path(config.run_dir) / 'report' / 'index.html'}"
     )
     print(following.using(config.run_dir, remote.splits_of(config.data_dir)))
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfrecords.inputs.say import counted
 from tfrecords.system import memory
 from trainer.config import TrainConfig
 from trainer.data.shortfall import shortfalls
@@ -49,9 +50,13 @@ def _epochs(task: Task) -> str:
     config = task.config
     steps = f"of {task.steps:,} steps of {config.batch_size}, {_augmentation(config)}"
     if not config.fits_head:
-        return f"{config.epochs} epochs {steps}"
+        return f"{counted(config.epochs, 'epoch')} {steps}"
     views = f" in {config.feature_views} views" if config.feature_views > 1 else ""
-    more = f", then {config.unfreeze_epochs} epochs {steps}" if config.unfreeze_epochs else ""
+    more = (
+        f", then {counted(config.unfreeze_epochs, 'epoch')} {steps}"
+        if config.unfreeze_epochs
+        else ""
+    )
     return f"a head on their features{views}{more}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,14 @@ def test_one_class_points_to_the_likely_root(tmp_path: Path) -> None:
 def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path, {"in": 2})
     with pytest.raises(UsageError, match="has files but no class folders"):
+        BakeInput.of(config(tmp_path / "in"))
+
+
+def test_a_folder_that_holds_only_an_archive_points_to_it(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "pictures", {"apu": 2, "bart": 2})
+    (tmp_path / "in").mkdir()
+    shutil.make_archive(str(tmp_path / "in" / "pictures"), "zip", tmp_path / "pictures")
+    with pytest.raises(UsageError, match=r"did you mean --input_dir=.*/in/pictures\.zip\?"):
         BakeInput.of(config(tmp_path / "in"))
 
 

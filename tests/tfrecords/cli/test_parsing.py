@@ -169,6 +169,15 @@ def test_a_value_may_stand_alone_where_the_flag_says_so() -> None:
         parsing.parse(Reading, ["d", "e"])
 
 
+def test_an_unknown_flag_of_a_command_with_a_value_that_stands_alone_tells_of_it() -> None:
+    with pytest.raises(
+        UsageError, match="unknown flag --where; DATA_DIR stands alone or as --data_"
+    ):
+        parsing.parse(Reading, ["--where=d"])
+    with pytest.raises(UsageError, match="unknown flag --splt; did you mean --split"):
+        parsing.parse(Reading, ["--splt=d"])
+
+
 def test_foreign_flags_pass_through_where_somebody_knows_them() -> None:
     config = parsing.parse(Config, ["--where=x", "--region", "r1", "--per_class=1"], beam)
     assert (config.others, config.per_class) == (("--region", "r1"), 1)

@@ -298,12 +298,14 @@ def test_csv_errors(folders: Path, tmp_path: Path, text: str | bytes, message: s
 def test_inputs_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "t.csv").write_bytes(b"path,class\na.jpg,apu\n")
     (tmp_path / "bad.zip").write_bytes(b"no")
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"no"))
     for name, message in {
         "absent": "does not exist",
         "empty": "holds no files",
         "file": "is not a folder",
+        "t.csv": r"is a table: give it as --input_csv=.*t\.csv",
         "bad.zip": "not a readable zip",
         "a.tar.gz": "compressed tar",
     }.items():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,3 +52,11 @@ def test_predictions_are_in_order_and_read_two_batches_late(
 def test_an_empty_stream_is_refused() -> None:
     with pytest.raises(ValueError, match="the stream is empty"):
         inference.predict(lambda images: images, stream(1).take(0))  # type: ignore[arg-type]  # A fake of the same shape.
+
+
+def test_many_networks_in_one_process_are_no_retracing(caplog: pytest.LogCaptureFixture) -> None:
+    """TensorFlow's warning would puzzle whoever predicts with a few runs in a notebook."""
+    for _ in range(10):
+        network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
+        inference.predict(network, stream(1))
+    assert "retracing" not in caplog.text

@@ -337,6 +337,25 @@ def test_a_pause_by_flag_is_no_failure(
     assert "paused after epoch 1 of 3, by --stop_after_epoch" in capsys.readouterr().out
 
 
+def test_a_training_of_one_epoch_is_told_in_the_singular(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(data_dir, tmp_path / "r", epochs=1, progress="lines"))
+    assert f"; 1 epoch of {STEPS} steps of 8" in "".join(capsys.readouterr())
+
+
+def test_the_report_is_named_by_the_run_dir_as_typed(
+    finished: RunResult,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("trainer.train.run.run", lambda config: finished)
+    argv = command(config(data_dir, Path("runs/a")))[3:]
+    assert COMMAND.run(argv) == 0
+    assert "\nreport: runs/a/report/index.html\n" in capsys.readouterr().out
+
+
 def test_a_damaged_checkpoint_is_skipped(
     finished: RunResult, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
