@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -15,11 +15,14 @@ from trainer import remote
 from trainer.recipes.flags import (
     AUTO,
     AUTO_MODEL,
+    DECIDING,
     FREEZE_BACKBONE,
     IMAGENET,
     NO_WEIGHTS,
     OWN_MODEL,
     RECIPES,
+    SCRATCH,
+    is_open,
     settle,
 )
 
@@ -64,6 +67,11 @@ NOT_PART_OF_THE_RESULT = frozenset(
     | {"stop_after_epoch", "fork_from", "fork_epoch"}  # A fork is known by what it began with.
     | {"recipe"}  # The flags that it sets are.
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
+)
+
+_AT_ONCE = (
+    "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
+    "--unfreeze_epochs=N trains the whole network afterwards"
 )
 
 _DATA, _MODEL, _LEARNING = "Data", "Model", "Learning"
@@ -454,6 +462,23 @@ class TrainConfig:
     )
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
+    def as_typed(self, typed: Mapping[str, Any]) -> TrainConfig:
+        """Returns the configuration of a command line: --epochs=30 decides, though 30 is default.
+
+        Args:
+          typed: flag → value, as text, of the flags that were typed.
+
+        Raises:
+          UsageError: one of them contradicts the recipe.
+        """
+        if self.fits_head and int(typed.get("epochs", self.epochs)) != self.epochs:
+            raise UsageError(_AT_ONCE)
+        left_open = (AUTO_MODEL, (AUTO_AUGMENT,))
+        decided = (n for n in typed if n in DECIDING and getattr(self, n) not in left_open)
+        if is_open(self.recipe, flags.given(self)) and any(decided):
+            return dataclasses.replace(self, recipe=SCRATCH)
+        return self
+
     def __post_init__(self) -> None:
         flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
@@ -563,10 +588,7 @@ class TrainConfig:
             return
         epochs = 1 + self.unfreeze_epochs
         if self.epochs not in (DEFAULT_EPOCHS, epochs) or self.freeze_epochs:
-            raise UsageError(
-                "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
-                "--unfreeze_epochs=N trains the whole network afterwards"
-            )
+            raise UsageError(_AT_ONCE)
         if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
             raise UsageError(
                 "--feature_views gives each picture one label: leave out mixup, cutmix"

@@ -116,6 +116,9 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
 def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
     """Returns the dataclass for given flags.
 
+    A dataclass with a method `as_typed` has the last word: it is told what was typed, at its
+    default or not.
+
     Raises:
       UsageError: a required flag is missing, or a value is refused.
     """
@@ -123,7 +126,9 @@ def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
         if item.default is dataclasses.MISSING and values.get(name) in (None, ""):
             raise UsageError(f"{_typed(item)} is required: {item.metadata['help']}")
     with usage_errors():
-        return config(**values)
+        made = config(**values)
+        as_typed: Callable[[dict[str, Any]], ConfigT] | None = getattr(made, "as_typed", None)
+        return made if as_typed is None else as_typed(values)
 
 
 def nearest(name: str, known: Iterable[str], typed_as: dict[str, str] | None = None) -> str | None:

@@ -98,3 +98,28 @@ def test_what_concerns_every_recipe_leaves_the_choice_open(given: dict[str, obje
         assert (chosen.recipe, chosen.is_open) == (recipe, False)
         for name, value in given.items():
             assert flags.to_text(chosen, name) == str(value)
+
+
+@pytest.mark.parametrize("name", sorted(set(DECIDING)))
+def test_a_flag_that_is_typed_at_its_default_decides(name: str) -> None:
+    default = flags.default_of(TrainConfig, name)
+    if default is None or default == "":
+        pytest.skip("its default cannot be typed")
+    if isinstance(default, bool):
+        typed = f"--{name}" if default else f"--no{name}"
+    else:
+        typed = f"--{name}={','.join(default) if isinstance(default, tuple) else default}"
+    found = parsing.parse(TrainConfig, ["--data_dir=data", "--run_dir=run", typed])
+    left_open = name in ("model", "augment")  # They are typed as auto.
+    assert found.is_open is left_open
+    assert found.recipe == ("auto" if left_open else "scratch")
+
+
+@pytest.mark.parametrize("recipe", ["head", "finetune"])
+def test_epochs_typed_at_their_default_contradict_a_head(recipe: str) -> None:
+    typed = ["--data_dir=data", "--run_dir=run", f"--recipe={recipe}"]
+    for epochs in (29, 30):
+        with pytest.raises(UsageError, match="leave out --epochs"):
+            parsing.parse(TrainConfig, [*typed, f"--epochs={epochs}"])
+    ends = parsing.parse(TrainConfig, typed).epochs
+    assert parsing.parse(TrainConfig, [*typed, f"--epochs={ends}"]).epochs == ends
