@@ -200,7 +200,7 @@ def test_errors_say_what_to_do(run_dir: Path, folder: Path, tmp_path: Path) -> N
         run.run(str(tmp_path), str(folder), output)
     with pytest.raises(UsageError, match="is a folder"):
         run.run(str(run_dir), str(folder), str(tmp_path))
-    with pytest.raises(TrainerError, match="not one of 1 files .* 'bad.jpg': not_an_image"):
+    with pytest.raises(TrainerError, match="none of 1 files .* 'bad.jpg': not_an_image"):
         run.run(str(run_dir), str(folder / "bad.jpg"), output, workers=1)
     assert not Path(output).exists()
 

@@ -197,7 +197,7 @@ def _stopping(train_head: Callable[..., Any]) -> Callable[..., Any]:
         ({"weights": "none"}, "--freeze=backbone trains a head on given weights"),
         ({"epochs": 7}, "leave out --epochs"),
         ({"freeze_epochs": 1}, "leave out --epochs and --freeze_epochs"),
-        ({"feature_views": 2, "augment": ("flip", "mixup")}, "no mixup"),
+        ({"feature_views": 2, "augment": ("flip", "mixup")}, "leave out mixup"),
         ({"freeze": "none", "unfreeze_epochs": 3}, "go with --freeze=backbone"),
         ({"freeze": "none", "feature_views": 3}, "go with --freeze=backbone"),
     ],
