@@ -71,13 +71,16 @@ def count(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Returns a number of bytes in the unit that suits it: "1.4 MB"; unknown is "–"."""
+    """Returns a number of bytes in the unit that suits it: "1.4 MiB"; unknown is "–".
+
+    The units are those of the commands' tables, so that a page and a terminal agree.
+    """
     if value is None:
         return "–"
-    if value < 1000:
+    if value < 1024:
         return f"{value} B"
-    power = min(int(math.log(value, 1000)), 4)
-    return f"{value / 1000**power:.1f} {' kMGT'[power]}B"
+    power = min((value.bit_length() - 1) // 10, 4)
+    return f"{value / 1024**power:.1f} {' KMGT'[power]}iB"
 
 
 def shorten(name: str, length: int = MAX_NAME) -> str:

@@ -203,6 +203,8 @@ def _finish(axes: Axes, history: History, best: int | None) -> None:
             va="top",
             color=figures.MUTED,
             fontsize=8,
+            # Legible on a curve that runs along the top.
+            bbox={"facecolor": figures.PAGE, "edgecolor": "none", "alpha": 0.85, "pad": 1},
         )
     figures.legend(axes)
 
