@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shlex
@@ -43,8 +44,8 @@ def is_complete(output_dir: str) -> bool:
 def require_same(config: PrepareConfig) -> Manifest:
     """Returns the manifest of the data set that is there, if the bake would give the same.
 
-    It would if no flag that decides the bytes differs, and if the input has the same files, of
-    the same size and in the same classes, none of them written since.
+    It would if no flag that decides the bytes differs, and if the input has the same files in the
+    same classes: files that were written, replaced or moved since are read and compared.
 
     Raises:
       UsageError: something differs (the text says what), or cannot be told: of data in a bucket.
@@ -92,20 +93,20 @@ def other_input(rows: Iterable[SourceFile], config: PrepareConfig) -> str:
       config: of the bake.
     """
     try:
-        table = ledger.read(config.output_dir).select(["key", "class", "bytes", "split"])
+        table = ledger.read(config.output_dir).select(["key", "class", "bytes", "split", "sha256"])
     except EvenshardError as error:
         return f"whose files cannot be compared with the input ({error})"
     written = os.stat(storage.join(config.output_dir, manifest.MANIFEST)).st_mtime_ns
     for path in _given_files(config):
-        if path.stat().st_mtime_ns > written:
-            return f"and {path} was written since"
+        if _touched(path, written):
+            return f"and {path} was written, replaced or moved since"
     had = {row.pop("key"): row for row in table.to_pylist()}
     new, changed = [], []
     for row in rows:
         before = had.pop(row.key, None)
         if before is None:
             new.append(row.key)
-        elif _differs(row, before) or (row.member is None and row.version > written):
+        elif _differs(row, before) or (row.member is None and _rewritten(row, before, written)):
             changed.append(row.key)
     found = (("new", new), ("changed", changed), ("gone", [*had]))
     told = [f"{len(keys):,} {what} ({_listed(keys, 1)})" for what, keys in found if keys]
@@ -128,6 +129,29 @@ def _differs(row: SourceFile, before: Mapping[str, Any]) -> bool:
     return row.class_name != before["class"] or any(
         now != then for now, then in pairs if now is not None and then is not None
     )
+
+
+def _rewritten(row: SourceFile, before: Mapping[str, Any], written: int) -> bool:
+    """Returns whether a file has other bytes than it had; it is read if it was touched since.
+
+    What is left out unread, as by its name, counts only by its name.
+    """
+    path = Path(row.path)
+    try:
+        if row.problem is not None or not _touched(path, written):
+            return False
+        return before["sha256"] != hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return True
+
+
+def _touched(path: Path, since: int) -> bool:
+    """Returns whether a file was written, or put there with an old time, since a time in ns.
+
+    An unpacked or copied file may have any time of writing, but its inode is new.
+    """
+    times = path.stat()
+    return max(times.st_mtime_ns, times.st_ctime_ns) > since
 
 
 def _refusal(config: PrepareConfig, why: str) -> str:
