@@ -183,7 +183,9 @@ def _largest_group(
 ) -> LargestGroup | None:
     short_names = {each.name for each in short}
     is_short = np.array([name in short_names for name in config.split_names])
-    sizes = np.bincount(grouping.unit[~is_short[split_index]], minlength=1)
+    # The test folder of the input was never to be divided, so its groups explain nothing.
+    is_free = np.isin(np.arange(len(pictures.row)), Demand.of(pictures, config).free)
+    sizes = np.bincount(grouping.unit[is_free & ~is_short[split_index]], minlength=1)
     unit = int(sizes.argmax())
     if sizes[unit] < 2:
         return None

@@ -161,6 +161,15 @@ def test_a_split_that_the_input_gives_is_as_large_as_it_is() -> None:
     assert sizes(result)[1] > 5  # Validation was taken from train.
 
 
+def test_a_group_of_a_split_that_the_input_gives_explains_nothing() -> None:
+    given_splits = {"a": "test", "b": "train"}
+    rows = [*tracks("a", 1, 90), *tracks("b", 1, 60)]
+    rows = [dataclasses.replace(row, split=given_splits[row.key[0]]) for row in rows]
+    result = plan(rows, group_by=r"(\w)/\d+_")
+    assert result.failure is not None
+    assert "60 pictures of class b" in result.failure and "went to train" in result.failure
+
+
 def test_a_pattern_that_matches_a_part_says_how_much() -> None:
     rows = [*tracks("ab", 10), *(picture(f"{name}/single{i}") for name in "ab" for i in range(10))]
     assert "--group_by matches 60 of 80 pictures" in told(plan(rows, group_by=r"/(\d+)_"))
