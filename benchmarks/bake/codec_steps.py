@@ -196,11 +196,23 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=224, help="pixels of the result")
     parser.add_argument("--count", type=int, default=60, help="pictures")
     parser.add_argument("--rounds", type=int, default=9, help="each runs every step once")
+    parser.add_argument("--png", action="store_true", help="decode the same pictures as PNG")
     flags = parser.parse_args()
     data = codecs.sources(flags.folder, flags.source, flags.count)
     data = [one for one in data if Image.open(io.BytesIO(one)).mode == "RGB"]
-    print(f"{len(data)} JPEGs of {sum(map(len, data)) / len(data):,.0f} bytes to {flags.side} px")
-    show(steps(flags.side), data, flags.side, flags.rounds)
+    found = steps(flags.side)
+    if flags.png:
+        data = [_as_png(one) for one in data]
+        found = [s for s in found if s.kind == "decode" and s.library in ("Pillow", "OpenCV")]
+    kind = "PNGs" if flags.png else "JPEGs"
+    print(f"{len(data)} {kind} of {sum(map(len, data)) / len(data):,.0f} bytes to {flags.side} px")
+    show(found, data, flags.side, flags.rounds)
+
+
+def _as_png(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(data)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 if __name__ == "__main__":
