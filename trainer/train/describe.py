@@ -48,7 +48,7 @@ def describe(task: Task, state: State) -> str:
 
 def _epochs(task: Task) -> str:
     config = task.config
-    steps = f"of {task.steps:,} steps of {config.batch_size}, {_augmentation(config)}"
+    steps = f"of {counted(task.steps, 'step')} of {config.batch_size}, {_augmentation(config)}"
     if not config.fits_head:
         return f"{counted(config.epochs, 'epoch')} {steps}"
     views = f" in {config.feature_views} views" if config.feature_views > 1 else ""
