@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from tfrecords.images.decode_pool import TaskQueue, Watch, WorkerPool
 DECODED, REJECTED, COPIES_MADE, SHARDS_WRITTEN = "decoded", "rejected", "copies_made", "shards"
 
 # What a plan asks for; its summary comes last, and copies come before the shards that hold them.
-PlannedTask = Union[CopyTask, LeakTask, OptimismTask, ShardTask, PlanSummary]  # noqa: UP007
+PlannedTask: TypeAlias = CopyTask | LeakTask | OptimismTask | ShardTask | PlanSummary
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import Union
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from tfrecords.images.decode_pool import Watch
 from tfrecords.system import allocator
 
 # What is measured once pictures are split, and what is found. Beam reads these types.
-Measurement = Union[LeakTask, OptimismTask]  # noqa: UP007
-Measured = Union[LeakMeter, Optimism]  # noqa: UP007
+Measurement: TypeAlias = LeakTask | OptimismTask
+Measured: TypeAlias = LeakMeter | Optimism
 
 
 def measure(task: Measurement, watch: Watch) -> tuple[Measured, ...]:
