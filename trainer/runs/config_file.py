@@ -18,6 +18,7 @@ from tfrecords.manifest import Manifest
 from trainer import environment
 from trainer.config import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
+from trainer.recipes.flags import FULL_UP_TO
 from trainer.runs.ancestry import Extension, Fork
 
 CONFIG = "config.json"
@@ -124,7 +125,18 @@ class RunConfig:
     @property
     def identity(self) -> Flags:
         """What two runs must share to be the same run; see `identity_of`."""
-        return _identity(self.flags.to_dict(), self.dataset.digest, self.fork)
+        shared = _identity(self.flags.to_dict(), self.dataset.digest, self.fork)
+        return shared | self._network
+
+    @property
+    def _network(self) -> dict[str, Any]:
+        """What tells checkpoints of springfield_cnn's versions apart, at the sizes that differ.
+
+        Where config.json is lost, nothing else would.
+        """
+        if self.network_version > 1 and max(self.size) <= FULL_UP_TO:
+            return {"network_version": self.network_version}
+        return {}
 
     @property
     def fingerprint(self) -> str:
@@ -252,7 +264,8 @@ class RunConfig:
             extended_from=_checked("extended_from", lambda: _extensions(document, config)),
             fork=fork,
         )
-        then = {*_earlier(document), _digest(_identity(flags, digest, fork))}
+        written = _identity(flags, digest, fork) | stored._network
+        then = {*_earlier(document), _digest(written)}
         return dataclasses.replace(stored, earlier=frozenset(then - {stored.fingerprint}))
 
     @classmethod

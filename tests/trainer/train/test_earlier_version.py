@@ -11,7 +11,8 @@ import pytest
 
 from tests.support import fakes
 from tests.support.runs import assert_same_end, config
-from tfrecords.errors import UsageError
+from tfrecords.errors import TrainerError, UsageError
+from trainer.models import springfield_cnn
 from trainer.runs import config_file
 from trainer.runs.directory import SurroundingsWarning
 from trainer.train.run import run
@@ -53,3 +54,23 @@ def test_it_ends_as_one_that_was_begun_today(
     run(config(data_dir, old, epochs=2), report=False)
     run(config(data_dir, new, epochs=2), report=False)
     assert_same_end(old, new)
+
+
+def test_a_damaged_config_of_another_network_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoints of small pictures' first network would then be loaded into today's."""
+    data_dir, run_dir = tmp_path / "data", tmp_path / "run"
+    data_dir.mkdir()
+    fakes.write_dataset(data_dir, {"train": (12, 8, 5), "validation": (4, 3, 2)}, copies=2)
+    with monkeypatch.context() as then:
+        then.setattr(springfield_cnn, "VERSION", 1)
+        run(
+            config(data_dir, run_dir, model="springfield_cnn", epochs=2, stop_after_epoch=1),
+            report=False,
+        )
+    path = run_dir / config_file.CONFIG
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(TrainerError, match="is damaged"):
+        run(config(data_dir, run_dir, model="springfield_cnn", epochs=2), report=False)
+    assert path.read_text(encoding="utf-8") == "{"
