@@ -86,7 +86,7 @@ def test_names_near_duplicates_with_their_splits(
     assert lineage.COMMAND.run([f"--data_dir={run.data_dir}", f"--id={ORIGINAL}"]) == 0
     text = capsys.readouterr().out
     assert "near-duplicates: lisa/validation000.png (validation)" in text
-    assert "640×480 JPEG RGB, 12.3 kB" in text
+    assert "640×480 JPEG RGB, 12.1 KiB" in text
 
 
 def test_a_rejected_file_is_in_no_shard(
