@@ -3,63 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
-from trainer import remote
+from trainer import choices, config_checks, remote
+from trainer.choices import (
+    AUGMENTATIONS,
+    AUTO_AUGMENT,
+    AUTO_BATCH,
+    DEFAULT_DROPOUT,
+    DEFAULT_EPOCHS,
+    DEFAULT_WEIGHT_DECAYS,
+    LIGHT,
+    LIGHT_CROP,
+    LOSSES,
+    MONITORS,
+    OPTIMIZERS,
+    STRONG,
+    STRONG_CROP,
+    STRONG_FROM,
+    WITHOUT_FLIPS,
+)
+from trainer.data_flags import DataFlags
 from trainer.recipes.flags import (
     AUTO,
     AUTO_MODEL,
     DECIDING,
     FREEZE_BACKBONE,
-    IMAGENET,
     NO_WEIGHTS,
-    OWN_MODEL,
     RECIPES,
     SCRATCH,
     is_open,
     settle,
 )
-
-AUGMENTATIONS = (
-    "flip",
-    "crop",
-    "color",
-    "rotate",
-    "affine",
-    "cutout",
-    "randaugment",
-    "mixup",
-    "cutmix",
-)
-AUTO_AUGMENT = "auto"
-# What auto comes to. Strong augmentation pays where a run sees each picture often, and costs
-# where it does not: docs/ablation.md.
-LIGHT, LIGHT_CROP = ("flip", "crop"), 0.5
-STRONG, STRONG_CROP = ("flip", "crop", "color"), 0.35
-STRONG_FROM = 40
-# Where a flip makes one class of another: see `trainer.data.mirror`.
-WITHOUT_FLIPS = ("crop", "color", "affine")
-OPTIMIZERS = ("adamw", "sgd", "lamb", "lion")
-LOSSES = ("cross_entropy", "balanced_softmax", "logit_adjusted", "focal")
-MONITORS = ("val_macro_f1", "val_top1", "val_balanced_accuracy", "val_loss")
-
-# Where --learning_rate is not given. Per 128 pictures a step for AdamW and Lion, per 256 for
-# SGD (Goyal et al. 2017) and LAMB; see `TrainConfig.peak_learning_rate`.
-DEFAULT_LEARNING_RATES = {"adamw": 3e-3, "sgd": 0.1, "lamb": 5e-3, "lion": 2e-4}
-DEFAULT_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4, "lamb": 0.02, "lion": 0.5}
-
-AUTO_BATCH = "auto"
-DEFAULT_DROPOUT = 0.1
-DEFAULT_EPOCHS = 30
-
-# Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
-READ_PARALLELISM = 8
 
 # Flags that change neither weights nor results: a run resumes whatever their values.
 NOT_PART_OF_THE_RESULT = frozenset(
@@ -69,96 +49,18 @@ NOT_PART_OF_THE_RESULT = frozenset(
     | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
 )
 
-_AT_ONCE = (
-    "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
-    "--unfreeze_epochs=N trains the whole network afterwards"
-)
-
-_DATA, _MODEL, _LEARNING = "Data", "Model", "Learning"
+_MODEL, _LEARNING = "Model", "Learning"
 _TAIL, _AUGMENT = "Unequal classes", "Augmentation"
 _DEVICE, _RUN = "Device, memory, speed", "Run"
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A training run. Fields are the flags of `evenshard train`.
+class TrainConfig(DataFlags):
+    """A training run. Fields, after those of `DataFlags`, are the flags of `evenshard train`.
 
     Raises:
       UsageError: a value out of range, or two that contradict each other.
     """
-
-    data_dir: str = flag(
-        MISSING,
-        _DATA,
-        "Directory that `evenshard bake` wrote, or gs://BUCKET/DIR.",
-        metavar="DIR",
-        typed_as=("data", "input_dir", "dataset"),
-    )
-    run_dir: str = flag(
-        MISSING,
-        _DATA,
-        "Directory for checkpoints and results; made if absent.",
-        metavar="DIR",
-        typed_as=("output_dir", "out", "logdir", "log_dir", "model_dir", "workdir"),
-    )
-    train_split: str = flag("train", _DATA, "Split to train on.", metavar="NAME")
-    validation_split: str = flag(
-        "validation", _DATA, "Split that chooses the best epoch; never augmented.", metavar="NAME"
-    )
-    fold: int | None = flag(
-        None,
-        _DATA,
-        "Of a data set that was baked with --folds=K: the fold to validate on, 0 to K-1; the "
-        "others are the train split.",
-        metavar="N",
-    )
-    per_class: int | None = flag(
-        None,
-        _DATA,
-        "Train on the records of rank below N of each class: what a bake with --per_class=N holds.",
-        metavar="N",
-    )
-    classes: tuple[str, ...] = flag(
-        (),
-        _DATA,
-        "Only these classes, by name; labels are renumbered in the manifest's order.",
-        metavar="A,B,…",
-    )
-    num_classes: int | None = flag(
-        None, _DATA, "Only the N classes with most originals in the train split.", metavar="N"
-    )
-    originals_only: bool = flag(False, _DATA, "Leave out the augmented copies of the bake.")
-    image_size: tuple[int, int] | None = flag(
-        None,
-        _DATA,
-        "Train at this size, N or HxW, not above the baked one. Data sets of "
-        "--resize=short_side need it: their pictures are centre-cropped to it.",
-        metavar="N|HxW",
-        typed_as=("imgsz", "img_size", "resolution"),
-        parse=values.image_size,
-        show=values.show_size,
-    )
-    cache: str = flag(
-        "none",
-        _DATA,
-        "Hold the selected records in memory: as encoded bytes, or as decoded pixels. The cost "
-        "is printed first.",
-        choices=("none", "encoded", "decoded"),
-    )
-    shuffle_buffer_mb: int = flag(
-        256,
-        _DATA,
-        "Encoded pictures held to shuffle from, MB. A selection that fits is shuffled as a whole.",
-        metavar="MB",
-    )
-
-    read_parallelism: int = flag(
-        READ_PARALLELISM,
-        _DATA,
-        "Shards read at a time; more, such as 32, hides the latency of a bucket. Part of what "
-        "a run is: the order of records depends on it.",
-        metavar="N",
-    )
 
     recipe: str = flag(
         AUTO,
@@ -472,7 +374,7 @@ class TrainConfig:
           UsageError: one of them contradicts the recipe.
         """
         if self.fits_head and int(typed.get("epochs", self.epochs)) != self.epochs:
-            raise UsageError(_AT_ONCE)
+            raise UsageError(config_checks.HEAD_AT_ONCE)
         left_open = (AUTO_MODEL, (AUTO_AUGMENT,))
         decided = (n for n in typed if n in DECIDING and getattr(self, n) not in left_open)
         if is_open(self.recipe, flags.given(self)) and any(decided):
@@ -484,32 +386,9 @@ class TrainConfig:
         remote.check_local("run_dir", self.run_dir)
         for name, value in settle(self.recipe, flags.given(self)).items():
             object.__setattr__(self, name, value)
-        _check_ranges(self)
-        _check_batch(self)
-        self._check_freeze()
-        self._check_fork()
-        if self.classes and self.num_classes:
-            raise UsageError("--classes and --num_classes exclude each other: give one")
-        if AUTO_AUGMENT in self.augment and len(self.augment) > 1:
-            raise UsageError("--augment=auto stands alone: give it, or name what to do")
-        if self.frozen_epochs and self.weights == NO_WEIGHTS and not self.fork_from:
-            flag_name = "--freeze=backbone" if self.fits_head else "--freeze_epochs"
-            raise UsageError(f"{flag_name} trains a head on given weights: give --weights too")
-        if self.weights == IMAGENET and (self.model == OWN_MODEL or ":" in self.model):
-            raise UsageError(
-                f"--weights=imagenet: {self.model} has none; give a file, or --model="
-                "efficientnet-lite0 or another that has them"
-            )
-        compiles = self.jit_compile == "on"
-        if self.distribute == "mirrored" and (self.steps_per_execution > 1 or compiles):
-            raise UsageError(
-                "--distribute=mirrored works with --steps_per_execution=1 and --jit_compile=off"
-            )
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(height, width) of --image_size, or None for the baked size."""
-        return self.image_size
+        config_checks.check(self)
+        if self.fits_head:  # One for the features, and those unfrozen.
+            object.__setattr__(self, "epochs", 1 + self.unfreeze_epochs)
 
     @property
     def fixed_batch_size(self) -> int:
@@ -524,18 +403,10 @@ class TrainConfig:
 
     @property
     def peak_learning_rate(self) -> float:
-        """--learning_rate, or the optimizer's default scaled to the batch.
-
-        Linear in the batch for SGD (Goyal et al. 2017), by the square root for the adaptive
-        ones (Malladi et al. 2022).
-        """
+        """--learning_rate, or the optimizer's default scaled to the batch."""
         if self.learning_rate is not None:
             return self.learning_rate
-        base = DEFAULT_LEARNING_RATES[self.optimizer]
-        if self.optimizer == "sgd":
-            return base * self.fixed_batch_size / 256
-        reference = 256 if self.optimizer == "lamb" else 128
-        return base * (self.fixed_batch_size / reference) ** 0.5
+        return choices.default_learning_rate(self.optimizer, self.fixed_batch_size)
 
     @property
     def frozen_epochs(self) -> int:
@@ -557,15 +428,16 @@ class TrainConfig:
         """--augment, with auto resolved by the length of the run."""
         if self.augment != (AUTO_AUGMENT,):
             return self.augment
-        return STRONG if self.epochs >= STRONG_FROM else LIGHT
+        return choices.auto_augmentations(self.epochs)
 
     @property
     def smallest_crop(self) -> float:
         """--crop_scale, or what goes with the augmentation."""
         if self.crop_scale is not None:
             return self.crop_scale
-        strong = self.augment == (AUTO_AUGMENT,) and self.epochs >= STRONG_FROM
-        return STRONG_CROP if strong else LIGHT_CROP
+        if self.augment != (AUTO_AUGMENT,):
+            return LIGHT_CROP
+        return choices.auto_crop(self.epochs)
 
     @property
     def decay(self) -> float:
@@ -573,36 +445,6 @@ class TrainConfig:
         if self.weight_decay is not None:
             return self.weight_decay
         return DEFAULT_WEIGHT_DECAYS[self.optimizer]
-
-    def _check_freeze(self) -> None:
-        """Sets --epochs for --freeze=backbone: one for the features, and those unfrozen.
-
-        Raises:
-          UsageError: flags that contradict it.
-        """
-        if not self.fits_head:
-            if self.unfreeze_epochs or self.feature_views > 1:
-                raise UsageError(
-                    "--unfreeze_epochs and --feature_views go with --freeze=backbone: give it too"
-                )
-            return
-        epochs = 1 + self.unfreeze_epochs
-        if self.epochs not in (DEFAULT_EPOCHS, epochs) or self.freeze_epochs:
-            raise UsageError(_AT_ONCE)
-        if self.feature_views > 1 and set(self.augmentations) & {"mixup", "cutmix"}:
-            raise UsageError(
-                "--feature_views gives each picture one label: leave out mixup, cutmix"
-            )
-        object.__setattr__(self, "epochs", epochs)
-
-    def _check_fork(self) -> None:
-        remote.check_local("fork_from", self.fork_from)
-        if self.fork_epoch != "last" and not self.fork_from:
-            raise UsageError("--fork_epoch goes with --fork_from: give the run to begin with")
-        if self.fork_from and os.path.realpath(self.fork_from) == os.path.realpath(self.run_dir):
-            raise UsageError(
-                "--fork_from and --run_dir are one directory: give the new run another --run_dir"
-            )
 
     @property
     def augments(self) -> bool:
@@ -641,56 +483,3 @@ class TrainConfig:
             if name in known
         }
         return cls(**chosen)
-
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "per_class": (1, 10**9),
-    "num_classes": (2, 10**6),
-    "shuffle_buffer_mb": (1, 10**6),
-    "read_parallelism": (1, 1024),
-    "dropout": (0, 0.95),
-    "freeze_epochs": (0, 10**6),
-    "backbone_rate": (0, 1),
-    "layer_decay": (0.01, 1),
-    "feature_views": (1, 100),
-    "unfreeze_epochs": (0, 10**6),
-    "epochs": (1, 10**6),
-    "grad_accum": (1, 10**4),
-    "learning_rate": (0, 1e3),
-    "warmup_epochs": (0, 10**6),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 10),
-    "clip_norm": (0, 1e6),
-    "label_smoothing": (0, 0.9),
-    "ema": (0, 0.99999),
-    "early_stopping": (0, 10**6),
-    "logit_adjustment": (0, 10),
-    "focal_gamma": (0, 10),
-    "effective_beta": (0, 0.9999999),
-    "defer_weights": (0, 1),
-    "crop_scale": (0.01, 1),
-    "rotate_degrees": (0, 180),
-    "randaugment_magnitude": (0, 10),
-    "mixup_alpha": (1e-3, 100),
-    "cutmix_alpha": (1e-3, 100),
-    "gpu_memory_limit_mb": (0, 10**7),
-    "steps_per_execution": (1, 10**4),
-    "seed": (0, 2**31 - 1),
-    "stop_after_epoch": (0, 10**6),
-    "checkpoint_steps": (0, 10**9),
-    "keep_checkpoints": (1, 10**4),
-}
-
-
-def _check_ranges(config: TrainConfig) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            raise UsageError(f"--{name} must be {low:,} to {high:,}, not {value:,}")
-
-
-def _check_batch(config: TrainConfig) -> None:
-    if config.batch_size != AUTO_BATCH and config.fixed_batch_size % config.grad_accum:
-        raise UsageError(
-            f"--grad_accum={config.grad_accum} must divide --batch_size={config.batch_size}"
-        )

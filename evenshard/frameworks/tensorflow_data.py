@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.errors import EvenshardWarning, UsageError
-from trainer.config import AUTO_AUGMENT, WITHOUT_FLIPS, TrainConfig
+from trainer.choices import AUTO_AUGMENT, WITHOUT_FLIPS
+from trainer.config import TrainConfig
 from trainer.data import augment as augmentations
 from trainer.data import mirror
 from trainer.data.selection import Source

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from trainer.config import OWN_MODEL, TrainConfig
+from trainer.config import TrainConfig
+from trainer.recipes.flags import OWN_MODEL
 
 
 def config(**changes: object) -> TrainConfig:

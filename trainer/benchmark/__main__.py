@@ -13,7 +13,8 @@ from tfrecords.errors import UsageError
 from tfrecords.system import atomic
 from trainer import tensorflow_import
 from trainer.benchmark.text import render, to_dict
-from trainer.config import OWN_MODEL, TrainConfig
+from trainer.config import TrainConfig
+from trainer.recipes.flags import OWN_MODEL
 
 
 @dataclass(frozen=True)

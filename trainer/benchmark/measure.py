@@ -18,7 +18,8 @@ from tfrecords.schema import Encoding, ImageSpec
 from tfrecords.system import cores, memory
 from trainer import remote
 from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
-from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.choices import AUTO_BATCH
+from trainer.config import TrainConfig
 from trainer.data import augment, on_device
 from trainer.data.folds import of_fold
 from trainer.data.on_device import blank_batch

@@ -17,7 +17,8 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.schema import ImageSpec
 from trainer import remote
-from trainer.config import READ_PARALLELISM, TrainConfig
+from trainer.choices import READ_PARALLELISM
+from trainer.config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import keras
 
-from trainer.config import IMAGENET, NO_WEIGHTS, TrainConfig
+from trainer.config import TrainConfig
 from trainer.models import efficientnet_lite, own
 from trainer.models.applications import build_application, plain_name
 from trainer.models.head import HEAD, head_of
 from trainer.models.springfield_cnn import DEFAULT_MODEL, VERSION, springfield_cnn
 from trainer.models.weights import Loaded, load_matching_weights
+from trainer.recipes.flags import IMAGENET, NO_WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)

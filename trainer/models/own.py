@@ -20,7 +20,8 @@ from keras import layers
 
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.system import disk
-from trainer.config import DEFAULT_DROPOUT, TrainConfig
+from trainer.choices import DEFAULT_DROPOUT
+from trainer.config import TrainConfig
 from trainer.models import blame
 from trainer.models.head import HEAD, every_layer
 from trainer.models.random_state import kept

@@ -5,9 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from trainer.config import OWN_MODEL
 from trainer.models.head import add_head
-from trainer.recipes.flags import FULL_UP_TO
+from trainer.recipes.flags import FULL_UP_TO, OWN_MODEL
 
 DEFAULT_MODEL = OWN_MODEL
 

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import environment
-from trainer.config import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import AUTO_AUGMENT, AUTO_BATCH
+from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.data.selection import Selection
 from trainer.recipes.flags import FULL_UP_TO
 from trainer.runs.ancestry import Extension, Fork

@@ -24,10 +24,11 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from tfrecords.system import atomic, disk, locks
 from trainer import environment
-from trainer.config import OWN_MODEL, TrainConfig
+from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.devices import Devices
 from trainer.models import springfield_cnn
+from trainer.recipes.flags import OWN_MODEL
 from trainer.runs import config_file, inherited, locate, replaced, tensorboard, trained_on
 from trainer.runs.ancestry import Extension, Fork
 from trainer.runs.checkpoints import Checkpoint, Store

@@ -10,8 +10,9 @@ import numpy as np
 
 from tfrecords.errors import UsageError
 from tfrecords.ledger import LedgerError
-from trainer.config import IMAGENET, NO_WEIGHTS, TrainConfig
+from trainer.config import TrainConfig
 from trainer.models.weights import model_state
+from trainer.recipes.flags import IMAGENET, NO_WEIGHTS
 from trainer.runs import ancestry, checkpoints, config_file, inherited, overlap
 from trainer.runs.ancestry import Fork
 from trainer.runs.checkpoints import Checkpoint, Store, Variable

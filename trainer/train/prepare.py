@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tfrecords.errors import TrainerError
 from trainer import remote
-from trainer.config import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS, TrainConfig
+from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS
+from trainer.config import TrainConfig
 from trainer.data import mirror, on_device
 from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, Source, open_configured

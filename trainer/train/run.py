@@ -12,7 +12,8 @@ import keras
 
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.system import disk
-from trainer.config import AUTO_BATCH, TrainConfig
+from trainer.choices import AUTO_BATCH
+from trainer.config import TrainConfig
 from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
 from trainer.models import own

@@ -7,7 +7,8 @@ import pytest
 
 import evenshard
 from tfrecords.errors import EvenshardWarning
-from trainer.config import WITHOUT_FLIPS, TrainConfig
+from trainer.choices import WITHOUT_FLIPS
+from trainer.config import TrainConfig
 from trainer.data import augment as augmentations
 from trainer.data import mirror
 from trainer.data.mirror import Exchange

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support import fakes, run_configs
 from tfrecords.errors import TrainerError
-from trainer.config import AUTO_BATCH, NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import AUTO_BATCH
+from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences, surroundings
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
-from trainer.config import AUGMENTATIONS, LOSSES, TrainConfig
+from trainer.choices import AUGMENTATIONS, LOSSES
+from trainer.config import TrainConfig
 from trainer.sweep import grid
 from trainer.sweep.grid import ScaleRule, Trial
 

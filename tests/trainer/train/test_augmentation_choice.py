@@ -9,7 +9,8 @@ import pytest
 
 from tests.support import fakes
 from tfrecords.errors import TrainerError
-from trainer.config import WITHOUT_FLIPS, TrainConfig
+from trainer.choices import WITHOUT_FLIPS
+from trainer.config import TrainConfig
 from trainer.data import mirror
 from trainer.data.mirror import Exchange
 from trainer.runs.config_file import RunConfig

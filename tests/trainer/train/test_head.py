@@ -17,7 +17,8 @@ import pytest
 from tests.support import commands, fakes, tiny
 from tests.support.runs import assert_same_end, config, final_state, read_metrics
 from tfrecords.errors import UsageError
-from trainer.config import DEFAULT_EPOCHS, TrainConfig
+from trainer.choices import DEFAULT_EPOCHS
+from trainer.config import TrainConfig
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.features.extract import Extractor
