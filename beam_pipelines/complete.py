@@ -15,6 +15,7 @@ from typing import Any
 from beam_pipelines.cache import storage
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.flag_rules import identity
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE
 from tfrecords import ledger, manifest
@@ -65,7 +66,7 @@ def require_same(config: PrepareConfig) -> Manifest:
 
 def other_flags(asked: PrepareConfig, there: Manifest) -> str:
     """Returns how a bake's flags differ from those of a data set; "" if they do not."""
-    values: dict[str, object] = json.loads(json.dumps(asked.for_manifest()))
+    values: dict[str, object] = json.loads(json.dumps(identity.for_manifest(asked)))
     if asked.split_by is SplitBy.AUTO:  # What it chose is recorded, and equal input chooses so.
         values["split_by"] = there.config.get("split_by")
     recorded = json.loads(json.dumps(dict(there.config)))

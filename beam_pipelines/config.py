@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import os
-import re
-from dataclasses import MISSING, asdict, dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass
 
 from beam_pipelines.balance_policy import BalancePolicy
 from beam_pipelines.choices import (
@@ -22,8 +19,8 @@ from beam_pipelines.choices import (
     Operation,
     SplitBy,
 )
-from beam_pipelines.flag_values import (
-    SPLIT_NAME,
+from beam_pipelines.flag_rules import checks
+from beam_pipelines.flag_rules.values import (
     auto_of,
     class_order_of,
     classes_map_of,
@@ -37,28 +34,18 @@ from beam_pipelines.flag_values import (
     splits_from_of,
     splits_of,
 )
-from tfrecords import manifest
 from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
-from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import (
     DEFAULT_MAX_PIXELS,
-    PIXELS_VERSION,
     PixelLimits,
     Truncated,
 )
-from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import AUTO, InputRules
-from tfrecords.schema import TRAIN, Encoding, ImageSpec, Resize
+from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.system import cores
-
-# Raise it when files of the cache change their form, or images their bytes and not their pixels:
-# those of an earlier form are then made anew.
-_CACHE_VERSION = 4
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 _INPUT, _PIXELS, _SPLIT = "Input and output", "Pictures", "Split and duplicates"
 _BALANCE, _RUNNING = "Balance of the train split", "Running"
@@ -387,73 +374,12 @@ class PrepareConfig:
                     "them, or a .zip or .tar of such"
                 )
             object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
-        self._check_input_rules()
-        self._check_table()
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(
-                f"--name must be lower-case letters, digits and underscores, not {self.name!r}"
-            )
+        checks.check_input_and_output(self)
         with flags.usage_errors():
             splits, folds = settle_folds(self.splits, self.folds)
         object.__setattr__(self, "splits", splits)
         object.__setattr__(self, "folds", folds)
-        _check_splits(self.splits)
-        self._check_numbers()
-        if self.group_by is not None:
-            try:
-                re.compile(self.group_by)
-            except re.error as error:
-                raise UsageError(
-                    f"--group_by={self.group_by!r} is not a regular expression: {error}"
-                ) from error
-        elif self.group_within is not GroupWithin.ALL:
-            raise UsageError(
-                f"--group_within={self.group_within.value} needs --group_by, whose groups it keeps "
-                "within classes"
-            )
-
-    def _check_input_rules(self) -> None:
-        filters.check_globs({"include": self.include, "exclude": self.exclude})
-        if self.class_level is not None and self.class_level < 1:
-            raise UsageError(f"--class_level must be at least 1, not {self.class_level}")
-        if self.input_csv is None:
-            return
-        for name, value in (("splits_from", self.splits_from != AUTO),
-                            ("class_level", self.class_level), ("include", self.include),
-                            ("exclude", self.exclude)):  # fmt: skip
-            if value:
-                raise UsageError(f"--{name} is for folders and archives, not for an --input_csv")
-
-    def _check_table(self) -> None:
-        for name in ("path_column", "split_column", "csv_separator", "csv_encoding"):
-            if getattr(self, name) and self.input_csv is None:
-                raise UsageError(f"--{name} is for a table: give --input_csv too, or leave it out")
-
-    def _check_numbers(self) -> None:
-        if not 0 <= self.max_reject_fraction <= 1:
-            raise UsageError(
-                f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
-            )
-        for name in ("per_class", "min_per_class", "max_per_class", "num_shards", "max_file_mb"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name} must be at least 1, not {value}")
-        if self.per_class is not None and (self.min_per_class or self.max_per_class):
-            raise UsageError(
-                "--per_class sets both --min_per_class and --max_per_class: give it or them"
-            )
-        least, most = self.records_per_class
-        if (least or 0) > (most or 2**62):
-            raise UsageError(f"--min_per_class={least} exceeds --max_per_class={most}")
-        with flags.usage_errors():  # Each of these checks the values that it is made of.
-            self.balance_policy()
-            _ = self.image, self.limits
-        if least and not self.augment:
-            raise UsageError("--min_per_class needs copies, so --augment must name an operation")
-        if not 0 <= (self.near_distance or 0) <= 64:
-            raise UsageError(f"--near_distance must be 0 to 64 bits, not {self.near_distance}")
-        if self.workers < 0:
-            raise UsageError(f"--workers must be auto or at least 0, not {self.workers}")
+        checks.check_dataset(self)
 
     def input_rules(self) -> InputRules:
         """Returns which files are read, and what their folders mean."""
@@ -537,82 +463,3 @@ class PrepareConfig:
     def split_names(self) -> tuple[str, ...]:
         """Names of the splits, train first."""
         return tuple(name for name, _ in self.splits)
-
-    def for_manifest(self) -> dict[str, Any]:
-        """Returns what determines the bytes of the data set, as JSON values."""
-        least, most = self.records_per_class
-        # A data set without folds says nothing of them, as before there were any.
-        folds = {} if self.folds is None else {"folds": self.folds}
-        return {
-            key: _json_value(value)
-            for key, value in {
-                "name": self.name,
-                "splits_from": self.splits_from,
-                "class_level": self.class_level,
-                "include": self.include,
-                "exclude": self.exclude,
-                "class_order": self.class_order,
-                "classes_map": self.classes_map,
-                "image": asdict(self.image),
-                "limits": asdict(self.limits),
-                "max_file_mb": self.max_file_mb,
-                "path_column": self.path_column,
-                "label_column": self.label_column,
-                "split_column": self.split_column,
-                "csv_separator": self.csv_separator,
-                "csv_encoding": self.csv_encoding,
-                "zip_encoding": self.zip_encoding,
-                "splits": self.splits,
-                "seed": self.seed,
-                "min_per_class": least,
-                "max_per_class": most,
-                "balance": self.balance,
-                "augment": self.augment,
-                "near_duplicates": self.near_duplicates,
-                "near_distance": self.near_distance,
-                "label_conflicts": self.label_conflicts,
-                "group_by": self.group_by,
-                "group_within": self.group_within,
-                "split_by": self.split_by,
-                "num_shards": self.num_shards,
-                "pixels_version": PIXELS_VERSION,
-                **folds,
-            }.items()
-        }
-
-    def pixels_digest(self) -> str:
-        """Returns what determines the bytes of a canonical image, as 12 hex digits."""
-        return manifest.digest_of_config(
-            {
-                "image": _json_value(asdict(self.image)),
-                "limits": _json_value(asdict(self.limits)),
-                "version": PIXELS_VERSION,
-                "cache": _CACHE_VERSION,
-                # A picture that was rejected for want of a decoder is tried again with it.
-                "decoders": decoder_setup.installed_extras(),
-            }
-        )[:12]
-
-
-def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
-    names = [name for name, _ in splits]
-    text = ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
-    if len(set(names)) != len(names) or not all(map(SPLIT_NAME.fullmatch, names)):
-        raise UsageError(f"--splits={text}: names must differ and be lower-case words")
-    if TRAIN not in names or names[0] != TRAIN:
-        raise UsageError(f"--splits={text}: the first split must be {TRAIN!r}")
-    if any(not 0 < fraction <= 1 for _, fraction in splits):
-        raise UsageError(f"--splits={text}: each fraction must be above 0 and at most 1")
-    total = sum(fraction for _, fraction in splits)
-    if abs(total - 1) > 1e-6:
-        raise UsageError(f"--splits={text}: fractions must add up to 1, they add up to {total:g}")
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
-    return value

@@ -22,6 +22,7 @@ from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import NearDuplicates, SplitBy
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.flag_rules import identity
 from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.plan import Plan, make_plan
@@ -221,7 +222,7 @@ def planned_manifest(plan: Plan) -> Manifest:
         image=plan.config.image,
         splits=tuple(splits),
         statuses=plan.statuses(),
-        config=plan.config.for_manifest(),
+        config=identity.for_manifest(plan.config),
         digests={"dataset": "0" * 64},
         folds=plan.folds,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beam_pipelines.cache import storage
+from beam_pipelines.flag_rules import identity
 from tfrecords import manifest
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, config: PrepareConfig) -> Layout:
-        pixels = config.pixels_digest()
+        pixels = identity.pixels_digest(config)
         copies = manifest.digest_of_config(
             {
                 "pixels": pixels,

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from beam_pipelines.cache import facts_table, storage
 from beam_pipelines.cache.layout import COPIES, Layout
+from beam_pipelines.flag_rules import identity
 from beam_pipelines.planning.bundles import EarlierPacks, finished_packs
 from beam_pipelines.planning.decisions import left_out
 from beam_pipelines.planning.plan import Plan
@@ -177,7 +178,7 @@ def summary_of(plan: Plan, sources: str, copy_packs: Sequence[str]) -> PlanSumma
         name=plan.config.name,
         classes=plan.classes,
         image=plan.config.image,
-        config=plan.config.for_manifest(),
+        config=identity.for_manifest(plan.config),
         splits={
             name: (plan.counts(name, copies=False), plan.counts(name, copies=True))
             for name in plan.records

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.choices import DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.flag_values import splits_of
+from beam_pipelines.flag_rules.values import splits_of
 from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput, check_classes, settle_splits
 from tests.support import fakes

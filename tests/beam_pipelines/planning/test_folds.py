@@ -12,6 +12,7 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import GroupWithin
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.flag_rules import identity
 from beam_pipelines.planning import folds
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.preview import planned_manifest
@@ -241,7 +242,9 @@ def test_both_ways_to_ask_for_folds_are_one() -> None:
     assert both.splits == ((TRAIN, 0.85), ("test", 0.15)) and both.folds == 5
     assert both == config(splits="train:0.85,test:0.15", folds=5)
     assert dataclasses.replace(both, seed=1).folds == 5
-    assert both.for_manifest()["folds"] == 5 and "folds" not in config().for_manifest()
+    assert identity.for_manifest(both)["folds"] == 5 and "folds" not in identity.for_manifest(
+        config()
+    )
 
 
 @pytest.mark.parametrize(
