@@ -60,3 +60,9 @@ def command(settings: TrainConfig) -> list[str]:
         if value is not None
     ]
     return [sys.executable, "-m", "trainer.train", *argv]
+
+
+def fine_tuning(run_dir: Path) -> dict[str, Any]:
+    """Returns the flags of a run with the weights of another, which unfreezes after one epoch."""
+    weights = str(run_dir / "model.keras")
+    return {"weights": weights, "freeze_epochs": 1, "checkpoint_steps": 2, "layer_decay": 0.7}
