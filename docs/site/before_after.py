@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from evenshard.springfield_like.cast import CITIZENS
-from evenshard.springfield_like.design import Citizen
+from evenshard.springfield_like.citizens.cast import CITIZENS
+from evenshard.springfield_like.citizens.design import Citizen
 from evenshard.springfield_like.dice import Dice
 from evenshard.springfield_like.scene import draw_picture
 

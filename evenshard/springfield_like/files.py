@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from evenshard.springfield_like.cast import CITIZENS, TOTAL
-from evenshard.springfield_like.design import Citizen
+from evenshard.springfield_like.citizens.cast import CITIZENS, TOTAL
+from evenshard.springfield_like.citizens.design import Citizen
 from evenshard.springfield_like.dice import Dice
 from tfrecords.sharding import stable_hash
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from evenshard.springfield_like.cast import CITIZENS, TOTAL
+from evenshard.springfield_like.citizens.cast import CITIZENS, TOTAL
 from evenshard.springfield_like.files import FORMATS, KINDS
 from tfrecords.cli.run import version_line
 from tfrecords.system import cores

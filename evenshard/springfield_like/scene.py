@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from evenshard.springfield_like import foreground, lighting
-from evenshard.springfield_like.backgrounds import SCENES, Scene
 from evenshard.springfield_like.canvas import Canvas
-from evenshard.springfield_like.cast import CITIZENS
-from evenshard.springfield_like.design import HEADS, Citizen
+from evenshard.springfield_like.citizens.cast import CITIZENS
+from evenshard.springfield_like.citizens.design import HEADS, Citizen
+from evenshard.springfield_like.citizens.figure import draw_figure, height
+from evenshard.springfield_like.citizens.pose import Pose
 from evenshard.springfield_like.dice import Dice
-from evenshard.springfield_like.figure import draw_figure, height
-from evenshard.springfield_like.pose import Pose
+from evenshard.springfield_like.place import foreground, lighting
+from evenshard.springfield_like.place.backgrounds import SCENES, Scene
 
 # Drawn at twice the size and averaged down: four samples a pixel.
 _SUPERSAMPLING = 2

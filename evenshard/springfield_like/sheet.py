@@ -13,10 +13,10 @@ from pathlib import Path
 from PIL import Image
 
 from evenshard.springfield_like.canvas import Canvas
-from evenshard.springfield_like.cast import CITIZENS
-from evenshard.springfield_like.design import HEADS, Citizen
-from evenshard.springfield_like.figure import draw_figure, height
-from evenshard.springfield_like.pose import PORTRAIT
+from evenshard.springfield_like.citizens.cast import CITIZENS
+from evenshard.springfield_like.citizens.design import HEADS, Citizen
+from evenshard.springfield_like.citizens.figure import draw_figure, height
+from evenshard.springfield_like.citizens.pose import PORTRAIT
 
 _COLUMNS = 14
 _CELL = (100, 164)  # width, height in pixels

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from evenshard.springfield_like import encode, files
-from evenshard.springfield_like.cast import CITIZENS
+from evenshard.springfield_like.citizens.cast import CITIZENS
 from evenshard.springfield_like.dice import Dice
 from evenshard.springfield_like.files import Kind, PlannedFile, Recipe
 from evenshard.springfield_like.scene import draw_picture

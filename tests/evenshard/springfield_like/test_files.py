@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenshard.springfield_like import files
-from evenshard.springfield_like.cast import CITIZENS, TOTAL
+from evenshard.springfield_like.citizens.cast import CITIZENS, TOTAL
 from evenshard.springfield_like.files import Kind
 
 

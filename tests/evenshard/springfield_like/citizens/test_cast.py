@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from evenshard.springfield_like.canvas import Canvas
-from evenshard.springfield_like.cast import CITIZENS, TOTAL
-from evenshard.springfield_like.design import Citizen
-from evenshard.springfield_like.figure import draw_figure
-from evenshard.springfield_like.pose import EXPRESSIONS, PORTRAIT, Pose
+from evenshard.springfield_like.citizens.cast import CITIZENS, TOTAL
+from evenshard.springfield_like.citizens.design import Citizen
+from evenshard.springfield_like.citizens.figure import draw_figure
+from evenshard.springfield_like.citizens.pose import EXPRESSIONS, PORTRAIT, Pose
 from evenshard.springfield_like.sheet import draw_sheet
 
 # The story's class sizes.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import INK, WHITE, Canvas, Colour, shade
-from evenshard.springfield_like.design import PALETTE, Citizen
-from evenshard.springfield_like.pose import Expression, Pose
+from evenshard.springfield_like.citizens.design import Citizen
+from evenshard.springfield_like.citizens.pose import Expression, Pose
+from evenshard.springfield_like.palette import PALETTE
 from evenshard.springfield_like.shapes import Shape, arc
 
 _MOUTH_INSIDE: Colour = (120, 36, 44)

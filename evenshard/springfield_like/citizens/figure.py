@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from evenshard.springfield_like import clothes, face, hair, hats, props, shapes
+from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import Canvas, shade
-from evenshard.springfield_like.design import BUILDS, HEADS, PALETTE, Citizen
-from evenshard.springfield_like.pose import Pose
+from evenshard.springfield_like.citizens import clothes, face, hair, hats, props
+from evenshard.springfield_like.citizens.design import BUILDS, HEADS, Citizen
+from evenshard.springfield_like.citizens.pose import Pose
+from evenshard.springfield_like.palette import PALETTE
 
 
 def height(citizen: Citizen) -> float:

@@ -13,8 +13,9 @@ import numpy as np
 
 from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import INK, WHITE, Canvas, Colour, shade
-from evenshard.springfield_like.design import BUILDS, PALETTE, Build, Citizen
-from evenshard.springfield_like.pose import Pose
+from evenshard.springfield_like.citizens.design import BUILDS, Build, Citizen
+from evenshard.springfield_like.citizens.pose import Pose
+from evenshard.springfield_like.palette import PALETTE
 from evenshard.springfield_like.shapes import Shape
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import INK, WHITE, Canvas, Colour, shade
-from evenshard.springfield_like.design import PALETTE
 from evenshard.springfield_like.dice import Dice
+from evenshard.springfield_like.palette import PALETTE
 
 Scene = Callable[[Canvas, float, Dice], None]
 

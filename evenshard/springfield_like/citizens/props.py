@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import INK, WHITE, Canvas
-from evenshard.springfield_like.design import PALETTE
+from evenshard.springfield_like.palette import PALETTE
 
 
 def _mug(canvas: Canvas) -> None:

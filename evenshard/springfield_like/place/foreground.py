@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evenshard.springfield_like import shapes
 from evenshard.springfield_like.canvas import INK, WHITE, Canvas
-from evenshard.springfield_like.design import PALETTE
 from evenshard.springfield_like.dice import Dice
+from evenshard.springfield_like.palette import PALETTE
 
 
 def draw(canvas: Canvas, width: float, head: float, unit: float, dice: Dice) -> None:

@@ -8,7 +8,7 @@ all but glasses and scarf.
 
 from __future__ import annotations
 
-from evenshard.springfield_like.design import Citizen
+from evenshard.springfield_like.citizens.design import Citizen
 
 TOTAL = 20_933
 

@@ -1,0 +1,1 @@
+"""Where a citizen is: what is behind and in front, and the light."""
