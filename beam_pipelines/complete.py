@@ -37,11 +37,6 @@ _FLAGS = {
 }
 
 
-def is_complete(output_dir: str) -> bool:
-    """Returns whether a directory holds a complete data set."""
-    return storage.exists(storage.join(output_dir, manifest.MANIFEST))
-
-
 def require_same(config: PrepareConfig) -> Manifest:
     """Returns the manifest of the data set that is there, if the bake would give the same.
 

@@ -90,21 +90,6 @@ class RecordPrediction:
 
 
 @dataclass(frozen=True)
-class RecordPlace:
-    """Where a record is in the shards.
-
-    Attributes:
-      shard: file name.
-      position: index within the shard.
-      offset: byte of the shard where the record begins.
-    """
-
-    shard: str
-    position: int
-    offset: int
-
-
-@dataclass(frozen=True)
 class Origin:
     """The source file of a record, and the record's place in the shards.
 

@@ -8,7 +8,7 @@ its nearest pictures alone, so for it the difference is nearly the most that it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,32 +79,6 @@ class Optimism:
             f"{self.claimed:.0%} of {self.pictures:,} pictures, the nearest that is surely "
             f"unrelated for {self.without_kin:.0%}; a difference of up to {USUAL:.0%} is usual)"
         )
-
-
-def measure(
-    thumbnails: LoadThumbnails,
-    class_ids: np.ndarray,
-    split: np.ndarray,
-    splits: Sequence[str],
-) -> Optimism | None:
-    """Measures the first held-out split; returns None if it or train has no picture.
-
-    Args:
-      thumbnails: loads uint8[k, 16, 16, 3] of k rows.
-      class_ids: int32[n].
-      split: int8[n], split index.
-      splits: names of all splits, train first.
-    """
-    train, query = sample(split)
-    if not len(train) or not len(query):
-        return None
-    both = np.concatenate([train, query])
-    return compare(
-        lambda rows: thumbnails(both[rows]),
-        class_ids[both],
-        np.arange(len(train)),
-        splits[HELD_OUT],
-    )
 
 
 def sample(split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

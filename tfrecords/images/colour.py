@@ -68,11 +68,6 @@ def is_srgb(mode: str, profile: bytes | None) -> bool:
     return _srgb_transform(profile, mode) is None
 
 
-def to_eight_bit(image: Image.Image) -> Image.Image:
-    """Returns an image with samples of 8 bits, scaled: `convert` would clip them instead."""
-    return _to_eight_bit(image, _Samples.of(image))
-
-
 @dataclass(frozen=True, slots=True)
 class _Samples:
     """What an image knows of its samples and a part of it does not.

@@ -105,11 +105,6 @@ class Frame:
         units_y = -(-self.height // (8 * down))
         return sum(units_x * units_y * c.horizontal * c.vertical * 128 for c in self.components)
 
-    @property
-    def unit_rows(self) -> int:
-        """Pixel rows of a row of coded units."""
-        return 1 if self.lossless else 8 * max(c.vertical for c in self.components)
-
 
 def segments(data: bytes, start: int = 2) -> Iterator[Segment]:
     """Yields the segments from `start` to the first scan's header, that one included.
