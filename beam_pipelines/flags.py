@@ -9,10 +9,26 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.choices import BEAM_LOCAL_RUNNER, LOCAL_RUNNER
+from beam_pipelines.config import PrepareConfig
+from tfrecords import locations
 from tfrecords.cli.parsing import ForeignFlags
+from tfrecords.system import extras
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+_WITHOUT_BEAM = "Beam's own flags need Beam (pip install 'evenshard[beam]')"
+
+
+def require_beam(config: PrepareConfig) -> None:
+    """Checks that Beam is installed where a bake needs it: on its runners, and for buckets.
+
+    Raises:
+      MissingExtraError: it is not.
+    """
+    paths = (config.input_dir, config.output_dir, config.input_csv or "")
+    if needs_beam(config.beam_arguments) or any(map(locations.is_url, paths)):
+        extras.require("beam")
 
 
 def check_beam_flags(arguments: Sequence[str]) -> ForeignFlags:
@@ -21,8 +37,10 @@ def check_beam_flags(arguments: Sequence[str]) -> ForeignFlags:
     Beam itself drops a flag that it does not know in silence, and a dataset other than the one
     that was asked for would be baked.
     """
-    if not arguments:
-        return ForeignFlags()
+    if not any(argument.startswith("-") for argument in arguments):
+        return ForeignFlags(refused=arguments)
+    if not extras.is_installed("beam"):
+        return ForeignFlags(refused=arguments, note=_WITHOUT_BEAM)
     known = _beam_flags()
     spelled = [_spelled(argument, known) for argument in arguments]
     refused = [

@@ -16,7 +16,12 @@ from tfrecords.system import allocator
 
 
 def main(config: PrepareConfig) -> int:
-    """Bakes, or prints the plan of a bake; returns the exit code."""
+    """Bakes, or prints the plan of a bake; returns the exit code.
+
+    Raises:
+      MissingExtraError: Beam is needed and not installed.
+    """
+    flags.require_beam(config)
     if config.plan_only:
         from beam_pipelines import preview
 
@@ -55,7 +60,10 @@ COMMAND = Command(
     arguments="--input_dir=DIR --output_dir=DIR",
     config=PrepareConfig,
     main=main,
-    notes="Every option of Apache Beam passes through, such as --project and --region below.",
+    notes=(
+        "Every option of Apache Beam passes through, such as --project and --region below. Other "
+        "runners than local, and URLs such as gs://, need Beam: pip install 'evenshard[beam]'."
+    ),
     examples="""\
 evenshard bake --input_dir=pictures --output_dir=shards --per_class=300
 evenshard bake --input_dir=train.zip --output_dir=shards --image_size=128
@@ -63,7 +71,6 @@ evenshard bake --input_dir=gs://b/pictures --output_dir=gs://b/shards \\
     --runner=DataflowRunner --project=p --region=r --temp_location=gs://b/tmp""",
     foreign=flags.check_beam_flags,
     after_interrupt="the same command carries on where it stopped",
-    extra="beam",
 )
 
 

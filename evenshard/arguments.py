@@ -84,7 +84,9 @@ def configuration(
     parameters = inspect.signature(function).parameters
     first = given[next(iter(parameters))]
     if not isinstance(first, kind):
-        return parsing.build(kind, dict(given))
+        # What a caller left out is not told from a default: neither counts as typed.
+        typed = {n: v for n, v in given.items() if not _is_same(v, parameters[n].default)}
+        return parsing.build(kind, typed)
     for name, parameter in list(parameters.items())[1:]:
         if given[name] != parameter.default:
             raise UsageError(
@@ -105,6 +107,10 @@ def documented(kind: type[Any]) -> Callable[[FunctionT], FunctionT]:
         return function
 
     return document
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default
 
 
 def _translated(text: str) -> str:

@@ -12,10 +12,8 @@ from beam_pipelines.config import PrepareConfig
 from evenshard.arguments import PathLike, configuration, documented, naming_arguments
 from evenshard.dataset import Dataset
 from evenshard.plan_result import Plan
-from tfrecords import locations
 from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
-from tfrecords.system import extras
 
 # (height, width), the side of a square, or either as text.
 ImageSize = int | str | tuple[int, int]
@@ -92,13 +90,13 @@ def bake(
       UsageError: an argument is wrong, the input is not as expected, or `output_dir` holds a
         complete data set of other arguments or another input. That of the same is returned.
       BakeError: the bake cannot go on; called again, it carries on where it was.
-      MissingExtraError: Beam is not installed.
+      MissingExtraError: Beam is not installed, and `runner` or a URL asks for it.
     """
     given = {**locals(), "beam_options": _listed(beam_options)}
     config = configuration(PrepareConfig, bake, given)
     if config.plan_only:
         raise UsageError("plan_only=True bakes nothing: call evenshard.plan")
-    extras.require("beam")
+    beam_flags.require_beam(config)
     prepare.bake(_with_checked_options(config))
     return Dataset(config.output_dir)
 
@@ -174,8 +172,7 @@ def plan(
     if not output_dir and not isinstance(input_dir, PrepareConfig):
         given["output_dir"] = "."  # Nothing is written there.
     config = configuration(PrepareConfig, plan, given)
-    if locations.is_url(config.input_dir):
-        extras.require("beam")
+    beam_flags.require_beam(config)
     # A compressed archive is unpacked beside the output, which a plan leaves alone.
     with tempfile.TemporaryDirectory(prefix="evenshard-") as folder:
         return Plan(preview.preview(dataclasses.replace(config, output_dir=folder)))
@@ -204,6 +201,8 @@ def _with_checked_options(config: PrepareConfig) -> PrepareConfig:
     if verdict.refused:
         typed = verdict.refused[0].partition("=")[0].lstrip("-")
         meant = parsing.nearest(typed, verdict.known)
+        if verdict.note:
+            raise UsageError(f"beam_options: {typed!r} is unknown here; {verdict.note}")
         hint = f"; did you mean {meant!r}?" if meant else ""
         raise UsageError(f"beam_options: Beam has no option {typed!r}{hint}")
     return dataclasses.replace(config, beam_options=tuple(verdict.accepted))

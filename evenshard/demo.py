@@ -115,9 +115,8 @@ def run_demo(config: DemoConfig) -> int:
     """Runs the steps and returns the exit code of the first that fails, or 0.
 
     Raises:
-      MissingExtraError: Beam or TensorFlow is not installed.
+      MissingExtraError: TensorFlow is not installed.
     """
-    extras.require("beam")
     extras.require("trainer")
     todo = steps(config)
     for number, step in enumerate(todo, start=1):

@@ -61,7 +61,8 @@ def main(config: ReportConfig) -> int:
 
 
 def _of_dataset(directory: str) -> str:
-    extras.require("beam")
+    if locations.is_url(directory):
+        extras.require("beam")
     from beam_pipelines.report import again  # Pillow, numpy: not for --help.
 
     path, note = again.write_again(directory)

@@ -17,7 +17,13 @@ from beam_pipelines.similarity.leak_meter import LeakMeter
 from tfrecords.images.decode_pool import TaskQueue, Watch, WorkerPool
 from tfrecords.manifest import Manifest
 from tfrecords.reporting import figures
-from tfrecords.reporting.balance import balance_figure
+from tfrecords.reporting.balance import balance_figure, balance_panels
+
+# What a reader who cannot see the class balance is told, of one figure or of two.
+_SAID = {
+    1: ("Sources found and records to train on, for each class",),
+    2: ("Sources found, for each class", "Records to train on, for each class"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +56,12 @@ class Drawn:
 
     Attributes:
       balance_png: the class balance, as a file.
-      balance, sizes, scales, leaks: for the page.
+      balance: the same for the page, as one wide figure or two.
+      sizes, scales, leaks: for the page.
     """
 
     balance_png: bytes
-    balance: Markup
+    balance: tuple[Markup, ...]
     sizes: Markup | None
     scales: Markup | None
     leaks: Markup | None
@@ -92,7 +99,7 @@ class Drawing:
 def draw_figures(task: FigureTask, watch: Watch) -> Drawn:
     """Returns the figures of a report."""
     del watch  # Nothing is decoded here.
-    balance = balance_figure(task.manifest, task.left_out)
+    panels = balance_panels(task.manifest, task.left_out)
     sizes = scales = leaks = None
     if len(task.widths):
         drawn = size_figure(task.widths, task.heights, task.manifest.image)
@@ -107,9 +114,10 @@ def draw_figures(task: FigureTask, watch: Watch) -> Drawn:
             "Distance of pictures to the nearest train picture of their class",
         )
     return Drawn(
-        balance_png=figures.to_png(balance),
-        balance=figures.to_svg(
-            balance, "balance", "Sources found and records to train on, for each class"
+        balance_png=figures.to_png(balance_figure(task.manifest, task.left_out)),
+        balance=tuple(
+            figures.to_svg(panel, f"balance{number}", said)
+            for number, (panel, said) in enumerate(zip(panels, _SAID[len(panels)], strict=True))
         ),
         sizes=sizes,
         scales=scales,

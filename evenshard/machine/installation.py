@@ -31,7 +31,7 @@ _MODULES = {
 
 # The extras that add something to the product, with what: the others are for its developers.
 EXTRAS = {
-    "beam": "bake",
+    "beam": "bake on Beam's runners, and from and to gs://",
     "trainer": "train, evaluate, predict",
     "pretrained": "weights for --recipe=head without a download",
     "export": "ONNX and LiteRT",

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
+import evenshard
 from beam_pipelines.config import PrepareConfig
 from evenshard.arguments import configuration, in_python, naming_arguments
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.framing import DamagedRecordError
 from tfrecords.ledger import LedgerError
+from trainer.config import TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -69,3 +72,13 @@ def test_a_configuration_stands_alone() -> None:
         call(config, per_class=3)
     with pytest.raises(UsageError, match="--output_dir is required"):
         call("in")
+
+
+@pytest.mark.parametrize("recipe", ["auto", "scratch", "head", "finetune"])
+def test_an_argument_left_at_its_default_is_not_one_that_was_typed(recipe: str) -> None:
+    parameters = inspect.signature(evenshard.train).parameters
+    defaults = {name: each.default for name, each in parameters.items()}
+    given = {**defaults, "data_dir": "in", "run_dir": "r", "recipe": recipe}
+    made = configuration(TrainConfig, evenshard.train, given)
+    assert made == TrainConfig(data_dir="in", run_dir="r", recipe=recipe)
+    assert made.is_open == (recipe == "auto")

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from apache_beam.utils import interactive_utils
 
 import evenshard
 from evenshard.baking import _listed
+from evenshard.report import COMMAND as REPORT
 from tests.support import commands, fakes
 from tfrecords import manifest
 from tfrecords.system import extras
@@ -106,13 +108,37 @@ def test_beams_options_come_in_any_form() -> None:
     assert _listed({"a": 1, "b": True, "c": False}) == ("--a=1", "--b")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"runner": "FnApiRunner"},
+        {"beam_options": "--direct_running_mode=multi_processing"},
+        {"output_dir": "gs://b/out"},
+        {"input_dir": "s3://b/pictures"},
+    ],
+)
 def test_without_beam_the_pip_line_comes_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "apache_beam", None)
+    arguments = {"input_dir": tmp_path, "output_dir": tmp_path / "out", **given}
     with pytest.raises(extras.MissingExtraError, match=r"pip install 'evenshard\[beam\]'"):
-        evenshard.bake(tmp_path, tmp_path / "out")
+        evenshard.bake(**arguments)
+    with pytest.raises(extras.MissingExtraError, match=r"pip install 'evenshard\[beam\]'"):
+        evenshard.plan(**arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bake_on_this_machine_needs_no_beam(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    assert evenshard.plan(world / "pictures", **SIZE).counts("train")
+    dataset = evenshard.bake(world / "pictures", tmp_path / "out", **SIZE)
+    assert dataset.digest == manifest.load(world / "shards").digest
+    assert REPORT.run([str(tmp_path / "out")]) == 0
+    with pytest.raises(evenshard.UsageError, match="'region' is unknown here; Beam's own flags"):
+        evenshard.bake(world / "pictures", tmp_path / "two", beam_options={"region": "r"}, **SIZE)
 
 
 def test_steps_are_not_named_after_a_notebooks_cell(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +104,55 @@ def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
     )
     assert done.stdout.startswith("# bash completion")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("bake pictures", "unexpected argument 'pictures': did you mean --input_dir=pictures?"),
+        ("plan pictures", "did you mean --input_dir=pictures?"),
+        (
+            "bake pictures shards",
+            "unexpected arguments 'pictures', 'shards': did you mean --input_dir=pictures "
+            "--output_dir=shards?",
+        ),
+        ("bake pictures --output_dir=o --per_clas=3", "did you mean --input_dir=pictures?"),
+        ("bake --input_dir=pictures out", "did you mean --output_dir=out?"),
+        ("bake labels.csv", "did you mean --input_csv=labels.csv?"),
+        ("bake 'my pictures'", "did you mean '--input_dir=my pictures'?"),
+        ("bake pictures a b", "unexpected argument 'pictures': did you mean --input_dir=pictures?"),
+        (
+            "bake --input_dir=pictures --output_dir=o 128",
+            "unexpected argument '128': flags are written --name=value",
+        ),
+        ("train shards", "did you mean --data_dir=shards?"),
+        ("train shards runs/a", "did you mean --data_dir=shards --run_dir=runs/a?"),
+        ("sweep shards grid.yaml", "did you mean --data_dir=shards --grid=grid.yaml?"),
+        ("benchmark shards", "did you mean --data_dir=shards?"),
+        ("evaluate runs/a", "did you mean --run_dir=runs/a?"),
+        ("evaluate runs/a test", "unexpected argument 'runs/a': did you mean --run_dir=runs/a?"),
+        (
+            "predict runs/a pictures out.csv",
+            "did you mean --run_dir=runs/a --input=pictures --output=out.csv?",
+        ),
+        ("export runs/a", "did you mean --run_dir=runs/a?"),
+        ("lineage pictures", "did you mean --run_dir=pictures?"),
+        ("inspect shards more", "unexpected argument 'more': DIR is 'shards' already"),
+        ("verify shards more", "unexpected argument 'more': DIR is 'shards' already"),
+        ("clean shards more", "unexpected argument 'more': DIR is 'shards' already"),
+    ],
+)
+def test_a_path_without_a_flag_is_told_which(
+    typed: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("pictures", "my pictures"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    assert program.main(shlex.split(typed)) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("error: ") and error.count("\n") == 1

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,6 +29,9 @@ from tfrecords.errors import UsageError
 
 ConfigT = TypeVar("ConfigT")
 
+# How `--help` names the value of a flag that takes a path.
+_PATHS = ("DIR", "FILE", "PATH")
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignFlags:
@@ -37,11 +42,13 @@ class ForeignFlags:
       refused: the arguments nobody knows, as typed.
       known: names of the flags that would have been accepted, without dashes; the nearest is
         looked for here too.
+      note: why flags may be unknown that somebody else would know; "" for no such reason.
     """
 
     accepted: Sequence[str] = ()
     refused: Sequence[str] = ()
     known: Sequence[str] = ()
+    note: str = ""
 
 
 ForeignCheck = Callable[[Sequence[str]], ForeignFlags]
@@ -106,7 +113,7 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
     remaining = _take_positional(config, values, remaining)
     verdict = foreign(remaining) if foreign and remaining else ForeignFlags(refused=remaining)
     if verdict.refused:
-        raise UsageError(_unknown(config, verdict))
+        raise UsageError(_unknown(config, verdict, values))
     for item in dataclasses.fields(config):
         if item.metadata.get("rest") and verdict.accepted:
             values[item.name] = tuple(verdict.accepted)
@@ -250,18 +257,13 @@ def _typed(item: dataclasses.Field[Any]) -> str:
     return (metadata["positional"] and metadata["metavar"]) or f"--{item.name}"
 
 
-def _unknown(config: type[Any], verdict: ForeignFlags) -> str:
+def _unknown(config: type[Any], verdict: ForeignFlags, values: Mapping[str, Any]) -> str:
     argument = verdict.refused[0]
     if not argument.startswith("-"):
-        return f"unexpected argument {argument!r}: flags are written --name=value"
+        return _stray(config, verdict.refused, values)
     typed = argument.partition("=")[0]
     name = typed.lstrip("-")
-    typed_as = {
-        other: item.name
-        for item in flags_of(config).values()
-        for other in item.metadata["typed_as"]
-    }
-    meant = nearest(name, [*names_of(config), *verdict.known], typed_as)
+    meant = nearest(name, [*names_of(config), *verdict.known], _typed_as(config))
     alone = [item for item in flags_of(config).values() if item.metadata["positional"]]
     if meant:
         hint = f"did you mean --{meant}?"
@@ -269,5 +271,56 @@ def _unknown(config: type[Any], verdict: ForeignFlags) -> str:
         value = alone[0].metadata["metavar"] or alone[0].name.upper()
         hint = f"{value} stands alone or as --{alone[0].name}={value}; --help lists all flags"
     else:
-        hint = "--help lists all flags"
+        hint = "; ".join(filter(None, (verdict.note, "--help lists all flags")))
     return f"unknown flag {typed}; {hint}"
+
+
+def _typed_as(config: type[Any]) -> dict[str, str]:
+    """Returns the names that people type → the flag that is meant."""
+    return {
+        other: item.name
+        for item in flags_of(config).values()
+        for other in item.metadata["typed_as"]
+    }
+
+
+def _stray(config: type[Any], refused: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Returns the error of arguments without a flag; names the flags that paths are for."""
+    stray = [argument for argument in refused if not argument.startswith("-")]
+    for item in flags_of(config).values():
+        if item.metadata["positional"] and item.name in values:
+            typed = f"{_typed(item)} is {values[item.name]!r} already"
+            return f"unexpected argument {stray[0]!r}: {typed}; other flags are --name=value"
+    meant = _meant(config, stray, values) or _meant(config, stray[:1], values)
+    if not meant:
+        return f"unexpected argument {stray[0]!r}: flags are written --name=value"
+    typed = shlex.join(f"--{name}={value}" for name, value in meant.items())
+    listed = ", ".join(map(repr, meant.values()))
+    return f"unexpected argument{'s' if len(meant) > 1 else ''} {listed}: did you mean {typed}?"
+
+
+def _meant(
+    config: type[Any], stray: Sequence[str], values: Mapping[str, Any]
+) -> dict[str, str] | None:
+    """Returns flag → value of arguments that stand alone, or None where one fits no flag.
+
+    A file goes to the flag that people call by its ending. The others go in order to the flags of
+    paths that are not given; those behind the last required one take only what exists.
+    """
+    items = [item for item in flags_of(config).values() if item.name not in values]
+    paths = [item for item in items if item.metadata["metavar"].split(",")[0] in _PATHS]
+    required = [item.default is dataclasses.MISSING for item in paths]
+    needed = max((n for n, is_required in enumerate(required, 1) if is_required), default=0)
+    order = {item.name: number for number, item in enumerate(paths)}
+    typed_as, meant = _typed_as(config), dict[str, str]()
+    for argument in stray:
+        ending = os.path.splitext(argument)[1].lstrip(".").lower()
+        free = [name for name in order if name not in meant]
+        name = typed_as.get(ending)
+        if name not in free:
+            name = free[0] if free else None
+        exists = os.path.exists(argument)
+        if name is None or not (exists or order[name] < needed):
+            return None
+        meant[name] = argument
+    return meant

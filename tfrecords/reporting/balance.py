@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _MAX_ROWS = 42
 _MAX_NAMED_COLUMNS = 130
 
+# Of one of two figures, which a phone shows 340 pixels wide: characters of a name, columns of the
+# legend; inches of each of its rows, and points of an inch.
+_PANEL_NAME, _PANEL_COLUMNS, _LEGEND_ROW, _POINTS = 20, 3, 0.2, 72
+
 _SPLIT_COLOURS = (figures.BLUE, figures.GREEN, figures.PURPLE, figures.ORANGE, figures.VERMILLION)
 _LEFT_OUT_COLOURS = ("#8c959f", "#b7bdc4", "#d0d4d9")
 
@@ -34,6 +39,36 @@ def balance_figure(found: Manifest, left_out: Mapping[str, Sequence[int]] | None
       found: the manifest.
       left_out: status → number of sources of each class that are in no shard, if known.
     """
+    names, before, after = _stacks(found, left_out)
+    draw = _rows if len(names) <= _MAX_ROWS else _columns
+    with figures.style():
+        return draw(names, before, after)
+
+
+def balance_panels(
+    found: Manifest, left_out: Mapping[str, Sequence[int]] | None = None
+) -> tuple[Figure, ...]:
+    """Returns the same for a page: two figures that stand side by side, or below each other.
+
+    Of more classes than there is room for in rows it is one wide figure, as `balance_figure` has
+    it.
+
+    Args:
+      found, left_out: as of `balance_figure`.
+    """
+    names, before, after = _stacks(found, left_out)
+    if len(names) > _MAX_ROWS:
+        return (balance_figure(found, left_out),)
+    with figures.style():
+        return tuple(
+            _panel(names, stack, title) for stack, title in ((before, _BEFORE), (after, _AFTER))
+        )
+
+
+def _stacks(
+    found: Manifest, left_out: Mapping[str, Sequence[int]] | None
+) -> tuple[list[str], Stack, Stack]:
+    """Returns the classes in their order, and of each the sources found and the train records."""
     before = [
         (split.name, np.array(split.originals), colour)
         for split, colour in zip(found.splits, _cycle(_SPLIT_COLOURS), strict=False)
@@ -51,11 +86,8 @@ def balance_figure(found: Manifest, left_out: Mapping[str, Sequence[int]] | None
         ("copies", np.array(train.copies), figures.SKY),
     ]
     order = class_order(found, left_out)
-    draw = _rows if len(order) <= _MAX_ROWS else _columns
-    with figures.style():
-        return draw(
-            [found.classes[label] for label in order], _sorted(before, order), _sorted(after, order)
-        )
+    names = [found.classes[label] for label in order]
+    return names, _sorted(before, order), _sorted(after, order)
 
 
 def class_order(found: Manifest, left_out: Mapping[str, Sequence[int]] | None = None) -> list[int]:
@@ -69,21 +101,38 @@ def class_order(found: Manifest, left_out: Mapping[str, Sequence[int]] | None = 
 
 
 def _rows(names: Sequence[str], before: Stack, after: Stack) -> Figure:
-    figure, (left, right) = figures.figure(11, 1.1 + 0.22 * max(len(names), 4), columns=2)
+    figure, (left, right) = figures.figure(11, _height(names), columns=2)
     for axes, stack, title in ((left, before, _BEFORE), (right, after, _AFTER)):
-        base = np.zeros(len(names))
-        for label, counts, colour in stack:
-            axes.barh(range(len(names)), counts, left=base, color=colour, label=label, height=0.72)
-            base += counts
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlim(0, max(base.max(initial=0), 1) * 1.12)
-        _totals(axes, base)
-        axes.set_yticks(range(len(names)), [html.shorten(name) for name in names])
-        axes.grid(visible=False, axis="y")
-        figures.count_axis(axes, "x")
+        _bars(axes, names, stack)
         _title(axes, title)
     right.tick_params(labelleft=False)
     return figure
+
+
+def _panel(names: Sequence[str], stack: Stack, title: str) -> Figure:
+    legend_rows = math.ceil(len(stack) / _PANEL_COLUMNS)
+    more = _LEGEND_ROW * (legend_rows - 1)
+    figure, (axes,) = figures.figure(figures.WIDTH, _height(names) + more)
+    _bars(axes, names, stack, _PANEL_NAME)
+    _title(axes, title, _PANEL_COLUMNS, more * _POINTS)
+    return figure
+
+
+def _height(names: Sequence[str]) -> float:
+    return 1.1 + 0.22 * max(len(names), 4)
+
+
+def _bars(axes: Axes, names: Sequence[str], stack: Stack, length: int = html.MAX_NAME) -> None:
+    base = np.zeros(len(names))
+    for label, counts, colour in stack:
+        axes.barh(range(len(names)), counts, left=base, color=colour, label=label, height=0.72)
+        base += counts
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, max(base.max(initial=0), 1) * 1.12)
+    _totals(axes, base)
+    axes.set_yticks(range(len(names)), [html.shorten(name, length) for name in names])
+    axes.grid(visible=False, axis="y")
+    figures.count_axis(axes, "x")
 
 
 def _totals(axes: Axes, totals: np.ndarray) -> None:
@@ -121,9 +170,9 @@ _BEFORE = "Sources found"
 _AFTER = "Records to train on"
 
 
-def _title(axes: Axes, title: str) -> None:
-    axes.set_title(title, pad=22)
-    figures.legend(axes, columns=6)
+def _title(axes: Axes, title: str, columns: int = 6, more: float = 0) -> None:
+    axes.set_title(title, pad=22 + more)
+    figures.legend(axes, columns=columns)
 
 
 def _sorted(stack: Stack, order: Sequence[int]) -> Stack:

@@ -39,6 +39,11 @@ def require(extra: str, *modules: str) -> None:
         )
 
 
+def is_installed(extra: str) -> bool:
+    """Returns whether all that the commands of an extra need is installed."""
+    return all(map(_is_installed, _MODULES[extra]))
+
+
 def _is_installed(name: str) -> bool:
     try:
         found = importlib.util.find_spec(name)

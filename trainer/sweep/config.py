@@ -32,7 +32,13 @@ class SweepConfig:
         "Directory of a run directory for each trial, leaderboard.csv and report/index.html.",
         metavar="DIR",
     )
-    grid: str = flag(MISSING, _WHAT, "YAML file that says what to try.", metavar="FILE")
+    grid: str = flag(
+        MISSING,
+        _WHAT,
+        "YAML file that says what to try.",
+        metavar="FILE",
+        typed_as=("yaml", "yml"),
+    )
     scale: float = flag(
         1.0, _WHAT, "Make every trial smaller, by the grid's own `scale` section.", metavar="S"
     )
