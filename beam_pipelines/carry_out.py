@@ -53,7 +53,7 @@ def carry_out(
     """
     config, bundles, files = dealt.config, dealt.bundles, dealt.files
     figures = _Figures(pool)
-    with BakeProgress(layout, len(bundles), files) as progress:
+    with BakeProgress(layout, len(bundles), dealt.to_decode) as progress:
         outcome, counters = _run_pipeline(dealt, layout, beam_arguments, pool, figures)
     for note in outcome.notes:
         say(f"note: {note}")
@@ -80,7 +80,7 @@ def carry_out(
         failure = _try_report(facts, layout, pool)
     with storage.fetched(config.output_dir, manifest.MANIFEST) as folder:
         dataset = manifest.load(folder)
-    done = _work_done(dataset, counters, files)
+    done = _work_done(dataset, counters, dealt.to_decode)
     if done is not None:
         say(done)
     for line in summary_lines(config, dataset, outcome.left_out, reported=failure is None):
@@ -166,14 +166,14 @@ def _run_pipeline(
         raise bake_error from error
 
 
-def _work_done(dataset: Manifest, counters: dict[str, int], files: int) -> str | None:
+def _work_done(dataset: Manifest, counters: dict[str, int], to_decode: int) -> str | None:
     """Returns what this run did and what it reused from earlier ones; None if not counted."""
     if not counters:
         return None
     copies = sum(sum(split.copies) for split in dataset.splits)
     shards = sum(len(split.shards) for split in dataset.splits)
     work = (
-        ("decoded", counters.get(DECODED, 0), files, "files"),
+        ("decoded", counters.get(DECODED, 0), to_decode, "files"),
         ("made", counters.get(COPIES_MADE, 0), copies, "copies"),
         ("wrote", counters.get(SHARDS_WRITTEN, 0), shards, "shards"),
     )

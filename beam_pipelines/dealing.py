@@ -33,6 +33,7 @@ class Dealt:
       notes: of how the input was understood.
       bundles: of the sources.
       files: number of sources.
+      to_decode: number of those that are read; others are left out by what the listing says.
       spooled: those paths below the spool directory that the sources are read from.
     """
 
@@ -40,6 +41,7 @@ class Dealt:
     notes: tuple[str, ...]
     bundles: list[BundleTask]
     files: int
+    to_decode: int
     spooled: frozenset[str]
 
 
@@ -64,7 +66,8 @@ def deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> Deal
     say(f"{understood.summary}{reused}")
     below = storage.join(layout.spool_dir, "")
     spooled = frozenset(row.path for row in rows if row.path.startswith(below))
-    return Dealt(config, understood.notes, bundles, len(rows), spooled)
+    to_decode = sum(row.problem is None for row in rows)
+    return Dealt(config, understood.notes, bundles, len(rows), to_decode, spooled)
 
 
 def say(text: str) -> None:

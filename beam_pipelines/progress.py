@@ -78,7 +78,7 @@ class BakeProgress:
     Args:
       layout: of the bake.
       bundles: number of bundles to decode.
-      files: number of sources in them.
+      files: number of sources in them that are read.
 
     Attributes:
       seconds: name of each finished stage → how long it took.

@@ -6,20 +6,26 @@ there already is left out, so the demo carries on where it was stopped.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
-from tfrecords.system import extras
+from tfrecords.system import atomic, extras
 
 # Pictures without a class, to predict.
 _UNLABELLED = 100
+
+# The flags that a folder's demo began with.
+_FLAGS = "demo.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class DemoConfig:
         flags.convert_fields(self)
         if not self.dir:
             raise UsageError("--dir is empty: give the folder where everything goes")
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """Flag → value, of the flags that decide what the steps give."""
+        return {name: getattr(self, name) for name in flags.flags_of(DemoConfig) if name != "dir"}
 
 
 def steps(config: DemoConfig) -> tuple[Step, ...]:
@@ -116,8 +127,10 @@ def run_demo(config: DemoConfig) -> int:
 
     Raises:
       MissingExtraError: TensorFlow is not installed.
+      UsageError: a demo of other flags is in the folder.
     """
     extras.require("trainer")
+    _claim(config)
     todo = steps(config)
     for number, step in enumerate(todo, start=1):
         print(f"\n[{number}/{len(todo)}] {step.title}", flush=True)
@@ -137,6 +150,46 @@ def run_demo(config: DemoConfig) -> int:
     return 0
 
 
+def _claim(config: DemoConfig) -> None:
+    """Notes the flags of a demo in its folder, and refuses one that began with others.
+
+    Raises:
+      UsageError: it did.
+    """
+    root = Path(config.dir)
+    noted = root / _FLAGS
+    try:
+        begun = {**config.size, **json.loads(noted.read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        if _is_full(root):  # Of a version that noted nothing: nobody knows its flags.
+            return
+        root.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(noted, json.dumps(config.size).encode())
+        return
+    except (ValueError, TypeError):
+        raise UsageError(f"{noted} is damaged: give another folder, or remove {root}") from None
+    if begun == config.size:
+        return
+    other = dataclasses.replace(config, dir=following.free(config.dir))
+    changed = " ".join(f"--{n}={v}" for n, v in begun.items() if v != config.size[n])
+    again = _typed(dataclasses.replace(config, **begun))
+    raise UsageError(
+        f"{root} holds a demo of {changed}: to carry on with it, `{again}`; for one of these "
+        f"flags another folder, `{_typed(other)}`, or remove this one first, "
+        f"`rm -r {shlex.quote(config.dir)}`"
+    )
+
+
+def _is_full(root: Path) -> bool:
+    return any((root / name).exists() for name in ("town", "shards", "run"))
+
+
+def _typed(config: DemoConfig) -> str:
+    """Returns the command of a demo, as a person types it."""
+    given = (word for word in flags.command_line(config) if not word.startswith("--dir="))
+    return shlex.join(("evenshard", "demo", config.dir, *given))
+
+
 COMMAND = Command(
     module="evenshard.demo",
     summary=(
@@ -148,6 +201,10 @@ COMMAND = Command(
     config=DemoConfig,
     main=run_demo,
     examples="evenshard demo\nevenshard demo small --scale=0.02 --epochs=2",
+    notes=(
+        "A step whose result is there is left out: the same command carries on where it stopped. "
+        "Other flags need another folder."
+    ),
     after_interrupt="the same command carries on",
 )
 

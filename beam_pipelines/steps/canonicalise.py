@@ -86,7 +86,7 @@ def canonicalise_bundle(task: BundleTask, watch: Watch) -> BundleResult:
             rows.append(row)
     thumbnails.write(path, bundle.thumbnails)
     storage.write_bytes(path + FACTS, to_lines(rows))
-    return BundleResult(tuple(rows), decoded=len(fresh))
+    return BundleResult(tuple(rows), decoded=sum(source.problem is None for source in fresh))
 
 
 @dataclass(slots=True)

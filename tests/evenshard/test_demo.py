@@ -40,6 +40,28 @@ def test_a_step_that_is_done_is_left_out_and_a_failed_one_ends_the_demo(
     assert "truth.json is there already" in capsys.readouterr().out
 
 
+def test_other_flags_in_the_same_folder_are_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Done:
+        returncode = 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo.subprocess, "run", lambda argv: Done())
+    began = ["my demo", "--scale=0.02", "--epochs=2"]
+    assert demo.COMMAND.run(began) == demo.COMMAND.run(began) == 0
+    capsys.readouterr()
+    assert demo.COMMAND.run(["my demo", "--scale=0.02"]) == 2
+    assert capsys.readouterr().err == (
+        "error: my demo holds a demo of --epochs=2: to carry on with it, `evenshard demo 'my demo' "
+        "--scale=0.02 --epochs=2`; for one of these flags another folder, `evenshard demo "
+        "'my demo-2' --scale=0.02`, or remove this one first, `rm -r 'my demo'`\n"
+    )
+    assert demo.COMMAND.run(["my demo-2", "--scale=0.02"]) == 0
+    (tmp_path / "my demo" / "demo.json").write_text("x")
+    assert demo.COMMAND.run(began) == 2
+
+
 def test_its_flags_are_checked_like_those_of_any_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

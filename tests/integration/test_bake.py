@@ -154,6 +154,8 @@ def test_added_pictures_alone_are_decoded(folders: Path, baked: Path, tmp_path: 
     shutil.copytree(folders, input_dir)
     for number in range(4):
         (input_dir / "apu" / f"new{number}.jpg").write_bytes(fakes.picture_bytes(f"new {number}"))
+    (input_dir / "apu" / "notes.txt").write_text("No picture: neither decoded nor counted.")
+    (input_dir / "apu" / ".hidden.jpg").write_bytes(b"")
     told = bake(input_dir, output_dir, "--overwrite", "--keep_cache")
     assert "decoded 4 of 89 files" in told
     bake(input_dir, tmp_path / "fresh")

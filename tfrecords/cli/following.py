@@ -31,11 +31,11 @@ def training(data_dir: str, *others: str, folded: bool = False) -> str:
     """
     data = f"--data_dir={data_dir}"
     if folded:
-        return line("train", data, f"--run_dir={_free('runs/fold0')}", "--fold=0", *others)
-    return line("train", data, f"--run_dir={_free('runs/first')}", *others)
+        return line("train", data, f"--run_dir={free('runs/fold0')}", "--fold=0", *others)
+    return line("train", data, f"--run_dir={free('runs/first')}", *others)
 
 
-def _free(path: str) -> str:
+def free(path: str) -> str:
     """Returns the path, or with the first number behind it that is free: runs/first-2."""
     names = (path, *(f"{path}-{number}" for number in range(2, 1000)))
     return next((name for name in names if not os.path.lexists(name)), path)

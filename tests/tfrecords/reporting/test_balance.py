@@ -12,8 +12,9 @@ from tfrecords.reporting.balance import balance_figure, balance_panels
 
 STATUSES = ("capped", "duplicate", "rejected", "ignored")
 
-# On a phone text is set larger than in the figure, whose card has a margin around it.
-ENLARGED, MARGIN = 10 / 8.5, 12
+# On a phone text is set larger than in the figure, whose card has a margin around it: 12 pixels,
+# where the figure has 340.
+ENLARGED, MARGIN = 10 / 8.5, 12 / 340
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +44,17 @@ def test_on_a_phone_two_narrow_figures_keep_names_and_legends_inside(
     panels = balance_panels(of_classes(found, count), {name: (1,) * count for name in STATUSES})
     assert len(panels) == 2
     for panel in panels:
-        panel.canvas.draw()
+        panel.draw_without_rendering()
         (axes,) = panel.axes
         assert panel.get_figwidth() == figures.WIDTH
         assert len(axes.get_yticklabels()) == count
         legend = axes.get_legend()
         assert legend is not None
+        width = panel.bbox.width
         label = axes.get_yticklabels()[0].get_window_extent()
         box = legend.get_window_extent()
-        assert label.x1 - label.width * ENLARGED >= -MARGIN
-        assert box.x0 + box.width * ENLARGED <= panel.bbox.width + MARGIN
+        assert label.x1 - label.width * ENLARGED >= -MARGIN * width
+        assert box.x0 + box.width * ENLARGED <= (1 + MARGIN) * width
         assert box.y1 <= axes._left_title.get_window_extent().y0  # type: ignore[attr-defined]
 
 
