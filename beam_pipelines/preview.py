@@ -27,7 +27,7 @@ from beam_pipelines.inputs import bake_input, sources
 from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
-from tfrecords import inspect
+from tfrecords import inspect, sizes
 from tfrecords.errors import BakeError, UsageError
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import ImageError
@@ -292,7 +292,7 @@ def cost(found: Preview) -> str:
     return (
         f"about {_duration(found.seconds)} with {found.workers} workers: "
         f"{sample.seconds * 1e3:.1f} ms a picture, {sample.copy_seconds * 1e3:.1f} ms a copy "
-        f"(sample of {sample.pictures}, {sample.encoded_bytes / 1024:.1f} KiB a record{rejects})"
+        f"(sample of {sample.pictures}, {sizes.readable(sample.encoded_bytes)} a record{rejects})"
     )
 
 

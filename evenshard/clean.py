@@ -14,6 +14,7 @@ from tfrecords.cli import flags, run
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
+from tfrecords.sizes import readable
 from tfrecords.system.locks import LockedError
 
 
@@ -63,17 +64,7 @@ def main(config: CleanConfig) -> int:
 def line(found: Leftover) -> str:
     """Returns the line that lists a leftover."""
     stays = f" (stays: {found.kept_for})" if found.kept_for else ""
-    return f"{readable(found.bytes):>9}  {found.path}  {found.what}{stays}"
-
-
-def readable(count: int) -> str:
-    """Returns a number of bytes for a person, in powers of 1,000."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.1f} {unit}" if unit != "B" and value < 100 else f"{value:.0f} {unit}"
+    return f"{readable(found.bytes):>10}  {found.path}  {found.what}{stays}"
 
 
 def _removed(found: Leftover) -> bool:

@@ -65,10 +65,10 @@ class Contents(abc.ABC):
 
         splits = self.manifest.splits
         by_split = notebook.table(
-            ("split", "originals", "copies", "records", "shards", "MB"),
+            ("split", "originals", "copies", "records", "shards", "MiB"),
             (
                 (split.name, sum(split.originals), sum(split.copies), split.records,
-                 len(split.shards), split.bytes / 1e6)
+                 len(split.shards), split.bytes / 2**20)
                 for split in splits
             ),
         )  # fmt: skip

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evenshard.clean import readable
 from evenshard.machine import graphics, installation
 from evenshard.machine.graphics import System, TensorFlow
 from evenshard.machine.installation import EXTRAS, Library
@@ -23,6 +22,7 @@ from tfrecords.cli import flags, run, utf8
 from tfrecords.cli.flags import flag
 from tfrecords.cli.run import Command
 from tfrecords.errors import UsageError
+from tfrecords.sizes import readable
 from tfrecords.system import cores, memory
 
 # Below these something is slow, or does not fit. Cores: decoding has one beside the step.

@@ -18,8 +18,8 @@ from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting.html import shorten
 from tfrecords.schema import TRAIN, Encoding, ImageSpec
+from tfrecords.sizes import mebibytes
 from tfrecords.system import atomic
-from tfrecords.verify import mebibytes
 
 _GRID_COLUMNS = 8
 _MIN_BAR, _MAX_BAR = 12, 48
@@ -43,19 +43,20 @@ class InspectConfig:
     )
     split: str | None = flag(None, _SHOW, "Show this split only, e.g. train.", metavar="NAME")
     records: int | None = flag(
-        None, _SHOW, "Also list the first N records of each split.", metavar="N"
+        None, _SHOW, "List the first N records of each split instead of the summary.", metavar="N"
     )
     samples: str | None = flag(
         None,
         _PICTURES,
         f"A grid of {_GRID_COLUMNS} pictures per class, those of lowest rank, of --split or train; "
-        "augmented copies have a blue frame.",
+        "augmented copies have a blue frame. Written instead of the summary.",
         metavar="PNG",
     )
     histogram: str | None = flag(
         None,
         _PICTURES,
-        "The class balance as a figure: sources found, and records to train on.",
+        "The class balance as a figure: sources found, and records to train on. Written instead "
+        "of the summary.",
         metavar="PNG",
     )
 
@@ -73,10 +74,13 @@ def main(config: InspectConfig) -> None:
     """Runs the command."""
     found = manifest.load(config.data_dir)
     splits = found.splits if config.split is None else (found.split(config.split),)
-    for line in summary(found, splits, shutil.get_terminal_size((100, 24)).columns, _unicode()):
-        print(line)
+    if not (config.records or config.samples or config.histogram):
+        for line in summary(found, splits, shutil.get_terminal_size((100, 24)).columns, _unicode()):
+            print(line)
     if config.records:
         for split in splits:
+            if split is not splits[0]:
+                print()
             for line in record_lines(config.data_dir, found, split, config.records):
                 print(line)
     if config.samples:
@@ -228,7 +232,7 @@ def record_lines(data_dir: str | Path, found: Manifest, split: SplitInfo, limit:
         )  # fmt: skip
     first, *others = _table([row[:5] for row in rows])
     lines = [f"{line}  {id_}" for line, (*_, id_) in zip((first, *others), rows, strict=True)]
-    return ["", f"records of {split.name} (shard/position):", *lines]
+    return [f"records of {split.name} (shard/position):", *lines]
 
 
 def sample_png(data_dir: str | Path, found: Manifest, split: str) -> bytes:
@@ -320,8 +324,8 @@ COMMAND = Command(
     module="tfrecords.inspect",
     summary=(
         "Shows what is in a data set: its splits, classes, image format, digests and the "
-        "configuration it was baked with. Reads the manifest only, unless pictures or records are "
-        "asked for. To check every byte use `evenshard verify`."
+        "configuration it was baked with; or pictures and records alone, where these are asked for. "
+        "To check every byte use `evenshard verify`."
     ),
     arguments="DIR",
     config=InspectConfig,

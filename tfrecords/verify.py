@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from tfrecords import manifest
+from tfrecords import manifest, sizes
 from tfrecords.checks import folds, ledger
 from tfrecords.checks import shards as checks
 from tfrecords.checks.shards import Images, Problem, ShardReport
@@ -217,14 +217,8 @@ def _success(data_dir: str, verdict: Verdict) -> str:
     names = ", ".join(split.name for split in verdict.splits)
     return (
         f"{data_dir}: sound. {records:,} records in {shards:,} shards ({names}), "
-        f"{mebibytes(total)} MiB, digest {verdict.manifest.digest[:12]}"
+        f"{sizes.readable(total)}, digest {verdict.manifest.digest[:12]}"
     )
-
-
-def mebibytes(count: int) -> str:
-    """Returns a number of bytes in MiB, without the unit, to three digits or so."""
-    value = count / 2**20
-    return f"{value:,.1f}" if value >= 10 else f"{value:.2g}"
 
 
 def _auto_workers(total_bytes: int, shards: int) -> int:

@@ -19,8 +19,8 @@ from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
-from tfrecords.reporting.html import size
 from tfrecords.schema import parse_id, record_id
+from tfrecords.sizes import readable
 from trainer import remote
 from trainer.data.version import DataVersion
 from trainer.metrics import mistakes, predictions
@@ -162,7 +162,7 @@ def describe(origin: Origin) -> str:
     lines = {
         "record": f"{origin.id} ({kind})",
         "source file": source["key"],
-        "": f"{shape}{size(source['bytes'])}",
+        "": f"{shape}{readable(source['bytes'])}",
         "sha256": source["sha256"] or "unread",
         "class": source["class"] or "none",
         "status": " ".join(filter(None, (source["status"], source["reason"], source["detail"]))),

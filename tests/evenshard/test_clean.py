@@ -177,11 +177,3 @@ def test_an_absent_folder_a_url_and_nothing(
     )
     assert clean.COMMAND.run([str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"nothing to remove in {tmp_path}\n"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (250_000, "250 kB"), (3_200_000_000, "3.2 GB")],
-)
-def test_sizes_are_readable(count: int, text: str) -> None:
-    assert clean.readable(count) == text

@@ -61,7 +61,9 @@ def test_what_does_not_work_is_a_problem_and_an_exit_code(
     assert "- numpy 1.26.4 is installed, >=2.0 is needed; run: pip install 'numpy>=2.0'" in printed
     assert "- tqdm is not installed; run: pip install 'tqdm>=4'" in printed
     assert "- import numpy fails: no symbol" in printed
-    assert "[beam]     absent: bake on Beam's runners, and from and to gs://; pip install" in printed
+    assert (
+        "[beam]     absent: bake on Beam's runners, and from and to gs://; pip install" in printed
+    )
     assert "- apache-beam" not in printed
 
 

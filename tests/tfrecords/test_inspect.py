@@ -102,6 +102,24 @@ def test_records_are_listed_in_file_order(
         assert id_.endswith(f"#{copy}") == (copy != "0")
 
 
+def test_what_is_asked_for_comes_without_the_summary(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data_dir, f"--samples={tmp_path / 'a.png'}") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("next: ") and printed.out.count("\n") == 1
+    assert printed.err == f"wrote {tmp_path / 'a.png'}\n"
+    assert run(data_dir, "--records=1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line or line.startswith("records of")] == [
+        "records of train (shard/position):",
+        "",
+        "records of validation (shard/position):",
+        "",
+        "records of test (shard/position):",
+    ]
+
+
 def test_sample_grid_is_a_picture_and_the_same_each_time(tmp_path: Path, data_dir: Path) -> None:
     first, second = tmp_path / "a.png", tmp_path / "b.png"
     assert run(data_dir, f"--samples={first}") == 0

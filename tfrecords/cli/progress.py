@@ -11,12 +11,16 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from tfrecords import sizes
+
 # The ways to show progress; "auto" is a bar where there is somebody to watch it, else lines.
 AUTO, BAR, LINES, NONE = "auto", "bar", "lines", "none"
 
 # Seconds between lines where there is no terminal: a log stays readable, and what takes less
 # than this needs none.
 LINE_SECONDS = 5.0
+
+_BYTES = "B"
 
 # A notebook has no terminal whose width could be asked for.
 _NOTEBOOK_COLUMNS = 100
@@ -28,7 +32,7 @@ class Progress:
     Args:
       label: what is being done, e.g. "verify".
       total: units of the whole.
-      unit: e.g. "B" or " pictures"; follows a number with a scale, as in "12.3MB".
+      unit: "B" for bytes, or e.g. " pictures", which follows a number with a scale.
       kind: "auto", "bar", "lines" or "none".
       done: units that were done before.
       later: units of the same kind that follow this whole; the time left is for them too.
@@ -93,8 +97,9 @@ class Progress:
             total=self._total,
             initial=self._done,
             desc=self._label,
-            unit=self._unit,
+            unit="iB" if self._unit == _BYTES else self._unit,
             unit_scale=True,
+            unit_divisor=1024 if self._unit == _BYTES else 1000,
             file=self._file,
             dynamic_ncols=not in_notebook,
             ncols=_NOTEBOOK_COLUMNS if in_notebook else None,
@@ -108,8 +113,12 @@ class Progress:
         rate = (self._done - self._first) / max(1e-9, self._clock() - self._started)
         if rate > 0:
             left = max(0, self._total + self._later - self._done) / rate
-            scaled = tqdm.format_sizeof(rate)
-            parts += [f"{scaled}{self._unit}/s", f"about {duration(left)} left"]
+            shown = (
+                sizes.readable(rate)
+                if self._unit == _BYTES
+                else f"{tqdm.format_sizeof(rate)}{self._unit}"
+            )
+            parts += [f"{shown}/s", f"about {duration(left)} left"]
         return ", ".join(parts)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from tfrecords import sizes
 from tfrecords.reporting.terms import TERMS
 
 if TYPE_CHECKING:
@@ -70,19 +71,6 @@ def count(value: float | None) -> str:
     return "–" if _unknown(value) else f"{value:,.0f}"
 
 
-def size(value: int | None) -> str:
-    """Returns a number of bytes in the unit that suits it: "1.4 MiB"; unknown is "–".
-
-    The units are those of the commands' tables, so that a page and a terminal agree.
-    """
-    if value is None:
-        return "–"
-    if value < 1024:
-        return f"{value} B"
-    power = min((value.bit_length() - 1) // 10, 4)
-    return f"{value / 1024**power:.1f} {' KMGT'[power]}iB"
-
-
 def shorten(name: str, length: int = MAX_NAME) -> str:
     """Returns a name on one line, without control characters, the middle cut out if long."""
     line = "".join(c if c.isprintable() else "�" for c in name)
@@ -108,7 +96,8 @@ def _environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (percent, decimal, count, size, shorten)
+    filters = (percent, decimal, count, shorten)
     environment.filters.update({filter_.__name__: filter_ for filter_ in filters})
+    environment.filters["size"] = sizes.readable
     environment.globals["terms"] = TERMS
     return environment

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tfrecords import sizes
+
 _MEMINFO = "/proc/meminfo"
 
 
@@ -32,10 +34,10 @@ def cache_cost(kind: str, cost: int, available: int | None) -> str:
       cost: bytes.
       available: bytes, None where unknown.
     """
-    text = f"--cache={kind} will hold about {cost / 1e6:,.0f} MB in memory"
+    text = f"--cache={kind} will hold about {sizes.readable(cost)} in memory"
     if available is None:
         return text
-    text += f", of {available / 1e6:,.0f} MB available"
+    text += f", of {sizes.readable(available)} available"
     if cost > available:
         text += ": more than there is; --cache=none streams from disk"
     return text

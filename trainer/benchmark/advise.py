@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tfrecords.sizes import readable
 from trainer.train.progress import INPUT_BOUND
 
 # Two runs of a benchmark differ by as much as this.
@@ -230,7 +231,7 @@ def _bakes(checkup: Checkup) -> Iterator[Advice]:
         )  # fmt: skip
     if load.encoding != "raw":
         size = math.prod(load.stored) * 3.0
-        total = load.records * size / 1e6
+        total = load.records * size
         more = (size - load.record_bytes) / READ_BYTES if load.cache == "none" else 0.0
         baked = dataclasses.replace(
             now,
@@ -239,7 +240,7 @@ def _bakes(checkup: Checkup) -> Iterator[Advice]:
         )
         yield Advice(
             "bake with --encoding=raw", _gain(checkup, baked),
-            f"{total:,.0f} MB on disk instead of {load.encoded_bytes / 1e6:,.0f}",
+            f"{readable(total)} on disk instead of {readable(load.encoded_bytes)}",
         )  # fmt: skip
 
 
@@ -314,7 +315,7 @@ def _gain(checkup: Checkup, plan: _Input, step: float | None = None) -> float:
 def _limit(checkup: Checkup) -> str:
     now = _now(checkup)
     if now.disk_bytes and checkup.rates.disk / now.disk_bytes < now.cores / max(now.cpu, 1e-9):
-        return f"the disk gives {checkup.rates.disk / 1e6:,.0f} MB/s."
+        return f"the disk gives {readable(checkup.rates.disk)}/s."
     prepared = (
         f"{checkup.host.cores} cores prepare {checkup.rates.whole.rate:,.0f} pictures a second"
     )
@@ -323,4 +324,4 @@ def _limit(checkup: Checkup) -> str:
 
 
 def _memory(size: float, checkup: Checkup) -> str:
-    return f"{size / 1e6:,.0f} MB of memory; {checkup.host.free_bytes / 1e6:,.0f} MB are free"
+    return f"{readable(size)} of memory; {readable(checkup.host.free_bytes)} are free"

@@ -6,6 +6,7 @@ import dataclasses
 import textwrap
 from typing import Any
 
+from tfrecords.sizes import readable
 from trainer.benchmark.advise import WORTH, Advice, Checkup, Stage, advise, expected_rate, verdict
 
 _WIDTH = 96
@@ -33,9 +34,9 @@ def _facts(checkup: Checkup) -> list[str]:
     cores = f"{host.cores} core{'s' if host.cores > 1 else ''}"
     return [
         f"data     {load.records:,} records of {stored} {load.encoding}{shrunk}, "
-        f"{load.record_bytes / 1e3:,.1f} kB each, {load.encoded_bytes / 1e6:,.0f} MB in all; "
+        f"{readable(load.record_bytes)} each, {readable(load.encoded_bytes)} in all; "
         f"cache {load.cache}",
-        f"machine  {host.device}; {cores}, {host.free_bytes / 1e9:,.1f} GB of memory free",
+        f"machine  {host.device}; {cores}, {readable(host.free_bytes)} of memory free",
     ]
 
 
@@ -43,7 +44,7 @@ def _table(checkup: Checkup) -> list[str]:
     load, rates = checkup.load, checkup.rates
     lines = [f"{'each alone':24}{'pictures/s':>12}{'core ms/picture':>18}"]
     disk = rates.disk / max(1.0, load.record_bytes)
-    lines.append(f"{'disk':24}{disk:12,.0f}{'-':>18}   {rates.disk / 1e6:,.0f} MB/s, cold")
+    lines.append(f"{'disk':24}{disk:12,.0f}{'-':>18}   {readable(rates.disk)}/s, cold")
     lines.append(_stage("decode", rates.decode))
     if rates.augment is not None:
         lines.append(_stage("augment", rates.augment))

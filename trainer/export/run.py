@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords import sizes
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
 from tfrecords.system import atomic, disk, scratch
@@ -112,7 +113,7 @@ def describe(result: Result) -> str:
     lines = []
     for item in result.exported:
         checked = str(item.parity) if item.parity else "unchecked"
-        lines.append(f"{item.format.name}: {item.path} ({item.bytes / 1e6:.1f} MB); {checked}")
+        lines.append(f"{item.format.name}: {item.path} ({sizes.readable(item.bytes)}); {checked}")
         if item.read:
             lines.append(f"  {item.read}")
             if item.read.parity.agreement < parity.MIN_AGREEMENT:

@@ -39,7 +39,7 @@ def test_elsewhere_than_on_a_terminal_a_line_now_and_then() -> None:
     clock, file = Clock(), io.StringIO()
     advance(Progress("verify", 200, "B", file=file, clock=clock), clock, 5)
     assert file.getvalue() == (
-        "verify: 25%, 8.33B/s, about 0:18 left\nverify: 50%, 8.33B/s, about 0:12 left\n"
+        "verify: 25%, 8 B/s, about 0:18 left\nverify: 50%, 8 B/s, about 0:12 left\n"
     )
 
 

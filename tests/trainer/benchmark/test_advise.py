@@ -80,7 +80,7 @@ def test_a_cache_beyond_the_memory_is_named_last_and_refused() -> None:
     assert [one.change for one in advice if not one.possible] == ["--cache=decoded"]
     assert advice[-1].change == "--cache=decoded"
     text = checkup_text.render(changed(STARVED, free_bytes=2e9))
-    assert "would gain +150%, but takes 3,011 MB of memory; 2,000 MB are free" in text
+    assert "would gain +150%, but takes 2.8 GiB of memory; 1.9 GiB are free" in text
 
 
 def test_a_slow_disk_counts_only_where_the_data_is_not_in_memory() -> None:
@@ -88,7 +88,7 @@ def test_a_slow_disk_counts_only_where_the_data_is_not_in_memory() -> None:
     assert checkups.expected_rate(slow) == pytest.approx(2000)
     large = changed(slow, records=10_000_000)
     assert checkups.expected_rate(large) == pytest.approx(1000)
-    assert "the disk gives 12 MB/s" in checkups.verdict(large)
+    assert "the disk gives 11.4 MiB/s" in checkups.verdict(large)
     # Raw records are larger still: on such a disk they would make it worse.
     assert "bake with --encoding=raw" not in gains(large)
 
@@ -125,7 +125,8 @@ def test_the_screen_holds_one_line_a_stage() -> None:
     lines = checkup_text.render(STARVED).splitlines()
     assert len(lines) < 25 and max(map(len, lines)) <= 100
     assert (
-        "data     20,000 records of 224x224 jpeg, 12.0 kB each, 240 MB in all; cache none" in lines
+        "data     20,000 records of 224x224 jpeg, 11.7 KiB each, 228.9 MiB in all; cache none"
+        in lines
     )
     assert any(line.startswith("augment") and "10,000" in line and "0.40" in line for line in lines)
     assert any("+150%  --cache=decoded" in line for line in lines)

@@ -12,6 +12,7 @@ import lzma
 import zlib
 from typing import BinaryIO, cast
 
+from tfrecords import sizes
 from tfrecords.errors import UsageError
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.rows import InputPath
@@ -118,7 +119,7 @@ def _decompress(source: InputPath, file: BinaryIO, plain: BinaryIO, disk: _Disk,
     ):
         while chunk := stream.read(_CHUNK):
             if disk.lacks_room():
-                raise _no_room(source, disk.folder, f"{written / 1e9:.1f} GB are written")
+                raise _no_room(source, disk.folder, f"{sizes.readable(written)} are written")
             plain.write(chunk)
             written += len(chunk)
             progress.advance(file.tell() - done)
