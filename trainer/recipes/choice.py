@@ -33,7 +33,7 @@ _WHOLE_NETWORK = 40.0
 _SCRATCH_EACH, _SCRATCH_BEHIND_STEM, _SCRATCH_AT_FULL = 1.2, 0.047, 1.9
 
 # Starting, fitting the head, and the report.
-_ALWAYS_SECONDS = 20.0
+ALWAYS_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,47 @@ def describe(recipe: str, reason: str, situation: Situation) -> str:
 
 def seconds(recipe: str, situation: Situation) -> float:
     """Returns an estimate of the wall time of a recipe on the cores, report included."""
-    height, width = situation.size
-    pixels = height * width / _RATED_SIDE**2
-    all_pictures = situation.train + situation.validation
+    work = training_seconds(recipe, situation, UNFREEZE_EPOCHS)
+    if recipe != SCRATCH:
+        work += feature_seconds(situation.train + situation.validation, situation)
+    return ALWAYS_SECONDS + work / situation.cores
+
+
+def feature_seconds(pictures: int, situation: Situation) -> float:
+    """Returns CPU seconds of the features of `pictures` by the frozen network."""
+    rate = _FEATURES if situation.onnxruntime else _FEATURES_BY_TENSORFLOW
+    return pictures * _rated_pictures(situation.size) / rate
+
+
+def training_seconds(recipe: str, situation: Situation, unfreeze_epochs: int) -> float:
+    """Returns CPU seconds of the epochs that train more than a head.
+
+    Args:
+      recipe: "scratch", "head" or "finetune".
+      situation: of the run.
+      unfreeze_epochs: of the whole network, of "finetune".
+    """
     if recipe == SCRATCH:
-        work = situation.epochs * situation.train * _scratch_step(height, width)
-    else:
-        pixels *= max(1, ENLARGED_TO // max(height, width)) ** 2
-        rate = _FEATURES if situation.onnxruntime else _FEATURES_BY_TENSORFLOW
-        work = all_pictures * pixels / rate
-    if recipe == FINETUNE:
-        work += UNFREEZE_EPOCHS * situation.train * pixels / _WHOLE_NETWORK
-    return _ALWAYS_SECONDS + work / situation.cores
+        return situation.epochs * situation.train * _scratch_step(*situation.size)
+    if recipe == HEAD:
+        return 0.0
+    seen = unfreeze_epochs * situation.train
+    return seen * _rated_pictures(situation.size) / _WHOLE_NETWORK
+
+
+def rounded(value: float) -> str:
+    """Returns a number of seconds in minutes or hours: "4 min"."""
+    minutes = value / 60
+    if minutes < 1.5:
+        return "1 min"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+
+
+def _rated_pictures(size: tuple[int, int]) -> float:
+    """Returns how many pictures of the rated size one is worth, as the network sees it."""
+    height, width = size
+    enlarged = max(1, ENLARGED_TO // max(height, width)) ** 2
+    return enlarged * height * width / _RATED_SIDE**2
 
 
 def _scratch_step(height: int, width: int) -> float:
@@ -130,11 +159,4 @@ def _scratch_step(height: int, width: int) -> float:
 
 def _cost(recipe: str, situation: Situation) -> str:
     """Returns ", about 4 min" in brackets; nothing on a GPU, whose speed is not known."""
-    return "" if situation.gpu else f" (about {_rounded(seconds(recipe, situation))})"
-
-
-def _rounded(value: float) -> str:
-    minutes = value / 60
-    if minutes < 1.5:
-        return "1 min"
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+    return "" if situation.gpu else f" (about {rounded(seconds(recipe, situation))})"

@@ -12,6 +12,7 @@ from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
 from trainer.sweep import (
+    estimate,
     grid,
     halving,
     leaderboard,
@@ -113,7 +114,8 @@ def run(config: SweepConfig) -> SweepResult:
     shares = assign(config.parallel, visible_gpus(), usable_cores())
     results = Results(config, entries, manifest, drawn=time.monotonic())
     display = Display(entries, config.metric, config.progress, on_end=results.refresh)
-    display.say("\n".join(filter(None, (recipe, describe(entries, shares)))))
+    expected = estimate.line(config, entries, gpu=bool(visible_gpus()))
+    display.say("\n".join(filter(None, (recipe, describe(entries, shares), expected))))
     if config.plan_only:
         return SweepResult(entries, stopped_by=0, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:

@@ -54,11 +54,13 @@ class TrainingSet:
     Attributes:
       classes: number of them.
       pictures: training records.
+      validation: records of the split that is validated on.
       size: (height, width) in pixels.
     """
 
     classes: int
     pictures: int
+    validation: int
     size: tuple[int, int]
 
     @property
@@ -94,7 +96,7 @@ def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
         if not source.records:
             raise UsageError(f"split {source.split.name!r} has no picture of the selected classes")
     _check_per_class(config, train)
-    return TrainingSet(len(selection.classes), train.records, train.size)
+    return TrainingSet(len(selection.classes), train.records, validation.records, train.size)
 
 
 def check_unclaimed(trial: Trial, manifest: Manifest) -> None:

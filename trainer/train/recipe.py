@@ -87,8 +87,13 @@ def situation(config: TrainConfig, train: Source, validation: Source, *, gpu: bo
         gpu=gpu,
         cores=cores.usable(),
         weights=_is_installed(WEIGHTS_MODULE),
-        onnxruntime=all(map(_is_installed, _ONNX_MODULES)),
+        onnxruntime=has_onnxruntime(),
     )
+
+
+def has_onnxruntime() -> bool:
+    """Returns whether features are computed by onnxruntime here."""
+    return all(map(_is_installed, _ONNX_MODULES))
 
 
 def stored_recipe(config: TrainConfig) -> str | None:

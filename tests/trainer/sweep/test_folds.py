@@ -65,7 +65,7 @@ def entries(folder: Path, text: str, scores: list[float], folds: int = 3) -> lis
         history = {} if math.isnan(score) else {METRIC: np.array([score]), "seconds": np.ones(1)}
         status = trials.FAILED if math.isnan(score) else trials.DONE
         progress = TrialProgress(History(history))
-        made.append(Entry(trial, TrainingSet(3, 30, (8, 8)), progress, status))
+        made.append(Entry(trial, TrainingSet(3, 30, 6, (8, 8)), progress, status))
     return made
 
 
