@@ -16,6 +16,7 @@ from beam_pipelines.inputs.bake_input import BakeInput
 from beam_pipelines.planning.bundles import bundle_tasks
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.tasks import BundleTask
+from tfrecords.cli import audience
 from tfrecords.images.decode_pool import WorkerPool
 
 # Bundles that each worker, and all together, may begin while Beam is still being imported: two
@@ -72,4 +73,5 @@ def deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> Deal
 
 def say(text: str) -> None:
     """Tells a person something of the bake, as a line of its own."""
-    print(text, file=sys.stderr, flush=True)
+    if said := audience.said(text):
+        print(said, file=sys.stderr, flush=True)

@@ -10,13 +10,15 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from tfrecords.cli import flags, parsing
+from tfrecords.cli import audience, flags, parsing
 from tfrecords.errors import EvenshardError, UsageError
 
 PathLike = str | os.PathLike[str]
@@ -32,6 +34,14 @@ _CONFIGURATIONS = (
     "trainer.export.config.ExportConfig",
     "trainer.predict.PredictConfig",
 )
+
+# Functions that do what the command of their name does, and what has their arguments.
+_CALLS = {
+    "bake": "beam_pipelines.config.PrepareConfig",
+    "plan": "beam_pipelines.config.PrepareConfig",
+    "train": "trainer.config.TrainConfig",
+}
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 
 # Command lines stand between backticks and stay as they are.
 _COMMAND = re.compile(r"(`[^`]*`)")
@@ -54,6 +64,53 @@ def naming_arguments() -> Iterator[None]:
         if args == error.args:
             raise
         raise type(error)(*args) from error
+
+
+@contextmanager
+def speaking_python() -> Iterator[None]:
+    """Makes what is said in the block name Python arguments and calls, as errors do."""
+    with audience.translated(spoken):
+        yield
+
+
+def spoken(text: str) -> str:
+    """Returns what is said to a person at a shell as one who calls from Python reads it.
+
+    A command becomes the call that does the same; the line of what comes next is "" where there is
+    none.
+
+    >>> spoken("next: evenshard train --data_dir=o --run_dir=runs/first --fold=0")
+    'next: evenshard.train(data_dir="o", run_dir="runs/first", fold=0)'
+    >>> spoken("3 pictures beyond --per_class=80: in no shard")
+    '3 pictures beyond per_class=80: in no shard'
+    """
+    before, command, given = text.partition("evenshard ")
+    name, _, given = given.partition(" ")
+    if command and name in _CALLS and given.startswith("-"):
+        return f"{before}evenshard.{name}({', '.join(_call(_CALLS[name], shlex.split(given)))})"
+    if text.startswith("next: "):
+        return ""
+    return in_python(text).replace("the same command", "the same call")
+
+
+def _call(path: str, words: Sequence[str]) -> Iterator[str]:
+    """Yields the arguments of a call that gives the same as words of a command line."""
+    known = flags.flags_of(_load(path))
+    others = []
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if name in known and equals:
+            yield f"{name}={_literal(value)}"
+        elif name in known or name.removeprefix("no") in known:
+            yield f"{name.removeprefix('no')}={name in known}"
+        else:
+            others.append(word)
+    if others:
+        yield f"beam_options={others!r}"
+
+
+def _literal(value: str) -> str:
+    return value if _NUMBER.fullmatch(value) else json.dumps(value, ensure_ascii=False)
 
 
 def in_python(text: str) -> str:
@@ -130,13 +187,16 @@ def _argument(flag: re.Match[str]) -> str:
 @functools.cache
 def _switches() -> frozenset[str]:
     """Returns the names of all flags that are on or off."""
-    kinds = []
-    for path in _CONFIGURATIONS:
-        module, _, name = path.rpartition(".")
-        kinds.append(getattr(importlib.import_module(module), name))
+    kinds = [_load(path) for path in _CONFIGURATIONS]
     return frozenset(
         name
         for kind in kinds
         for name in flags.names_of(kind)
         if flags.metavar_of(kind, name) is None and not name.startswith("no")
     )
+
+
+def _load(path: str) -> type[Any]:
+    module, _, name = path.rpartition(".")
+    kind: type[Any] = getattr(importlib.import_module(module), name)
+    return kind

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from beam_pipelines import flags as beam_flags
 from beam_pipelines import prepare, preview
 from beam_pipelines.config import PrepareConfig
-from evenshard.arguments import PathLike, configuration, documented, naming_arguments
+from evenshard.arguments import (
+    PathLike,
+    configuration,
+    documented,
+    naming_arguments,
+    speaking_python,
+)
 from evenshard.dataset import Dataset
 from evenshard.plan_result import Plan
 from tfrecords.cli import parsing
@@ -25,6 +31,7 @@ BeamOptions = str | Sequence[str] | Mapping[str, object]
 
 @documented(PrepareConfig)
 @naming_arguments()
+@speaking_python()
 def bake(
     input_dir: PathLike | PrepareConfig = "",
     output_dir: PathLike = "",
@@ -103,6 +110,7 @@ def bake(
 
 @documented(PrepareConfig)
 @naming_arguments()
+@speaking_python()
 def plan(
     input_dir: PathLike | PrepareConfig = "",
     output_dir: PathLike = "",

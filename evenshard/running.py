@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 
 from evenshard import notebook
-from evenshard.arguments import PathLike, naming_arguments
+from evenshard.arguments import PathLike, naming_arguments, speaking_python
 from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.results import RunEvaluation, RunPrediction
 from tfrecords.cli import parsing
@@ -46,6 +46,7 @@ class _Predicts(abc.ABC):
         """Returns the networks, built and loaded once."""
 
     @naming_arguments()
+    @speaking_python()
     def predict(
         self,
         input: Pictures,
@@ -172,6 +173,7 @@ class Run(_Predicts):
         return self.run_dir / "report" / "index.html"
 
     @naming_arguments()
+    @speaking_python()
     def evaluate(
         self,
         split: str = "test",
@@ -233,6 +235,7 @@ class Run(_Predicts):
         )
 
     @naming_arguments()
+    @speaking_python()
     def export(
         self,
         format: str | Sequence[str] = "saved_model",

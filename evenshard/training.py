@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evenshard.arguments import PathLike, configuration, documented, naming_arguments
+from evenshard.arguments import (
+    PathLike,
+    configuration,
+    documented,
+    naming_arguments,
+    speaking_python,
+)
 from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.running import Run
 from trainer.config import TrainConfig
@@ -14,6 +20,7 @@ ImageSize = int | str | tuple[int, int]
 
 @documented(TrainConfig)
 @naming_arguments()
+@speaking_python()
 def train(
     data_dir: PathLike | TrainConfig,
     run_dir: PathLike = "",

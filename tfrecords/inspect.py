@@ -324,7 +324,7 @@ COMMAND = Command(
     module="tfrecords.inspect",
     summary=(
         "Shows what is in a data set: its splits, classes, image format, digests and the "
-        "configuration it was baked with; or pictures and records alone, where these are asked for. "
+        "configuration it was baked with; or pictures and records alone, where they are asked for. "
         "To check every byte use `evenshard verify`."
     ),
     arguments="DIR",

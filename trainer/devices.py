@@ -18,6 +18,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfrecords.cli import audience
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.sharding import stable_hash
 from trainer import keras_settings
@@ -166,7 +167,8 @@ def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:
                 "--device=cpu"
             )
         if unused:
-            print(f"note: computing on the CPU: {unused}", file=sys.stderr)
+            note = audience.said(f"note: computing on the CPU: {unused}")
+            print(note, file=sys.stderr)
     if config.device == "cpu":
         if gpus:
             _show_only([])

@@ -7,7 +7,14 @@ import pytest
 
 import evenshard
 from beam_pipelines.config import PrepareConfig
-from evenshard.arguments import configuration, in_python, naming_arguments
+from evenshard.arguments import (
+    configuration,
+    in_python,
+    naming_arguments,
+    speaking_python,
+    spoken,
+)
+from tfrecords.cli import audience, following
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.framing import DamagedRecordError
 from tfrecords.ledger import LedgerError
@@ -60,6 +67,42 @@ def test_an_error_without_a_flag_passes_as_it_is() -> None:
 
 def call(input_dir: object = "", output_dir: str = "", *, per_class: int | None = None) -> object:
     return configuration(PrepareConfig, call, dict(locals()))
+
+
+@pytest.mark.parametrize(
+    ("shell", "python"),
+    [
+        (
+            following.training("my shards"),
+            'next: evenshard.train(data_dir="my shards", run_dir="runs/first")',
+        ),
+        (following.predicting("runs/a"), ""),
+        (following.using("runs/a", ["test"]), ""),
+        (
+            "to split by appearance instead: evenshard bake '--input_dir=it'\"'\"'s' --output_dir=o "
+            "--per_class=3 --splits=train:0.8,test:0.2 --region=r --keep_cache --split_by=appearance",
+            'to split by appearance instead: evenshard.bake(input_dir="it\'s", output_dir="o", '
+            'per_class=3, splits="train:0.8,test:0.2", keep_cache=True, split_by="appearance", '
+            "beam_options=['--region=r'])",
+        ),
+        (
+            "evenshard train --noresume --learning_rate=1e-05",
+            ("evenshard.train(resume=False, learning_rate=1e-05)"),
+        ),
+        ("the same command with --overwrite", "the same call with overwrite=True"),
+        ("beyond --per_class=30: in no shard", "beyond per_class=30: in no shard"),
+        ("200 files in 5 classes", "200 files in 5 classes"),
+        ("then `evenshard report shards` writes it", "then `evenshard report shards` writes it"),
+    ],
+)
+def test_what_is_said_names_calls(shell: str, python: str) -> None:
+    assert spoken(shell) == python
+
+
+def test_only_within_a_call_from_python_is_it_translated() -> None:
+    with speaking_python():
+        assert audience.said("--per_class=3") == "per_class=3"
+    assert audience.said("--per_class=3") == "--per_class=3"
 
 
 def test_a_configuration_stands_alone() -> None:

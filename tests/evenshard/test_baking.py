@@ -96,6 +96,16 @@ def test_a_plan_says_why_its_bake_would_fail(tmp_path: Path) -> None:
     assert "--" not in repr(plan)
 
 
+def test_what_a_bake_says_is_python(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    evenshard.bake(world / "pictures", out, **SIZE)
+    told = capsys.readouterr().err
+    assert told.splitlines()[-1].startswith(f'next: evenshard.train(data_dir="{out}", run_dir="')
+    assert "--" not in told and "evenshard bake" not in told
+
+
 def test_planning_is_not_baking() -> None:
     config = evenshard.PrepareConfig(input_dir="in", output_dir="out", plan_only=True)
     with pytest.raises(evenshard.UsageError, match="call evenshard.plan"):

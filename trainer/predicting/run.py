@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.cli import audience
 from tfrecords.cli.progress import Progress
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
@@ -217,7 +218,7 @@ def spool(source: str, folder: Path) -> Iterator[str]:
 
 
 def _say(note: str) -> None:
-    print(note, file=sys.stderr, flush=True)
+    print(audience.said(note), file=sys.stderr, flush=True)
 
 
 def fallback_class(runs: Ensemble | LoadedRun, name: str = "") -> str:

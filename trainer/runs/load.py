@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.cli import audience
 from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
@@ -166,7 +167,8 @@ def _build(run_dir: Path, stored: RunConfig, *, trust_run_code: bool) -> keras.M
             f"{run_dir}: its network is the code of {fresh.model}, and {reason}: "
             "--trust_run_code runs that code; give it for a run whose author you trust"
         )
-    print(f"note: --trust_run_code: running the code of {fresh.model}", file=sys.stderr)
+    note = audience.said(f"note: --trust_run_code: running the code of {fresh.model}")
+    print(note, file=sys.stderr)
     try:
         return build(fresh, stored.size, classes)
     except UsageError as error:

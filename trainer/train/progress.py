@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from tfrecords.cli import audience
 from tfrecords.cli.progress import NONE, Progress, write_line
 
 # Where there is no terminal, a line at most this often inside an epoch, in seconds.
@@ -34,7 +35,7 @@ class EpochProgress:
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
         if self._kind != NONE:
-            write_line(text, self._stream)
+            write_line(audience.said(text), self._stream)
 
     def start_epoch(self, epoch: int, done: int) -> None:
         """Begins epoch `epoch`, from 0, of which `done` pictures have been trained on already."""
