@@ -86,7 +86,7 @@ def spoken(text: str) -> str:
     """
     before, command, given = text.partition("evenshard ")
     name, _, given = given.partition(" ")
-    if command and name in _CALLS and given.startswith("-"):
+    if command and name in _CALLS and given.lstrip("'").startswith("--"):
         return f"{before}evenshard.{name}({', '.join(_call(_CALLS[name], shlex.split(given)))})"
     if text.startswith("next: "):
         return ""

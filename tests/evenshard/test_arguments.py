@@ -79,8 +79,9 @@ def call(input_dir: object = "", output_dir: str = "", *, per_class: int | None 
         (following.predicting("runs/a"), ""),
         (following.using("runs/a", ["test"]), ""),
         (
-            "to split by appearance instead: evenshard bake '--input_dir=it'\"'\"'s' --output_dir=o "
-            "--per_class=3 --splits=train:0.8,test:0.2 --region=r --keep_cache --split_by=appearance",
+            "to split by appearance instead: evenshard bake '--input_dir=it'\"'\"'s' "
+            "--output_dir=o --per_class=3 --splits=train:0.8,test:0.2 --region=r --keep_cache "
+            "--split_by=appearance",
             'to split by appearance instead: evenshard.bake(input_dir="it\'s", output_dir="o", '
             'per_class=3, splits="train:0.8,test:0.2", keep_cache=True, split_by="appearance", '
             "beam_options=['--region=r'])",
