@@ -39,7 +39,7 @@ class Plan(Contents):
 
     @property
     def seconds(self) -> float:
-        """About how long the bake would decode and augment."""
+        """About how long the bake would take, its start and its report included."""
         return self._found.seconds
 
     def sources(self) -> pa.Table:
