@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from evenshard.arguments import PathLike
 from evenshard.results import RunPrediction
+from tfrecords.cli import audience
 from tfrecords.errors import UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, SourceFile
@@ -108,7 +109,7 @@ def _of_sources(
 
 
 def _say(note: str) -> None:
-    print(note, file=sys.stderr, flush=True)
+    print(audience.said(note), file=sys.stderr, flush=True)
 
 
 def _decoded(items: Sequence[Picture], spec: ImageSpec) -> Iterator[Decoded]:

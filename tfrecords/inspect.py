@@ -41,7 +41,9 @@ class InspectConfig:
     data_dir: str = flag(
         MISSING, _SHOW, "A data set that `evenshard bake` wrote.", metavar="DIR", positional=True
     )
-    split: str | None = flag(None, _SHOW, "Show this split only, e.g. train.", metavar="NAME")
+    split: str | None = flag(
+        None, _SHOW, "Show this split only, e.g. train; without the configuration.", metavar="NAME"
+    )
     records: int | None = flag(
         None, _SHOW, "List the first N records of each split instead of the summary.", metavar="N"
     )
@@ -110,6 +112,8 @@ def summary(
         yield from fold_table(found)
         yield ""
     yield from class_table(found, splits, width, unicode)
+    if len(splits) < len(found.splits):  # Of some splits was asked, not of the data set.
+        return
     yield ""
     statuses = ", ".join(f"{count:,} {name}" for name, count in found.statuses.items() if count)
     yield from _facts({"sources": statuses or "none"})
@@ -304,7 +308,7 @@ def show_value(value: object) -> str:
             [":".join(map(show_value, item)) for item in value] if pairs else map(show_value, value)
         )
         return ", ".join(shown) or "none"
-    return "none" if value is None else str(value)
+    return "none" if value in (None, "") else str(value)
 
 
 def _unicode() -> bool:

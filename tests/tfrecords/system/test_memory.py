@@ -19,7 +19,7 @@ def test_elsewhere_it_is_unknown(tmp_path: Path) -> None:
 
 def test_the_cost_of_a_cache_is_told_beside_what_there_is() -> None:
     told = memory.cache_cost
-    assert told("decoded", 3_000_000, None).endswith("will hold about 3 MB in memory")
-    assert "3 MB in memory, of 8,000 MB available" in told("decoded", 3_000_000, 8 * 10**9)
+    assert told("decoded", 3_000_000, None).endswith("will hold about 2.9 MiB in memory")
+    assert "2.9 MiB in memory, of 7.5 GiB available" in told("decoded", 3_000_000, 8 * 10**9)
     assert "more than there is" in told("encoded", 9 * 10**9, 8 * 10**9)
     assert "more than" not in told("encoded", 10**9, 8 * 10**9)

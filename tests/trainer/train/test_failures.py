@@ -235,7 +235,7 @@ def test_the_cost_of_the_cache_is_told_before_it_is_filled(
     damage(*dataset, "train")  # So that filling it fails.
     with pytest.raises(TrainerError, match="damaged"):
         train(config(dataset[0], tmp_path / "r", cache="decoded", progress="lines"))
-    assert "--cache=decoded will hold about 0 MB in memory, of " in capsys.readouterr().err
+    assert "--cache=decoded will hold about 12.0 KiB in memory, of " in capsys.readouterr().err
 
 
 def test_the_best_epoch_is_the_monitors(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
