@@ -28,7 +28,7 @@ COLOURS = dict(
 
 # More trials than this are in the table only.
 MAX_BARS = 40
-_MAX_LABEL = 34
+_MAX_LABEL, _MAX_TICK = 34, 26  # A tick stands beside its bar, on a phone too.
 _TALL = 3.6  # Inches: figures that are shown side by side have the same height.
 
 
@@ -77,6 +77,7 @@ def curves(rows: Sequence[Row], column: str) -> Figure:
                     history.epochs, history[column], color=_colour(position),
                     linewidth=1.8 if position < len(COLOURS) else 1.0,
                     alpha=None if position < len(COLOURS) else 0.6, gid=_id(row),
+                    marker="o" if len(history) == 1 else None,  # A head has a single epoch.
                 )  # fmt: skip
         axes.set_xlabel("epoch")
         figures.count_axis(axes)
@@ -136,7 +137,7 @@ def times(rows: Sequence[Row]) -> Figure:
                 f"{width:.3g}", (width, position), xytext=(4, 0), textcoords="offset points",
                 va="center", fontsize=8, color=figures.MUTED,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [html.shorten(row.name, _MAX_LABEL) for row in rows])
+        axes.set_yticks(range(len(rows)), [html.shorten(row.name, _MAX_TICK) for row in rows])
         axes.invert_yaxis()
         axes.grid(False, axis="y")
         axes.margins(x=0.1)
