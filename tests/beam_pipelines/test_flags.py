@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from beam_pipelines import flags
@@ -45,6 +47,22 @@ def test_what_nobody_knows_is_refused(wrong: str, said: str) -> None:
     with pytest.raises(UsageError) as refused:
         config_of(*wrong.split())
     assert said in str(refused.value)
+
+
+def test_without_beam_its_flags_are_not_known_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    note = r"Beam's own flags need Beam \(pip install 'evenshard\[beam\]'\)"
+    with pytest.raises(UsageError, match=f"unknown flag --region; .*{note}"):
+        config_of("--region=r")
+    with pytest.raises(
+        UsageError, match=f"unknown flag --perclass; did you mean --per_class.*{note}"
+    ):
+        config_of("--perclass=3")
+    with pytest.raises(UsageError, match="unexpected argument 'stray'"):
+        config_of("stray")
+    assert config_of("--per_class=3").per_class == 3
 
 
 def test_every_flag_of_beam_is_accepted() -> None:

@@ -266,7 +266,7 @@ def _unknown(config: type[Any], verdict: ForeignFlags, values: Mapping[str, Any]
     meant = nearest(name, [*names_of(config), *verdict.known], _typed_as(config))
     alone = [item for item in flags_of(config).values() if item.metadata["positional"]]
     if meant:
-        hint = f"did you mean --{meant}?"
+        hint = " ".join(filter(None, (f"did you mean --{meant}?", verdict.note)))
     elif alone:
         value = alone[0].metadata["metavar"] or alone[0].name.upper()
         hint = f"{value} stands alone or as --{alone[0].name}={value}; --help lists all flags"
