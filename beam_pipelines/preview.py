@@ -133,7 +133,7 @@ def run(config: PrepareConfig) -> int:
       UsageError: as `preview`, or the output lies in the input.
       BakeError: the bake would fail.
     """
-    bake_input.refuse_output_inside(config)
+    bake_input.refuse_output(config)
     found, rows = _preview(config)
     for note in found.notes:
         print(f"input: {note}")

@@ -35,7 +35,7 @@ def run(
       BakeError: the bake cannot go on; running it again resumes it.
     """
     storage.configure(beam_arguments)
-    bake_input.refuse_output_inside(config)
+    bake_input.refuse_output(config)
     is_complete = storage.exists(storage.join(config.output_dir, manifest.MANIFEST))
     if is_complete and not config.overwrite:
         from beam_pipelines import carry_out

@@ -18,6 +18,7 @@ from beam_pipelines.cache.layout import Layout
 from beam_pipelines.choices import CLASS_ORDERS, DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import sources
+from tfrecords import kinds
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED
 from tfrecords.inputs import class_map
@@ -100,14 +101,16 @@ class BakeInput:
         return cls(settled, rows, notes)
 
 
-def refuse_output_inside(config: PrepareConfig) -> None:
-    """Refuses to write a data set into the folder that its pictures are read from.
+def refuse_output(config: PrepareConfig) -> None:
+    """Refuses to write a data set where other results are, or where its pictures are read from.
 
-    The next bake of that folder would take shards and report for a class.
+    The next bake of the pictures' folder would take shards and report for a class.
 
     Raises:
-      UsageError: the output is the input folder, or lies in it.
+      UsageError: the output is the input folder, or lies in it, or holds a run or a sweep.
     """
+    if not storage.is_remote(config.output_dir):
+        kinds.refuse_other(config.output_dir, "output_dir", kinds.DATASET)
     if config.input_csv is not None:
         return
     root, output = _absolute(config.input_dir), _absolute(config.output_dir)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import ledger, locations
+from tfrecords import kinds, ledger, locations
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
@@ -96,6 +96,8 @@ def run(config: EvaluateConfig) -> Result:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
+    if config.output_dir:
+        kinds.refuse_other(config.output_dir, "output_dir", kinds.EVALUATION)
     task = prepare(config)
     with task.version.reading():
         leaks = _leaks(task)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfrecords import kinds
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
@@ -109,6 +110,7 @@ def run(config: SweepConfig) -> SweepResult:
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
+    kinds.refuse_other(config.runs_dir, "runs_dir", kinds.SWEEP)
     manifest = remote.load(config.data_dir)
     entries, recipe = prepare(config, manifest)
     shares = assign(config.parallel, visible_gpus(), usable_cores())

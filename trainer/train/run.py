@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from tfrecords import kinds
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.system import disk
 from trainer.choices import AUTO_BATCH
@@ -41,6 +42,7 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     directory.refuse_held(config.run_dir)
+    kinds.refuse_other(config.run_dir, "run_dir", kinds.RUN)
     task = prepare(config)
     while True:
         try:

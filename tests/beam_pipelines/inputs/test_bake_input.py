@@ -226,15 +226,15 @@ def test_classes_that_differ_in_capitals_are_told(folders: Path) -> None:
 def test_an_output_inside_the_input_is_refused(folders: Path, output: str) -> None:
     os.symlink(folders, folders.parent / "link")
     with pytest.raises(UsageError, match="--output_dir=.* lies in --input_dir=.*outside of it"):
-        bake_input.refuse_output_inside(config(folders, output_dir=f"{folders.parent}/{output}"))
+        bake_input.refuse_output(config(folders, output_dir=f"{folders.parent}/{output}"))
 
 
 def test_other_outputs_are_not_refused(folders: Path) -> None:
     root = folders.parent
     for output in (root / "in2", root, root / "out"):
-        bake_input.refuse_output_inside(config(folders, output_dir=output))
+        bake_input.refuse_output(config(folders, output_dir=output))
     (root / "labels.csv").write_text("path,label\n")
     table = root / "labels.csv"
-    bake_input.refuse_output_inside(
+    bake_input.refuse_output(
         PrepareConfig(input_csv=table, input_dir=root, output_dir=root / "out")
     )
