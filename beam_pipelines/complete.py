@@ -67,8 +67,19 @@ def other_flags(asked: PrepareConfig, there: Manifest) -> str:
     recorded = json.loads(json.dumps(dict(there.config)))
     one, other = map(_flat, (values, recorded))
     names = [name for name in one | other if one.get(name) != other.get(name)]
+    names = _as_typed(names, one, other)
     flags = sorted({_FLAGS.get(name, f"--{name}") for name in names})
     return f"baked otherwise ({_listed(flags)})" if flags else ""
+
+
+def _as_typed(names: Sequence[str], *sides: Mapping[str, Any]) -> list[str]:
+    """Returns names of flags, with per_class where both bounds are one number on both sides."""
+    bounds = ("min_per_class", "max_per_class")
+    if not set(bounds) & set(names):
+        return list(names)
+    if any(side.get(bounds[0]) != side.get(bounds[1]) for side in sides):
+        return list(names)
+    return [*(name for name in names if name not in bounds), "per_class"]
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 
 from tfrecords.cli import parsing
@@ -85,7 +87,13 @@ def find(name: str) -> SubCommand:
         raise UsageError(f"{name} stands before the command: evenshard COMMAND [--flag=value …]")
     typed_as = {other: command.name for command in COMMANDS for other in command.typed_as}
     meant = parsing.nearest(name, [command.name for command in COMMANDS], typed_as)
-    hint = f"did you mean {meant!r}?" if meant else "evenshard --help lists all commands"
+    if meant:
+        hint = f"did you mean {meant!r}?"
+    elif os.path.exists(name):
+        plan = shlex.join(("evenshard", "plan", f"--input_dir={name}", "--output_dir=shards"))
+        hint = f"to see what a bake of it would give: {plan}"
+    else:
+        hint = "evenshard --help lists all commands"
     raise UsageError(f"unknown command {name!r}; {hint}")
 
 

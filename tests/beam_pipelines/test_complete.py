@@ -73,7 +73,9 @@ def test_a_report_that_was_cut_off_is_written(world: Path, tmp_path: Path) -> No
     [
         ({"image_size": 24}, "(--image_size)"),
         ({"seed": 1, "near_duplicates": "off"}, "(--near_duplicates, --seed)"),
-        ({"per_class": 5}, "(--max_per_class, --min_per_class)"),
+        ({"per_class": 5}, "(--per_class)"),
+        ({"per_class": None, "min_per_class": 6}, "(--max_per_class)"),
+        ({"per_class": None}, "(--per_class)"),
         ({"split_by": "appearance"}, "(--split_by)"),
         ({"splits": "folds:2"}, "(--folds, "),
         ({"encoding": "png"}, "(--encoding"),

@@ -109,6 +109,11 @@ def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
+        (
+            "'my pictures'",
+            "unknown command 'my pictures'; to see what a bake of it would give: evenshard plan "
+            "'--input_dir=my pictures' --output_dir=shards",
+        ),
         ("bake pictures", "unexpected argument 'pictures': did you mean --input_dir=pictures?"),
         ("plan pictures", "did you mean --input_dir=pictures?"),
         (

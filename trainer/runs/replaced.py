@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfrecords.errors import TrainerError
 from tfrecords.system import atomic
+from trainer.runs.config_file import CONFIG
 
 # In the new run: the name of the directory beside it that holds the one before.
 MARKER = ".replaces"
@@ -56,13 +57,21 @@ def kept(run_dir: Path) -> Path | None:
 
 
 def forget(run_dir: Path) -> None:
-    """Deletes the run that this one replaces, if any: to be called after the first checkpoint."""
+    """Deletes the run that this one replaces, if any: to be called after the first checkpoint.
+
+    A folder with a page or a network, and nothing else that a run has, may be somebody's own: it
+    stays aside.
+    """
     if not (run_dir / MARKER).exists():
         return
     aside = kept(run_dir)
-    if aside is not None:
+    if aside is not None and _is_run(aside):
         shutil.rmtree(aside, ignore_errors=True)
     (run_dir / MARKER).unlink(missing_ok=True)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).exists() or any((folder / "checkpoints").glob("*.ckpt"))
 
 
 def _free_name(run_dir: Path) -> Path:

@@ -35,6 +35,20 @@ def test_moved_aside_remembered_and_forgotten(run_dir: Path) -> None:
     replaced.forget(run_dir)
 
 
+@pytest.mark.parametrize("result", ["report/index.html", "model.keras"])
+def test_a_folder_that_may_be_somebodys_own_is_kept_aside(tmp_path: Path, result: str) -> None:
+    run_dir = tmp_path / "run"
+    (run_dir / result).parent.mkdir(parents=True)
+    (run_dir / result).write_text("mine")
+    (run_dir / "notes.txt").write_text("mine")
+    aside = replaced.move_aside(run_dir)
+    run_dir.mkdir()
+    replaced.remember(run_dir, aside)
+    replaced.forget(run_dir)
+    assert (aside / result).exists() and (aside / "notes.txt").exists()
+    assert replaced.kept(run_dir) is None
+
+
 def test_the_next_free_name_is_taken(run_dir: Path) -> None:
     run_dir.with_name("run.old-1").symlink_to("nowhere")
     assert replaced.move_aside(run_dir).name == "run.old-2"
