@@ -44,6 +44,7 @@ def train(
     partial_weights: bool = False,
     freeze_epochs: int = 0,
     freeze: str = "none",
+    head_features: str = "auto",
     feature_views: int = 1,
     unfreeze_epochs: int = 0,
     backbone_rate: float = 0.1,

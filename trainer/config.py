@@ -31,9 +31,12 @@ from trainer.choices import (
 from trainer.data_flags import DataFlags
 from trainer.recipes.flags import (
     AUTO,
+    AUTO_FEATURES,
     AUTO_MODEL,
     DECIDING,
     FREEZE_BACKBONE,
+    HEAD_FEATURES,
+    LAST,
     NO_WEIGHTS,
     RECIPES,
     SCRATCH,
@@ -104,6 +107,14 @@ class TrainConfig(DataFlags):
         "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
         "There is no augmentation, except by --feature_views.",
         choices=("none", FREEZE_BACKBONE),
+    )
+    head_features: str = flag(
+        AUTO_FEATURES,
+        _MODEL,
+        "What the head sees, each averaged over the picture. last: the network's last maps; "
+        "multilevel: those of three earlier blocks, too (efficientnet-lite). auto: multilevel with "
+        "--weights=imagenet.",
+        choices=HEAD_FEATURES,
     )
     feature_views: int = flag(
         1,
@@ -482,4 +493,5 @@ class TrainConfig(DataFlags):
             for name, value in values.items()
             if name in known
         }
-        return cls(**chosen)
+        # A version without the flag knew the last maps alone.
+        return cls(**{"head_features": LAST} | chosen)

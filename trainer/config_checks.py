@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tfrecords.errors import UsageError
 from trainer import remote
 from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, DEFAULT_EPOCHS
-from trainer.recipes.flags import IMAGENET, NO_WEIGHTS, OWN_MODEL
+from trainer.recipes.flags import IMAGENET, MULTILEVEL, NO_WEIGHTS, OWN_MODEL, is_multilevel
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
@@ -70,6 +70,7 @@ def check(config: TrainConfig) -> None:
     _check_classes(config)
     _check_augment(config)
     _check_weights(config)
+    _check_features(config)
     _check_distribution(config)
 
 
@@ -128,6 +129,14 @@ def _check_weights(config: TrainConfig) -> None:
         raise UsageError(
             f"--weights=imagenet: {config.model} has none; give a file, or --model="
             "efficientnet-lite0 or another that has them"
+        )
+
+
+def _check_features(config: TrainConfig) -> None:
+    if config.head_features == MULTILEVEL and not is_multilevel(config.model):
+        raise UsageError(
+            f"--head_features=multilevel is there for efficientnet-lite, not for {config.model}: "
+            "leave it out, or give --model=efficientnet-lite0"
         )
 
 

@@ -17,7 +17,7 @@ from trainer.features.lbfgs import minimize
 
 # Regularisation tried, strongest first: half of it times the squared norm of the kernel is added
 # to the mean loss, for features of deviation 1. Each fit starts from the one before.
-PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 
 # The first fit starts from nothing, the others near their end.
 FIRST_ITERATIONS, MORE_ITERATIONS = 40, 20
@@ -25,8 +25,8 @@ FIRST_ITERATIONS, MORE_ITERATIONS = 40, 20
 # A feature that never changes would otherwise be divided by 0.
 _LEAST_DEVIATION = 1e-3
 
-# Pictures whose features are multiplied at a time, and of which float32 features are kept.
-_CHUNK, _KEPT = 16384, 65536
+# Pictures whose features are multiplied at a time, and bytes of float32 features that are kept.
+_CHUNK, _KEPT_BYTES = 16384, 512 << 20
 
 # (logits float32[n, classes], targets float32[n, classes]) → float32[n].
 LossFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -123,7 +123,7 @@ class Objective:
         if start in self._kept:
             return self._kept[start]
         chunk = tf.constant(self._features.values[start : start + _CHUNK].astype(np.float32))
-        if start < _KEPT:
+        if (start + len(chunk)) * 4 * len(self._mean) <= _KEPT_BYTES:
             self._kept[start] = chunk
         return chunk
 

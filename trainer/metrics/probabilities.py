@@ -27,7 +27,7 @@ _AT_BOUND = 1.01
 # them: with 20 to 29 of them, nine of ten fits are within 20% of the truth; with 1 to 5, one of
 # four makes an overconfident network worse. `python -m benchmarks.temperature`.
 MIN_ROWS = 100
-MIN_MISTAKES = 20
+MIN_MISTAKES = 10
 
 
 @dataclass(frozen=True)

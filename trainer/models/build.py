@@ -16,7 +16,7 @@ from trainer.models.applications import build_application, plain_name
 from trainer.models.head import HEAD, head_of
 from trainer.models.springfield_cnn import DEFAULT_MODEL, VERSION, springfield_cnn
 from trainer.models.weights import Loaded, load_matching_weights
-from trainer.recipes.flags import IMAGENET, NO_WEIGHTS
+from trainer.recipes.flags import IMAGENET, MULTILEVEL, NO_WEIGHTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,13 @@ def build_network(
     elif own.is_own(config.model):
         model = own.build(config, size, classes, traced=not synchronized)
     elif plain_name(config.model) in efficientnet_lite.VARIANTS:
-        model = efficientnet_lite.build(plain_name(config.model), size, classes, config.dropout)
+        model = efficientnet_lite.build(
+            plain_name(config.model),
+            size,
+            classes,
+            config.dropout,
+            multilevel=config.head_features == MULTILEVEL,
+        )
     else:
         model = build_application(config, size, classes)
     if config.frozen_epochs:

@@ -20,6 +20,10 @@ OWN_MODEL, PRETRAINED_MODEL = "springfield_cnn", "efficientnet-lite0"
 NO_WEIGHTS, IMAGENET = "none", "imagenet"
 FREEZE_BACKBONE = "backbone"
 
+# --head_features: what the head sees. auto is settled with the recipe.
+AUTO_FEATURES, LAST, MULTILEVEL = "auto", "last", "multilevel"
+HEAD_FEATURES = (AUTO_FEATURES, LAST, MULTILEVEL)
+
 # Small pictures are enlarged by a whole factor to at most this side, pixels: the network was
 # trained on 224, and its last maps of a picture of 32 are one pixel wide. On 20 classes of plankton
 # at 32 pixels a head has macro-F1 0.480 without, 0.670 at 64, 0.702 at 128 and 0.728 at 160.
@@ -49,6 +53,7 @@ _OF_AUGMENTATION = (
 # Whoever gives one of these has a training of their own in mind: --recipe=auto changes nothing.
 DECIDING = (
     "model",
+    "head_features",
     *_OF_LOADED,
     *_OF_STEPS,
     *_OF_AUGMENTATION,
@@ -91,11 +96,31 @@ def settle(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_contradictions(recipe, given)
     if is_open(recipe, given):
         return {}
+    filled = _network(recipe, given)
+    if "head_features" not in given:
+        filled["head_features"] = _features({**given, **filled})
+    return filled
+
+
+def is_multilevel(model: str) -> bool:
+    """Returns whether --head_features=multilevel is there for a network of --model."""
+    plain = "".join(character for character in model.lower() if character.isalnum())
+    return plain.startswith("efficientnetlite")
+
+
+def _network(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the network, and how it is trained, where a flag does not say."""
     if recipe in (HEAD, FINETUNE):
         return _with_weights(recipe, given)
     if recipe == AUTO and given.get("freeze") == FREEZE_BACKBONE and "model" not in given:
         return _with_weights(HEAD, given)
     return {} if "model" in given else {"model": OWN_MODEL}
+
+
+def _features(flags: Mapping[str, Any]) -> str:
+    """Returns what --head_features=auto comes to: more where the weights know what it tells."""
+    known = flags.get("weights") == IMAGENET and is_multilevel(flags["model"])
+    return MULTILEVEL if known else LAST
 
 
 def _with_weights(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,8 @@ _WEAKEST = 5
 _HOW_TRAINED = (
     "model weights epochs batch_size grad_accum optimizer learning_rate schedule warmup_epochs "
     "weight_decay label_smoothing ema loss class_weights augment "
-    "freeze feature_views freeze_epochs unfreeze_epochs backbone_rate layer_decay seed"
+    "freeze head_features feature_views freeze_epochs unfreeze_epochs backbone_rate layer_decay "
+    "seed"
 ).split()
 
 

@@ -95,8 +95,9 @@ def test_a_fit_is_a_function_of_its_input() -> None:
 def test_features_beyond_those_kept_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     vector = np.random.default_rng(2).normal(size=objective(clusters()).size)
     whole = objective(clusters())(vector)
+    channels = clusters().values.shape[1]
     monkeypatch.setattr(heads_module, "_CHUNK", 16)
-    monkeypatch.setattr(heads_module, "_KEPT", 40)
+    monkeypatch.setattr(heads_module, "_KEPT_BYTES", 4 * 40 * channels)
     parts = objective(clusters())
     for _ in range(2):
         value, gradient = parts(vector)

@@ -53,7 +53,7 @@ TRUE = np.arange(3000) % 3
     ("logits", "labels", "note"),
     [
         (RIGHT[:99], TRUE[:99], "needs 100 validation pictures, and there are 99"),
-        (RIGHT, TRUE, "needs 20 mistakes on validation, and there are 0 in 3,000 pictures"),
+        (RIGHT, TRUE, "needs 10 mistakes on validation, and there are 0 in 3,000 pictures"),
         # Wrong nearly everywhere, and sure of it.
         (RIGHT, np.where(np.arange(3000) < 19, TRUE, (TRUE + 1) % 3), "no best one from 0.05 to"),
         # Right nearly everywhere, and not sure of it at all.

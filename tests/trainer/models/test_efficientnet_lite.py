@@ -22,6 +22,7 @@ from tests.support import fakes
 from tests.support.train_configs import config
 from tfrecords.errors import TrainerError
 from tfrecords.system import extras
+from trainer.features.backbone import backbone_of
 from trainer.models import efficientnet_lite, torch_file
 from trainer.models.build import build_network
 from trainer.models.efficientnet_lite import VARIANTS
@@ -50,7 +51,11 @@ def original(name: str) -> keras.Model:
 
 
 def pictures() -> np.ndarray:
-    return np.stack([np.asarray(fakes.picture(seed, 224, 224)) for seed in range(4)])
+    return pictures_of(224, 224)
+
+
+def pictures_of(height: int, width: int) -> np.ndarray:
+    return np.stack([np.asarray(fakes.picture(seed, height, width)) for seed in range(4)])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,22 @@ def test_everything_but_the_head_is_loaded(name: str) -> None:
     expected = original(name)
     for own, other in list(zip(network.model.weights, expected.weights, strict=True))[:-2]:
         np.testing.assert_array_equal(own, other, err_msg=own.path)
+
+
+def test_a_multilevel_head_sees_more_of_the_same_maps(name: str) -> None:
+    flags = config(model=name, weights="imagenet", head_features="multilevel")
+    several = build_network(flags, (64, 48), 5)
+    assert several.loaded is not None and several.loaded.new == ("head",)
+    one = build_network(config(model=name, weights="imagenet", head_features="last"), (64, 48), 5)
+    features = backbone_of(several.model)([pictures_of(64, 48)]).numpy()
+    last = backbone_of(one.model)([pictures_of(64, 48)]).numpy()
+    np.testing.assert_allclose(features[:, -1280:], last, rtol=1e-5, atol=1e-6)
+    blocks = [layer for layer in one.model.layers if layer.name.endswith("_expand_bn_relu")]
+    pooled = keras.Model(one.model.input, [blocks[at].output for at in (-7, -5, -3)])
+    expected = [maps.numpy().mean(axis=(1, 2)) for maps in pooled(pictures_of(64, 48))]
+    np.testing.assert_allclose(
+        features[:, :-1280], np.concatenate(expected, axis=1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,9 +60,47 @@ def test_a_recipe_is_a_name_for_flags(
     assert parsing.parse(TrainConfig, flags.command_line(settled)) == settled
 
 
+LITE = {"model": "EfficientNet_Lite1", "weights": "imagenet"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "auto"),
+        ({"recipe": "scratch"}, "last"),
+        ({"epochs": 5}, "last"),
+        ({"recipe": "head"}, "multilevel"),
+        ({"recipe": "finetune"}, "multilevel"),
+        ({"freeze": "backbone"}, "multilevel"),
+        (LITE, "multilevel"),
+        (LITE | {"head_features": "last"}, "last"),
+        ({"model": "efficientnet-lite0"}, "last"),
+        ({"model": "efficientnet-lite0", "head_features": "multilevel"}, "multilevel"),
+        ({"recipe": "head", "model": "resnet50"}, "last"),
+        ({"recipe": "head", "weights": "w.keras"}, "last"),
+    ],
+)
+def test_what_the_head_sees_is_settled_once(given: dict[str, object], expected: str) -> None:
+    settled = config(**given)
+    assert settled.head_features == expected
+    assert TrainConfig.from_dict(settled.to_dict()) == settled
+    if expected != "auto":
+        assert settled.with_batch_size(8).head_features == expected
+
+
+def test_runs_of_versions_without_the_flag_see_the_last_maps() -> None:
+    before = config(recipe="head").to_dict()
+    del before["head_features"]
+    assert TrainConfig.from_dict(before).head_features == "last"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (
+            {"recipe": "head", "model": "resnet50", "head_features": "multilevel"},
+            "there for efficientnet-lite, not for resnet50",
+        ),
         ({"recipe": "scratch", "weights": "imagenet"}, "no use for --weights"),
         ({"recipe": "scratch", "freeze": "backbone"}, "no use for --freeze"),
         ({"recipe": "head", "learning_rate": 0.1}, "no use for --learning_rate"),
@@ -110,7 +148,7 @@ def test_a_flag_that_is_typed_at_its_default_decides(name: str) -> None:
     else:
         typed = f"--{name}={','.join(default) if isinstance(default, tuple) else default}"
     found = parsing.parse(TrainConfig, ["--data_dir=data", "--run_dir=run", typed])
-    left_open = name in ("model", "augment")  # They are typed as auto.
+    left_open = name in ("model", "augment", "head_features")  # They are typed as auto.
     assert found.is_open is left_open
     assert found.recipe == ("auto" if left_open else "scratch")
 
