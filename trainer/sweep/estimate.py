@@ -95,6 +95,7 @@ def _situation(entry: Entry) -> Situation:
     return Situation(
         train=found.pictures,
         validation=found.validation,
+        classes=found.classes,
         size=found.size,
         epochs=entry.trial.config.epochs,
         gpu=False,

@@ -42,7 +42,10 @@ def settle(trials: Sequence[Trial], manifest: Manifest) -> tuple[tuple[Trial, ..
     here = max(situations, key=lambda each: each.train)
     chosen = recipe.choose_for_all([trial.config for trial in trials], here)
     settled = (
-        dataclasses.replace(trial, config=trial.config.with_recipe(chosen.recipe))
+        dataclasses.replace(
+            trial,
+            config=recipe.resumed(trial.config) or trial.config.with_recipe(chosen.recipe),
+        )
         if trial.config.is_open
         else trial
         for trial in trials

@@ -5,6 +5,7 @@ TensorFlow is not imported: a sweep settles the recipe of its trials before it s
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,10 +54,10 @@ def settle(config: TrainConfig, train: Source, validation: Source, *, gpu: bool)
     if not config.is_open:
         said = choice.describe(SCRATCH, "its flags say so", here)
         return Settled(config, said if _is_own_training(config) else "")
-    stored = stored_recipe(config)
+    stored = resumed(config)
     if stored is not None:
-        line = f"recipe: {stored}, as when the run in {config.run_dir} began"
-        return Settled(config.with_recipe(stored), line)
+        line = f"recipe: {stored.recipe}, as when the run in {config.run_dir} began"
+        return Settled(stored, line)
     chosen = choice.choose(here)
     line = choice.describe(chosen.recipe, chosen.reason, here)
     return Settled(config.with_recipe(chosen.recipe), line)
@@ -69,9 +70,8 @@ def choose_for_all(configs: Sequence[TrainConfig], here: Situation) -> Choice:
       configs: of the trials, one of them open.
       here: situation of the whole data set.
     """
-    stored = [stored_recipe(config) for config in configs if config.is_open]
-    for recipe in filter(None, stored):
-        return Choice(recipe, "the sweep began with it")
+    for stored in filter(None, (resumed(config) for config in configs if config.is_open)):
+        return Choice(stored.recipe, "the sweep began with it")
     if any(_is_own_training(config) for config in configs):
         return Choice(SCRATCH, "flags of other trials say so")
     return choice.choose(here)
@@ -82,6 +82,7 @@ def situation(config: TrainConfig, train: Source, validation: Source, *, gpu: bo
     return Situation(
         train=train.records,
         validation=validation.records,
+        classes=len(train.selection.classes),
         size=train.size,
         epochs=config.epochs,
         gpu=gpu,
@@ -96,8 +97,8 @@ def has_onnxruntime() -> bool:
     return all(map(_is_installed, _ONNX_MODULES))
 
 
-def stored_recipe(config: TrainConfig) -> str | None:
-    """Returns the recipe of the run that a configuration resumes, if there is one."""
+def resumed(config: TrainConfig) -> TrainConfig | None:
+    """Returns a configuration, whose recipe is open, as the run began that it resumes, if any."""
     if not config.resume:
         return None
     try:
@@ -109,7 +110,7 @@ def stored_recipe(config: TrainConfig) -> str | None:
     for recipe in (SCRATCH, HEAD, FINETUNE):
         candidate = config.with_recipe(recipe)
         if all(getattr(candidate, name) == getattr(stored.flags, name) for name in _TELLING):
-            return recipe
+            return dataclasses.replace(candidate, head_features=stored.flags.head_features)
     return None
 
 

@@ -13,8 +13,8 @@ from trainer.recipes.choice import Situation
 from trainer.recipes.flags import RECIPES
 
 LAPTOP = Situation(
-    train=4700, validation=600, size=(160, 160), epochs=30, gpu=False, cores=2, weights=True,
-    onnxruntime=True,
+    train=4700, validation=600, classes=60, size=(160, 160), epochs=30, gpu=False, cores=2,
+    weights=True, onnxruntime=True,
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_choice(changes: dict[str, object], recipe: str) -> None:
         Situation,
         train=st.integers(1, 10**7),
         validation=st.integers(1, 10**6),
+        classes=st.integers(1, 10**4),
         size=st.tuples(st.integers(8, 1000), st.integers(8, 1000)),
         epochs=st.integers(1, 300),
         gpu=st.booleans(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_a_run_that_goes_on_keeps_its_recipe(
         assert directory.RunConfig.read(run_dir).flags == stored.flags == again.config
     weights.add(recipe.WEIGHTS_MODULE)
     assert settle(dataset, run_dir, resume=False).config.recipe == "scratch"
+
+
+def test_a_run_that_an_earlier_version_began_keeps_what_its_head_sees(
+    dataset: tuple[Manifest, Path], tmp_path: Path, weights: set[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    begin(dataset, TrainConfig(str(dataset[1]), str(run_dir), recipe="head"))
+    path = run_dir / directory.CONFIG
+    document = json.loads(path.read_text())
+    del document["flags"]["head_features"]
+    path.write_text(json.dumps(document))
+    again = settle(dataset, run_dir)
+    assert (again.config.recipe, again.config.head_features) == ("head", "last")
 
 
 def test_a_run_of_other_flags_is_not_taken_for_a_recipe(
