@@ -112,8 +112,8 @@ class TrainConfig(DataFlags):
         AUTO_FEATURES,
         _MODEL,
         "What the head sees, each averaged over the picture. last: the network's last maps; "
-        "multilevel: those of three earlier blocks, too (efficientnet-lite). auto: multilevel with "
-        "--weights=imagenet.",
+        "multilevel: those of three earlier blocks, too (efficientnet-lite). auto: multilevel for "
+        "a head on ImageNet features alone, without --unfreeze_epochs.",
         choices=HEAD_FEATURES,
     )
     feature_views: int = flag(

@@ -118,9 +118,14 @@ def _network(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _features(flags: Mapping[str, Any]) -> str:
-    """Returns what --head_features=auto comes to: more where the weights know what it tells."""
+    """Returns what --head_features=auto comes to.
+
+    Epochs of the whole network bring the last maps what the earlier ones have, and a head that sees
+    all of them is thrown off farther when they begin.
+    """
     known = flags.get("weights") == IMAGENET and is_multilevel(flags["model"])
-    return MULTILEVEL if known else LAST
+    alone = flags.get("freeze") == FREEZE_BACKBONE and not flags.get("unfreeze_epochs")
+    return MULTILEVEL if known and alone else LAST
 
 
 def _with_weights(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:

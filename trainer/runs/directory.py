@@ -241,13 +241,16 @@ def check(run_dir: RunDir) -> RunConfig | None:
         # Flags of steps, such as --epochs, leave a recipe that was chosen by auto.
         raise UsageError(
             f"{path} holds a head on features that are computed once, and these flags train "
-            f"{described.flags.model} by steps: to go on from the head give "
-            "--recipe=finetune, for another training another --run_dir"
+            f"{described.flags.model} by steps: to go on from the head give --recipe=finetune "
+            f"--head_features={stored.flags.head_features}, for another training another --run_dir"
         )
     if changes:
+        same = "the same flags"
+        if stored.flags.head_features != described.flags.head_features:
+            same += f" with --head_features={stored.flags.head_features}"
         raise UsageError(
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
-            "--run_dir, the same flags to resume, or --noresume to start anew"
+            f"--run_dir, {same} to resume, or --noresume to start anew"
         )
     if more and not _is_at_end(stored, run_dir.store.latest()):
         raise UsageError(
