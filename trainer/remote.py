@@ -119,10 +119,10 @@ def check_local(name: str, value: str) -> None:
     """Refuses a URL for output, which is written by renaming and locking files.
 
     Raises:
-      ValueError: the flag `name` is a URL.
+      UsageError: the flag `name` is a URL.
     """
     if _URL.fullmatch(value):
-        raise ValueError(
+        raise UsageError(
             f"--{name}={value}: results are written to a directory of this machine, not to a URL; "
             "copy it when the command is done"
         )

@@ -33,6 +33,8 @@ HEAD = {"freeze": "backbone", "weights": "imagenet", "model": "resnet50"}
         (HEAD | {"feature_views": 2, "augment": ("mixup",)}, "leave out mixup, cutmix"),
         ({"fork_epoch": "best"}, "goes with --fork_from"),
         ({"fork_from": "run"}, "are one directory"),
+        ({"fork_from": "gs://b/run"}, "not to a URL"),
+        ({"run_dir": "gs://b/run"}, "not to a URL"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], said: str) -> None:
