@@ -3,7 +3,8 @@
     python -m benchmarks.temperature
 
 The logits are calibrated at temperature 1 by their making, then multiplied by 1.5, as those of a
-network that is too sure of itself. Needs numpy only.
+network that is too sure of itself. The second table is of fits with fewer mistakes than that needs,
+for networks from too sure to far from sure enough. Needs numpy only. Numbers of docs/learning.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _NETWORKS = ((3, 4.0), (3, 10.0), (10, 6.0), (60, 8.0), (60, 16.0))
 _ROWS = (20, 50, 100, 200, 500, 1000)
 _REPEATS = 60
 _HELD_OUT = 4000
+_TRUTHS = (2.0, 1.5, 1.0, 0.7, 0.4)
+_FEW_ROWS = (20, 50, 100, 200)
 _BINS = ((0, 0), (1, 5), (6, 9), (10, 19), (20, 29), (30, 99), (100, 999))
 
 
@@ -48,12 +51,41 @@ def main() -> None:
             name = f"{low} to {high}" if high > low else str(low)
             print(f"| {name} | {len(errors)} | {half:.0%} | {most:.0%} | {np.mean(worse):.0%} |")
 
+    _few_mistakes(rng)
 
-def _draw(rng: np.random.Generator, rows: int, classes: int, scale: float) -> Predictions:
+
+def _few_mistakes(rng: np.random.Generator) -> None:
+    """Prints what fits with too few mistakes come to, by the true temperature."""
+    print("\n| true temperature | fits | taken | of these worse than none | change of the loss |")
+    print("|---|---|---|---|---|")
+    for true in _TRUTHS:
+        changes: list[float] = []
+        fits = 0
+        for classes, scale in _NETWORKS:
+            held_out = _draw(rng, _HELD_OUT, classes, scale, true)
+            plain = metrics.cross_entropy(held_out)
+            for rows in _FEW_ROWS:
+                for _ in range(_REPEATS):
+                    case = _draw(rng, rows, classes, scale, true)
+                    mistakes = int((case.predicted != case.labels).sum())
+                    if not probabilities.too_little(rows, mistakes):
+                        continue
+                    fits += 1
+                    found = probabilities.fit(case.logits, case.labels)
+                    if not found.note:
+                        changes.append(metrics.cross_entropy(held_out, found.value) / plain - 1)
+        worse = f"{np.mean(np.array(changes) > 0):.0%}" if changes else "–"
+        median = f"{np.median(changes):+.0%}" if changes else "–"
+        print(f"| {true:g} | {fits} | {len(changes) / fits:.0%} | {worse} | {median} |")
+
+
+def _draw(
+    rng: np.random.Generator, rows: int, classes: int, scale: float, true: float = TRUE
+) -> Predictions:
     logits = rng.normal(size=(rows, classes)) * scale
     # The largest after Gumbel noise is a draw from the softmax.
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-    return Predictions(("",) * rows, labels, (logits * TRUE).astype(np.float32))
+    return Predictions(("",) * rows, labels, (logits * true).astype(np.float32))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,17 @@ MAX_TEMPERATURE = 20.0
 _AT_BOUND = 1.01
 
 # What a fit needs. The temperature is told by the mistakes and by how sure the network was of
-# them: with 20 to 29 of them, nine of ten fits are within 20% of the truth; with 1 to 5, one of
-# four makes an overconfident network worse. `python -m benchmarks.temperature`.
+# them: with 10 to 19 of them, 1 of 100 fits makes an overconfident network worse; with 1 to 5, one
+# of four. `python -m benchmarks.temperature`.
 MIN_ROWS = 100
 MIN_MISTAKES = 10
+
+# With fewer, a network that is right nearly everywhere and much less sure than that still shows
+# it, as one does that was trained with label smoothing. Then half a picture more counts as a
+# mistake, as in Krichevsky and Trofimov's estimate (Platt 1999 adds a whole one), and only a
+# temperature well below 1 is taken: where the network was sure enough, nearly none is.
+CAUTIOUS_ROWS = 20
+CAUTIOUS_BELOW = 0.9
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,9 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> Temperature:
     Returns:
       1 with a note where there is too little to fit on, or where the search ends at a bound.
     """
-    mistakes = int((logits.argmax(axis=1) != labels).sum())
-    if too_little(len(labels), mistakes):
-        return recorded(None, len(labels), mistakes)
-    return recorded(minimum(logits, labels), len(labels), mistakes)
+    rows, mistakes = len(labels), int((logits.argmax(axis=1) != labels).sum())
+    doubt = 0.5 / (rows + 1) if too_little(rows, mistakes) else 0.0
+    return recorded(minimum(logits, labels, doubt), rows, mistakes)
 
 
 def recorded(value: float | None, rows: int, mistakes: int) -> Temperature:
@@ -110,13 +116,19 @@ def recorded(value: float | None, rows: int, mistakes: int) -> Temperature:
       mistakes: how many of them the network has wrong.
     """
     note = too_little(rows, mistakes)
-    if not note and (value is None or not _inside(value)):
+    if value is not None and _inside(value):
+        if not note or (rows >= CAUTIOUS_ROWS and value < CAUTIOUS_BELOW):
+            return Temperature(value)
+    elif not note:
         note = f"no best one from {MIN_TEMPERATURE:g} to {MAX_TEMPERATURE:g} was found"
-    return Temperature(1.0, note) if note or value is None else Temperature(value)
+    return Temperature(1.0, note)
 
 
 def too_little(rows: int, mistakes: int) -> str:
-    """Returns why so many validation pictures and mistakes fit no temperature; empty if they do."""
+    """Returns why so many validation pictures and mistakes fit no temperature; empty if they do.
+
+    One that is well below 1 is fitted all the same; see `CAUTIOUS_BELOW`.
+    """
     if rows < MIN_ROWS:
         return f"a fit needs {MIN_ROWS} validation pictures, and there are {rows:,}"
     if mistakes < MIN_MISTAKES:
@@ -127,14 +139,25 @@ def too_little(rows: int, mistakes: int) -> str:
     return ""
 
 
-def minimum(logits: np.ndarray, labels: np.ndarray, tolerance: float = 1e-4) -> float:
+def minimum(
+    logits: np.ndarray, labels: np.ndarray, doubt: float = 0.0, tolerance: float = 1e-4
+) -> float:
     """Returns the temperature of least cross-entropy within the bounds.
 
     The loss is convex in 1 / temperature, so Newton's method, kept inside a bracket by
     bisection, finds the one minimum in about six evaluations. Source: Guo et al. 2017, 4.2.
+
+    Args:
+      logits: float32[n, classes].
+      labels: int64[n].
+      doubt: mass of each target that is spread over the other classes.
+      tolerance: relative.
     """
     relative = shifted(logits)
     true = relative[np.arange(len(relative)), labels].astype(np.float64)
+    if doubt:
+        others = relative.sum(axis=1, dtype=np.float64) - true
+        true = (1 - doubt) * true + doubt * others / max(1, relative.shape[1] - 1)
     low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     beta = 1.0
     for _ in range(60):
