@@ -32,6 +32,14 @@ def main(config: SweepConfig) -> int:
         if entry.status in (trials.FAILED, trials.REFUSED):
             print(f"{entry.name}: {entry.status}, {entry.reason}")
     print(f"leaderboard: {result.page}")
+    whole = [group for group in result.groups if group.complete]
+    for group in whole:
+        print(f"{group.name}: {config.metric} {group.mean:.4f} ± {group.spread:.4f} over "
+              f"{group.folds} folds")  # fmt: skip
+    if result.complete and whole:
+        # The best fold is the luckiest one, not the best training: all of them go on.
+        print(following.predicting(",".join(whole[0].run_dirs)))
+        return DONE
     if result.complete:
         best, *_ = leaderboard.rows(result.entries, config.metric)
         run_dir = best.entry.trial.config.run_dir

@@ -42,11 +42,13 @@ class SweepResult:
       entries: its trials, in the grid's order.
       stopped_by: number of the signal that told it to stop; 0 for none.
       page: path of the leaderboard's page; None with --plan_only.
+      groups: of trials that differ by --fold alone, best mean first.
     """
 
     entries: tuple[Entry, ...]
     stopped_by: int
     page: Path | None
+    groups: tuple[FoldGroup, ...] = ()
 
     @property
     def interrupted(self) -> bool:
@@ -69,6 +71,7 @@ class Results:
       manifest: of the data set.
       drawn: when the page was last written, on the monotonic clock.
       missing: why there are no out-of-fold predictions of trials whose folds are all done.
+      groups: of trials that differ by --fold alone, best mean first.
     """
 
     config: SweepConfig
@@ -76,6 +79,7 @@ class Results:
     manifest: Manifest
     drawn: float
     missing: Sequence[str] = ()
+    groups: tuple[FoldGroup, ...] = ()
 
     def refresh(self) -> None:
         """Writes leaderboard.csv, and the page if it is older than a minute.
@@ -92,7 +96,7 @@ class Results:
     def write(self) -> Path:
         """Writes both, and returns the page's path."""
         self.drawn = time.monotonic()
-        groups = self._write_csv()
+        self.groups = groups = self._write_csv()
         found, self.missing = out_of_fold.complete(groups, self.manifest)
         out_of_fold.write(Path(self.config.runs_dir), groups, found, self.manifest.digest)
         return leaderboard_page.write_page(self.config, self.entries, self.manifest, groups, found)
@@ -125,7 +129,7 @@ def run(config: SweepConfig) -> SweepResult:
         page = results.write()
     for reason in results.missing:
         display.say(reason)
-    return SweepResult(entries, stop.number, page)
+    return SweepResult(entries, stop.number, page, results.groups)
 
 
 def prepare(config: SweepConfig, manifest: Manifest) -> tuple[tuple[Entry, ...], str]:

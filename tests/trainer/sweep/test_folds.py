@@ -16,9 +16,12 @@ from trainer.metrics import predictions
 from trainer.metrics.metrics import Predictions
 from trainer.predicting import together
 from trainer.runs.history import History
+from trainer.sweep import __main__ as sweep_main
 from trainer.sweep import grid, leaderboard, out_of_fold, trials
+from trainer.sweep import run as sweep_run
 from trainer.sweep.fold_groups import FoldGroup, groups_of, over_folds
 from trainer.sweep.out_of_fold import OutOfFold
+from trainer.sweep.run import SweepResult
 from trainer.sweep.trial_status import TrainingSet, TrialProgress
 from trainer.sweep.trials import Entry
 
@@ -88,6 +91,23 @@ def test_groups_have_mean_and_spread_and_the_best_is_first(tmp_path: Path) -> No
     assert "group,mean_over_folds,spread_over_folds" in header
     assert all("epochs=1,0.400000," in line for line in lines if '"epochs=1' in line)
     assert "mean_over_folds" not in leaderboard.to_csv(rows)
+
+
+def test_what_follows_a_sweep_over_folds_takes_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best fold is the luckiest one, not the best training."""
+    found = groups(tmp_path, "folds: all", [0.1, 0.9, 0.2])
+    ended = SweepResult(
+        tuple(entries(tmp_path, "folds: all", [0.1, 0.9, 0.2])), 0, tmp_path / "page.html", found
+    )
+    monkeypatch.setattr(sweep_run, "run", lambda config: ended)
+    argv = ["--data_dir=data", f"--runs_dir={tmp_path}", "--grid=g.yaml"]
+    assert sweep_main.COMMAND.run(argv) == 0
+    said = capsys.readouterr().out
+    assert "folds: val_macro_f1 0.4000 ± 0.4359 over 3 folds\n" in said
+    runs = ",".join(found[0].run_dirs)
+    assert f"next: evenshard predict --run_dir={runs} --input=PICTURES" in said
 
 
 def test_trials_without_a_fold_are_in_no_group(tmp_path: Path) -> None:
