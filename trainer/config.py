@@ -437,25 +437,22 @@ class TrainConfig(DataFlags):
     @property
     def augmentations(self) -> tuple[str, ...]:
         """--augment, with auto resolved by the length of the run."""
-        if self.augment != (AUTO_AUGMENT,):
-            return self.augment
-        return choices.auto_augmentations(self.epochs)
+        auto = self.augment == (AUTO_AUGMENT,)
+        return choices.auto_augmentations(self.epochs) if auto else self.augment
 
     @property
     def smallest_crop(self) -> float:
         """--crop_scale, or what goes with the augmentation."""
         if self.crop_scale is not None:
             return self.crop_scale
-        if self.augment != (AUTO_AUGMENT,):
-            return LIGHT_CROP
-        return choices.auto_crop(self.epochs)
+        auto = self.augment == (AUTO_AUGMENT,)
+        return choices.auto_crop(self.epochs) if auto else LIGHT_CROP
 
     @property
     def decay(self) -> float:
         """--weight_decay, or the optimizer's default."""
-        if self.weight_decay is not None:
-            return self.weight_decay
-        return DEFAULT_WEIGHT_DECAYS[self.optimizer]
+        default = DEFAULT_WEIGHT_DECAYS[self.optimizer]
+        return default if self.weight_decay is None else self.weight_decay
 
     @property
     def augments(self) -> bool:
@@ -473,6 +470,10 @@ class TrainConfig(DataFlags):
     def with_recipe(self, recipe: str) -> TrainConfig:
         """Returns this configuration, whose recipe is open, with one of the others."""
         return dataclasses.replace(self, recipe=recipe)
+
+    def spelled_out(self) -> TrainConfig:
+        """Returns the same run without its recipe's name, which would fill changed flags again."""
+        return dataclasses.replace(self, recipe=AUTO)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns flag → value, ready for JSON; sizes and batches as on a command line."""

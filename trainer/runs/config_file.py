@@ -373,7 +373,7 @@ def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
     }  # fmt: skip
     if flags.fits_head:
         changes["unfreeze_epochs"] = extension.epochs - 1
-    return dataclasses.replace(flags, **changes)
+    return dataclasses.replace(flags.spelled_out(), **changes)
 
 
 def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:

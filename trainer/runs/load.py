@@ -25,6 +25,7 @@ from trainer.models import blame
 from trainer.models.build import build
 from trainer.models.own import is_own
 from trainer.models.weights import model_state
+from trainer.recipes.flags import NO_WEIGHTS
 from trainer.runs import saved_network, validation
 from trainer.runs.checkpoints import Checkpoint, Store, assign
 from trainer.runs.config_file import RunConfig
@@ -199,9 +200,14 @@ def _read_model(path: Path, *, trust_run_code: bool = False) -> tuple[keras.Mode
 
 def _without_weights(flags: TrainConfig) -> TrainConfig:
     """Returns the flags that build the same network without loading anything into it."""
-    if flags.fits_head:
-        flags = dataclasses.replace(flags, freeze="none", unfreeze_epochs=0, feature_views=1)
-    return dataclasses.replace(flags, weights="none", freeze_epochs=0)
+    return dataclasses.replace(
+        flags.spelled_out(),
+        weights=NO_WEIGHTS,
+        freeze="none",
+        freeze_epochs=0,
+        unfreeze_epochs=0,
+        feature_views=1,
+    )
 
 
 def function_of(model: keras.Model, tta: str = "none") -> tf.types.experimental.PolymorphicFunction:

@@ -24,7 +24,7 @@ from trainer.runs.history import METRICS
 from trainer.train import batch_size, fork, loop
 from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
-from trainer.train.state import State, Task
+from trainer.train.state import State, Task, check_resumable
 
 
 def run(config: TrainConfig, *, report: bool = True) -> RunResult:
@@ -100,6 +100,7 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
     """Trains, and reports before another process may use the run directory."""
     name = task.config.model
     blaming = own.blaming(name, kind=TrainerError) if own.is_own(name) else nullcontext()
+    check_resumable(task)
     with directory.claimed(task.directory, task.train.data_dir, task.kept), blaming:
         trained = loop.train(task, state)
         if report and trained.result.finished:

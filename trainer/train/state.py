@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,6 +213,21 @@ def resume(task: Task, state: State) -> bool:
             "--noresume starts anew"
         )
     return False
+
+
+def check_resumable(task: Task) -> None:
+    """Checks, while nothing is written yet, that the last checkpoint is one of this run.
+
+    Raises:
+      TrainerError: it is of another configuration.
+    """
+    if not task.directory.resumes:
+        return
+    with warnings.catch_warnings():  # `resume` tells of damage.
+        warnings.simplefilter("ignore", checkpoints.DamagedCheckpointWarning)
+        latest = task.directory.store.latest()
+    if latest is not None:
+        _refuse_another(task, latest)
 
 
 def _refuse_another(task: Task, checkpoint: Checkpoint) -> None:

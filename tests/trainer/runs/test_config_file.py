@@ -16,6 +16,7 @@ from tests.support import fakes, run_configs
 from tfrecords.errors import TrainerError
 from trainer.choices import AUTO_BATCH
 from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.runs.ancestry import Extension
 from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences, surroundings
 
 
@@ -174,3 +175,25 @@ def test_an_automatic_augmentation_is_what_was_found(described: RunConfig) -> No
     assert differences(stored, dataclasses.replace(flags, augment=("auto",)), digest) == []
     (told,) = differences(stored, dataclasses.replace(flags, augment=("flip",)), digest)
     assert told.startswith("--augment was ")
+
+
+@pytest.mark.parametrize(
+    "given", [{"model": "resnet50", "weights": "w.keras"}, {"head_features": "multilevel"}, {}]
+)
+@pytest.mark.parametrize("lengths", [(0, 1), (0, 3), (1, 3), (0, 2, 9), (3, 4)], ids=str)
+def test_a_run_that_grew_resumes_from_what_it_was(
+    lengths: tuple[int, ...], given: dict[str, Any], described: RunConfig
+) -> None:
+    """By whatever recipe it began: a head is fine-tuned later, and a fine-tuned run further."""
+
+    def asked(length: int) -> RunConfig:
+        recipe = {"recipe": "finetune", "unfreeze_epochs": length} if length else {"recipe": "head"}
+        features = {} if given or length else {"head_features": "last"}  # As finetune settles it.
+        flags = TrainConfig("d", "r", **recipe | features | given)
+        return dataclasses.replace(described, flags=flags)
+
+    *before, last = map(asked, lengths)
+    epochs = [each.flags.epochs for each in before]
+    grown = dataclasses.replace(last, extended_from=tuple(Extension(n, 0, n) for n in epochs))
+    assert grown.resumable == {each.fingerprint for each in (*before, last)}
+    assert RunConfig.from_json(grown.to_json()) == grown

@@ -17,10 +17,11 @@ from tests.support import fakes, run_configs
 from tests.support.runs import config
 from tfrecords import manifest as manifests
 from tfrecords.errors import TrainerError, UsageError
+from trainer.config import TrainConfig
 from trainer.models.build import build
 from trainer.models.weights import model_state
 from trainer.runs.checkpoints import Checkpoint, Store, capture
-from trainer.runs.load import load_run
+from trainer.runs.load import _without_weights, load_run
 from trainer.runs.saved_network import code_in
 from trainer.train.run import run
 
@@ -165,3 +166,30 @@ def test_a_run_of_an_earlier_network_is_used_and_not_trained_on(
         run(
             config(data_dir, tmp_path / "f", model="springfield_cnn", fork_from=str(tmp_path / "r"))
         )
+
+
+OF_RECIPES = [
+    {},
+    {"recipe": "scratch", "wide": True},
+    {"model": "resnet50", "weights": "w.keras", "freeze_epochs": 2},
+    {"recipe": "head"},
+    {"recipe": "head", "model": "resnet50", "feature_views": 3},
+    {"recipe": "head", "head_features": "last"},
+    {"freeze": "backbone", "model": "efficientnet-lite1", "weights": "imagenet"},
+    *({"recipe": "finetune", "unfreeze_epochs": n} for n in (0, 1, 2, 3, 4, 9)),
+    {"recipe": "finetune", "head_features": "multilevel", "unfreeze_epochs": 1, "dropout": 0.3},
+    {"recipe": "finetune", "freeze_epochs": 2, "epochs": 7},
+    {"recipe": "finetune", "weights": "w.keras", "unfreeze_epochs": 1},
+]
+
+
+@pytest.mark.parametrize("given", OF_RECIPES, ids=str)
+def test_a_run_of_any_recipe_is_built_as_it_was_with_nothing_loaded(
+    given: dict[str, object],
+) -> None:
+    trained = TrainConfig("d", "r", **given)  # type: ignore[arg-type]  # Values of a table.
+    fresh = _without_weights(trained)
+    assert (fresh.weights, fresh.freeze, fresh.frozen_epochs) == ("none", "none", 0)
+    for name in ("model", "wide", "dropout", "head_features"):
+        assert getattr(fresh, name) == getattr(trained, name), name
+    assert TrainConfig.from_dict(fresh.to_dict()) == fresh
