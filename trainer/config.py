@@ -38,8 +38,8 @@ from trainer.recipes.flags import (
     HEAD_FEATURES,
     LAST,
     NO_WEIGHTS,
+    OWN_MODEL,
     RECIPES,
-    SCRATCH,
     is_open,
     settle,
 )
@@ -385,11 +385,11 @@ class TrainConfig(DataFlags):
           UsageError: one of them contradicts the recipe.
         """
         if self.fits_head and int(typed.get("epochs", self.epochs)) != self.epochs:
-            raise UsageError(config_checks.HEAD_AT_ONCE)
+            raise UsageError(config_checks.head_at_once(self))
         left_open = (AUTO_MODEL, (AUTO_AUGMENT,))
         decided = (n for n in typed if n in DECIDING and getattr(self, n) not in left_open)
         if is_open(self.recipe, flags.given(self)) and any(decided):
-            return dataclasses.replace(self, recipe=SCRATCH)
+            return dataclasses.replace(self, model=OWN_MODEL)
         return self
 
     def __post_init__(self) -> None:

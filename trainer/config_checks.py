@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from tfrecords.errors import UsageError
 from trainer import remote
 from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, DEFAULT_EPOCHS
-from trainer.recipes.flags import IMAGENET, MULTILEVEL, NO_WEIGHTS, OWN_MODEL, is_multilevel
+from trainer.recipes.flags import (
+    AUTO,
+    FINETUNE,
+    HEAD,
+    IMAGENET,
+    MULTILEVEL,
+    NO_WEIGHTS,
+    OWN_MODEL,
+    is_multilevel,
+)
 
 if TYPE_CHECKING:
     from trainer.config import TrainConfig
-
-HEAD_AT_ONCE = (
-    "--freeze=backbone fits the head at once: leave out --epochs and --freeze_epochs; "
-    "--unfreeze_epochs=N trains the whole network afterwards"
-)
 
 _RANGES: dict[str, tuple[float, float]] = {
     "per_class": (1, 10**9),
@@ -74,6 +78,26 @@ def check(config: TrainConfig) -> None:
     _check_distribution(config)
 
 
+def head_at_once(config: TrainConfig) -> str:
+    """Returns what is said of epochs that are given for a head: by the recipe that was given."""
+    out = "leave out --epochs"
+    if config.recipe == HEAD:
+        return (
+            f"--recipe=head fits the head at once: {out}; --recipe=finetune --unfreeze_epochs=N "
+            "trains the whole network afterwards"
+        )
+    out += " and --freeze_epochs" if config.freeze_epochs or config.recipe == AUTO else ""
+    if config.recipe == FINETUNE:
+        return (
+            "--recipe=finetune fits the head at once, and then trains the whole network for "
+            f"--unfreeze_epochs: {out}, and give --unfreeze_epochs=N"
+        )
+    return (
+        f"--freeze=backbone fits the head at once: {out}; --unfreeze_epochs=N trains the whole "
+        "network afterwards"
+    )
+
+
 def _check_ranges(config: TrainConfig) -> None:
     for name, (low, high) in _RANGES.items():
         value = getattr(config, name)
@@ -96,7 +120,7 @@ def _check_freeze(config: TrainConfig) -> None:
             )
         return
     if config.epochs not in (DEFAULT_EPOCHS, 1 + config.unfreeze_epochs) or config.freeze_epochs:
-        raise UsageError(HEAD_AT_ONCE)
+        raise UsageError(head_at_once(config))
     if config.feature_views > 1 and set(config.augmentations) & {"mixup", "cutmix"}:
         raise UsageError("--feature_views gives each picture one label: leave out mixup, cutmix")
 

@@ -6,6 +6,7 @@ docs/learning.md tells what the bounds rest on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.recipes.flags import (
@@ -15,6 +16,7 @@ from trainer.recipes.flags import (
     HEAD,
     SCRATCH,
     UNFREEZE_EPOCHS,
+    refused,
 )
 
 INSTALL = "pip install 'evenshard[pretrained]'"
@@ -109,6 +111,41 @@ def describe(recipe: str, reason: str, situation: Situation) -> str:
     if situation.weights:
         return line
     return f"{line}; for photographs, {INSTALL} and give --recipe=head"
+
+
+def describe_own(given: Sequence[str], situation: Situation) -> str:
+    """Returns the line that says why flags have led to training from scratch.
+
+    Where pretrained weights would have been taken without these, it says how to have them.
+
+    Args:
+      given: the flags that decided; none where they were given at their default.
+      situation: of the run.
+    """
+    names = " and ".join(filter(None, (", ".join(_dashed(given[:-1])), *_dashed(given[-1:]))))
+    reason = f"{names} {'is' if len(given) == 1 else 'are'} given" if given else "its flags say so"
+    if choose(situation).recipe == SCRATCH or "fork_from" in given:
+        return describe(SCRATCH, reason, situation)
+    ways = " or ".join(
+        f"--recipe={recipe}{_cost(recipe, situation)}{_changed(recipe, given)}"
+        for recipe in (HEAD, FINETUNE)
+    )
+    return (
+        f"recipe: scratch{_cost(SCRATCH, situation)}, since {reason}; for the pretrained network "
+        f"give {ways}"
+    )
+
+
+def _changed(recipe: str, given: Sequence[str]) -> str:
+    """Returns what must change of the flags that were given, for a recipe to accept them."""
+    if recipe == FINETUNE:
+        return " with --unfreeze_epochs=N in place of --epochs" if "epochs" in given else ""
+    out = [name for name in given if name == "epochs" or name in refused(recipe, given)]
+    return f" without {', '.join(_dashed(out))}" if out else ""
+
+
+def _dashed(names: Sequence[str]) -> list[str]:
+    return [f"--{name}" for name in names]
 
 
 def seconds(recipe: str, situation: Situation) -> float:

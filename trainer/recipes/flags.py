@@ -69,6 +69,13 @@ _NOT_OF_HEAD = (
     "freeze_epochs", "unfreeze_epochs", "backbone_rate", "layer_decay", "train_batch_norm",
 )  # fmt: skip
 
+_NO_USE = {
+    SCRATCH: "--recipe=scratch starts from new weights and has no use for --{name}: leave it out, "
+    "or give --recipe=head or --recipe=finetune",
+    HEAD: "--recipe=head fits the head at once and has no use for --{name}: leave it out, or give "
+    "--recipe=finetune",
+}
+
 
 def is_open(recipe: str, given: Collection[str]) -> bool:
     """Returns whether --recipe=auto may choose: no flag that was given decides it.
@@ -78,6 +85,16 @@ def is_open(recipe: str, given: Collection[str]) -> bool:
       given: names of the flags with another value than their default.
     """
     return recipe == AUTO and not set(given) & set(DECIDING)
+
+
+def refused(recipe: str, given: Collection[str]) -> tuple[str, ...]:
+    """Returns those of the given flags that a recipe has no use for."""
+    if recipe == SCRATCH:
+        return tuple(name for name in _NOT_OF_SCRATCH if name in given)
+    if recipe != HEAD:
+        return ()
+    augments = () if "feature_views" in given else _OF_AUGMENTATION
+    return tuple(name for name in (*_NOT_OF_HEAD, *augments) if name in given)
 
 
 def settle(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +110,8 @@ def settle(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UsageError: a flag contradicts the recipe.
     """
-    _refuse_contradictions(recipe, given)
+    for name in refused(recipe, given):
+        raise UsageError(_NO_USE[recipe].format(name=name))
     if is_open(recipe, given):
         return {}
     filled = _network(recipe, given)
@@ -138,19 +156,3 @@ def _with_weights(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if recipe == FINETUNE and "freeze_epochs" not in given:
         filled["unfreeze_epochs"] = UNFREEZE_EPOCHS
     return {name: value for name, value in filled.items() if name not in given}
-
-
-def _refuse_contradictions(recipe: str, given: Collection[str]) -> None:
-    if recipe == SCRATCH:
-        for name in (name for name in _NOT_OF_SCRATCH if name in given):
-            raise UsageError(
-                f"--recipe=scratch starts from new weights and has no use for --{name}: leave it "
-                "out, or give --recipe=head or --recipe=finetune"
-            )
-    if recipe == HEAD:
-        augments = () if "feature_views" in given else _OF_AUGMENTATION
-        for name in (name for name in (*_NOT_OF_HEAD, *augments) if name in given):
-            raise UsageError(
-                f"--recipe=head fits the head at once and has no use for --{name}: leave it out, "
-                "or give --recipe=finetune"
-            )

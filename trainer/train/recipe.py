@@ -10,13 +10,14 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfrecords.cli import flags
 from tfrecords.errors import TrainerError
 from tfrecords.system import cores
 from trainer.config import TrainConfig
 from trainer.data.selection import Source
 from trainer.recipes import choice
 from trainer.recipes.choice import Choice, Situation
-from trainer.recipes.flags import AUTO, FINETUNE, HEAD, NO_WEIGHTS, OWN_MODEL, SCRATCH
+from trainer.recipes.flags import AUTO, DECIDING, FINETUNE, HEAD, NO_WEIGHTS, OWN_MODEL, SCRATCH
 from trainer.runs.config_file import RunConfig
 
 # Holds the weights of the network that --recipe=head takes.
@@ -52,8 +53,8 @@ def settle(config: TrainConfig, train: Source, validation: Source, *, gpu: bool)
     """
     here = situation(config, train, validation, gpu=gpu)
     if not config.is_open:
-        said = choice.describe(SCRATCH, "its flags say so", here)
-        return Settled(config, said if _is_own_training(config) else "")
+        said = choice.describe_own(_deciding(config), here) if _is_own_training(config) else ""
+        return Settled(config, said)
     stored = resumed(config)
     if stored is not None:
         line = f"recipe: {stored.recipe}, as when the run in {config.run_dir} began"
@@ -118,6 +119,12 @@ def _is_own_training(config: TrainConfig) -> bool:
     """Returns whether flags of training, and no name of a recipe, have led to our own network."""
     own = (config.model, config.weights) == (OWN_MODEL, NO_WEIGHTS)
     return config.recipe == AUTO and own
+
+
+def _deciding(config: TrainConfig) -> list[str]:
+    """Returns the flags that led to our own network, but for those that are settled with it."""
+    given = flags.given(config)
+    return [n for n in DECIDING if n in given and n not in ("model", "head_features")]
 
 
 def _is_installed(module: str) -> bool:

