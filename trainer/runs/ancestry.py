@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.config import TrainConfig
+
 
 @dataclass(frozen=True)
 class Extension:
@@ -39,6 +41,13 @@ class Extension:
         if not isinstance(document, dict):
             raise ValueError(f"an object expected, not {document!r}")
         return cls(**{each.name: int(document[each.name]) for each in dataclasses.fields(cls)})
+
+    def before(self, flags: TrainConfig) -> TrainConfig:
+        """Returns the flags that a run had before it was extended to `flags`."""
+        changes = {"epochs": self.epochs, "early_stopping": self.early_stopping}
+        if flags.fits_head:
+            changes["unfreeze_epochs"] = self.epochs - 1
+        return dataclasses.replace(flags.spelled_out(), **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

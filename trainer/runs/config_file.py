@@ -126,7 +126,7 @@ class RunConfig:
     @property
     def identity(self) -> Flags:
         """What two runs must share to be the same run; see `identity_of`."""
-        shared = _identity(self.flags.to_dict(), self.dataset.digest, self.fork)
+        shared = _identity(_telling(self.flags), self.dataset.digest, self.fork)
         return shared | self._network
 
     @property
@@ -151,7 +151,7 @@ class RunConfig:
         They are its own, those before it grew, and those of versions with other flags.
         """
         before = (
-            dataclasses.replace(self, flags=_before(self.flags, extension))
+            dataclasses.replace(self, flags=extension.before(self.flags))
             for extension in self.extended_from
         )
         return self.earlier | {self.fingerprint, *(each.fingerprint for each in before)}
@@ -325,7 +325,12 @@ def identity_of(flags: TrainConfig, dataset_digest: str) -> dict[str, Any]:
 
     These are the flags that change the result, and the digest of the data set as "dataset".
     """
-    return _identity(flags.to_dict(), dataset_digest)
+    return _identity(_telling(flags), dataset_digest)
+
+
+def _telling(flags: TrainConfig) -> Flags:
+    """Returns a run's flags; one that augments nothing is the same whatever --augment is."""
+    return flags.to_dict() | ({} if flags.augments else {"augment": [AUTO_AUGMENT]})
 
 
 def _identity(flags: Flags, dataset_digest: str, fork: Fork | None = None) -> dict[str, Any]:
@@ -348,7 +353,9 @@ def differences(stored: RunConfig, flags: TrainConfig, dataset_digest: str) -> l
     return _other_fork(stored, flags) + [
         _difference(name, before[name], value)
         for name, value in identity_of(flags, dataset_digest).items()
-        if before[name] != value and (name, value) not in _LEFT_TO_THE_RUN
+        if before[name] != value
+        and (name, value) not in _LEFT_TO_THE_RUN
+        and (name != "augment" or stored.flags.augments)
     ]
 
 
@@ -364,16 +371,6 @@ def _other_fork(stored: RunConfig, flags: TrainConfig) -> list[str]:
     before = f"{fork.path} ({fork.which})" if fork else "empty"
     now = f"{flags.fork_from} ({flags.fork_epoch})" if flags.fork_from else "empty"
     return [f"--fork_from was {before}, is now {now}"]
-
-
-def _before(flags: TrainConfig, extension: Extension) -> TrainConfig:
-    """Returns the flags that a run had before it was extended."""
-    changes: dict[str, Any] = {
-        "epochs": extension.epochs, "early_stopping": extension.early_stopping
-    }  # fmt: skip
-    if flags.fits_head:
-        changes["unfreeze_epochs"] = extension.epochs - 1
-    return dataclasses.replace(flags.spelled_out(), **changes)
 
 
 def surroundings(stored: RunConfig, now: RunConfig) -> list[str]:

@@ -57,7 +57,7 @@ def prepare(config: TrainConfig) -> Task:
 def _without_wrong_flips(config: TrainConfig, train: Source) -> tuple[TrainConfig, str]:
     """Returns a configuration without the flips of --augment=auto where they exchange classes.
 
-    A run that is resumed has what it had.
+    A run that is resumed has what it had; a head on features alone had none.
 
     Returns:
       The configuration, and why it has no flips; empty where nothing changed.
@@ -65,7 +65,7 @@ def _without_wrong_flips(config: TrainConfig, train: Source) -> tuple[TrainConfi
     if config.augment != (AUTO_AUGMENT,) or not config.augments:
         return config, ""
     stored = _stored(config)
-    if stored is not None:
+    if stored is not None and stored.flags.augments:
         return config.with_augment(stored.flags.augment), ""
     exchange = mirror.exchanged(train)
     if exchange is None:

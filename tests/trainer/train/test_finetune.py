@@ -12,7 +12,10 @@ import pytest
 from tests.support import fakes, tiny
 from tests.support.runs import assert_same_end, read_metrics
 from tfrecords.errors import TrainerError, UsageError
+from trainer.choices import AUTO_AUGMENT, WITHOUT_FLIPS
 from trainer.config import TrainConfig
+from trainer.data import mirror
+from trainer.data.mirror import Exchange
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.models import build
@@ -89,13 +92,26 @@ def test_a_run_of_any_length_is_used_without_what_it_began_with(
             assert len(evaluation.run(asked).predictions.ids) == 9
 
 
+@pytest.mark.parametrize("exchange", [None, Exchange(("left", "right"), 0.6)])
 def test_a_head_that_is_tuned_later_ends_as_one_tuned_at_once(
-    data_dir: Path, weights: str, head: RunResult, tmp_path: Path
+    exchange: Exchange | None,
+    data_dir: Path,
+    weights: str,
+    head: RunResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """With the same augmentation, too: a head has none, and --augment=auto is settled later."""
+    monkeypatch.setattr(mirror, "exchanged", lambda source: exchange)
     later = Path(shutil.copytree(head.run_dir, tmp_path / "later"))
     for run_dir in (later, tmp_path / "once"):
         run(recipe("finetune", data_dir, run_dir, weights), report=False)
         assert len(read_metrics(run_dir)) == 4
+        augmented = RunConfig.read(run_dir).flags.augment
+        assert augmented == (WITHOUT_FLIPS if exchange else (AUTO_AUGMENT,))
+    longer = recipe("finetune", data_dir, tmp_path / "longer", weights, unfreeze_epochs=4)
+    shutil.copytree(later, longer.run_dir)
+    assert run(longer, report=False).epochs == 5
     assert_same_end(later, tmp_path / "once")
 
 
