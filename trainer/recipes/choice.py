@@ -126,7 +126,7 @@ def describe_own(given: Sequence[str], situation: Situation) -> str:
     reason = f"{names} {'is' if len(given) == 1 else 'are'} given" if given else "its flags say so"
     if choose(situation).recipe == SCRATCH or "fork_from" in given:
         return describe(SCRATCH, reason, situation)
-    ways = " or ".join(
+    ways = ", or ".join(
         f"--recipe={recipe}{_cost(recipe, situation)}{_changed(recipe, given)}"
         for recipe in (HEAD, FINETUNE)
     )
