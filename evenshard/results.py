@@ -100,6 +100,9 @@ class RunEvaluation:
         shown = ", ".join(
             f"{name} {self.metrics[name]:.4f}" for name in ("macro_f1", "top1", "balanced_accuracy")
         )
+        supports = self.per_class.column("support").to_pylist()
+        judged = sum(support > 0 for support in supports)
+        means = f" over {judged:,} of {len(supports):,} classes" if judged < len(supports) else ""
         beware = f"; warning: {self.leaks:,} resemble training pictures" if self.leaks else ""
         unknown = f"; {self.left_out:,} of unknown classes left out" if self.left_out else ""
-        return f"{self.pictures:,} pictures, {shown}{beware}{unknown}"
+        return f"{self.pictures:,} pictures, {shown}{means}{beware}{unknown}"

@@ -168,9 +168,9 @@ def predict(model: Any, images: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Returns the mean F1 of the classes that occur."""
+    """Returns the mean F1 of the classes that have pictures."""
     scores = []
-    for label in np.union1d(labels, predicted):
+    for label in np.unique(labels):
         said, there = predicted == label, labels == label
         scores.append(2 * (said & there).sum() / (said.sum() + there.sum()))
     return float(np.mean(scores))

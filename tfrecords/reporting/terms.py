@@ -4,10 +4,11 @@ from __future__ import annotations
 
 TERMS = {
     # Of results.
-    "macro_f1": "F1 of each class, averaged over the classes: a class of 3 pictures counts as much "
-    "as one of 3,000.",
+    "macro_f1": "F1 of each class, averaged over the classes that have pictures in the split: a "
+    "class of 3 pictures counts as much as one of 3,000.",
     "top1": "Share of the pictures whose most probable class is the true one.",
-    "balanced_accuracy": "Recall of each class, averaged over the classes.",
+    "balanced_accuracy": "Recall of each class, averaged over the classes that have pictures in "
+    "the split.",
     "loss": "Mean negative logarithm of the probability of the true class. Guessing among n "
     "classes gives log n.",
     "ece": "Expected calibration error: how far, on average, the confidence of a prediction is "

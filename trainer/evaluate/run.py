@@ -161,7 +161,8 @@ def describe(result: Result) -> str:
         if (value := getattr(evaluation, group)) is not None
     )
     lines = [
-        f"{len(result.predictions.ids):,} pictures: macro-F1 {evaluation.macro_f1:.4f}, "
+        f"{len(result.predictions.ids):,} pictures: macro-F1 "
+        f"{evaluation.macro_f1:.4f}{evaluation.coverage}, "
         f"top-1 {evaluation.top1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}, "
         f"loss {evaluation.loss:.4f}",
         f"mean recall by class size: {groups}",

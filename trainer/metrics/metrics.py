@@ -121,10 +121,10 @@ class Evaluation:
       loss: mean cross-entropy in nats, without label smoothing or weights.
       top1: fraction of pictures whose likeliest class is the true one.
       top5: fraction whose true class is among the five likeliest.
-      macro_f1: mean F1 of the classes that occur among the labels or the predictions, as in
-        `sklearn.metrics.f1_score(average="macro")`. A class without a picture in the split
-        therefore counts, with 0, as soon as a picture is mistaken for it.
-      balanced_accuracy: mean recall of the classes that occur among the labels.
+      macro_f1: mean F1 of the classes that have a picture, as in
+        `sklearn.metrics.f1_score(average="macro", labels=np.unique(labels))`. So all networks that
+        are judged on the same pictures are compared by a mean over the same classes.
+      balanced_accuracy: mean recall of the same classes.
       head: mean recall of the classes with more than 100 training pictures, each with the same
         weight; None where the split has no picture of such a class.
       medium: likewise of the classes with 20 to 100.
@@ -152,6 +152,17 @@ class Evaluation:
     per_class: tuple[ClassResult, ...]
     confusion: np.ndarray
     temperature_note: str = ""
+
+    @property
+    def judged_classes(self) -> int:
+        """Number of classes that have a picture: those that `macro_f1` is the mean over."""
+        return sum(result.support > 0 for result in self.per_class)
+
+    @property
+    def coverage(self) -> str:
+        """What follows a mean, " over 31 of 42 classes"; empty where every class has a picture."""
+        judged, every = self.judged_classes, len(self.per_class)
+        return f" over {judged:,} of {every:,} classes" if judged < every else ""
 
     def summary(self) -> dict[str, float | None]:
         """Returns the scalar metrics by name, for a table, a log or a JSON file."""
@@ -189,7 +200,7 @@ def evaluate(
         loss=cross_entropy(predictions),
         top1=float(np.trace(confusion) / confusion.sum()),
         top5=_top_k(predictions, 5),
-        macro_f1=_mean([result.f1 for result in per_class]) or 0.0,
+        macro_f1=_mean([result.f1 for result in per_class if result.support]) or 0.0,
         balanced_accuracy=_mean(recalls) or 0.0,
         head=_mean([r for r, group in zip(recalls, groups, strict=True) if group == "head"]),
         medium=_mean([r for r, group in zip(recalls, groups, strict=True) if group == "medium"]),

@@ -143,7 +143,7 @@ def _head(card: Card, evaluation: Evaluation) -> str:
         f"# {_cell(card.name)}\n\n"
         f"`{card.config.flags.model}`, trained to classify pictures into {len(card.classes)} "
         f"classes of the data set *{_cell(card.config.manifest.name)}*: macro-F1 "
-        f"{percent(evaluation.macro_f1)}, top-1 {percent(evaluation.top1)} on "
+        f"{percent(evaluation.macro_f1)}{evaluation.coverage}, top-1 {percent(evaluation.top1)} on "
         f"{count(len(card.predictions.ids))} pictures of its {card.split} split."
     )
 
@@ -223,6 +223,18 @@ def _results(card: Card, evaluation: Evaluation) -> str:
         f"{metrics.HEAD_ABOVE}, {metrics.TAIL_BELOW} to {metrics.HEAD_ABOVE} and fewer than "
         f"{metrics.TAIL_BELOW} training pictures."
     )
+    judged = {card.split: evaluation.judged_classes}
+    judged |= {name: test.judged_classes for name, test in card.tests.items()}
+    partly = [
+        f"{_cell(name)} {number:,}"
+        for name, number in judged.items()
+        if 0 < number < len(card.classes)
+    ]
+    if partly:
+        note += (
+            " Macro-F1 and balanced accuracy are means over the classes that have pictures, of "
+            f"{len(card.classes):,}: {', '.join(partly)}."
+        )
     leaky = [name for name, test in card.tests.items() if test.leaks]
     if leaky:
         note += f" **{', '.join(leaky)}: holds pictures that the run trained on.**"

@@ -166,7 +166,8 @@ def write(run: RunFiles) -> Path:
         model_card.write(run.run_dir)
     path = write_file(run.run_dir / PAGE, page.encode())
     if (run.run_dir / CONFIG).exists() and isinstance(run.data_dir, Path):
-        note = f"{run.flags.model}, macro-F1 {evaluation.macro_f1:.4f} on {run.split}"
+        score = f"macro-F1 {evaluation.macro_f1:.4f}{evaluation.coverage}"
+        note = f"{run.flags.model}, {score} on {run.split}"
         links.add(run.data_dir / links.PAGE, manifest.digest, path, run.title, note)
     return path
 
@@ -344,7 +345,8 @@ def _curve_figures(epochs: History, best: int | None) -> list[tuple[str, object,
         (
             "Accuracy",
             curves.accuracy(epochs, best),
-            "Macro-F1 and balanced accuracy weigh every class equally; top-1 weighs every picture.",
+            "Macro-F1 and balanced accuracy weigh every class that has pictures equally; top-1 "
+            "weighs every picture.",
         ),
         ("Learning rate", curves.learning_rate(epochs, best), ""),
     ]

@@ -22,12 +22,14 @@ class StoredEvaluation:
       digest: of the data set; empty where the file does not say.
       metrics: name → value, None where the split has no picture to tell.
       leaks: pictures that the run had been trained on.
+      judged_classes: number of those with a picture; 0 where the file does not say.
     """
 
     data_dir: str
     metrics: Mapping[str, float | None]
     leaks: int
     digest: str = ""
+    judged_classes: int = 0
 
     @classmethod
     def read(cls, path: Path) -> StoredEvaluation:
@@ -47,6 +49,10 @@ class StoredEvaluation:
                 metrics=metrics,
                 leaks=int(document.get("leaks") or 0),
                 digest=str((document.get("dataset") or {}).get("digest", "")),
+                judged_classes=sum(
+                    int(scores["support"]) > 0
+                    for scores in (document.get("per_class") or {}).values()
+                ),
             )
         except OSError as error:
             raise TrainerError(f"cannot read {path}: {error.strerror or error}") from error

@@ -122,8 +122,16 @@ def to_csv(rows: Sequence[Row], over_folds: Mapping[str, OverFolds] | None = Non
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["rank", "trial", "status", *_AT_BEST, "best_epoch", "epochs", "num_classes", "pictures"]
-        + ["pictures_per_class", "height", "width", "seconds", "images_per_second"]
+        ["rank", "trial", "status", *_AT_BEST, "best_epoch", "epochs", "num_classes"]
+        + [
+            "judged_classes",
+            "pictures",
+            "pictures_per_class",
+            "height",
+            "width",
+            "seconds",
+            "images_per_second",
+        ]
         + (["group", "mean_over_folds", "spread_over_folds"] if groups else [])
         + [f"--{name}" for name in flags]
         + ["run_dir", "reason"]
@@ -152,8 +160,9 @@ def _row(entry: Entry, index: int, position: int, score: float) -> Row:
 def _training_set_cells(entry: Entry) -> list[object]:
     records = entry.training_set
     if records is None:
-        return [""] * 5
-    return [records.classes, records.pictures, f"{records.per_class:.1f}", *records.size]
+        return [""] * 6
+    judged = "" if records.judged_classes is None else records.judged_classes
+    return [records.classes, judged, records.pictures, f"{records.per_class:.1f}", *records.size]
 
 
 def _fold_cells(over_folds: OverFolds | None) -> list[object]:

@@ -113,6 +113,7 @@ def write_page(
         "class_counts": sorted(
             {r.training_set.classes for r in rows if r.entry.training_set is not None}
         ),
+        "partly": _partly(rows),
         "seconds": sum(entry.seconds for entry in entries),
         "duration": duration,
         "curves": _curves(scored, config.metric),
@@ -131,6 +132,17 @@ def best_of_each(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         best.setdefault(row.training_set.classes, row)
     return [best[classes] for classes in sorted(best, reverse=True)]
+
+
+def _partly(rows: Sequence[Row]) -> list[str]:
+    """Returns "31 of 42 classes" for each such number, where some have no validation picture."""
+    sets = [row.entry.training_set for row in rows if row.entry.training_set is not None]
+    numbers = {
+        (each.judged_classes, each.classes)
+        for each in sets
+        if each.judged_classes is not None and each.judged_classes < each.classes
+    }
+    return [f"{judged:,} of {classes:,} classes" for judged, classes in sorted(numbers)]
 
 
 def _folds(

@@ -56,12 +56,15 @@ class TrainingSet:
       pictures: training records.
       validation: records of the split that is validated on.
       size: (height, width) in pixels.
+      judged_classes: number of those with a picture that is validated on, which macro-F1 and
+        balanced accuracy are means over; None where that is not known.
     """
 
     classes: int
     pictures: int
     validation: int
     size: tuple[int, int]
+    judged_classes: int | None = None
 
     @property
     def per_class(self) -> float:
@@ -96,7 +99,10 @@ def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
         if not source.records:
             raise UsageError(f"split {source.split.name!r} has no picture of the selected classes")
     _check_per_class(config, train)
-    return TrainingSet(len(selection.classes), train.records, validation.records, train.size)
+    judged = sum(number > 0 for number in natural.originals(validation.split))
+    return TrainingSet(
+        len(selection.classes), train.records, validation.records, train.size, judged
+    )
 
 
 def check_unclaimed(trial: Trial, manifest: Manifest) -> None:

@@ -320,15 +320,18 @@ def add_tallies(total: Tally, part: Tally) -> Tally:
 
 
 def train_metrics(tally: Tally) -> dict[str, float]:
-    """Returns loss, top1 and macro_f1; a mixed picture counts as its first label."""
-    pictures = float(np.sum(tally.actual))
-    seen = np.asarray(tally.actual) + tally.predicted
-    with np.errstate(invalid="ignore"):
-        f1 = 2 * np.asarray(tally.right) / seen
+    """Returns loss, top1 and macro_f1, the mean over the classes that had pictures.
+
+    A mixed picture counts as its first label.
+    """
+    actual = np.asarray(tally.actual)
+    pictures = float(np.sum(actual))
+    there = actual > 0
+    f1 = 2 * np.asarray(tally.right)[there] / (actual + tally.predicted)[there]
     return {
         "loss": float(tally.loss) / pictures,
         "top1": float(np.sum(tally.right)) / pictures,
-        "macro_f1": float(np.mean(f1[seen > 0])),
+        "macro_f1": float(np.mean(f1)),
     }
 
 

@@ -165,6 +165,19 @@ def test_the_runs_own_validation_is_said_beside_the_result(
     )
 
 
+def test_a_mean_over_some_classes_is_called_so(judged: evaluation.Result) -> None:
+    """The judged split has every class; of the first class's pictures alone, one is left."""
+    kept = np.flatnonzero(judged.predictions.labels == 0)
+    few = metrics.Predictions(
+        tuple(judged.predictions.ids[row] for row in kept),
+        judged.predictions.labels[kept],
+        judged.predictions.logits[kept],
+    )
+    scores = metrics.evaluate(few, [50] * few.classes)
+    text = evaluation.describe(dataclasses.replace(judged, evaluation=scores, predictions=few))
+    assert f"macro-F1 {scores.macro_f1:.4f} over 1 of {few.classes} classes, top-1 " in text
+
+
 def test_weights_that_were_not_validated_have_no_numbers(
     run_dir: Path, tmp_path: Path, without_page: None
 ) -> None:

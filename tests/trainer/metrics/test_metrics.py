@@ -37,8 +37,9 @@ def test_agrees_with_scikit_learn(case: Predictions) -> None:
     every = list(range(case.classes))
     assert found.top1 == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted))
     assert found.macro_f1 == pytest.approx(
-        sklearn.metrics.f1_score(labels, predicted, average="macro")
+        sklearn.metrics.f1_score(labels, predicted, labels=np.unique(labels), average="macro")
     )
+    assert found.judged_classes == len(np.unique(labels))
     recalls = [(predicted[labels == label] == label).mean() for label in np.unique(labels)]
     assert found.balanced_accuracy == pytest.approx(np.mean(recalls))
     # Above 1e-15 scikit-learn clips nothing, so the comparison is exact.
@@ -100,6 +101,22 @@ def test_what_a_class_without_pictures_is_known_for() -> None:
     results = metrics.evaluate(case, [50] * 3).per_class
     assert results[1] == ClassResult(precision=0.0, recall=None, f1=0.0, support=0)
     assert results[2] == ClassResult(precision=None, recall=None, f1=None, support=0)
+
+
+@pytest.mark.parametrize("mistaken_for", [1, 2, 3])
+def test_macro_f1_is_over_the_classes_with_pictures(mistaken_for: int) -> None:
+    """A mistake costs the same whether the class that it is taken for has a picture or not."""
+    predicted = [0, 0, 0, mistaken_for, 1, 1]
+    found = metrics.evaluate(
+        _predictions([0, 0, 0, 0, 1, 1], np.eye(4)[predicted].tolist()), [50] * 4
+    )
+    of_second = 4 / 5 if mistaken_for == 1 else 1.0
+    assert found.macro_f1 == pytest.approx((6 / 7 + of_second) / 2)
+    assert (found.judged_classes, found.coverage) == (2, " over 2 of 4 classes")
+
+
+def test_a_mean_over_all_classes_needs_no_words() -> None:
+    assert metrics.evaluate(fake_run.predictions([3, 2, 1]), [9] * 3).coverage == ""
 
 
 def test_top5_counts_the_five_likeliest() -> None:

@@ -53,6 +53,21 @@ def test_says_where_not_to_trust_it(tmp_path: Path) -> None:
     assert "3 classes have fewer than 20 training pictures" in text
 
 
+def test_says_which_classes_a_mean_is_over(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path)
+    folder = run_dir / "evaluation" / "test"
+    folder.mkdir(parents=True)
+    summary = metrics.evaluate(fake_run.predictions([3, 0, 0]), (3, 3, 3)).summary()
+    per_class = {"apu": {"support": 3}, "bart": {"support": 0}, "lisa": {"support": 0}}
+    document = {"metrics": summary, "per_class": per_class}
+    (folder / "evaluation.json").write_text(json.dumps(document))
+    text = model_card.write(run_dir).read_text(encoding="utf-8")
+    assert re.search(r"macro-F1 \d+\.\d% over 2 of 3 classes, top-1", text)
+    assert "means over the classes that have pictures, of 3: dev 2, test 1." in text
+    whole = model_card.write(_run(tmp_path / "whole", (3, 3, 3))).read_text(encoding="utf-8")
+    assert " of 3 classes, top-1" not in whole and "that have pictures, of" not in whole
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_the_weakest_are_those_of_its_own_table(data: st.DataObject) -> None:

@@ -96,6 +96,7 @@ def test_all_trials_run_and_are_compared(data_dir: Path, tmp_path: Path) -> None
     assert float(best["val_macro_f1"]) == pytest.approx(1 - 1 / 8 - 1 / 100)
     assert (best["best_epoch"], best["epochs"], best["--per_class"]) == ("9", "9", "8")
     assert (best["pictures"], best["num_classes"], best["height"]) == ("23", "3", "16")
+    assert best["judged_classes"] == "3"
     assert float(best["seconds"]) == 9 * 1.5
     assert float(best["images_per_second"]) == pytest.approx(23 / 1.5, abs=0.05)
     # Each of the two at once had cores of its own.

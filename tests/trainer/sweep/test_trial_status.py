@@ -50,6 +50,7 @@ def test_the_training_set_is_what_would_be_trained_on(
     found = trial_status.training_set(config(data_dir, **changes), manifest)
     assert (found.classes, found.pictures, found.size) == (classes, pictures, (16, 16))
     assert found.per_class == pictures / classes
+    assert found.judged_classes == 2  # One has no validation picture, and comes last by size.
 
 
 @pytest.mark.parametrize(

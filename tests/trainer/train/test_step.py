@@ -9,14 +9,20 @@ from trainer.train.step import Tally
 
 
 def test_train_metrics_are_those_of_a_confusion_matrix() -> None:
-    confusion = np.array([[5, 1, 0], [2, 3, 0], [1, 0, 0]])
+    confusion = np.array([[5, 1, 0, 0], [2, 3, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
     tally = Tally(
         np.asarray(24.0), np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     )
     found = steps.train_metrics(tally)
     assert found["loss"] == pytest.approx(2.0) and found["top1"] == pytest.approx(8 / 12)
-    f1 = [2 * 5 / (6 + 8), 2 * 3 / (5 + 4), 0]
+    f1 = [2 * 5 / (6 + 8), 2 * 3 / (5 + 4), 0]  # Of the classes that have pictures, as for others.
     assert found["macro_f1"] == pytest.approx(np.mean(f1))
+
+
+def test_train_macro_f1_leaves_out_a_class_that_was_only_predicted() -> None:
+    confusion = np.array([[3, 1], [0, 0]])
+    tally = Tally(np.asarray(1.0), np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1))
+    assert steps.train_metrics(tally)["macro_f1"] == pytest.approx(6 / 7)
 
 
 def test_tallies_add() -> None:
