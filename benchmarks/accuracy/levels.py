@@ -132,10 +132,11 @@ def judge(splits: dict[str, Split], blocks: str, config: TrainConfig) -> Row:
         predictions = Predictions(features.ids, features.labels.astype(np.int64), logits)
         return metrics.evaluate(predictions, counts)
 
-    best = max(fitted, key=lambda head: score(head, validation).macro_f1)
-    result = score(best, test)
+    judged = [score(head, validation) for head in fitted]
+    best = max(range(len(fitted)), key=lambda i: (judged[i].macro_f1, -judged[i].loss))
+    result = score(fitted[best], test)
     return Row(
-        blocks, train.values.shape[1], seconds, score(best, validation).top1, result.top1,
+        blocks, train.values.shape[1], seconds, judged[best].top1, result.top1,
         result.macro_f1,
     )  # fmt: skip
 

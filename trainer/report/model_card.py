@@ -58,6 +58,7 @@ class Card:
       tests: directory name → evaluation of the run.
       temperature: of the stored probabilities; None in a run of an earlier version.
       weights: that gave the predictions: "best", or "last" where the best are gone.
+      best_epoch: 1 for the first; None before the first.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Card:
     tests: Mapping[str, StoredEvaluation]
     temperature: Temperature | None = None
     weights: str = "best"
+    best_epoch: int | None = None
 
     @property
     def train_counts(self) -> tuple[int, ...]:
@@ -107,7 +109,16 @@ def load(run_dir: str | Path) -> Card:
         tests={path.parent.name: StoredEvaluation.read(path) for path in evaluations},
         temperature=temperature,
         weights=str(about.get("weights", "best")),
+        best_epoch=_best_epoch(about.get("best_epoch"), epochs, config.flags.monitor),
     )
+
+
+def _best_epoch(stored: object, epochs: History, monitor: str) -> int | None:
+    """Returns the epoch whose weights were kept: earlier versions kept the first of equals."""
+    if isinstance(stored, int) and 0 < stored <= len(epochs):
+        return stored
+    row = epochs.first_best(monitor)
+    return None if row is None else row + 1
 
 
 def write(run_dir: str | Path) -> Path:
@@ -192,9 +203,8 @@ def _training(card: Card) -> str:
         rows.append(("Began with", _cell(card.config.fork.describe())))
     if card.config.growth:
         rows.append(("More epochs", card.config.growth))
-    best = card.history.best(monitor)
-    if best is not None:
-        epoch = f"{card.history.epochs[best]:.0f} of {len(card.history)}"
+    if card.best_epoch is not None:
+        epoch = f"{card.history.epochs[card.best_epoch - 1]:.0f} of {len(card.history)}"
         rows.append(("Best epoch", f"{epoch}, by `{monitor}`"))
     if card.weights == "last":
         rows.append(("Weights", "of the last epoch: the checkpoint of the best one is gone"))

@@ -81,6 +81,7 @@ class RunFiles:
       split: of the predictions.
       temperature: fitted elsewhere; fitted on the predictions where None.
       weights: that gave the predictions.
+      best_epoch: whose weights are kept as the best, 1 for the first; by the history where None.
       title: of the page; the run directory's name where empty.
       fork: the other run's state that the run began with, if any.
     """
@@ -96,6 +97,7 @@ class RunFiles:
     split: str = "validation"
     temperature: Temperature | None = None
     weights: str = "best"
+    best_epoch: int | None = None
     title: str = ""
     fork: Fork | None = None
 
@@ -128,17 +130,22 @@ def write(run: RunFiles) -> Path:
         manifest = manifest.of_fold(run.flags.fold)
     evaluation = metrics.evaluate(run.predictions, run.train_counts, run.temperature)
     epochs = history.load(run.history) if run.history.exists() else History({})
+    best = _best_row(run, epochs)
+    about: dict[str, object] = {
+        "split": run.split, "dataset": manifest.digest, "weights": run.weights,
+    }  # fmt: skip
+    if best is not None:
+        about["best_epoch"] = best + 1
     predictions.write(
         run.run_dir / predictions.FILENAME,
         run.predictions,
         run.classes,
-        {"split": run.split, "dataset": manifest.digest, "weights": run.weights},
+        about,
         Temperature(evaluation.temperature, evaluation.temperature_note),
     )
     issues = label_issues.find(run.predictions.at(evaluation.temperature))
     write_file(run.run_dir / ISSUES, label_issues.to_csv(issues, run.classes).encode())
     write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
-    best = epochs.best(run.flags.monitor)
     drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
     whole, best_row = _with_ancestors(run, epochs, best)
     if len(epochs):
@@ -319,6 +326,13 @@ def write_file(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, data)
     return path
+
+
+def _best_row(run: RunFiles, epochs: History) -> int | None:
+    """Returns the row of the epoch whose weights are kept, if any."""
+    if run.best_epoch is None or run.best_epoch > len(epochs):
+        return epochs.best(run.flags.monitor)
+    return run.best_epoch - 1
 
 
 def _with_ancestors(run: RunFiles, epochs: History, best: int | None) -> tuple[History, int | None]:

@@ -14,6 +14,9 @@ from tfrecords.errors import EvenshardError
 
 METRICS = "metrics.csv"
 
+# The column that decides between equals.
+LOSS = "val_loss"
+
 # Metrics with one of these words in their name are better when smaller, all others when larger.
 _LESS_IS_BETTER = ("loss", "ece", "error")
 
@@ -51,13 +54,12 @@ class History:
         return self["epoch"] if self.has("epoch") else np.arange(1.0, len(self) + 1)
 
     def best(self, monitor: str) -> int | None:
-        """Returns the row with the best value of a column, the first of equals, if any."""
-        values = self[monitor]
-        if not np.isfinite(values).any():
-            return None
-        if less_is_better(monitor):
-            return int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
-        return int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
+        """Returns the row with the best value of a column, if any; of equals as `best_epoch`."""
+        return _best(self[monitor], self[LOSS], monitor)
+
+    def first_best(self, monitor: str) -> int | None:
+        """Returns the first row with the best value of a column, if any."""
+        return _best(self[monitor], np.full(len(self), np.nan), monitor)
 
     def after(self, before: History, marks: Sequence[tuple[int, str]]) -> History:
         """Returns this history behind another, whose epochs are numbered …, -1, 0.
@@ -75,11 +77,15 @@ class History:
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]], monitor: str) -> int | None:
-    """Returns the number, from 1, of the epoch with the best `monitor`, the first of equals."""
-    values = [row[monitor] for row in history]
-    if not values:
-        return None
-    return values.index(min(values) if less_is_better(monitor) else max(values)) + 1
+    """Returns the number, from 1, of the epoch with the best `monitor`.
+
+    Of equals it is the one with the lowest validation loss, then the first: where a few pictures
+    are all right, accuracy cannot tell epochs apart that the loss can.
+    """
+    values = np.array([row[monitor] for row in history], np.float64)
+    losses = np.array([row.get(LOSS) for row in history], np.float64)
+    best = _best(values, losses, monitor)
+    return None if best is None else best + 1
 
 
 def stopped_early(
@@ -87,14 +93,17 @@ def stopped_early(
 ) -> bool:
     """Returns whether `patience` epochs have passed without a better `monitor`.
 
+    A lower loss alone is no progress: it is not what was asked for.
+
     Args:
       history: a row for each epoch.
       monitor: name of the column.
       patience: --early_stopping; 0: never.
       since: the epoch to count from at the earliest.
     """
-    best = best_epoch(history, monitor)
-    return bool(patience and best is not None and len(history) - max(best, since) >= patience)
+    values = np.array([row[monitor] for row in history], np.float64)
+    best = _best(values, np.full(len(values), np.nan), monitor)
+    return bool(patience and best is not None and len(values) - max(best + 1, since) >= patience)
 
 
 def less_is_better(name: str) -> bool:
@@ -123,6 +132,19 @@ def load(path: str | Path) -> History:
         for column, cell in enumerate(row[: len(names)]):
             table[number, column] = _number(cell, path, number + 2)
     return History({name: table[:, i] for i, name in enumerate(names)})
+
+
+def _best(values: np.ndarray, losses: np.ndarray, monitor: str) -> int | None:
+    """Returns the index of the best of float64[epochs], of equals that of the lowest loss.
+
+    Values and losses that are not finite are unknown: such a value is none, such a loss the last.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    worst_last = np.where(known, values if less_is_better(monitor) else -values, np.inf)
+    equals = np.flatnonzero(worst_last == worst_last.min())
+    return int(equals[np.where(np.isfinite(losses), losses, np.inf)[equals].argmin()])
 
 
 def _number(cell: str, path: str | Path, line: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.runs.history import LOSS
 from trainer.sweep import halving, trials
 from trainer.sweep.leaderboard import OverFolds, Row
 
@@ -40,6 +41,12 @@ class FoldGroup:
     def mean(self) -> float:
         """Mean of the scores; NaN without any."""
         return float(np.mean(self.scores)) if self.scores else math.nan
+
+    @property
+    def loss(self) -> float:
+        """Mean validation loss of those trials, which decides between equals; NaN without any."""
+        losses = [row.at_best.get(LOSS, math.nan) for row in self.rows if row.scored]
+        return float(np.mean(losses)) if losses else math.nan
 
     @property
     def spread(self) -> float:
@@ -90,7 +97,8 @@ def groups_of(rows: Sequence[Row], metric: str, folds: int) -> tuple[FoldGroup, 
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}-{names[name]}"
         groups.append(FoldGroup(name, members, folds))
-    order = halving.ranked({group.name: group.mean for group in groups}, metric)
+    losses = {group.name: group.loss for group in groups}
+    order = halving.ranked({group.name: group.mean for group in groups}, metric, losses)
     return tuple(sorted(groups, key=lambda group: order.index(group.name)))
 
 

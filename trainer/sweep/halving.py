@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trainer.runs.history import History, less_is_better
+from trainer.runs.history import LOSS, History, less_is_better
 
 
 def rung_epochs(epochs: int, eta: int, rungs: int) -> tuple[int, ...]:
@@ -43,19 +43,35 @@ def score(history: History, metric: str, monitor: str, epochs: int | None = None
     return float("nan") if best is None else float(first[metric][best])
 
 
-def ranked(scores: Mapping[str, float], metric: str) -> list[str]:
-    """Returns names from best score to worst; ties in their order, unknown scores last."""
+def loss(history: History, monitor: str, epochs: int | None = None) -> float:
+    """Returns the validation loss at that epoch, which decides between equals; arguments alike."""
+    return score(history, LOSS, monitor, epochs)
+
+
+def ranked(
+    scores: Mapping[str, float], metric: str, losses: Mapping[str, float] | None = None
+) -> list[str]:
+    """Returns names from best score to worst; unknown scores last.
+
+    Args:
+      scores: of each name.
+      metric: that they are of.
+      losses: on validation: of equal scores, the lower loss is better. Then they are in their own
+        order, as without any.
+    """
     sign = 1 if less_is_better(metric) else -1
 
-    def key(name: str) -> tuple[bool, float]:
-        value = scores[name]
-        return (True, 0.0) if np.isnan(value) else (False, sign * value)
+    def key(name: str) -> tuple[float, ...]:
+        values = (sign * scores[name], (losses or {}).get(name, math.nan))
+        return tuple(math.inf if math.isnan(value) else value for value in values)
 
     return sorted(scores, key=key)
 
 
-def survivors(scores: Mapping[str, float], metric: str, eta: int) -> tuple[str, ...]:
-    """Returns the best 1/eta of the trials, rounded up, in their own order."""
+def survivors(
+    scores: Mapping[str, float], metric: str, eta: int, losses: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """Returns the best 1/eta of the trials, rounded up, in their own order; as `ranked`."""
     known = {name: value for name, value in scores.items() if not np.isnan(value)}
-    kept: Sequence[str] = ranked(known, metric)[: math.ceil(len(scores) / eta)]
+    kept: Sequence[str] = ranked(known, metric, losses)[: math.ceil(len(scores) / eta)]
     return tuple(name for name in scores if name in kept)

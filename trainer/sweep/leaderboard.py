@@ -71,14 +71,16 @@ class Row:
 
 
 def rows(entries: Sequence[Entry], metric: str) -> list[Row]:
-    """Returns the trials, best first; ties in grid order, trials without a score last."""
-    scores = {
-        entry.name: halving.score(
-            entry.progress.history, metric, entry.trial.config.monitor
-        )
-        for entry in entries
-    }  # fmt: skip
-    order = halving.ranked(scores, metric)
+    """Returns the trials, best first; those without a score last.
+
+    Of equal ones, that of the lower validation loss is first, then the first of the grid.
+    """
+    scores, losses = {}, {}
+    for entry in entries:
+        history, monitor = entry.progress.history, entry.trial.config.monitor
+        scores[entry.name] = halving.score(history, metric, monitor)
+        losses[entry.name] = halving.loss(history, monitor)
+    order = halving.ranked(scores, metric, losses)
     unordered = [
         _row(entry, index, order.index(entry.name), scores[entry.name])
         for index, entry in enumerate(entries)

@@ -210,14 +210,13 @@ def _keep(
     display: Display,
 ) -> list[Entry]:
     """Returns the trials that continue after a rung, and marks the others as dropped."""
-    scores = {
-        entry.name: halving.score(
-            entry.progress.history, config.metric, entry.trial.config.monitor, epoch
-        )
-        for entry, epoch in zip(entries, epochs, strict=True)
-        if entry.status != trials.FAILED
-    }
-    kept = halving.survivors(scores, config.metric, config.halving)
+    scores, losses = {}, {}
+    for entry, epoch in zip(entries, epochs, strict=True):
+        if entry.status != trials.FAILED:
+            history, monitor = entry.progress.history, entry.trial.config.monitor
+            scores[entry.name] = halving.score(history, config.metric, monitor, epoch)
+            losses[entry.name] = halving.loss(history, monitor, epoch)
+    kept = halving.survivors(scores, config.metric, config.halving, losses)
     for entry in entries:
         if entry.name in scores and entry.name not in kept and not entry.progress.finished:
             entry.status = trials.DROPPED

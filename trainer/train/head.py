@@ -18,7 +18,7 @@ from trainer.features.store import FOLDER
 from trainer.metrics import metrics
 from trainer.metrics.metrics import Predictions
 from trainer.models.head import head_of
-from trainer.runs.history import less_is_better
+from trainer.runs.history import LOSS, best_epoch
 from trainer.train import losses
 from trainer.train.progress import EpochProgress
 from trainer.train.state import State, Task
@@ -96,23 +96,31 @@ def _training_features(task: Task, extractor: Extractor) -> Features | None:
 def _best(
     task: Task, train: Features, validation: Features, progress: EpochProgress
 ) -> tuple[Head, Predictions]:
-    """Returns the head with the best --monitor on validation, the most regularised of equals.
+    """Returns the head with the best --monitor on validation, and its predictions there.
 
-    Its predictions on validation come with it.
+    Of equals it is the one with the lowest validation loss, then the most regularised.
     """
     monitor = task.config.monitor
-    sign = -1 if less_is_better(monitor) else 1
-    scores: list[tuple[float, Head, Predictions]] = []
+    rows: list[dict[str, float]] = []
+    tried: list[tuple[Head, Predictions]] = []
     for head in heads.fits(Objective(train, task.classes, _loss(task))):
         predictions = Predictions(
             validation.ids, validation.labels.astype(np.int64), head.logits(validation.values)
         )
         evaluation = metrics.evaluate(predictions, task.directory.config.train_counts)
-        scores.append((getattr(evaluation, monitor.removeprefix("val_")), head, predictions))
-    score, best, predicted = max(scores, key=lambda each: sign * each[0])
-    tried = ", ".join(f"{head.penalty:g}: {value:.4f}" for value, head, _ in scores)
-    progress.say(f"head: regularisation {best.penalty:g} with {monitor} {score:.4f} ({tried})")
-    return best, predicted
+        score = getattr(evaluation, monitor.removeprefix("val_"))
+        rows.append({LOSS: evaluation.loss, monitor: score})
+        tried.append((head, predictions))
+    chosen = (best_epoch(rows, monitor) or 1) - 1
+    penalty, values = tried[chosen][0].penalty, rows[chosen]
+    loss = "" if monitor == LOSS else f", loss {values[LOSS]:.4f}"
+    others = ", ".join(
+        f"{head.penalty:g}: {row[monitor]:.4f}" for (head, _), row in zip(tried, rows, strict=True)
+    )
+    progress.say(
+        f"head: regularisation {penalty:g} with {monitor} {values[monitor]:.4f}{loss} ({others})"
+    )
+    return tried[chosen]
 
 
 def _loss(task: Task) -> heads.LossFunction:

@@ -132,9 +132,8 @@ def train(task: Task, state: State) -> Trained:
     with task.version.reading(), stopping_on_signal(stop), _writing(state.writer):
         status = _train_epochs(task, state, progress)
     result = _result(task, state, status)
-    if result.finished and not _write_best_model(task, state):
-        progress.say("no best checkpoint: the weights of the last epoch are used in its place")
-        result = dataclasses.replace(result, weights="last")
+    if result.finished:
+        result = _with_kept_epoch(state, result, _write_best_model(task, state), progress)
     return Trained(result, state.stepper.model, state.predictions)
 
 
@@ -314,12 +313,28 @@ def _evaluate(task: Task, state: State, predictions: Predictions) -> metrics.Eva
         ) from error
 
 
-def _write_best_model(task: Task, state: State) -> bool:
+def _with_kept_epoch(
+    state: State, result: RunResult, kept: int | None, progress: EpochProgress
+) -> RunResult:
+    """Returns the result with the epoch whose weights there are, and says where it is another."""
+    if kept is None:
+        progress.say("no best checkpoint: the weights of the last epoch are used in its place")
+        return dataclasses.replace(result, weights="last")
+    if kept == result.best_epoch or not 0 < kept <= len(state.history):
+        return result
+    progress.say(
+        f"the weights are those of epoch {kept}, which an earlier version kept: of equals the "
+        f"first. Today's rule, the lowest loss of them, gives epoch {result.best_epoch}"
+    )
+    return dataclasses.replace(result, best_epoch=kept, best=state.history[kept - 1])
+
+
+def _write_best_model(task: Task, state: State) -> int | None:
     """Puts the weights of the best epoch into the model and writes model.keras.
 
     Returns:
-      False if the checkpoint of the best epoch is gone: the last weights, or their average with
-      --ema, are written.
+      That epoch, 1 for the first; None if its checkpoint is gone: the last weights, or their
+      average with --ema, are written.
     """
     model = state.stepper.model
     best = task.directory.store.best()
@@ -329,7 +344,7 @@ def _write_best_model(task: Task, state: State) -> bool:
         checkpoints.assign(model_state(model), best.arrays)
     state.stepper.unfreeze()
     task.directory.write_model(model)
-    return best is not None
+    return None if best is None else len(best.history)
 
 
 def _epochs(task: Task, state: State) -> Epochs:

@@ -35,7 +35,7 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
         )
     with directory.locked(run_dir):
         run = load.open_run(run_dir, trust_run_code=trust_run_code)
-        has_best = Store(Path(run_dir, "checkpoints")).best() is not None
+        best = Store(Path(run_dir, "checkpoints")).best()
         data_dir = locate.data_dir(run_dir, run.stored)
         config, manifest = run.config, remote.load(data_dir)
         validation = open_split(
@@ -59,7 +59,8 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
                     flags=config,
                     settings=page.settings_of(run.stored),
                     split=config.validation_split,
-                    weights="best" if has_best else "last",
+                    weights="last" if best is None else "best",
+                    best_epoch=None if best is None else len(best.history) or None,
                     fork=run.stored.fork,
                 )
             )

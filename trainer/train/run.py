@@ -57,7 +57,11 @@ def run(config: TrainConfig, *, report: bool = True) -> RunResult:
 
 
 def write_report(
-    task: Task, model: keras.Model, predictions: Predictions | None = None, weights: str = "best"
+    task: Task,
+    model: keras.Model,
+    predictions: Predictions | None = None,
+    weights: str = "best",
+    best_epoch: int | None = None,
 ) -> Path:
     """Writes the report on a finished run, and returns the path of its page.
 
@@ -66,6 +70,7 @@ def write_report(
       model: with the weights of the best epoch.
       predictions: of the model on validation; made here by default.
       weights: those of the model: "best", or "last" where the best are gone.
+      best_epoch: 1 for the first; by the metrics where None.
     """
     if predictions is None:
         predictions = inference.predict(model, loop.validation_stream(task))
@@ -82,6 +87,7 @@ def write_report(
             settings=page.settings_of(described),
             split=task.config.validation_split,
             weights=weights,
+            best_epoch=best_epoch,
             fork=described.fork,
         )
     )
@@ -105,8 +111,10 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading(), _trained_anyway(task.directory.path):
-                weights = trained.result.weights
-                write_report(task, trained.model, trained.predictions, weights)
+                result = trained.result
+                write_report(
+                    task, trained.model, trained.predictions, result.weights, result.best_epoch
+                )
             task.directory.show_report(trained.result.best_epoch or 1)
         return trained.result
 

@@ -53,6 +53,17 @@ def test_says_where_not_to_trust_it(tmp_path: Path) -> None:
     assert "3 classes have fewer than 20 training pictures" in text
 
 
+def test_a_run_of_an_earlier_version_kept_the_first_of_equals(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path)
+    rows = "epoch,val_macro_f1,val_loss\n1,0.5,0.3\n2,0.5,0.2\n3,0.4,0.1\n"
+    (run_dir / "metrics.csv").write_text(rows)
+    assert "| Best epoch | 1 of 3, by" in model_card.write(run_dir).read_text(encoding="utf-8")
+    path = run_dir / predictions.FILENAME
+    found, classes, about = predictions.read(path)
+    predictions.write(path, found, classes, {**about, "best_epoch": 2})
+    assert "| Best epoch | 2 of 3, by" in model_card.write(run_dir).read_text(encoding="utf-8")
+
+
 def test_says_which_classes_a_mean_is_over(tmp_path: Path) -> None:
     run_dir = _run(tmp_path)
     folder = run_dir / "evaluation" / "test"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support import fake_run
 from trainer.runs import history
@@ -81,6 +85,51 @@ def test_the_best_epoch_is_the_first_of_equals(
     monitor: str, values: list[float], best: int | None
 ) -> None:
     assert history.best_epoch([{monitor: value} for value in values], monitor) == best
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "losses", "best"),
+    [
+        ("val_macro_f1", [0.5, 0.5, 0.5, 0.5], [0.166, 0.168, 0.141, 0.101], 4),
+        ("val_macro_f1", [0.5, 0.9, 0.9, 0.9], [0.1, 0.3, 0.2, 0.2], 3),
+        ("val_macro_f1", [0.9, 0.5], [0.3, 0.1], 1),
+        ("val_macro_f1", [0.5, 0.5, 0.5], [None, 0.4, math.nan], 2),
+        ("val_macro_f1", [0.5, 0.5], [None, None], 1),
+        ("val_loss", [0.2, 0.1, 0.1], None, 2),
+    ],
+)
+def test_of_equals_the_lowest_loss_is_the_best(
+    monitor: str, values: list[float], losses: list[float | None] | None, best: int
+) -> None:
+    """The same by the rows of a checkpoint and by the columns of metrics.csv."""
+    columns: dict[str, Sequence[float | None]] = {monitor: values}
+    if losses is not None:
+        columns["val_loss"] = losses
+    names = list(columns)
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    assert history.best_epoch(rows, monitor) == best
+    read = History({name: np.array(column, float) for name, column in columns.items()})
+    assert read.best(monitor) == best - 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.25, 0.5]), st.sampled_from([0.1, 0.2])), min_size=1),
+    st.sampled_from(["val_macro_f1", "val_loss"]),
+)
+def test_an_epoch_is_the_best_from_when_it_ends(
+    epochs: list[tuple[float, float]], monitor: str
+) -> None:
+    """What is kept at the end of each epoch is what the whole history calls the best."""
+    rows = [{"val_macro_f1": score, "val_loss": loss} for score, loss in epochs]
+    kept = [n for n in range(1, len(rows) + 1) if history.best_epoch(rows[:n], monitor) == n]
+    assert kept[-1] == history.best_epoch(rows, monitor)
+
+
+def test_a_lower_loss_alone_is_no_progress_to_early_stopping() -> None:
+    rows = [{"val_top1": 1.0, "val_loss": 1 / n} for n in range(1, 4)]
+    assert history.best_epoch(rows, "val_top1") == 3
+    assert history.stopped_early(rows, "val_top1", 2)
+    assert not history.stopped_early(rows, "val_loss", 2)
 
 
 @pytest.mark.parametrize(

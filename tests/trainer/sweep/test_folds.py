@@ -110,6 +110,16 @@ def test_what_follows_a_sweep_over_folds_takes_all_of_them(
     assert f"next: evenshard predict --run_dir={runs} --input=PICTURES" in said
 
 
+def test_of_equal_groups_the_one_of_the_lower_loss_is_first(tmp_path: Path) -> None:
+    made = entries(tmp_path, "{grid: {epochs: [1, 2]}, folds: all}", [0.5] * 6)
+    for entry in made:
+        loss = np.array([1.0 / entry.trial.config.epochs])
+        columns = {**entry.progress.history.columns, "val_loss": loss}
+        entry.progress = TrialProgress(History(columns))
+    found = groups_of(leaderboard.rows(made, METRIC), METRIC, 3)
+    assert [group.name for group in found] == ["epochs=2", "epochs=1"]
+
+
 def test_trials_without_a_fold_are_in_no_group(tmp_path: Path) -> None:
     assert groups(tmp_path, "grid: {epochs: [1, 2]}", [0.5, 0.6]) == ()
 

@@ -43,6 +43,13 @@ def test_order_is_by_worth_then_by_grid_with_the_unknown_last() -> None:
     assert halving.survivors(scores, "val_loss", 4) == ("b",)
 
 
+def test_equals_are_ordered_by_loss_then_by_grid_with_the_unknown_last() -> None:
+    scores = {"a": 0.5, "b": 0.5, "c": 0.7, "d": 0.5, "e": math.nan, "f": 0.5}
+    losses = {"a": math.nan, "b": 0.2, "c": 0.9, "d": 0.1, "e": 0.0, "f": 0.2}
+    assert halving.ranked(scores, "val_top1", losses) == ["c", "d", "b", "f", "a", "e"]
+    assert halving.survivors(scores, "val_top1", 3, losses) == ("c", "d")
+
+
 @settings(deadline=None)
 @given(scores=SCORES, eta=st.integers(2, 5))
 def test_survivors_are_the_best_and_as_many_as_promised(scores: dict[str, float], eta: int) -> None:

@@ -39,3 +39,18 @@ def test_says_which_classes_the_means_are_over(
     header, first, *_ = leaderboard.to_csv(rows).splitlines()
     cells = dict(zip(header.split(","), first.split(","), strict=True))
     assert cells["judged_classes"] == ("" if judged[0] is None else str(judged[0]))
+
+
+def test_of_equal_trials_the_one_of_the_lower_loss_is_first() -> None:
+    entries = [
+        Entry(
+            Trial(name, TrainConfig(data_dir="d", run_dir=name)),
+            TrainingSet(4, 40, 8, (8, 8), 4),
+            TrialProgress(
+                History({"val_macro_f1": np.array([0.5, 0.5]), "val_loss": np.array([loss, 0.9])})
+            ),
+            DONE,
+        )
+        for name, loss in (("a", 0.3), ("b", 0.1), ("c", 0.2))
+    ]
+    assert [row.name for row in leaderboard.rows(entries, "val_macro_f1")] == ["b", "c", "a"]

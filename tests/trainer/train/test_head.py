@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -21,10 +22,13 @@ from trainer.choices import DEFAULT_EPOCHS
 from trainer.config import TrainConfig
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
-from trainer.features.extract import Extractor
+from trainer.features import head as heads
+from trainer.features.extract import Extractor, Features
+from trainer.features.head import Head
 from trainer.metrics import predictions as stored_predictions
 from trainer.runs.config_file import RunConfig
 from trainer.runs.load import load_run
+from trainer.train import head as head_epoch
 from trainer.train import loop
 from trainer.train.loop import RunResult
 from trainer.train.run import run
@@ -95,6 +99,34 @@ def test_metrics_of_the_head_are_those_of_the_network(finished: RunResult, data_
         for logits in (of_head.logits[order], of_network.logits)
     )
     np.testing.assert_allclose(ours, theirs, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("scales", "chosen"), [((1, 4, 2), 1), ((2, 2, 1), 0), ((-1, 1, 4), 2), ((-4, -1, -2), 1)]
+)
+def test_of_heads_with_equal_answers_the_one_of_the_lower_loss_is_taken(
+    scales: tuple[int, ...], chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads of one direction answer alike; the strongest regularisation comes first."""
+    values = np.eye(2, dtype=np.float16)
+    split = Features(values, np.array([0, 1], np.int32), ("a", "b"))
+    found = [
+        Head(np.eye(2, dtype=np.float32) * scale, np.zeros(2, np.float32), penalty)
+        for scale, penalty in zip(scales, heads.PENALTIES, strict=False)
+    ]
+    monkeypatch.setattr(heads, "fits", lambda objective: iter(found))
+    monkeypatch.setattr(head_epoch, "Objective", lambda *given: None)
+    monkeypatch.setattr(head_epoch, "_loss", lambda task: None)
+    stored = SimpleNamespace(train_counts=(9, 9))
+    task = SimpleNamespace(
+        config=SimpleNamespace(monitor="val_macro_f1"),
+        classes=2,
+        directory=SimpleNamespace(config=stored),
+    )
+    said: list[str] = []
+    best, _ = head_epoch._best(task, split, split, SimpleNamespace(say=said.append))  # type: ignore[arg-type]  # Only what it asks for.
+    assert best is found[chosen]
+    assert said[0].startswith(f"head: regularisation {best.penalty:g} with val_macro_f1 ")
 
 
 @pytest.mark.parametrize("views", [1, 3])

@@ -291,7 +291,31 @@ def test_a_second_process_is_kept_out(finished: RunResult, data_dir: Path) -> No
 def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
     flags = {"epochs": 30, "learning_rate": 0.0, "early_stopping": 2, "monitor": "val_macro_f1"}
     result = train(config(data_dir, tmp_path / "r", **flags))
-    assert result.status == "stopped_early" and result.best_epoch == result.epochs - 2
+    assert result.status == "stopped_early"
+    rows = read_metrics(tmp_path / "r")
+    scores = [float(row["val_macro_f1"]) for row in rows]
+    assert result.epochs == scores.index(max(scores)) + 1 + 2
+    equals = [row for row in rows if float(row["val_macro_f1"]) == max(scores)]
+    lowest = min(equals, key=lambda row: float(row["val_loss"]))
+    assert result.best_epoch == int(lowest["epoch"])
+
+
+def test_weights_that_an_earlier_version_kept_are_called_by_their_epoch(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It kept the first of equals; the checkpoint says which epoch its weights are of."""
+    settings = config(data_dir, tmp_path / "r", epochs=3, learning_rate=0.0)
+    result = train(settings)
+    kept = checkpoints.Store(tmp_path / "r" / "checkpoints").best()
+    assert kept is not None and result.best_epoch is not None
+    other = result.best_epoch % 3 + 1
+    latest = checkpoints.Store(tmp_path / "r" / "checkpoints").latest()
+    assert latest is not None
+    first = dataclasses.replace(kept, epoch=other - 1, history=latest.history[:other])
+    checkpoints.Store(tmp_path / "r" / "checkpoints").save_best(first)
+    again = train(dataclasses.replace(settings, progress="lines"))
+    assert (again.best_epoch, again.best["epoch"]) == (other, other)
+    assert f"the weights are those of epoch {other}" in capsys.readouterr().err
 
 
 def test_freezing_then_training_everything(
