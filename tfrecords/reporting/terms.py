@@ -25,7 +25,7 @@ TERMS = {
     "mistaken_for": "The class that pictures of this one are most often mistaken for, and how "
     "often.",
     "label_issue": "The network, which did not train on the picture, gives another class more "
-    "probability than pictures of that class get on average.",
+    "probability than its own, and than pictures of that class get on average.",
     "self_confidence": "Probability that the network gives to the picture's own label.",
     # Of a data set.
     "train_records": "Records of the train split: originals and the augmented copies that balance "

@@ -2,9 +2,9 @@
 
 Confident learning (Northcutt, Jiang and Chuang 2021): each class has a threshold, the mean
 probability that pictures of its label are given for it. A picture is confidently of every class
-whose threshold its probability reaches; where the likeliest of those is not its label, the label
-is in doubt. So a class that the networks rarely recognise needs little, and one that they always
-recognise needs much.
+whose threshold its probability reaches; where the likeliest of those is not its label, and is
+likelier than its label, the label is in doubt. So a class that the networks rarely recognise needs
+little, and one that they always recognise needs much.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ import numpy as np
 
 from tfrecords.schema import parse_id
 from trainer.metrics.metrics import Predictions
+
+# Pictures that a threshold needs. It is a mean of probabilities, whose standard error is up to
+# 0.5/√n: 0.5 with one picture, which says nothing, 0.22 with five. A network hardly knows so small
+# a class, its mean is often about 0, and every picture of another would reach it.
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class LabelIssue:
 def thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Returns float64[classes], the mean probability of each class among pictures of its label.
 
-    Infinite for a class without a picture: nothing can be confidently of it.
+    Infinite for a class of fewer than `FEWEST` pictures: nothing can be confidently of it.
 
     Args:
       labels: int64[n].
@@ -54,7 +59,7 @@ def thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     counts = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, own, minlength=classes)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    return np.where(counts >= FEWEST, sums / np.maximum(counts, 1), np.inf)
 
 
 def find(predictions: Predictions) -> tuple[LabelIssue, ...]:
@@ -72,9 +77,10 @@ def find(predictions: Predictions) -> tuple[LabelIssue, ...]:
         return ()
     confident = probabilities >= thresholds(labels, probabilities)[None]
     suggested = np.where(confident, probabilities, -1).argmax(axis=1)
-    doubtful = np.flatnonzero(confident.any(axis=1) & (suggested != labels))
     own = probabilities[rows, labels]
     best = probabilities[rows, suggested]
+    # A label that is likelier than every class that it could be instead is not in doubt.
+    doubtful = np.flatnonzero(confident.any(axis=1) & (best > own))
     order = doubtful[np.argsort((own - best)[doubtful], kind="stable")]
     return tuple(
         LabelIssue(
