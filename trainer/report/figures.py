@@ -126,6 +126,11 @@ def f1_against_size(
     return figure
 
 
+def names_all(results: Sequence[ClassResult]) -> bool:
+    """Returns whether `f1_against_size` names every class that there is room for."""
+    return sum(result.support > 0 for result in results) <= NUMBERED_CLASSES
+
+
 def calibration(predictions: Predictions, temperature: float | None) -> Figure:
     """Returns accuracy against confidence, as trained and at the fitted temperature, if any."""
     with figures.style():
@@ -273,7 +278,7 @@ def _name_outliers(
     taken = points.copy()
     named = 0
     heights = _against_neighbours(points)
-    few = len(known) <= NUMBERED_CLASSES
+    few = names_all(results)
     for point in np.argsort(heights, kind="stable"):
         if not few and (named == _NAMED_POINTS or heights[point] > -_STANDS_OUT):
             return

@@ -286,10 +286,15 @@ def _limits(card: Card, evaluation: Evaluation) -> str:
 def weakest(evaluation: Evaluation, number: int = _WEAKEST) -> list[int]:
     """Returns the classes of least F1 that have a picture, the weakest first.
 
-    Of equal ones, those with more pictures come first, of which more is known, and then those
-    that come first in the table.
+    A class that a table shows with 100.0% is not weak, whatever the others have. Of equal ones,
+    those with more pictures come first, of which more is known, and then those that come first in
+    the table.
     """
-    seen = [label for label, result in enumerate(evaluation.per_class) if result.support]
+    seen = [
+        label
+        for label, result in enumerate(evaluation.per_class)
+        if result.support and percent(result.f1) != percent(1.0)
+    ]
     return sorted(
         seen,
         key=lambda label: (

@@ -316,6 +316,7 @@ def page_of_predictions(
             "support": [int(matrix[label].sum()) for label in order],
             "cells": matrix[order][:, order].tolist(),
         },
+        "names_all": figures.names_all(evaluation.per_class),
         "numbered": len(run.classes) <= figures.NUMBERED_CLASSES,
         "matrix_width": figures.matrix_pixels(run.classes),
     }

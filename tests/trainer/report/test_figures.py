@@ -69,6 +69,17 @@ def test_names_the_class_that_stands_out() -> None:
     assert [text.get_text() for text in axes.texts] == ["class20"]
 
 
+@pytest.mark.parametrize(("classes", "every"), [(14, True), (15, False)])
+def test_of_few_classes_all_are_named_and_the_caption_says_so(classes: int, every: bool) -> None:
+    results = [metrics.ClassResult(1.0, 1.0, 1.0, 9) for _ in range(classes)]
+    results.append(metrics.ClassResult(None, None, None, 0))
+    results[0] = metrics.ClassResult(0.9, 0.9, 0.9, 9)  # Not far below the others.
+    names = [f"c{i}" for i in range(classes + 1)]
+    counts = [10 * (i + 1) ** 2 for i in range(classes + 1)]
+    (axes,) = figures.f1_against_size(results, names, counts).axes
+    assert bool(axes.texts) is figures.names_all(results) is every
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 200])
 def test_draws_any_number_of_epochs(tmp_path: Path, epochs: int) -> None:
     epochs_of = history.load(fake_run.write_history(tmp_path / "metrics.csv", epochs))

@@ -90,14 +90,37 @@ def test_the_weakest_are_those_of_its_own_table(data: st.DataObject) -> None:
     predicted = metrics.Predictions(("",) * len(labels), np.array(labels), logits)
     evaluation = metrics.evaluate(predicted, [50] * classes)
     weak = model_card.weakest(evaluation)
-    table = {i: r.f1 for i, r in enumerate(evaluation.per_class) if r.support}
+    table = {
+        i: r.f1
+        for i, r in enumerate(evaluation.per_class)
+        if r.support and r.f1 is not None and r.f1 < 1
+    }
     assert len(weak) == min(5, len(table)) == len(set(weak))
     assert [table[i] for i in weak] == sorted(table.values())[: len(weak)]
     assert weak == model_card.weakest(evaluation)
 
 
+def test_a_class_of_a_perfect_score_is_not_weak(tmp_path: Path) -> None:
+    card = model_card.load(_run(tmp_path))
+    labels = np.array([0] * 9 + [1] * 9 + [2] * 9)
+    answers = labels.copy()
+    logits = np.eye(3, dtype=np.float32)[answers]
+    perfect = metrics.Predictions(("",) * 27, labels, logits)
+    assert "weakest" not in model_card.render(dataclasses.replace(card, predictions=perfect))
+    answers[0] = 1
+    logits = np.eye(3, dtype=np.float32)[answers]
+    mistaken = dataclasses.replace(perfect, logits=logits)
+    text = model_card.render(dataclasses.replace(card, predictions=mistaken))
+    assert "The weakest classes by F1: apu (94.1%), bart (94.7%)." in text
+
+
 def test_a_weak_class_of_few_pictures_is_named(tmp_path: Path) -> None:
     card = model_card.load(_run(tmp_path))
+    logits = card.predictions.logits.copy()
+    logits[-1, 0] = 9.0  # One of the three pictures of bart is mistaken.
+    card = dataclasses.replace(
+        card, predictions=dataclasses.replace(card.predictions, logits=logits)
+    )
     rows = model_card.render(card)
     evaluation = metrics.evaluate(card.predictions, card.train_counts, card.temperature)
     weak = model_card.weakest(evaluation)
