@@ -20,12 +20,14 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs import sources
 from tfrecords import kinds
 from tfrecords.errors import UsageError
-from tfrecords.images.rejects import IGNORED
+from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs import class_map
 from tfrecords.inputs.archives.members import is_archive
 from tfrecords.inputs.files import FileKind
-from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.split_words import VALIDATION, split_of
+from tfrecords.inputs.tables import beside
+from tfrecords.inputs.tables.pictures import is_table
 from tfrecords.schema import TRAIN
 
 # Names that a line on the terminal shows before it only counts them.
@@ -134,7 +136,8 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
       UsageError: fewer than two classes; the text points to the likely root. Or names that a
         list of one name a line, as every reader of labels takes, cannot hold.
     """
-    rows = [row for row in rows if row.problem not in IGNORED]
+    listed = list(rows)
+    rows = [row for row in listed if row.problem not in IGNORED]
     classes = sorted({row.class_name for row in rows if row.class_name is not None})
     _check_names(classes)
     if len(classes) > 1:
@@ -144,13 +147,27 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
         hint = f"; did you mean --input_dir={storage.join(input_dir, packed[0])}?" if packed else ""
         raise UsageError(
             f"--input_dir={input_dir} has files but no class folders; "
-            f"<input_dir>/<class>/<picture> expected, or --input_csv{hint}"
+            f"<input_dir>/<class>/<picture> expected, or {_tables(input_dir, listed)}{hint}"
+        )
+    if any(row.problem is RejectReason.SIDECAR and is_table(row.key) for row in listed):
+        raise UsageError(
+            f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected, "
+            f"or {_tables(input_dir, listed)}"
         )
     deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
     hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if deeper else ""
     raise UsageError(
         f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
     )
+
+
+def _tables(input_dir: str, rows: Iterable[SourceFile]) -> str:
+    """Returns the tables that lie beside the pictures, or that one is expected."""
+    found = [
+        ListedFile(row.key, row.path, row.bytes, row.version, row.member, row.problem)
+        for row in rows
+    ]
+    return beside.advice(input_dir, found, storage.FILES)
 
 
 def _check_names(classes: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ and the flags that choose.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfrecords.errors import UsageError
@@ -25,7 +25,10 @@ _NAMED = 4
 
 
 def find_layout(
-    names: Iterable[str], rules: InputRules | None = None, source: str = "the input"
+    names: Iterable[str],
+    rules: InputRules | None = None,
+    source: str = "the input",
+    tables: Callable[[], str] = lambda: "a table of labels with --input_csv",
 ) -> FolderLayout:
     """Returns how to read the folders of an input.
 
@@ -33,6 +36,7 @@ def find_layout(
       names: POSIX paths of all files that may be pictures.
       rules: what a person told.
       source: of the files, for messages.
+      tables: tells what to give where pictures lie in no class folders, for messages.
 
     Raises:
       UsageError: there are two readings, or the rules do not fit; the text names the flags.
@@ -42,7 +46,7 @@ def find_layout(
         return _layout_of_level(names, rules.class_level, rules, source)
     root = Folder.of(names)
     path, base = folder_tree.unwrap(root)
-    layout = _Finder(path, base, rules, source).find()
+    layout = _Finder(path, base, rules, source, tables).find()
     if rules.splits_from == AUTO and not rules.split_folders:
         _refuse_splits_as_classes(_classes_of(layout, root), source)
     return layout
@@ -81,10 +85,11 @@ class _Top:
 class _Finder:
     """Finds the layout of the folders below the wrapper `path`."""
 
-    def __init__(self, path: str, base: Folder, rules: InputRules, source: str) -> None:
-        self._path = path
-        self._rules = rules
-        self._source = source
+    def __init__(
+        self, path: str, base: Folder, rules: InputRules, source: str, tables: Callable[[], str]
+    ) -> None:
+        self._path, self._rules = path, rules
+        self._source, self._tables = source, tables
         self._repeats = folder_tree.repeats(path, base)
         chains = {
             name: chain(f"{path}{name}/", folder)
@@ -177,8 +182,7 @@ class _Finder:
             return
         raise UsageError(
             f"{self._source}: {_listed(worded)} look like splits, but they hold pictures and no "
-            "class folders; give a table of labels with --input_csv, or --splits_from=none if "
-            "they are the classes"
+            f"class folders; give {self._tables()}, or --splits_from=none if they are the classes"
         )
 
     def _refuse_unclear_splits(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.inputs.say import Say, counted, silent
 from tfrecords.inputs.table_input import open_table
+from tfrecords.inputs.tables import beside
 from tfrecords.inputs.tables.pictures import is_table, labelled_files, unlabelled_files
 
 DEFAULTS = InputOptions()
@@ -111,7 +113,8 @@ def list_labelled(
     if any(file.label is not None for file in listed):
         rows = (layout.labelled(file, file.label, None) for file in listed)
     else:
-        folders = find_layout(candidates, rules, str(source))
+        tables = functools.partial(beside.advice, source.path, found, files)
+        folders = find_layout(candidates, rules, str(source), tables)
         notes += (*folders.notes, *_vanished(found, folders))
         rows = (layout.by_folder(file, folders) for file in listed)
     return Listing(keys.in_key_order(_limited(rows, options.max_bytes)), tuple(notes))

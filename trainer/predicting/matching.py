@@ -86,7 +86,7 @@ class Pictures:
             same += [stem] if end != stem and stem in self._by_key else []
             same = list(dict.fromkeys(same))
             if len(same) > 1:
-                raise AmbiguousPathError(f"{path!r} is {same[0]!r} or {same[1]!r}")
+                raise AmbiguousPathError(path, list(map(_file, same)))
             if same:
                 return same[0]
         return None

@@ -155,6 +155,14 @@ def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
         BakeInput.of(config(tmp_path / "in"))
 
 
+@pytest.mark.parametrize("folder", [".", "images"])
+def test_without_classes_the_table_that_lies_there_is_named(tmp_path: Path, folder: str) -> None:
+    fakes.write_folders(tmp_path / "in", {folder: 2})
+    (tmp_path / "in" / "train.csv").write_text("id,label\n0000,a\n0001,b\n")
+    with pytest.raises(UsageError, match=r"--input_csv=\S+/in/train.csv \(2 rows\)"):
+        BakeInput.of(config(tmp_path / "in"))
+
+
 def test_a_folder_that_holds_only_an_archive_points_to_it(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path / "pictures", {"apu": 2, "bart": 2})
     (tmp_path / "in").mkdir()

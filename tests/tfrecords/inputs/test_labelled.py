@@ -311,3 +311,39 @@ def test_inputs_that_are_none(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(UsageError, match=message):
             listed(str(tmp_path / name))
+
+
+# Files beside pictures in train/ and test/, and what the error advises.
+BESIDE = [
+    ({}, "give a table of labels with --input_csv, or"),
+    ({"train.csv": 4, "sample_submission.csv": 2, "test.csv": 2},
+     "--input_csv=IN/train.csv (4 rows), or"),
+    ({"labels.tsv": 1}, "--input_csv=IN/labels.tsv (1 row), or"),
+    ({"a.csv": 3, "train_labels.csv": 2},
+     "train_labels.csv (2 rows) or --input_csv=IN/a.csv (3 rows), or"),
+    ({"sample_submission.csv": 2}, "--input_csv=IN/sample_submission.csv (2 rows), or"),
+    ({"a.csv": 1, "b.csv": 1, "c.csv": 1, "d.csv": 1}, "(or another of 4 tables there), or"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("tables", "said"), BESIDE)
+def test_pictures_without_class_folders_point_to_the_tables_there(
+    tmp_path: Path, tables: dict[str, int], said: str, packed: bool
+) -> None:
+    root = tmp_path / "in"
+    fakes.write_folders(root, {"train": 2, "test": 1})
+    for name, rows in tables.items():
+        separator = "\t" if name.endswith(".tsv") else ","
+        (root / name).write_text(f"id{separator}label\n" + f"1{separator}a\n" * rows)
+    where = shutil.make_archive(str(root), "zip", root) if packed else str(root)
+    with pytest.raises(UsageError) as caught:
+        listed(where)
+    assert said.replace("IN", where) in str(caught.value)
+
+
+def test_a_table_that_cannot_be_read_is_named_all_the_same(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path, {"train": 2, "test": 1})
+    (tmp_path / "train.csv").write_bytes(b"id,label\n1\n")
+    with pytest.raises(UsageError, match=r"--input_csv=\S+/train.csv, or"):
+        listed(str(tmp_path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,7 +22,17 @@ _PLAIN = re.compile(r"(?:(?!\.\.?(?:/|\Z))[^/:]+(?:/(?=.)|\Z))+\Z")
 
 
 class AmbiguousPathError(EvenshardError):
-    """A path or an id stands for several files; the text names two."""
+    """A path or an id stands for several files; the text names two.
+
+    Attributes:
+      files: all of them.
+      roots: of each, the folder that the path would start from.
+    """
+
+    def __init__(self, path: str, files: Sequence[ListedFile]) -> None:
+        super().__init__(f"{path!r} is {files[0].name!r} or {files[1].name!r}")
+        self.files = tuple(files)
+        self.roots = tuple(root_of(file.name, path) for file in files)
 
 
 class Place(Protocol):
@@ -111,7 +121,14 @@ class ArchivePlace:
         return self._named(shown)
 
     def files(self) -> Iterator[ListedFile]:
-        yield from map(self._named, self.members.values())
+        members = self.members.values()
+        if self.folder:
+            # As of a folder on a disk, what lies beside it does not count: test/1.jpg is not the
+            # 1 of train/. A folder without pictures, as that of a table, is not where they start.
+            below = [file for file in members if file.name.startswith(f"{self.folder}/")]
+            if any(is_picture_name(file.name) for file in below):
+                members = below
+        yield from map(self._named, members)
 
     def where(self, path: str) -> str:
         return f"{self.name}/{safe_path(f'{self.folder}/{path}')}"
@@ -179,7 +196,7 @@ class Finder:
             pictures = [file for file in found if is_picture_name(file.name)]
             found = pictures or found
             if len(found) > 1:
-                raise AmbiguousPathError(f"{path!r} is {found[0].name!r} or {found[1].name!r}")
+                raise AmbiguousPathError(path, found)
             if found:
                 return found[0]
         return None
@@ -192,6 +209,12 @@ class Finder:
                 if file.problem is None and not file.name.endswith("/"):
                     self._by_stem.setdefault(_stem(file.name).casefold(), []).append(file)
         return self._by_stem
+
+
+def root_of(name: str, path: str) -> str:
+    """Returns the folder that a path starts from, if it stands for the end of a name."""
+    folders = name.split("/")[: -1 - posixpath.normpath(path).count("/")]
+    return "/".join(folders)
 
 
 def _stem(path: str) -> str:

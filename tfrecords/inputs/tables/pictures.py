@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,16 @@ from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
 from tfrecords.inputs.say import Say, counted
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
-from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder
+from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder, Found, root_of
 from tfrecords.inputs.tables.text import TableText, parse
+from tfrecords.schema import TRAIN
 
 _SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 
 _WEB = re.compile(r"(?i)(https?|ftp|data):")
+
+# Of a table whose root another flag, --input_dir, may name.
+_LABELLED = "--input_csv"
 
 _MISSING = "there is no such file"
 
@@ -196,6 +201,8 @@ class _Noticed:
 
     missing: _Tally = field(default_factory=_Tally)
     by_name: _Tally = field(default_factory=_Tally)
+    like_table: _Tally = field(default_factory=_Tally)
+    elsewhere: _Tally = field(default_factory=_Tally)
     repeated: _Tally = field(default_factory=_Tally)
     conflicts: _Tally = field(default_factory=_Tally)
 
@@ -208,10 +215,8 @@ def _files_of(
         try:
             found = finder.find(row.path)
         except AmbiguousPathError as error:
-            raise UsageError(
-                f"{table} line {row.line}: {error}: write the path from the root, or give the "
-                "folder that is meant as the root"
-            ) from error
+            found = Found(_called_like(table, row, error, finder), by_name=True)
+            noticed.like_table.add(root_of(found.file.name, row.path))
         if found is None:
             where = finder.where(row.path)
             noticed.missing.add(f"line {row.line}: {row.path!r}, looked for at {where}")
@@ -221,9 +226,13 @@ def _files_of(
         else:
             file = found.file
             if found.by_name:
-                noticed.by_name.add(f"line {row.line}: {row.path!r} is {file.name!r}")
+                what = f"line {row.line}: {row.path!r} is {file.name!r}"
+                noticed.by_name.add(what)
+                if not _is_called_like(table, root_of(file.name, row.path)):
+                    noticed.elsewhere.add(what)
         yield TableFile(row, file)
     missing, by_name = noticed.missing, noticed.by_name
+    _say_like_table(table, noticed, finder, say)
     if missing.count == len(rows):
         raise UsageError(
             f"{table}: none of its {len(rows):,} files exists; the first, {missing.first}; "
@@ -234,6 +243,62 @@ def _files_of(
         say(f"{table}: {missing.count:,} of {files} missing; {missing.first}")
     if by_name.count:
         say(f"{table}: {counted(by_name.count, 'file')} found by name; {by_name.first}")
+
+
+def _called_like(
+    table: InputPath, row: TableRow, error: AmbiguousPathError, finder: Finder
+) -> ListedFile:
+    """Returns the one file of several that lies in the folder which is called as the table is.
+
+    Raises:
+      UsageError: there is no such folder; names the flag that chooses one.
+    """
+    pairs = list(zip(error.roots, error.files, strict=True))
+    if len(own := [file for root, file in pairs if _is_called_like(table, root)]) == 1:
+        return own[0]
+    likely = [root for root in error.roots if split_of(posixpath.basename(root)) == TRAIN]
+    root = [*likely, *filter(None, error.roots), ""][0]
+    advice = f", or give the folder that is meant, as in {_root_flag(finder, root)}"
+    can_give = root and table.flag == _LABELLED
+    raise UsageError(
+        f"{table} line {row.line}: {error}: write the path from the root, as in "
+        f"{error.files[0].name!r}{advice if can_give else ''}"
+    ) from error
+
+
+def _is_called_like(table: InputPath, root: str) -> bool:
+    """Returns whether a folder is called as a table: train/ of train.csv."""
+    stem, _ = posixpath.splitext(posixpath.basename(table.path.replace("\\", "/")))
+    return posixpath.basename(root).casefold() == stem.casefold()
+
+
+def _root_flag(finder: Finder, root: str) -> str:
+    return f"--input_dir={finder.where(root)}"
+
+
+def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Say) -> None:
+    """Says that a folder was preferred for its name, unless other rows lie elsewhere.
+
+    Raises:
+      UsageError: they do: what train/ lacks is not to be taken from test/ in silence.
+    """
+    preferred, elsewhere = noticed.like_table, noticed.elsewhere
+    if not preferred.count:
+        return
+    is_labelled = table.flag == _LABELLED
+    flag = _root_flag(finder, preferred.first)
+    if elsewhere.count:
+        advice = f"; give {flag} if all lie there, or write" if is_labelled else ": write"
+        raise UsageError(
+            f"{table}: of several files that fit, {counted(preferred.count, 'row')} would take "
+            f"the one in {preferred.first}/, which is called as the table is, but "
+            f"{elsewhere.first}{advice} paths from the root"
+        )
+    told = f"; {flag} says so" if is_labelled else ""
+    say(
+        f"{table}: of files in several folders that fit, {counted(preferred.count, 'row')} took "
+        f"the one in {preferred.first}/, which is called as the table is{told}"
+    )
 
 
 def _noticing_repeats(

@@ -1,0 +1,78 @@
+"""Tables that lie beside pictures: named where pictures lie in no class folders."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from tfrecords.errors import UsageError
+from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs.files import FileSystem
+from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.read import read_member
+from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
+from tfrecords.inputs.say import counted
+from tfrecords.inputs.split_words import TEST, split_of
+from tfrecords.inputs.tables.pictures import is_table
+from tfrecords.inputs.tables.text import parse
+from tfrecords.schema import TRAIN
+
+# Tables without labels: a sample of what a contest expects.
+_NO_LABELS = re.compile(r"(?i)sample|submission")
+_LABELS = re.compile(r"(?i)train|label|class|annot")
+
+_NAMED = 3
+_MOST_BYTES = 64 << 20
+
+
+def advice(input_path: str, found: Iterable[ListedFile], files: FileSystem) -> str:
+    """Returns what to give where a table is expected: the tables of an input, likeliest first.
+
+    Args:
+      input_path: of the folder or archive that holds `found`.
+      found: all of its files.
+      files: the file system that they lie on.
+    """
+    tables = [
+        file
+        for file in found
+        if is_table(file.name) and file.problem in (None, RejectReason.SIDECAR)
+    ]
+    likely = [file for file in tables if _may_have_labels(file.name)]
+    likely = sorted(likely or tables, key=lambda file: (not _has_labels(file.name), file.name))
+    if not likely:
+        return "a table of labels with --input_csv"
+    told = [_named(input_path, file, files) for file in likely[:_NAMED]]
+    more = f" (or another of {len(likely):,} tables there)" if len(likely) > _NAMED else ""
+    return f"the table of labels that lies there, {' or '.join(told)}{more}"
+
+
+def _named(input_path: str, file: ListedFile, files: FileSystem) -> str:
+    rows = _rows(file, files)
+    flag = f"--input_csv={input_path.rstrip('/')}/{file.name}"
+    return flag if rows is None else f"{flag} ({counted(rows, 'row')})"
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0]
+
+
+def _may_have_labels(name: str) -> bool:
+    return not _NO_LABELS.search(_stem(name)) and split_of(_stem(name)) != TEST
+
+
+def _has_labels(name: str) -> bool:
+    return split_of(_stem(name)) == TRAIN or bool(_LABELS.search(_stem(name)))
+
+
+def _rows(file: ListedFile, files: FileSystem) -> int | None:
+    """Returns how many rows a table has, or None where that cannot be told."""
+    try:
+        if file.bytes == UNKNOWN_SIZE or file.bytes > _MOST_BYTES:
+            return None
+        with files.open(file.path) as opened:
+            data = read_member(opened, file.member, file.bytes) if file.member else opened.read()
+        return sum(1 for _ in parse(InputPath("", file.name), data, TableOptions()).rows())
+    except (OSError, UsageError):
+        return None
