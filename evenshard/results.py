@@ -56,7 +56,7 @@ class RunPrediction:
 
     def _summary(self) -> str:
         most = Counter(name for name in self.classes if name is not None).most_common(3)
-        often = ", ".join(f"{name} {count:,}" for name, count in most)
+        often = ", ".join(f"{name} ({count:,})" for name, count in most)
         unread = f"; {len(self.rejects):,} could not be read" if self.rejects else ""
         return f"{len(self):,} pictures, most often {often}{unread}"
 

@@ -240,7 +240,7 @@ def main(config: PredictConfig) -> int:
 def describe(found: Submission, output: str, seconds: float) -> str:
     """Returns the lines that end the command's output."""
     said = Counter(found.expected(row) for row in range(len(found.ids)))
-    most = ", ".join(f"{name} {count:,}" for name, count in said.most_common(3))
+    most = ", ".join(f"{name} ({count:,})" for name, count in said.most_common(3))
     lines = [f"{len(found.ids):,} pictures in {seconds:.1f} s; most often {most}"]
     if found.rejects:
         lines.append(
@@ -252,7 +252,7 @@ def describe(found: Submission, output: str, seconds: float) -> str:
 
 COMMAND = Command(
     module="trainer.predict",
-    summary="Names the class of unlabelled pictures: one line each of a CSV, Id,Expected.",
+    summary="Names the class of each unlabelled picture, in a CSV with a line for each.",
     arguments="--run_dir=R --input=DIR --output=submission.csv",
     config=PredictConfig,
     main=main,

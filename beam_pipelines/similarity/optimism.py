@@ -75,9 +75,10 @@ class Optimism:
             else f"little or none on {self.split}"
         )
         return (
-            f"expected optimism: {verdict} (the nearest train picture has the right class for "
-            f"{self.claimed:.0%} of {self.pictures:,} pictures, the nearest that is surely "
-            f"unrelated for {self.without_kin:.0%}; a difference of up to {USUAL:.0%} is usual)"
+            f"expected optimism: {verdict} (the most similar train picture has the right class "
+            f"for {self.claimed:.0%} of {self.pictures:,} pictures, and for {self.without_kin:.0%} "
+            "if train pictures that may show the same thing are passed over; a difference of up "
+            f"to {USUAL:.0%} is usual)"
         )
 
 

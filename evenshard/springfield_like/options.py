@@ -26,7 +26,9 @@ _EPILOG = f"""\
 writes:
   D/pictures/<class>/pic_0001.jpg ...  the class folders
   D/truth.json                         what every file is: kind, class, format, mode, size
-  D/unlabelled/pic_0001.jpg ...        with --unlabelled; D/unlabelled.csv has Id,Expected
+  D/unlabelled/pic_0001.jpg ...        with --unlabelled: pictures to predict
+  D/sample_submission.csv              their Id,Expected with the same class for all
+  D/unlabelled.csv                     their Id,Expected with the right class
 
 among the {TOTAL:,} files at full scale (fewer in proportion below it, with a floor):
   {", ".join(f"{n} {kind.value}" for kind, (n, _) in KINDS.items())};

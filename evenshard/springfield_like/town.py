@@ -21,7 +21,7 @@ from evenshard.springfield_like.options import Options
 from tfrecords.system import atomic
 
 PICTURES, UNLABELLED, TRUTH = "pictures", "unlabelled", "truth.json"
-UNLABELLED_CSV = "unlabelled.csv"
+UNLABELLED_CSV, SAMPLE_CSV = "unlabelled.csv", "sample_submission.csv"
 _MARKER = ".springfield_like.json"
 
 # Raise it with any change to what is drawn: a town of another version is drawn again.
@@ -63,12 +63,15 @@ def draw_town(options: Options, quiet: bool = False) -> Town:
     unlabelled = files.plan_unlabelled(options.seed, options.unlabelled, options.classes)
     config = _config(options)
     if _is_complete(root, config, len(pictures) + len(unlabelled)):
+        if unlabelled and not (root / SAMPLE_CSV).exists():  # Drawn before there were samples.
+            (root / SAMPLE_CSV).write_text(_sample(unlabelled))
         return Town(len(pictures), truth.counts(pictures), drawn=False)
     _clear(root)
     (root / _MARKER).write_text(json.dumps(config) + "\n")
     _draw_all(root, options, [*pictures, *unlabelled], quiet)
     if unlabelled:
         (root / UNLABELLED_CSV).write_text(_answers(unlabelled))
+        (root / SAMPLE_CSV).write_text(_sample(unlabelled))
     atomic.write_text(root / TRUTH, truth.as_json(config, pictures, unlabelled))
     return Town(len(pictures), truth.counts(pictures), drawn=True)
 
@@ -109,7 +112,7 @@ def _clear(root: Path) -> None:
     """Removes what this command drew before; other files in `root` stay."""
     root.mkdir(parents=True, exist_ok=True)
     # The truth goes first: without it the rest is known to be incomplete.
-    for name in (TRUTH, UNLABELLED_CSV):
+    for name in (TRUTH, UNLABELLED_CSV, SAMPLE_CSV):
         (root / name).unlink(missing_ok=True)
     for name in (PICTURES, UNLABELLED):
         if (root / name).exists():
@@ -143,6 +146,12 @@ def _path(root: Path, file: PlannedFile) -> Path:
 def _answers(unlabelled: Sequence[PlannedFile]) -> str:
     rows = [f"{file.key},{file.citizen.name}" for file in unlabelled]
     return "\n".join(["Id,Expected", *rows]) + "\n"
+
+
+def _sample(unlabelled: Sequence[PlannedFile]) -> str:
+    """Returns a sample submission: as those of contests, it has one class for all pictures."""
+    any_class = min(file.citizen.name for file in unlabelled)
+    return "\n".join(["Id,Expected", *(f"{file.key},{any_class}" for file in unlabelled)]) + "\n"
 
 
 def _report(done: Iterator[int], total: int, quiet: bool) -> None:

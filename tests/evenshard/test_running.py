@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -152,6 +153,7 @@ def test_settings_come_back_after_an_error_too() -> None:
 def test_predictions_of_files(run: evenshard.Run, trained: Path, tmp_path: Path) -> None:
     folder = run.predict(trained / "unlabelled", workers=1)
     assert folder.ids == ("1.jpg", "2.jpg")
+    assert re.search(r"2 pictures, most often \w+ \([12]\)", repr(folder))
     assert folder.class_names == ("apu", "bart", "lisa")
     assert folder.probabilities.shape == (2, 3)
     np.testing.assert_allclose(folder.probabilities.sum(axis=1), 1, rtol=1e-5)

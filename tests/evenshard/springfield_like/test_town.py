@@ -68,6 +68,15 @@ def test_the_unlabelled_answers_are_beside_the_folder(town):
     assert {row["Expected"] for row in rows} <= {"baker_bruno", "postman_percy", "innkeeper_igor"}
 
 
+def test_the_sample_submission_tells_no_answers(town):
+    truth, sample = (
+        list(csv.DictReader((town / name).read_text().splitlines()))
+        for name in ("unlabelled.csv", "sample_submission.csv")
+    )
+    assert [row["Id"] for row in sample] == [row["Id"] for row in truth]
+    assert {row["Expected"] for row in sample} == {min(row["Expected"] for row in truth)}
+
+
 def test_a_complete_town_is_left_alone(town):
     before = {path: path.stat().st_mtime_ns for path in town.rglob("*")}
     assert not draw_town(Options(town, **SMALL), quiet=True).drawn
