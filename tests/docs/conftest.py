@@ -18,13 +18,14 @@ _COUNTS = {"apu": 40, "bart": 20, "lisa": 12}
 
 @pytest.fixture(scope="session")
 def pages_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pictures/, unlabelled/, springfield.zip, shards/ and runs/a."""
+    """A folder with pictures/, unlabelled/, two zips of contests, shards/ and runs/a."""
     root = tmp_path_factory.mktemp("pages")
     fakes.write_folders(root / "pictures", _COUNTS, side=32)
     (root / "unlabelled").mkdir()
     for number, hue in enumerate((0, 85, 170), start=1):
         fakes.picture(f"new {number}", hue=hue).save(root / "unlabelled" / f"{number}.jpg")
     _write_contest(root)
+    _write_contest_of_a_table(root)
     evenshard.bake(root / "pictures", root / "shards", image_size=32, per_class=24, workers=1)
     evenshard.train(
         root / "shards", root / "runs" / "a", model=TINY, epochs=1, batch_size=16, progress="none"
@@ -44,6 +45,22 @@ def _write_contest(root: Path) -> None:
         for path in sorted((root / "unlabelled").iterdir()):
             archive.write(path, f"testset/testset/{path.name}")
         archive.write(sample, "sample_submission.csv")
+    (root / "town").mkdir()
+    shutil.copy(sample, root / "town" / "unlabelled.csv")
+
+
+def _write_contest_of_a_table(root: Path) -> None:
+    """Writes contest.zip, with classes in train.csv and ids that start anew in test/."""
+    pictures = sorted((root / "pictures").rglob("*.jpg"))
+    new = sorted((root / "unlabelled").iterdir())
+    with zipfile.ZipFile(root / "contest.zip", "w") as archive:
+        for folder, paths in (("train", pictures), ("test", new)):
+            for number, path in enumerate(paths, start=1):
+                archive.write(path, f"{folder}/{number}.jpg")
+        rows = [f"{number},{path.parent.name}" for number, path in enumerate(pictures, start=1)]
+        archive.writestr("train.csv", "\n".join(["id,label", *rows, ""]))
+        sample = [f"{number},apu" for number in range(1, len(new) + 1)]
+        archive.writestr("sample_submission.csv", "\n".join(["id,label", *sample, ""]))
 
 
 @pytest.fixture

