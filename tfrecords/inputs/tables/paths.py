@@ -121,7 +121,7 @@ class ArchivePlace:
         return self._named(shown)
 
     def files(self) -> Iterator[ListedFile]:
-        members = self.members.values()
+        members = list(self.members.values())
         if self.folder:
             # As of a folder on a disk, what lies beside it does not count: test/1.jpg is not the
             # 1 of train/. A folder without pictures, as that of a table, is not where they start.

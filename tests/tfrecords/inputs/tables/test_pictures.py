@@ -291,6 +291,18 @@ def test_of_other_tables_the_error_names_the_flag(contest: Path) -> None:
         bytes_of(contest, contest / "labels.csv")
 
 
+def test_a_prediction_is_told_no_flag_that_it_lacks(contest: Path) -> None:
+    notes: list[str] = []
+    rows = listing.list_unlabelled(
+        InputPath("--input", str(contest / "train.csv")), say=notes.append
+    )
+    assert [read_source(row).decode() for row in rows] == ["train/1.jpg", "train/2.jpg"]
+    assert any("took the one in train/" in note for note in notes)
+    with pytest.raises(UsageError, match="write the path from the root") as caught:
+        listing.list_unlabelled(InputPath("--input", str(contest / "labels.csv")))
+    assert "--input_dir" not in "".join([str(caught.value), *notes])
+
+
 def test_a_sidecar_or_a_folder_is_no_rival_of_a_picture(root: Path) -> None:
     (root / "cat" / "0.txt").write_bytes(b"x")
     (root / "dog" / "1").mkdir()
