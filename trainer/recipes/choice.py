@@ -180,10 +180,10 @@ def training_seconds(recipe: str, situation: Situation, unfreeze_epochs: int) ->
 
 
 def rounded(value: float) -> str:
-    """Returns a number of seconds in minutes or hours: "4 min"."""
+    """Returns a number of seconds for people: "40 s", "4 min" or "2 h"."""
     minutes = value / 60
     if minutes < 1.5:
-        return "1 min"
+        return f"{max(1, round(value / 10)) * 10} s"
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.0f} h"
 
 
