@@ -109,7 +109,9 @@ def resumed(config: TrainConfig) -> TrainConfig | None:
     if stored is None:
         return None
     for recipe in (SCRATCH, HEAD, FINETUNE):
-        candidate = config.with_recipe(recipe)
+        # A fine-tuning may be longer or shorter than by default.
+        epochs = stored.flags.unfreeze_epochs if recipe == FINETUNE else 0
+        candidate = dataclasses.replace(config, recipe=recipe, unfreeze_epochs=epochs)
         if all(getattr(candidate, name) == getattr(stored.flags, name) for name in _TELLING):
             return dataclasses.replace(candidate, head_features=stored.flags.head_features)
     return None

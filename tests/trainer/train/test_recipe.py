@@ -110,6 +110,16 @@ def test_a_run_that_goes_on_keeps_its_recipe(
     assert settle(dataset, run_dir, resume=False).config.recipe == "scratch"
 
 
+def test_a_run_that_was_fine_tuned_for_longer_keeps_its_epochs(
+    dataset: tuple[Manifest, Path], tmp_path: Path, weights: set[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    flags = {"recipe": "finetune", "unfreeze_epochs": 5}
+    stored = begin(dataset, TrainConfig(str(dataset[1]), str(run_dir), **flags))  # type: ignore[arg-type]  # Values of a table.
+    again = settle(dataset, run_dir)
+    assert again.config == stored.flags and again.config.epochs == 6
+
+
 def test_a_run_that_an_earlier_version_began_keeps_what_its_head_sees(
     dataset: tuple[Manifest, Path], tmp_path: Path, weights: set[str]
 ) -> None:
