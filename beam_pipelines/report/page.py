@@ -303,12 +303,12 @@ def _figure_section(drawing: Drawing) -> dict[str, object]:
         )
     if drawn.scales is not None:
         enlarged = float(np.mean(task.scales < 1))
+        too_large = ": a smaller --image_size would lose them nothing" if enlarged > 0.5 else ""
         sizes.append(
             (
                 "Larger or smaller than the records",
                 drawn.scales,
-                f"{html.percent(enlarged)} of the pictures were enlarged; they would lose nothing "
-                "at a smaller --image_size."
+                f"{html.percent(enlarged)} of the pictures were enlarged{too_large}."
                 if enlarged
                 else "No picture was enlarged.",
             )
