@@ -44,10 +44,12 @@ class Extension:
 
     def before(self, flags: TrainConfig) -> TrainConfig:
         """Returns the flags that a run had before it was extended to `flags`."""
-        changes = {"epochs": self.epochs, "early_stopping": self.early_stopping}
-        if flags.fits_head:
-            changes["unfreeze_epochs"] = self.epochs - 1
-        return dataclasses.replace(flags.spelled_out(), **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(
+            flags.spelled_out(),
+            epochs=self.epochs,
+            early_stopping=self.early_stopping,
+            unfreeze_epochs=self.epochs - 1 if flags.fits_head else flags.unfreeze_epochs,
+        )
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_on_a_phone_two_narrow_figures_keep_names_and_legends_inside(
         box = legend.get_window_extent()
         assert label.x1 - label.width * ENLARGED >= -MARGIN * width
         assert box.x0 + box.width * ENLARGED <= (1 + MARGIN) * width
-        assert box.y1 <= axes._left_title.get_window_extent().y0  # type: ignore[attr-defined]
+        assert box.y1 <= axes._left_title.get_window_extent().y0  # type: ignore[attr-defined]  # Private: no other name for it.
 
 
 def test_more_classes_than_rows_are_one_wide_figure(found: Manifest) -> None:

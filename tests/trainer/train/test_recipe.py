@@ -188,7 +188,9 @@ def test_flags_that_lead_away_from_pretrained_weights_are_told_the_way_back(
     config = parsing.parse(TrainConfig, [*where, *given])
     line = recipe.settle(config, *sources(config, dataset[0]), gpu=True).line
     assert said in line and line.startswith("recipe: scratch, since ")
-    head, tuned = re.fullmatch(r".* network give (.*), or (.*)", line).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r".* network give (.*), or (.*)", line)
+    assert found is not None
+    head, tuned = found.groups()
     # What it says is then accepted.
     for way in (head, tuned):
         name, _, out = way.partition(" without ")
