@@ -16,7 +16,7 @@ from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import InputRules
 from trainer import remote, tensorflow_import
-from trainer.predicting.wish import LabelForm, Wish
+from trainer.predicting.wish import LabelForm, Wish, check_suffix
 
 if TYPE_CHECKING:
     from trainer.predicting.writing import Submission
@@ -172,6 +172,7 @@ class PredictConfig:
             raise UsageError(
                 f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
             )
+        check_suffix(self.output, like=self.like)
         filters.check_globs({"include": self.include, "exclude": self.exclude})
         if self.like and self.escape_formulas:
             raise UsageError("--escape_formulas changes ids, and --like keeps them: give one")

@@ -17,8 +17,8 @@ def main(config: ExportConfig) -> int:
 
     result = run.run(config)
     print(run.describe(result))
-    served = " ".join(("examples/serve/predict.py", shlex.quote(str(result.exported[0].path))))
-    print(f"next: python {served} PICTURE")  # Of the source: a file to copy, without evenshard.
+    served = shlex.join((str(result.reader), str(result.exported[0].path)))
+    print(f"next: python {served} PICTURE")
     return DONE
 
 
@@ -32,9 +32,9 @@ COMMAND = Command(
     config=ExportConfig,
     main=main,
     notes=(
-        "Names of the classes, softmax and the rule of resizing are inside; docs/export.md says "
-        "how to read them, examples/serve does it. If the check fails nothing is written, and the "
-        "exit code is 1."
+        "Names of the classes, softmax and the rule of resizing are inside. predict.py, which is "
+        "written beside the files, reads each of them without this package; docs/export.md says "
+        "how. If the check fails nothing is written, and the exit code is 1."
     ),
     examples="evenshard export --run_dir=runs/a --format=saved_model,onnx,litert",
     extra="trainer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.schema import Encoding
 from tfrecords.system import atomic, disk, scratch
 from trainer import tensorflow_import
-from trainer.export import formats, parity
+from trainer.export import formats, parity, standalone
 from trainer.export.config import ExportConfig
 from trainer.export.formats import Format
 from trainer.export.parity import Parity, ReadParity, Reference
@@ -33,6 +34,9 @@ from trainer.runs.load import LoadedRun, open_run
 RESULT = "export.json"
 DIRECTORY = "export"
 SCHEMA_VERSION = 1
+
+# The program that reads every format, as it is called beside the files.
+READER = "predict.py"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +67,13 @@ class Result:
     Attributes:
       exported: one for each format, in the order of --format.
       document: path of export.json.
+      reader: path of the program that reads the files without this package.
       temperature: that divides the logits.
     """
 
     exported: tuple[Exported, ...]
     document: Path
+    reader: Path
     temperature: Temperature
 
 
@@ -105,7 +111,9 @@ def run(config: ExportConfig) -> Result:
     document = about | {"formats": kept | {item.format.name: _entry(item) for item in exported}}
     path = output / RESULT
     atomic.write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    return Result(exported, path, rule.temperature)
+    reader = output / READER
+    atomic.write_text(reader, inspect.getsource(standalone))
+    return Result(exported, path, reader, rule.temperature)
 
 
 def describe(result: Result) -> str:

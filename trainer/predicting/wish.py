@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfrecords.errors import UsageError
+
+# By these suffixes programs choose how to read a file. With a sample in .tsv, that is right.
+_TABS = frozenset({".tsv", ".tab"})
+_OTHER_FORMATS = _TABS | {
+    ".7z", ".arrow", ".bz2", ".db", ".feather", ".gz", ".h5", ".hdf5", ".htm", ".html", ".json",
+    ".jsonl", ".md", ".ndjson", ".npy", ".npz", ".ods", ".orc", ".parquet", ".pickle", ".pkl",
+    ".sqlite", ".tar", ".tfrecord", ".tgz", ".xls", ".xlsx", ".xml", ".xz", ".yaml", ".yml", ".zip",
+    ".zst",
+}  # fmt: skip
 
 
 class LabelForm(str, enum.Enum):
@@ -42,3 +52,21 @@ class Wish:
         ]
         if len(asked) > 1:
             raise UsageError(f"{asked[0]} and {asked[1]} exclude each other: give one")
+
+
+def check_suffix(output: str, *, like: str) -> None:
+    """Refuses a file name that promises another format than a CSV.
+
+    Args:
+      output: --output.
+      like: --like, whose separator the file gets.
+
+    Raises:
+      UsageError: by its suffix, other programs would take the file for something else.
+    """
+    suffix = Path(output).suffix.lower()
+    if suffix in _OTHER_FORMATS - (_TABS if like else frozenset()):
+        raise UsageError(
+            f"--output={output} promises another format: a CSV is written, so give a name that "
+            "ends in .csv"
+        )

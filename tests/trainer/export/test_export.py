@@ -34,7 +34,6 @@ from trainer.runs.load import open_run
 from trainer.train import run as training
 
 TEMPERATURE = 1.7
-EXAMPLE = Path(__file__).parents[3] / "examples" / "serve" / "predict.py"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_all_formats_agree_with_the_live_network(
         assert item.parity.max_difference < 1e-5
         found = item.format.load(item.path)(batch)
         np.testing.assert_allclose(found, live, atol=1e-5)
-    names = {"saved_model", "model.onnx", "model.tflite", "export.json"}
+    names = {"saved_model", "model.onnx", "model.tflite", "export.json", "predict.py"}
     assert {path.name for path in output.iterdir()} == names
 
 
@@ -197,7 +196,14 @@ def test_the_example_needs_nothing_of_ours(
         "sys.exit(f'imports {ours}' if ours else 0)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, EXAMPLE, exported[0] / name, pictures / "b.png"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            exported[0] / exporting.READER,
+            exported[0] / name,
+            pictures / "b.png",
+        ],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -304,7 +310,8 @@ def test_exports_in_float32_whatever_trained(
     said = capsys.readouterr().out
     assert "top-1 agreement 100.00% of 9 pictures" in said
     model = copy / "export" / "saved_model"
-    assert said.endswith(f"\nnext: python examples/serve/predict.py {model} PICTURE\n")
+    reader = copy / "export" / "predict.py"
+    assert said.endswith(f"\nnext: python {reader} {model} PICTURE\n")
     loaded = tf.saved_model.load(str(copy / "export" / "saved_model"))
     graph = loaded.signatures["pixels"].graph.as_graph_def()
     types = {node.attr["T"].type for f in graph.library.function for node in f.node_def}

@@ -1,4 +1,4 @@
-"""Names what is on a picture, by an exported network: without evenshard, in one file to copy.
+"""Names what is on a picture, by an exported network. Needs nothing of evenshard.
 
 usage: python predict.py MODEL PICTURE...
 
