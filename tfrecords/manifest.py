@@ -235,6 +235,15 @@ class Manifest:
         return dataclasses.replace(self, splits=(train, validation, *others), folds=())
 
     @property
+    def broken_seal(self) -> str:
+        """How the digest of the manifest in it differs from what its contents give; else ""."""
+        seal = self.digests.get(SEAL, "" if not self.files else "missing")
+        came = self.seal() if seal else ""
+        if seal == came:
+            return ""
+        return f"its own digest is {seal[:12]}…, its contents give {came[:12]}…"
+
+    @property
     def digest(self) -> str:
         """The hex sha256 that identifies the contents of all shards."""
         return self.digests["dataset"]

@@ -87,10 +87,19 @@ def folder(data_dir: str | Folder) -> Folder:
 def load(data_dir: str | Folder) -> Manifest:
     """Returns the manifest of the data set that a flag names.
 
+    Class names in another order, or other counts, would make wrong results of sound shards.
+
     Raises:
-      UsageError, ManifestError: as `folder` and `manifest.load`.
+      UsageError, ManifestError: as `folder` and `manifest.load`, or the manifest is not as the
+        bake wrote it.
     """
-    return manifest.load(folder(data_dir))
+    found = manifest.load(place := folder(data_dir))
+    if found.broken_seal:
+        raise ManifestError(
+            f"{place / manifest.MANIFEST} is not as the bake wrote it: {found.broken_seal}; restore "
+            "the file, or bake again with --overwrite"
+        )
+    return found
 
 
 def splits_of(data_dir: str | Folder) -> list[str]:

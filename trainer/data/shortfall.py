@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainer.config import TrainConfig
+from trainer.data import idle
 from trainer.data.selection import Source
 
 # Names that a line gives of many.
@@ -21,11 +22,23 @@ def shortfalls(config: TrainConfig, train: Source, validation: Source) -> list[s
     """
     few = too_many_per_class(config, train)
     lines = [
+        judged_on_training(config),
         f"{few}: every one is trained on" if few else _some_below(config, train),
         _batch_above(config, train),
         _unvalidated(validation),
+        *idle.notes(config),
     ]
     return [line for line in lines if line]
+
+
+def judged_on_training(config: TrainConfig) -> str:
+    """Returns that a run is validated on what it is trained on; empty where it is not."""
+    if config.validation_split != config.train_split:
+        return ""
+    return (
+        f"--validation_split={config.validation_split} is what the run trains on: its numbers say "
+        "nothing of new pictures, nor does its best epoch or its temperature"
+    )
 
 
 def too_many_per_class(config: TrainConfig, train: Source) -> str:
@@ -56,7 +69,8 @@ def _some_below(config: TrainConfig, train: Source) -> str:
 def _batch_above(config: TrainConfig, train: Source) -> str:
     """Returns that a batch is larger than the data."""
     size = config.fixed_batch_size
-    if size <= train.records:
+    takes_steps = not config.fits_head or config.unfreeze_epochs
+    if size <= train.records or not takes_steps:
         return ""
     return (
         f"--batch_size={size} is above the {train.records:,} pictures of an epoch: each epoch is "

@@ -40,12 +40,12 @@ _OF_LOADED = (
     "weights", "partial_weights", "freeze", "freeze_epochs", "feature_views", "unfreeze_epochs",
     "backbone_rate", "layer_decay", "train_batch_norm",
 )  # fmt: skip
-_OF_STEPS = (
+OF_STEPS = (
     "wide", "dropout", "epochs", "grad_accum", "optimizer", "learning_rate", "schedule",
     "warmup_epochs", "momentum", "weight_decay", "clip_norm", "ema", "early_stopping",
     "defer_weights",
 )  # fmt: skip
-_OF_AUGMENTATION = (
+OF_AUGMENTATION = (
     "augment", "crop_scale", "rotate_degrees", "randaugment_magnitude", "mixup_alpha",
     "cutmix_alpha",
 )  # fmt: skip
@@ -55,8 +55,8 @@ DECIDING = (
     "model",
     "head_features",
     *_OF_LOADED,
-    *_OF_STEPS,
-    *_OF_AUGMENTATION,
+    *OF_STEPS,
+    *OF_AUGMENTATION,
     "batch_size",
     "distribute",
     "fork_from",
@@ -65,7 +65,7 @@ DECIDING = (
 # What a recipe has no use for. `epochs` of a head is judged with --freeze=backbone.
 _NOT_OF_SCRATCH = _OF_LOADED
 _NOT_OF_HEAD = (
-    *(name for name in _OF_STEPS if name != "epochs"),
+    *(name for name in OF_STEPS if name != "epochs"),
     "freeze_epochs", "unfreeze_epochs", "backbone_rate", "layer_decay", "train_batch_norm",
 )  # fmt: skip
 
@@ -93,7 +93,7 @@ def refused(recipe: str, given: Collection[str]) -> tuple[str, ...]:
         return tuple(name for name in _NOT_OF_SCRATCH if name in given)
     if recipe != HEAD:
         return ()
-    augments = () if "feature_views" in given else _OF_AUGMENTATION
+    augments = () if "feature_views" in given else OF_AUGMENTATION
     return tuple(name for name in (*_NOT_OF_HEAD, *augments) if name in given)
 
 

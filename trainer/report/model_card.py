@@ -246,6 +246,8 @@ def _results(card: Card, evaluation: Evaluation) -> str:
             f"{len(card.classes):,}: {', '.join(partly)}."
         )
     leaky = [name for name, test in card.tests.items() if test.leaks]
+    if card.split == card.config.flags.train_split:
+        leaky.insert(0, card.split)
     if leaky:
         note += f" **{', '.join(leaky)}: holds pictures that the run trained on.**"
     if not card.tests:

@@ -14,7 +14,7 @@ from trainer import remote
 from trainer.config import TrainConfig
 from trainer.data.folds import of_fold
 from trainer.data.selection import Selection, Source, open_configured
-from trainer.data.shortfall import too_many_per_class
+from trainer.data.shortfall import judged_on_training, too_many_per_class
 from trainer.runs import config_file, history, replaced
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS, History
@@ -99,6 +99,10 @@ def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
         if not source.records:
             raise UsageError(f"split {source.split.name!r} has no picture of the selected classes")
     _check_per_class(config, train)
+    if judged_on_training(config):
+        raise UsageError(
+            f"{judged_on_training(config)}: name a --validation_split that it does not train on"
+        )
     judged = sum(number > 0 for number in natural.originals(validation.split))
     return TrainingSet(
         len(selection.classes), train.records, validation.records, train.size, judged

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tfrecords.cli import flags
 from tfrecords.inputs.say import counted
 from tfrecords.system import memory
 from trainer.config import TrainConfig
 from trainer.data.shortfall import shortfalls
+from trainer.train import optim
 from trainer.train.state import State, Task
 
 
@@ -28,9 +30,6 @@ def describe(task: Task, state: State) -> str:
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
         lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
-    if task.flips:
-        lines.append(f"note: {task.flips}")
-    lines += [f"note: {line}" for line in shortfalls(config, train, task.validation)]
     if task.directory.config.fork:
         lines.append(task.directory.config.fork.describe())
     if task.directory.config.growth:
@@ -44,6 +43,23 @@ def describe(task: Task, state: State) -> str:
     elif state.epoch or state.step:
         lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
     return "\n".join(lines)
+
+
+def notes(task: Task) -> list[str]:
+    """Returns what a run will do otherwise than its flags say, a line for each."""
+    lines = [task.flips, _warm_up(task.config)]
+    return [*filter(None, lines), *shortfalls(task.config, task.train, task.validation)]
+
+
+def _warm_up(config: TrainConfig) -> str:
+    """Returns that --warmup_epochs, where it is given, is longer than a run allows."""
+    most = optim.MAX_WARMUP * config.epochs
+    if "warmup_epochs" not in flags.given(config) or config.warmup_epochs <= most:
+        return ""
+    return (
+        f"--warmup_epochs={config.warmup_epochs:g} is above a fifth of the run's "
+        f"{counted(config.epochs, 'epoch')}: the warm-up is {most:g}"
+    )
 
 
 def _epochs(task: Task) -> str:

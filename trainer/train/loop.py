@@ -29,7 +29,7 @@ from trainer.runs import checkpoints, history
 from trainer.runs.background import Writer
 from trainer.runs.directory import Row
 from trainer.train import epoch, failures, losses, optim
-from trainer.train.describe import describe
+from trainer.train.describe import describe, notes
 from trainer.train.epoch import Meter
 from trainer.train.head import train_head
 from trainer.train.progress import EpochProgress
@@ -124,6 +124,8 @@ def train(task: Task, state: State) -> Trained:
     task.directory.write_history(state.history)
     progress = EpochProgress(task.config.progress, task.config.epochs, task.train.records)
     progress.say(describe(task, state))
+    for text in notes(task):
+        progress.note(text)
 
     def stop(number: int) -> None:
         state.stop = number

@@ -37,6 +37,10 @@ class EpochProgress:
         if self._kind != NONE:
             write_line(audience.said(text), self._stream)
 
+    def note(self, text: str) -> None:
+        """Prints what a person must know of the results, whatever the kind of progress."""
+        write_line(audience.said(f"note: {text}"), self._stream)
+
     def start_epoch(self, epoch: int, done: int) -> None:
         """Begins epoch `epoch`, from 0, of which `done` pictures have been trained on already."""
         self._shown = Progress(

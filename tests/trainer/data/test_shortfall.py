@@ -34,6 +34,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"batch_size": "31"}, []),
         ({"batch_size": "32"}, ["--batch_size=32 is above the 31 pictures of an epoch: each epoch "
                                 "is one step, filled up with repeats that count nothing"]),
+        ({"batch_size": "32", "freeze": "backbone", "weights": "imagenet"}, []),
+        ({"focal_gamma": 3.0}, ["--focal_gamma=3.0 changes nothing here: it goes with "
+                                "--loss=focal"]),
+        ({"validation_split": "train"}, ["--validation_split=train is what the run trains on: its "
+                                         "numbers say nothing of new pictures, nor does its best "
+                                         "epoch or its temperature"]),
     ],
 )  # fmt: skip
 def test_each_is_one_line(

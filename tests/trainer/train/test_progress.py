@@ -40,3 +40,10 @@ def test_a_file_gets_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_nothing_is_nothing() -> None:
     assert run_an_epoch("none", Terminal()) == ""
+
+
+@pytest.mark.parametrize("kind", ["auto", "bar", "lines", "none"])
+def test_what_must_be_known_of_the_results_is_always_said(kind: str) -> None:
+    stream = io.StringIO()
+    EpochProgress(kind, epochs=3, pictures=100, stream=stream).note("no class is balanced")
+    assert stream.getvalue() == "note: no class is balanced\n"
