@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal
 from tfrecords import manifest
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.locations import Folder
-from tfrecords.manifest import Manifest
+from tfrecords.manifest import Manifest, ManifestError
 from trainer import tensorflow_import
 
 # A request to a bucket takes 20 to 100 ms, however small it is: send this many at once.

@@ -145,7 +145,8 @@ def test_it_shows_itself(dataset: evenshard.Dataset, world: Path) -> None:
 def test_names_are_escaped(tmp_path: Path, world: Path) -> None:
     shutil.copytree(world / "shards", tmp_path / "odd")
     path = tmp_path / "odd" / "manifest.json"
-    path.write_text(path.read_text().replace('"apu"', '"<b>apu & co</b>"'))
+    renamed = path.read_text().replace('"apu"', '"<b>apu & co</b>"')
+    path.write_text(manifest.Manifest.from_json(renamed).sealed().to_json())
     html = evenshard.open(tmp_path / "odd")._repr_html_()
     assert "<b>apu" not in html
     assert "&lt;b&gt;apu &amp; co" in html

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -273,3 +276,38 @@ def test_paths_are_what_they_were(tmp_path: Path) -> None:
     assert remote.folder(tmp_path) is tmp_path
     assert str(remote.folder("gs://bucket/a/b/") / "c") == "gs://bucket/a/b/c"
     assert not remote.is_far(tmp_path) and remote.is_far(remote.folder("RAM://bucket"))
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("classes", lambda found: found[::-1]),
+        ("name", lambda found: found + "2"),
+        ("splits", lambda found: [found[0] | {"originals": [1, 1, 1]}, *found[1:]]),
+        ("splits", lambda found: found[:2]),
+        ("image", lambda found: found | {"resize": "pad"}),
+        ("config", lambda found: found | {"seed": 7}),
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused(
+    tmp_path: Path, field: str, change: Callable[[Any], Any]
+) -> None:
+    """Sound shards under other class names would make a wrong network, and a wrong result."""
+    fakes.write_dataset(tmp_path, tiny_run.COUNTS)
+    path = tmp_path / manifests.MANIFEST
+    document = json.loads(path.read_text())
+    assert remote.load(tmp_path).classes == tuple(document["classes"])
+    path.write_text(json.dumps(document))  # Other spaces are no other manifest.
+    assert remote.load(tmp_path).classes == tuple(document["classes"])
+    path.write_text(json.dumps(document | {field: change(document[field])}))
+    manifests.load(tmp_path)  # As verify reads it, to say what else is wrong.
+    with pytest.raises(ManifestError, match=r"is not as the bake wrote it: .* restore the file"):
+        remote.load(tmp_path)
+
+
+def test_a_manifest_of_an_earlier_version_has_no_seal_to_break(tmp_path: Path) -> None:
+    sealed = fakes.write_dataset(tmp_path, tiny_run.COUNTS)
+    earlier = {name: value for name, value in sealed.digests.items() if name != manifests.SEAL}
+    old = dataclasses.replace(sealed, digests=earlier, files={})
+    (tmp_path / manifests.MANIFEST).write_text(old.to_json())
+    assert remote.load(tmp_path) == old

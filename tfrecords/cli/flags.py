@@ -282,6 +282,15 @@ def default_of(config: type[Any], name: str) -> Any:
     return _converter(config, name)(flags_of(config)[name].default)
 
 
+def value_of(config: type[Any], name: str, value: Any) -> Any:
+    """Returns a flag's value, text or plain Python, as its field holds it.
+
+    Raises:
+      ValueError, TypeError: it is not of the field's kind.
+    """
+    return _converter(config, name)(value)
+
+
 def choices_of(config: type[Any], name: str) -> tuple[str, ...]:
     """Returns the values that a flag allows, () for any."""
     kind = plain_type(config, name)

@@ -63,12 +63,14 @@ class Parsed:
       help: whether `--help` was among them.
       version: whether `--version` was.
       verbose: whether `-v` was.
+      repeated: names of flags that were given more than once; the last value counts.
     """
 
     values: dict[str, Any]
     help: bool
     version: bool
     verbose: bool
+    repeated: tuple[str, ...] = ()
 
 
 def parse(
@@ -91,7 +93,7 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
       foreign: judges arguments that are no flags of `config`; by default all are refused.
 
     Raises:
-      UsageError: an unknown flag, a stray argument, a value where none belongs.
+      UsageError: an unknown flag, a stray argument, a value where none belongs, a list in parts.
     """
     defined = _define(config)
     try:
@@ -107,6 +109,7 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
         help=bool(defined["help"].value),
         version=bool(defined["version"].value),
         verbose=bool(defined["verbose"].value),
+        repeated=_repeated(config, argv),
     )
     if given.help or given.version:
         return given
@@ -156,6 +159,32 @@ def nearest(name: str, known: Iterable[str], typed_as: dict[str, str] | None = N
     # "--size" for "--image_size", where no other flag has that word.
     having = [candidate for candidate in names if typed in candidate.split("_")]
     return having[0] if len(having) == 1 else None
+
+
+def _repeated(config: type[Any], argv: Sequence[str]) -> tuple[str, ...]:
+    """Returns the flags that are typed more than once; the last value of each counts.
+
+    One beside a flagfile is no repetition: it has the last word over the file's.
+
+    Raises:
+      UsageError: a list is among them, whose other parts would be lost.
+    """
+    typed = _define(config)
+    alone = [argument for argument in argv if not argument.startswith(("--flagfile", "-flagfile"))]
+    typed(["command", *_spelled(config, typed, alone)], known_only=True)
+    names = [name for name in flags_of(config) if typed[name].present > 1]
+    for name in names:
+        if _takes_a_list(config, name):
+            raise UsageError(
+                f"--{name} is given {typed[name].present} times, and the last would count alone: "
+                f"give all in one, as in --{name}=A,B"
+            )
+    return tuple(names)
+
+
+def _takes_a_list(config: type[Any], name: str) -> bool:
+    """Returns whether a flag takes texts that commas separate; a size of two numbers is none."""
+    return plain_type(config, name) is tuple and flags_of(config)[name].metadata["parse"] is None
 
 
 def _define(config: type[Any]) -> absl_flags.FlagValues:

@@ -120,6 +120,11 @@ class Command(Generic[ConfigT]):
             print(version_line())
             return DONE
         config = parsing.build(self.config, given.values)
+        for name in given.repeated:
+            print(
+                f"note: --{name} is given more than once: the last, {given.values[name]}, counts",
+                file=sys.stderr,
+            )
         if self.extra:
             extras.require(self.extra)
         return self.main(config)

@@ -25,8 +25,8 @@ def shortfalls(config: TrainConfig, train: Source, validation: Source) -> list[s
         judged_on_training(config),
         f"{few}: every one is trained on" if few else _some_below(config, train),
         _batch_above(config, train),
-        _unvalidated(validation),
         *idle.notes(config),
+        _unvalidated(validation),
     ]
     return [line for line in lines if line]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, dataclass
 
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
+from tfrecords.sharding import stable_hash
 from trainer import remote
 
 WEIGHTS = ("best", "last", "ema")
 TTA = ("none", "flip")
+
+# Longer lists of classes are named by their number and a digest.
+_MAX_NAMES = 40
 
 _WHAT, _HOW, _RUN = "What to evaluate", "How to evaluate it", "Run"
 
@@ -86,7 +91,7 @@ class EvaluateConfig:
 
     @property
     def label(self) -> str:
-        """A directory's name for this evaluation: "test", "test-last-tau1-flip", …."""
+        """A directory's name for this evaluation: "test", "test-last-tau1-flip", "test-ant+bee", …."""
         parts = [self.split]
         if self.weights != "best":
             parts.append(self.weights)
@@ -95,5 +100,14 @@ class EvaluateConfig:
         if self.tta != "none":
             parts.append(self.tta)
         if self.classes:
-            parts.append(f"{len(self.classes)}classes")
+            parts.append(self._named_classes)
         return "-".join(parts)
+
+    @property
+    def _named_classes(self) -> str:
+        """The classes as part of a directory's name; other classes have another."""
+        names = sorted(set(self.classes))
+        text = "+".join(names)
+        if len(text) <= _MAX_NAMES and re.fullmatch(r"[\w.+ ]+", text):
+            return text.replace(" ", "_")
+        return f"{len(names)}classes_{stable_hash(*names) % 16**8:08x}"

@@ -61,9 +61,11 @@ class EvaluationTask:
 
     @property
     def output_dir(self) -> Path:
-        """Where the results go."""
-        default = Path(self.config.run_dir, DIRECTORY, self.config.label)
-        return Path(self.config.output_dir or default)
+        """Where the results go: those on another data set beside those on the run's own."""
+        label, digest = self.config.label, self.manifest.digest
+        if digest != self.trained.stored.dataset.digest:
+            label += f"-of-{digest[:8]}"
+        return Path(self.config.output_dir or Path(self.config.run_dir, DIRECTORY, label))
 
 
 @dataclass(frozen=True, eq=False)

@@ -245,6 +245,10 @@ def _results(card: Card, evaluation: Evaluation) -> str:
             " Macro-F1 and balanced accuracy are means over the classes that have pictures, of "
             f"{len(card.classes):,}: {', '.join(partly)}."
         )
+    own = card.config.dataset.digest
+    elsewhere = [name for name, test in card.tests.items() if test.digest not in ("", own)]
+    if elsewhere:
+        note += f" On another data set than the run's: {', '.join(map(_cell, elsewhere))}."
     leaky = [name for name, test in card.tests.items() if test.leaks]
     if card.split == card.config.flags.train_split:
         leaky.insert(0, card.split)

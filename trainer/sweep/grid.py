@@ -106,7 +106,10 @@ class Override:
 
     def matches(self, values: Values) -> bool:
         """Returns whether the override applies to a trial with these flags."""
-        return all(_effective(name, values) in texts for name, texts in self.when.items())
+        return all(
+            any(_is_same(name, _effective(name, values), text) for text in texts)
+            for name, texts in self.when.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,7 @@ def expand(grid: Grid, data_dir: str, runs_dir: str, scale: float = 1.0) -> tupl
     """
     if scale != 1 and not grid.scale:
         raise UsageError(f"--scale={scale:g}: the grid has no `scale` section that says how")
+    _check_overrides(grid)
     trials: dict[str, Trial] = {}
     for draft in grid.drafts:
         values = _settle(draft.values, grid, scale)
@@ -284,6 +288,24 @@ def _on_each_fold(drafts: Sequence[Draft], section: Any, folds: int) -> Iterator
         for number in numbers:
             values = {**draft.values, "fold": str(number)}
             yield Draft(draft.stem, (*draft.multiplied, "fold"), values)
+
+
+def _check_overrides(grid: Grid) -> None:
+    """Refuses an override that sets nothing: what it was to set would be missed by nobody.
+
+    Raises:
+      UsageError: none of the trials has the values that it is for.
+    """
+    unused = dict(enumerate(grid.overrides, start=1))
+    for draft in grid.drafts:
+        values = draft.values
+        for number, override in enumerate(grid.overrides, start=1):
+            if override.matches(values):
+                values = {**values, **override.set}
+                unused.pop(number, None)
+    for number, override in unused.items():
+        wanted = ", ".join(f"{name}: {' or '.join(texts)}" for name, texts in override.when.items())
+        raise UsageError(f"override {number} is for no trial: none has {wanted}; leave it out")
 
 
 def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:
@@ -370,6 +392,17 @@ def _text(name: str, value: Any) -> str:
 
 def _effective(name: str, values: Values) -> str:
     return values[name] if name in values else _text(name, _DEFAULTS[name])
+
+
+def _is_same(name: str, one: str, other: str) -> bool:
+    """Returns whether two texts give a flag the same value, such as 1e-3 and 0.001."""
+    if one == other or isinstance(_DEFAULTS[name], bool):
+        return one == other
+    try:
+        values = [flags.value_of(TrainConfig, name, text) for text in (one, other)]
+    except (ValueError, TypeError):
+        return False
+    return bool(values[0] == values[1])
 
 
 def _single(raw: Mapping[str, Any], where: str) -> dict[str, str]:

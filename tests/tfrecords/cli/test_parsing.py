@@ -275,3 +275,36 @@ def test_help_is_grouped_and_names_every_flag_once() -> None:
 )
 def test_nearest(name: str, known: list[str], expected: str | None) -> None:
     assert parsing.nearest(name, known) == expected
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--kinds=a", "--kinds=b"],
+        ["--kinds", "a", "--kinds", "b"],
+        ["--kinds=a", "--mode=fast", "--kinds=a"],
+    ],
+)
+def test_a_list_in_parts_is_refused(argv: list[str]) -> None:
+    """Its last part would count alone: of `--run_dir=a --run_dir=b` one run would predict."""
+    with pytest.raises(UsageError, match=r"--kinds is given 2 times.* as in --kinds=A,B"):
+        parse(*argv)
+
+
+def test_the_last_of_a_repeated_flag_counts_and_is_known_to_be_repeated() -> None:
+    given = parsing.split(Config, ["--where=x", "--per_class=1", "--per-class", "2", "--mode=fast"])
+    assert given.repeated == ("per_class",)
+    assert given.values == {"where": "x", "per_class": "2", "mode": "fast"}
+
+
+def test_what_is_typed_has_the_last_word_over_a_flagfile(tmp_path: Path) -> None:
+    (tmp_path / "flags").write_text("--kinds=a\n--per_class=3\n")
+    argv = [f"--flagfile={tmp_path / 'flags'}", "--where=x", "--kinds=b", "--per_class=4"]
+    given = parsing.split(Config, argv)
+    assert given.repeated == ()
+    assert (given.values["kinds"], given.values["per_class"]) == ("b", "4")
+
+
+def test_a_size_is_no_list() -> None:
+    given = parsing.split(Config, ["--where=x", "--image_size=32", "--image_size=64"])
+    assert given.repeated == ("image_size",)

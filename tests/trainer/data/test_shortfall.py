@@ -13,6 +13,12 @@ from trainer.data.selection import Selection, open_configured
 from trainer.data.shortfall import shortfalls, too_many_per_class
 
 
+JUDGED = (
+    "--validation_split=train is what the run trains on: its numbers say nothing of new pictures, "
+    "nor does its best epoch or its temperature"
+)
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
@@ -37,9 +43,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"batch_size": "32", "freeze": "backbone", "weights": "imagenet"}, []),
         ({"focal_gamma": 3.0}, ["--focal_gamma=3.0 changes nothing here: it goes with "
                                 "--loss=focal"]),
-        ({"validation_split": "train"}, ["--validation_split=train is what the run trains on: its "
-                                         "numbers say nothing of new pictures, nor does its best "
-                                         "epoch or its temperature"]),
+        ({"validation_split": "train"}, [JUDGED]),
     ],
 )  # fmt: skip
 def test_each_is_one_line(

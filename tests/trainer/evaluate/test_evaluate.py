@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_pictures_made_by_other_rules_are_told(
     path = tmp_path / "later" / "manifest.json"
     document = json.loads(path.read_text())
     document["config"]["pixels_version"] = PIXELS_VERSION + 1
-    path.write_text(json.dumps(document))
+    path.write_text(manifests.Manifest.from_json(json.dumps(document)).sealed().to_json())
     with pytest.warns(OtherPixelsWarning, match=f"are made by version {PIXELS_VERSION + 1}"):
         evaluation.prepare(_config(run_dir, tmp_path, data_dir=str(tmp_path / "later")))
 
@@ -355,13 +356,17 @@ def test_another_data_set_with_its_classes_in_another_place(
     renamed = json.loads((tmp_path / "other" / "manifest.json").read_text())
     renamed["classes"] = ["zebra", "apu", "bart"]
     renamed["digests"]["dataset"] = "2" * 64
-    (tmp_path / "other" / "manifest.json").write_text(json.dumps(renamed))
+    sealed = manifests.Manifest.from_json(json.dumps(renamed)).sealed()
+    (tmp_path / "other" / "manifest.json").write_text(sealed.to_json())
     rows = ledgers.write(tmp_path / "other", other)
     fresh = {
         row["key"]: {"sha256": f"{i:064x}", "phash": i} for i, row in enumerate(rows, start=10**6)
     }
     ledgers.write(tmp_path / "other", manifests.load(tmp_path / "other"), fresh)
-    found = evaluation.run(_config(run_dir, tmp_path, data_dir=str(tmp_path / "other")))
+    config = _config(run_dir, tmp_path, data_dir=str(tmp_path / "other"))
+    beside = dataclasses.replace(evaluation.prepare(config), config=dataclasses.replace(config, output_dir=""))
+    assert beside.output_dir.name == "test-of-22222222"
+    found = evaluation.run(config)
     labels = dict(zip(found.predictions.ids, found.predictions.labels, strict=True))
     # The fakes name their files after the classes of old: "bart/…" is "apu" now.
     assert {id_.split("/")[0]: int(label) for id_, label in labels.items()} == {
@@ -370,6 +375,33 @@ def test_another_data_set_with_its_classes_in_another_place(
     }
     assert found.left_out == 2
     assert found.temperature_split == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"classes": ("ant", "bee")}, {"classes": ("ant", "cat")}),
+        ({"classes": tuple("abcdefghij" * 5)}, {"classes": tuple("abcdefghi" * 6)}),
+        ({"classes": ("a/b", "c")}, {"classes": ("a", "b/c")}),
+        ({"classes": ("x" * 50, "c")}, {"classes": ("x" * 51, "c")}),
+        ({"classes": ("..", "c")}, {"classes": ("../c", "d")}),
+        ({}, {"classes": ("ant",)}),
+        ({}, {"logit_adjustment": 1.0}),
+        ({}, {"weights": "last"}),
+        ({}, {"tta": "flip"}),
+    ],
+)
+def test_different_evaluations_go_into_different_directories(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    labels = [EvaluateConfig(run_dir="r", **given).label for given in (one, other)]
+    assert labels[0] != labels[1]
+    assert all(len(label) < 60 and "/" not in label for label in labels)
+
+
+def test_the_order_of_classes_is_no_difference() -> None:
+    labels = {EvaluateConfig(run_dir="r", classes=names).label for names in ("b,a", "a,b", "a,b,a")}
+    assert labels == {"test-a+b"}
 
 
 @pytest.mark.parametrize(

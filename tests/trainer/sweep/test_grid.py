@@ -63,17 +63,34 @@ def test_overrides_have_the_last_word_in_order() -> None:
     found = expand(
         """
         grid: {per_class: [155, 300, 700], batch_size: 64}
+        trials: {more: {per_class: 900}}
         overrides:
           - {when: {per_class: [155, 300]}, set: {epochs: 60, batch_size: 32}}
           - {when: {per_class: 300}, set: {epochs: 40}}
-          - {when: {wide: true}, set: {epochs: 1}}
+          - {when: {wide: false, per_class: 900}, set: {epochs: 1}}
+          - {when: {epochs: 40}, set: {seed: 7}}
         """
     )
-    assert [(c.epochs, c.batch_size) for c in found.values()] == [
-        (60, 32),
-        (40, 32),
-        (30, 64),
+    assert [(c.epochs, c.batch_size, c.seed) for c in found.values()] == [
+        (60, 32, 0),
+        (40, 32, 7),
+        (30, 64, 0),
+        (1, 64, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "when"),
+    [("1e-3", "0.001"), ("0.001", "1.0e-3"), ("1e-3", "1e-3"), ("3", "3.0")],
+)
+def test_an_override_knows_a_number_however_it_is_written(written: str, when: str) -> None:
+    (found,) = expand(
+        f"""
+        grid: {{learning_rate: [{written}]}}
+        overrides: [{{when: {{learning_rate: {when}}}, set: {{epochs: 7}}}}]
+        """
+    ).values()
+    assert found.epochs == 7
 
 
 @pytest.mark.parametrize(
@@ -120,6 +137,15 @@ def test_values_as_yaml_reads_them(text: str, config: dict[str, object]) -> None
         ("scale: {wide: }\ntrials: {a: }", "scale: wide is not a whole number"),
         ("scale: {epochs: {pwer: 1}}\ntrials: {a: }", "scale: epochs takes"),
         ("scale: {epochs: {least: 0}}\ntrials: {a: }", "whole numbers from 1 up"),
+        (
+            "grid: {seed: [1]}\noverrides: [{when: {seed: [2, 3]}, set: {epochs: 1}}]",
+            "override 1 is for no trial: none has seed: 2 or 3",
+        ),
+        (
+            "grid: {seed: [1]}\noverrides: [{when: {seed: 1}, set: {wide: true}},"
+            " {when: {wide: false}, set: {epochs: 1}}]",
+            "override 2 is for no trial: none has wide: false",
+        ),
         ("grid: [", "not YAML: .* line 1"),
     ],
 )
