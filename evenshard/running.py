@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-import functools
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -22,13 +22,16 @@ from trainer.export.config import ExportConfig
 from trainer.predict import PredictConfig
 from trainer.predicting import together
 from trainer.runs import history
-from trainer.runs.config_file import RunConfig
+from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.runs.history import History
 
 if TYPE_CHECKING:
     from evenshard.pictures import Pictures
     from trainer.predicting.ensemble import Ensemble
     from trainer.runs.load import LoadedRun
+
+# Tells the states of files apart.
+_Stamp = tuple[tuple[str, int, int], ...]
 
 # Columns of metrics.csv that count.
 _WHOLE = ("epoch", "step")
@@ -129,7 +132,8 @@ class Run(_Predicts):
     def __init__(self, run_dir: PathLike, *, trust_run_code: bool = False) -> None:
         self._run_dir = os.fspath(run_dir)
         self._trust_run_code = trust_run_code
-        self._loaded: dict[tuple[str, str], LoadedRun] = {}
+        self._loaded: dict[tuple[str, str], tuple[_Stamp, LoadedRun]] = {}
+        self._read: tuple[_Stamp, RunConfig] | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -307,10 +311,14 @@ class Run(_Predicts):
         )
         return top + notebook.table(("best epoch", "value"), self.best.items()) + drawn
 
-    @functools.cached_property
+    @property
     def _stored(self) -> RunConfig:
-        with naming_arguments():
-            return RunConfig.read(self._run_dir)
+        """The run's config.json as it is now: training on may have changed it."""
+        stamp = _stamp((self.run_dir / CONFIG,))
+        if self._read is None or self._read[0] != stamp:
+            with naming_arguments():
+                self._read = stamp, RunConfig.read(self._run_dir)
+        return self._read[1]
 
     @property
     def _epochs(self) -> History:
@@ -328,14 +336,16 @@ class Run(_Predicts):
         return given or self._trust_run_code
 
     def _open(self, weights: str, device: str, trust_run_code: bool) -> LoadedRun:
-        """Returns the network, built and loaded once."""
+        """Returns the network, built and loaded once, and anew where it was trained on since."""
         from trainer.runs import load
 
-        if (weights, device) not in self._loaded:
-            self._loaded[weights, device] = load.open_run(
-                self._run_dir, weights, device, trust_run_code=trust_run_code
-            )
-        return self._loaded[weights, device]
+        stamp = _stamp((self.run_dir / CONFIG, *self.run_dir.glob("checkpoints/*.ckpt")))
+        known = self._loaded.get((weights, device))
+        if known is not None and known[0] == stamp:
+            return known[1]
+        opened = load.open_run(self._run_dir, weights, device, trust_run_code=trust_run_code)
+        self._loaded[weights, device] = stamp, opened
+        return opened
 
     def _run_dirs(self) -> tuple[str, ...]:
         return (self._run_dir,)
@@ -420,6 +430,16 @@ def load_run(run_dir: PathLike | Sequence[PathLike], *, trust_run_code: bool = F
         return run
     together.check([os.fspath(each) for each in run_dir])
     return Runs([Run(each, trust_run_code=trust_run_code) for each in run_dir])
+
+
+def _stamp(paths: Iterable[Path]) -> _Stamp:
+    """Returns name, bytes and time of the last change in ns of the files that there are."""
+    found = []
+    for path in sorted(paths):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((path.name, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def _per_class(classes: Sequence[str], results: Sequence[Any]) -> pa.Table:

@@ -116,3 +116,21 @@ def test_a_run_that_is_not_finished_has_no_report(
     (tmp_path / "config.json").write_text("{}")
     assert program.main(["report", str(tmp_path)]) == 1
     assert "has not finished training: the command that trains it" in capsys.readouterr().err
+
+
+def test_a_run_that_was_given_more_epochs_has_no_report_until_their_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network and the report in it are of fewer epochs than its metrics."""
+    fakes.write_dataset(tmp_path / "data", {"train": (6, 6), "validation": (3, 3)})
+    argv = [
+        "train", f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'r'}", "--batch_size=8",
+        "--model=tests.support.tiny:network", "--progress=none",
+    ]  # fmt: skip
+    report = ["report", str(tmp_path / "r"), "--trust_run_code"]
+    assert program.main([*argv, "--epochs=1"]) == 0 == program.main(report)
+    assert program.main([*argv, "--epochs=3", "--stop_after_epoch=2"]) == 0
+    capsys.readouterr()
+    assert program.main(report) == 1
+    assert "has not finished training: the command that trains it" in capsys.readouterr().err
+    assert program.main([*argv, "--epochs=3"]) == 0 == program.main(report)

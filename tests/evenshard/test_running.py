@@ -85,6 +85,27 @@ def test_a_paused_run_is_carried_on(
     assert len(evenshard.train(dataset, tmp_path / "run", epochs=3, **TINY).history) == 3
 
 
+def test_a_run_that_was_trained_on_answers_as_it_is_now(
+    dataset: evenshard.Dataset, trained: Path, tmp_path: Path
+) -> None:
+    """What was opened before would answer with weights that its history knows nothing of."""
+    run_dir = tmp_path / "run"
+    early = evenshard.train(dataset, run_dir, epochs=1, **TINY)
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    before = {which: early.predict(image, weights=which) for which in ("best", "last")}
+    assert early._open("last", "auto", False) is early._open("last", "auto", False)
+    evenshard.train(dataset, run_dir, epochs=3, **TINY)
+    fresh = evenshard.load_run(run_dir, trust_run_code=True)
+    assert early.config == fresh.config and early.config.epochs == 3
+    for which in before:
+        now = early.predict(image, weights=which).probabilities
+        assert np.array_equal(now, fresh.predict(image, weights=which).probabilities)
+    assert not np.array_equal(now, before["last"].probabilities)
+    evenshard.train(dataset, run_dir, epochs=1, classes="apu,lisa", resume=False, **TINY)
+    assert early.classes == ("apu", "lisa")
+    assert early.predict(image).probabilities.shape == (1, 2)
+
+
 def test_an_interrupted_run_stops_the_program(
     dataset: evenshard.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,12 +283,13 @@ def test_paths_are_what_they_were(tmp_path: Path) -> None:
     [
         ("classes", lambda found: found[::-1]),
         ("name", lambda found: found + "2"),
-        ("splits", lambda found: [found[0] | {"originals": [1, 1, 1]}, *found[1:]]),
+        ("splits", lambda found: [found[0] | {"originals": found[0]["originals"][::-1]},
+                                  *found[1:]]),
         ("splits", lambda found: found[:2]),
         ("image", lambda found: found | {"resize": "pad"}),
         ("config", lambda found: found | {"seed": 7}),
     ],
-)
+)  # fmt: skip
 def test_a_manifest_that_was_edited_is_refused(
     tmp_path: Path, field: str, change: Callable[[Any], Any]
 ) -> None:

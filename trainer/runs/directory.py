@@ -252,7 +252,7 @@ def check(run_dir: RunDir) -> RunConfig | None:
             f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
             f"--run_dir, {same} to resume, or --noresume to start anew"
         )
-    if more and not _is_at_end(stored, run_dir.store.latest()):
+    if more and not is_at_end(stored, run_dir.store.latest()):
         raise UsageError(
             f"{', '.join(more)}: the run in {path} has not come to the end of its "
             f"{stored.flags.epochs} epochs; only then may it be given more"
@@ -360,7 +360,7 @@ def _extending(before: TrainConfig, now: TrainConfig) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def _is_at_end(stored: RunConfig, latest: Checkpoint | None) -> bool:
+def is_at_end(stored: RunConfig, latest: Checkpoint | None) -> bool:
     """Returns whether a run has finished its epochs, or stopped early."""
     if latest is None or latest.step:
         return False

@@ -63,6 +63,11 @@ class Display:
         self._erase()
         print(text, file=self._stream, flush=True)
 
+    def note(self, text: str) -> None:
+        """Prints what a person must know of the results, whatever is shown of the progress."""
+        self._erase()
+        print(f"note: {text}", file=self._stream, flush=True)
+
     def started(self, entry: Entry) -> None:
         """A trial was started."""
         if self._kind == "lines":

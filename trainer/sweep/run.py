@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tfrecords import kinds
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.manifest import Manifest
 from trainer import remote
+from trainer.data import idle
 from trainer.sweep import (
     estimate,
     grid,
@@ -122,6 +123,8 @@ def run(config: SweepConfig) -> SweepResult:
     display = Display(entries, config.metric, config.progress, on_end=results.refresh)
     expected = estimate.line(config, entries, gpu=bool(visible_gpus()))
     display.say("\n".join(filter(None, (recipe, describe(entries, shares), expected))))
+    for note in without_effect([entry.trial for entry in entries]):
+        display.note(note)
     if config.plan_only:
         return SweepResult(entries, stopped_by=0, page=None)
     with trial_status.locked(Path(config.runs_dir)), trials.stopping_on_signals() as stop:
@@ -163,6 +166,23 @@ def describe(entries: Sequence[Entry], shares: Sequence[Resources]) -> str:
         lines.append("trials share a GPU: give them gpu_memory_limit_mb in the grid's `base`")
     lines += [f"{e.name}: refused, {e.reason}" for e in entries if e.status == trials.REFUSED]
     return "\n".join(lines)
+
+
+def without_effect(loaded: Sequence[Trial]) -> Iterator[str]:
+    """Yields a line for each flag that changes nothing in any trial, and for trials that are one.
+
+    Both look like a result: that a flag makes no difference.
+    """
+    everywhere = [set(idle.notes(trial.config)) for trial in loaded]
+    for note in sorted(set().union(*everywhere)):
+        flag = note.partition("=")[0]
+        if all(any(each.startswith(f"{flag}=") for each in notes) for notes in everywhere):
+            yield note
+    first: dict[str, str] = {}
+    for trial in loaded:
+        same = first.setdefault(idle.effective(trial.config), trial.name)
+        if same != trial.name:
+            yield f"{trial.name} is the same run as {same}: they differ in nothing that counts"
 
 
 def _entry(trial: Trial, manifest: Manifest) -> Entry:

@@ -31,7 +31,7 @@ class TrialProgress:
 
     Attributes:
       history: its epochs so far.
-      finished: whether its report is written, which is the last step.
+      finished: whether it has come to its end and its report is written, which is the last step.
     """
 
     history: History
@@ -81,7 +81,25 @@ def read(trial: Trial) -> TrialProgress:
     folder = Path(trial.config.run_dir)
     if not (folder / METRICS).exists():
         return TrialProgress(History({}))
-    return TrialProgress(history.load(folder / METRICS), (folder / _PAGE).exists())
+    epochs = history.load(folder / METRICS)
+    return TrialProgress(epochs, (folder / _PAGE).exists() and _is_at_end(trial, epochs))
+
+
+def _is_at_end(trial: Trial, epochs: History) -> bool:
+    """Returns whether a trial has no epoch left to train.
+
+    One that was given more epochs, and did not come to their end, has the report of before.
+    """
+    config = trial.config
+    if len(epochs) >= config.epochs:
+        return True
+    try:
+        stored = RunConfig.read_if_present(config.run_dir)
+    except TrainerError:
+        return False  # The trial itself says what is wrong.
+    rows = [{config.monitor: value} for value in epochs[config.monitor]]
+    since = stored.patient_from if stored else 0
+    return history.stopped_early(rows, config.monitor, config.early_stopping, since)
 
 
 def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:

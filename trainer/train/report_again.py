@@ -13,6 +13,7 @@ from trainer.metrics import inference
 from trainer.report import page
 from trainer.runs import directory, load, locate
 from trainer.runs.checkpoints import Store
+from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS
 
 
@@ -28,7 +29,7 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
       TrainerError: the run is not finished, or its data set is gone.
       ManifestError, UsageError: with one readable line.
     """
-    if not Path(run_dir, directory.MODEL).exists():
+    if not _has_finished(run_dir):
         raise TrainerError(
             f"{run_dir} has not finished training: the command that trains it carries on, and "
             "writes the report"
@@ -64,3 +65,11 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
                     fork=run.stored.fork,
                 )
             )
+
+
+def _has_finished(run_dir: str) -> bool:
+    """Returns whether a run has come to its end: one that was given more epochs is under way."""
+    if not Path(run_dir, directory.MODEL).exists():
+        return False
+    latest = Store(Path(run_dir, "checkpoints")).latest()
+    return latest is None or directory.is_at_end(RunConfig.read(run_dir), latest)

@@ -106,6 +106,34 @@ def test_all_trials_run_and_are_compared(data_dir: Path, tmp_path: Path) -> None
     assert said == wanted
 
 
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ("grid: {seed: [1, 2]}", []),
+        (
+            "grid: {focal_gamma: [1, 3]}",
+            ["--focal_gamma=1.0 changes nothing", "--focal_gamma=3.0 changes nothing",
+             "focal_gamma=3 is the same run as focal_gamma=1"],
+        ),
+        ("grid: {learning_rate: [1e-3, 0.001]}", ["learning_rate=0.001 is the same run as"]),
+        ("base: {mixup_alpha: 1}\ngrid: {augment: [mixup, flip]}", []),
+        ("base: {mixup_alpha: 1}\ngrid: {augment: [crop, flip]}", ["--mixup_alpha=1.0 changes"]),
+        (
+            "grid: {loss: [focal, cross_entropy], focal_gamma: [1, 3]}",
+            ["loss=cross_entropy,focal_gamma=3 is the same run as loss=cross_entropy,focal_gamma=1"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_makes_no_difference_is_said_whatever_is_shown(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], grid: str, said: list[str]
+) -> None:
+    run.run(config(data_dir, tmp_path, grid, plan_only=True, progress="none"))
+    notes = [each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")]
+    assert len(notes) == len(said)
+    for note, text in zip(notes, said, strict=True):
+        assert text in note
+
+
 @pytest.mark.usefixtures("without_page")
 def test_a_second_run_starts_nothing_that_is_done(data_dir: Path, tmp_path: Path) -> None:
     run.run(config(data_dir, tmp_path))

@@ -63,6 +63,8 @@ def test_the_training_set_is_what_would_be_trained_on(
         ({"num_classes": 4}, "the data set has 3 classes"),
         ({"classes": ("apu", "homer")}, "no class 'homer'"),
         ({"validation_split": "dev"}, "dev"),
+        ({"validation_split": "train"}, "is what the run trains on: .* name a --validation_split"),
+        ({"train_split": "test", "validation_split": "test"}, "is what the run trains on"),
     ],
 )
 def test_what_the_data_set_cannot_serve_is_refused(
@@ -98,7 +100,7 @@ def test_a_run_of_this_configuration_is_carried_on(
 
 
 def test_how_far_a_trial_is(data_dir: Path, tmp_path: Path) -> None:
-    trial = Trial("a", config(data_dir, run_dir=str(tmp_path)))
+    trial = Trial("a", config(data_dir, run_dir=str(tmp_path), epochs=3))
     assert trial_status.read(trial).epochs == 0 and not trial_status.read(trial).reached(0)
     (tmp_path / "metrics.csv").write_text("epoch,val_top1\n1,0.5\n2,0.6\n3,")
     found = trial_status.read(trial)
@@ -107,6 +109,23 @@ def test_how_far_a_trial_is(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("")
     assert trial_status.read(trial).reached(0) and trial_status.read(trial).reached(9)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "early_stopping", "finished"),
+    [(3, 0, True), (4, 0, False), (9, 0, False), (9, 2, True), (9, 3, False)],
+)
+def test_a_trial_that_was_given_more_epochs_is_not_done_by_the_report_of_before(
+    data_dir: Path, tmp_path: Path, epochs: int, early_stopping: int, finished: bool
+) -> None:
+    flags = config(data_dir, run_dir=str(tmp_path), epochs=epochs, early_stopping=early_stopping)
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,val_macro_f1,val_loss\n1,0.6,1\n2,0.5,2\n3,0.5,2\n"
+    )
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("")
+    run_configs.write(tmp_path, run_configs.describe(flags, manifests.load(data_dir)))
+    assert trial_status.read(Trial("a", flags)).finished == finished
 
 
 def test_a_lock_is_seen_and_let_go(tmp_path: Path) -> None:
