@@ -122,12 +122,12 @@ class Extractor:
     ) -> np.ndarray | None:
         """Returns float16[n, channels] of some records of a split; None if it was stopped."""
         store = self._store(source, augment, view)
-        missing = positions[~store.done()[positions]]
+        missing = positions[~store.intact(positions)]
         if len(missing):
             label = f"features of {source.split.name}" + (f", view {view[-1]}" if view else "")
             with store.held(lambda: self.say(f"{label}: another run computes them; waiting")):
                 self._compute(store, source, positions, augment, view, label)
-            if not store.done()[positions].all():
+            if not store.intact(positions).all():
                 return None
         return store.rows(positions)
 
@@ -142,7 +142,7 @@ class Extractor:
     ) -> None:
         """Computes the rows of `positions` that are still missing."""
         store.create(self._about(source, augment, view))
-        missing = positions[~store.done()[positions]]  # Another run may have just computed them.
+        missing = positions[~store.intact(positions)]  # Another run may have just computed them.
         if not len(missing):
             return
         name, run = self.runtimes.quickest(len(missing))

@@ -1,12 +1,12 @@
 """Features on disk: one row for each record of a split, float16, computed once.
 
     <data_dir>/.features/<digest>/rows       float16[records, channels], a sparse file
-                                  done       uint8[records], 1 where the row is computed
+                                  sums       uint32[records], the CRC-32 of each row; 0: none yet
                                   about.json what they are the features of, for people
 
 Rows stand in the order of the records in their shards, so that every selection of the split
-shares them. A row is marked as done after it is on disk: whatever was interrupted is computed
-again. The folder is named by a digest of all that decides its contents, so no other data set,
+shares them. A row has its sum after it is on disk, and is read only if its sum is right: whatever
+was interrupted, damaged, or copied while it was computed is computed again. The folder is named by a digest of all that decides its contents, so no other data set,
 network or size reads it. It may be deleted at any time.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from tfrecords.system.locks import LockedError
 
 FOLDER = ".features"
 DTYPE = np.dtype("<f2")
+_SUM = np.dtype("<u4")
+
+# Rows that are checked at a time.
+_CHUNK = 4096
 
 # Seconds between looks at a lock that another run holds.
 _PATIENCE = 0.5
@@ -49,15 +54,21 @@ class FeatureStore:
 
     def done(self) -> np.ndarray:
         """Returns bool[records], which rows are computed."""
-        path = self.folder / "done"
-        try:
-            marks = np.fromfile(path, np.uint8)
-            whole = (self.folder / "rows").stat().st_size == self._bytes
-        except FileNotFoundError:
-            return np.zeros(self.records, bool)
-        if len(marks) != self.records or not whole:
-            return np.zeros(self.records, bool)
-        return marks == 1
+        return self._sums() != 0
+
+    def intact(self, positions: np.ndarray) -> np.ndarray:
+        """Returns bool[n], which rows are computed and as they were then; reads them.
+
+        Args:
+          positions: int64[n].
+        """
+        sums = self._sums()[positions]
+        whole = sums != 0
+        for start in range(0, len(positions) if whole.any() else 0, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            found = [_sum(row.tobytes()) for row in self.rows(positions[chunk])]
+            whole[chunk] &= sums[chunk] == np.array(found, _SUM)
+        return whole
 
     def rows(self, positions: np.ndarray) -> np.ndarray:
         """Returns float16[n, channels], rows that are done."""
@@ -69,13 +80,13 @@ class FeatureStore:
         Raises:
           TrainerError: disk full, or not writable.
         """
-        rows, done = self.folder / "rows", self.folder / "done"
+        rows, sums = self.folder / "rows", self.folder / "sums"
         try:
             if self.done().any():
                 return
             self.folder.mkdir(parents=True, exist_ok=True)
             atomic.write_text(self.folder / "about.json", json.dumps(about, indent=2))
-            done.write_bytes(bytes(self.records))
+            sums.write_bytes(bytes(self.records * _SUM.itemsize))
             with open(rows, "wb") as file:
                 file.truncate(self._bytes)
         except OSError as error:
@@ -96,14 +107,16 @@ class FeatureStore:
         Raises:
           DiskError: disk full.
         """
-        pending: list[np.ndarray] = []
+        pending: list[tuple[np.ndarray, np.ndarray]] = []
         since = time.monotonic()
         # Not through a memory map: the kernel ends a process whose map has no room on the disk.
         with disk.explained(self.folder), open(self.folder / "rows", "r+b", buffering=0) as rows:
             try:
                 for positions, features in parts:
-                    self._put(rows.fileno(), positions, np.ascontiguousarray(features, DTYPE))
-                    pending.append(positions)
+                    stored = np.ascontiguousarray(features, DTYPE)
+                    self._put(rows.fileno(), positions, stored)
+                    sums = [_sum(row.tobytes()) for row in stored]
+                    pending.append((positions, np.array(sums, _SUM)))
                     if time.monotonic() - since >= seconds:
                         self._mark(rows.fileno(), pending)
                         pending, since = [], time.monotonic()
@@ -129,6 +142,15 @@ class FeatureStore:
                 told = True
             time.sleep(_PATIENCE)
 
+    def _sums(self) -> np.ndarray:
+        """Returns uint32[records], the sums; none where the files are not of the right size."""
+        try:
+            sums = np.fromfile(self.folder / "sums", _SUM)
+            whole = (self.folder / "rows").stat().st_size == self._bytes
+        except FileNotFoundError:
+            return np.zeros(self.records, _SUM)
+        return sums if len(sums) == self.records and whole else np.zeros(self.records, _SUM)
+
     @property
     def _bytes(self) -> int:
         return self.records * self.channels * DTYPE.itemsize
@@ -146,16 +168,22 @@ class FeatureStore:
             if len(part):
                 _write_all(descriptor, features[part].tobytes(), int(positions[part[0]]) * length)
 
-    def _mark(self, descriptor: int, pending: list[np.ndarray]) -> None:
-        """Marks rows as done, once they are on disk."""
+    def _mark(self, descriptor: int, pending: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Writes the sums of rows, once those are on disk."""
         if not pending:
             return
         os.fsync(descriptor)
-        marks = np.fromfile(self.folder / "done", np.uint8)
-        marks[np.concatenate(pending)] = 1
-        with open(self.folder / "done", "r+b", buffering=0) as file:
-            _write_all(file.fileno(), marks.tobytes(), 0)
+        sums = np.fromfile(self.folder / "sums", _SUM)
+        for positions, of_rows in pending:
+            sums[positions] = of_rows
+        with open(self.folder / "sums", "r+b", buffering=0) as file:
+            _write_all(file.fileno(), sums.tobytes(), 0)
             os.fsync(file.fileno())
+
+
+def _sum(row: bytes) -> int:
+    """Returns the CRC-32 of a row; never 0, which stands for a row that is not computed."""
+    return zlib.crc32(row) or 1
 
 
 def _write_all(descriptor: int, data: bytes, offset: int) -> None:

@@ -188,7 +188,9 @@ def _notes(
     repeated = [id_ for id_, count in Counter(ids).items() if count > 1]
     if repeated:
         yield f"{counted(len(repeated), 'id')} in several rows, answered alike: {some(repeated)}"
-    folders = Counter(posixpath.dirname(key) or "." for key, id_ in taken.items() if key != id_)
+    # An id that names its picture's folder means it; any other was looked for.
+    looked_for = (key for key, id_ in taken.items() if key != id_ or "/" not in id_)
+    folders = Counter(posixpath.dirname(key) or "." for key in looked_for)
     if len(folders) > 1:
         told = ", ".join(f"{name} ({count:,})" for name, count in folders.most_common(_NAMED))
         yield f"its ids are pictures of {len(folders):,} folders: {told}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +99,32 @@ def test_a_full_disk_keeps_what_was_marked_and_is_one_line(
     monkeypatch.setattr(os, "pwrite", real)
     assert np.flatnonzero(store.done()).tolist() == [1, 2, 6, 8]
     np.testing.assert_array_equal(store.rows(np.array([8, 6, 1])), ROWS[[8, 6, 1]])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda rows: rows[:8] + bytes(8) + rows[16:],  # Never arrived: a copy, a power cut.
+        lambda rows: rows[:9] + bytes([rows[9] ^ 1]) + rows[10:],
+    ],
+)
+def test_a_row_that_is_not_as_it_was_written_is_missing(
+    store: FeatureStore, damage: Callable[[bytes], bytes]
+) -> None:
+    everything = np.arange(10)
+    store.write(parts((0, 1, 2), (7,)))
+    assert np.flatnonzero(store.intact(everything)).tolist() == [0, 1, 2, 7]
+    (store.folder / "rows").write_bytes(damage((store.folder / "rows").read_bytes()))
+    assert np.flatnonzero(store.intact(everything)).tolist() == [0, 2, 7]
+    assert store.intact(np.array([7, 1, 3])).tolist() == [True, False, False]
+    store.create({})
+    store.write(parts((1,)))
+    assert np.flatnonzero(store.intact(everything)).tolist() == [0, 1, 2, 7]
+
+
+def test_rows_of_an_earlier_version_have_no_sums_and_are_computed_again(
+    store: FeatureStore,
+) -> None:
+    store.write(parts((1, 2)))
+    (store.folder / "sums").rename(store.folder / "done")
+    assert not store.done().any() and not store.intact(np.arange(10)).any()
