@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfrecords import kinds
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs import filters, keys, layout, walk
@@ -167,6 +168,7 @@ def list_unlabelled(
         for file in _unlabelled_files(source, form, files, options, say, rules)
         if file.member is not None or Path(file.path).resolve() not in unwanted
     ]
+    _refuse_results(source, found)
     candidates = [file for file in found if not file.is_folder and _may_be_picture(file)]
     if not candidates:
         raise UsageError(f"{source} holds no file{_left_out(found)}")
@@ -176,6 +178,17 @@ def list_unlabelled(
         say(f"{pattern!r} matches no file")
     kept = sorted(map(layout.unlabelled, candidates), key=lambda row: row.key)
     return tuple(_limited(kept, options.max_bytes))
+
+
+def _refuse_results(source: InputPath, found: Iterable[ListedFile]) -> None:
+    """Refuses what another command wrote: its only pictures are the figures of reports.
+
+    Raises:
+      UsageError: it is a data set, a run, a sweep or an evaluation.
+    """
+    kind = kinds.DATASET if filters.is_data_set(found) else kinds.of(source.path)
+    if kind is not None:
+        raise UsageError(f"{source} is {kind}, and no pictures to be named: give those")
 
 
 def _unlabelled_files(

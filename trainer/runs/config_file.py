@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -234,7 +234,9 @@ class RunConfig:
         flags = _section(document, "flags")
         config = _checked("flags", lambda: TrainConfig.from_dict(dict(flags)))
         dataset = _section(document, "dataset")
-        manifest = _section(document, "manifest")
+        text = json.dumps(_section(document, "manifest"))
+        manifest = _checked("manifest", lambda: Manifest.from_json(text))
+        chosen = _section(document, "selection")
         device = _section(document, "device", optional=True)
         known = {each.name for each in dataclasses.fields(TrainConfig)}
         fork = _checked("forked_from", lambda: _fork(document))
@@ -247,9 +249,9 @@ class RunConfig:
                 absolute=str(dataset.get("absolute", "")),
                 relative=str(dataset.get("relative", "")),
             ),
-            selection=_checked("selection", lambda: _selection(_section(document, "selection"))),
+            selection=_checked("selection", lambda: _selection(chosen, manifest.classes)),
             size=_checked("size", lambda: _size(document.get("size"))),
-            manifest=_checked("manifest", lambda: Manifest.from_json(json.dumps(manifest))),
+            manifest=manifest,
             device=_checked("device", lambda: _device(device)),
             versions={
                 str(name): str(version)
@@ -437,10 +439,12 @@ def _checked(part: str, parse: Callable[[], _T]) -> _T:
         raise ValueError(f"its {part!r} cannot be used: {reason}") from error
 
 
-def _selection(section: Mapping[str, Any]) -> Selection:
+def _selection(section: Mapping[str, Any], known: Sequence[str]) -> Selection:
     classes, labels = section["classes"], section["labels"]
     if len(classes) != len(labels):
         raise ValueError(f"{len(classes)} classes with {len(labels)} labels")
+    if list(classes) != [dict(enumerate(known)).get(label) for label in labels]:
+        raise ValueError("its classes are not those that the manifest in it has at these labels")
     limit = section["max_rank"]
     return Selection(
         classes=tuple(map(str, classes)),

@@ -123,7 +123,8 @@ def load_run(
       trust_run_code: as for `open_run`.
 
     Raises:
-      TrainerError: the directory is not a run, has no usable checkpoint yet, or needs code.
+      TrainerError: the directory is not a run, has no usable checkpoint yet or one of another
+        run, or needs code.
     """
     stored = RunConfig.read(run_dir)
     model = _build(Path(run_dir), stored, trust_run_code=trust_run_code)
@@ -142,6 +143,11 @@ def load_run(
         )
     if checkpoint is None:
         raise TrainerError(f"{run_dir} has no {weights} checkpoint yet: train first")
+    if checkpoint.fingerprint not in stored.resumable:
+        raise TrainerError(
+            f"{run_dir}: its {weights} checkpoint is of another run than its config.json: restore "
+            "the files of one run, or train it with --noresume to start anew"
+        )
     _assign(run_dir, model, checkpoint.arrays)
     return LoadedRun(model, stored, validation.of_checkpoint(stored, checkpoint, averaged=averaged))
 

@@ -65,6 +65,11 @@ def open_parent(described: RunConfig, validation: Part) -> Parent:
         )
     _check_fits(stored, described)
     checkpoint = _checkpoint(config)
+    if checkpoint.fingerprint not in stored.resumable:
+        raise TrainerError(
+            f"--fork_from={config.fork_from}: its checkpoint is of another run than its {CONFIG}: "
+            "restore the files of one run"
+        )
     path = Path(config.fork_from)
     kept = inherited.of_run(path, COLUMNS, checkpoint.history, is_fork=stored.fork is not None)
     return Parent(stored, checkpoint, kept, _leaks(kept, validation))

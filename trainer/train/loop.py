@@ -340,6 +340,8 @@ def _write_best_model(task: Task, state: State) -> int | None:
     """
     model = state.stepper.model
     best = task.directory.store.best()
+    if best is not None and best.fingerprint not in task.directory.config.resumable:
+        best = None  # Of another run, copied here.
     if best is None:
         state.stepper.use_average()
     else:

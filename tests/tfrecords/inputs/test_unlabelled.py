@@ -157,3 +157,36 @@ def test_what_is_no_input(tmp_path: Path, source: str, said: str) -> None:
     (tmp_path / "hole.csv").write_text("path,x\na.jpg,1\n,2\n")
     with pytest.raises(UsageError, match=f"--input=.*{said}"):
         listed(tmp_path / source)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (("manifest.json", "sources.parquet"), "a data set"),
+        (("config.json", "metrics.csv"), "a run"),
+        (("leaderboard.csv",), "a sweep"),
+        (("evaluation.json",), "an evaluation"),
+        (("config.json",), None),
+        (("manifest.json",), None),
+    ],
+)
+def test_what_a_command_wrote_is_no_folder_of_pictures(
+    folder: Path, names: Sequence[str], what: str | None
+) -> None:
+    """The figures of its report would be named with classes."""
+    for name in names:
+        (folder / name).write_text("{}")
+    if what is None:
+        assert keys(folder)
+        return
+    with pytest.raises(UsageError, match=f"is {what}, and no pictures to be named"):
+        listed(folder)
+    assert keys(folder / "deep") == ["c", "er/b.PNG"]
+
+
+def test_a_data_set_in_an_archive_is_no_folder_of_pictures(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "o.zip", "w") as archive:
+        for name in ("manifest.json", "sources.parquet", "report/a.png"):
+            archive.writestr(name, "{}")
+    with pytest.raises(UsageError, match="is a data set, and no pictures to be named"):
+        listed(tmp_path / "o.zip")

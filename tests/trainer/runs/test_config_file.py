@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,22 @@ def test_a_run_that_grew_resumes_from_what_it_was(
     grown = dataclasses.replace(last, extended_from=tuple(Extension(n, 0, n) for n in epochs))
     assert grown.resumable == {each.fingerprint for each in (*before, last)}
     assert RunConfig.from_json(grown.to_json()) == grown
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda chosen: {"classes": chosen["classes"][::-1]},
+        lambda chosen: {"classes": ["moe", *chosen["classes"][1:]]},
+        lambda chosen: {"labels": chosen["labels"][::-1]},
+        lambda chosen: {"labels": [number + 1 for number in chosen["labels"]]},
+    ],
+)
+def test_classes_at_other_labels_than_those_of_the_data_set_are_refused(
+    described: RunConfig, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Each answer of the network would get the name of another class."""
+    document = json.loads(described.to_json())
+    document["selection"] |= change(document["selection"])
+    with pytest.raises(ValueError, match="'selection' cannot be used: its classes are not those"):
+        RunConfig.from_json(json.dumps(document))

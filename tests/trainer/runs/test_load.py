@@ -193,3 +193,25 @@ def test_a_run_of_any_recipe_is_built_as_it_was_with_nothing_loaded(
     for name in ("model", "wide", "dropout", "head_features"):
         assert getattr(fresh, name) == getattr(trained, name), name
     assert TrainConfig.from_dict(fresh.to_dict()) == fresh
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_checkpoint_of_another_run_is_refused(
+    data_dir: Path, tmp_path: Path, name: str
+) -> None:
+    """Weights of the same shapes would give the answers of one run under the classes of another."""
+    settings = config(data_dir, tmp_path / "r", model="springfield_cnn", epochs=1)
+    described = run_configs.describe(settings, manifests.load(data_dir), network_version=2)
+    run_configs.write(tmp_path / "r", described)
+    other = dataclasses.replace(described, flags=dataclasses.replace(settings, seed=7))
+    model = build(settings, (16, 16), 3, version=2)
+    own, foreign = (
+        Checkpoint(1, 0, 4, capture(model_state(model)), fingerprint=each.fingerprint)
+        for each in (described, other)
+    )
+    store = Store(tmp_path / "r" / "checkpoints")
+    store.save(foreign if name == "last" else own)
+    store.save_best(foreign if name == "best" else own)
+    with pytest.raises(TrainerError, match=f"its {name} checkpoint is of another run than its con"):
+        load_run(tmp_path / "r", name)
+    load_run(tmp_path / "r", "last" if name == "best" else "best")
