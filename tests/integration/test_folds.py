@@ -25,9 +25,12 @@ from tfrecords.manifest import MANIFEST
 from tfrecords.schema import ImageRecord
 from trainer.data.selection import Selection, open_split, select
 from trainer.data.stream import stream_source
+from trainer.export import parity
+from trainer.export.config import ExportConfig
 from trainer.features.backbone import Runtime, Runtimes, backbone_of, tensorflow_runtime
 from trainer.features.extract import Extractor, index_of
 from trainer.models.build import build
+from trainer.runs.load import load_run
 from trainer.train import run as train
 
 COUNTS = {"apu": 21, "bart": 9, "lisa": 6}
@@ -229,6 +232,13 @@ def test_a_sweep_puts_the_folds_together(folded: Path, tmp_path: Path) -> None:
     assert refused.returncode == 1 and "near-duplicates of pictures" in refused.stderr
     judged = commands.run("trainer.evaluate", run_dir, "--split=validation")
     assert judged.returncode == 0 and f"{len(folds[1])} pictures: macro-F1" in judged.stdout
+    again = commands.run("evenshard", "report", str(runs_dir / "fold=1"))
+    assert again.returncode == 0, again.stderr
+    checked, version = parity._source(
+        load_run(runs_dir / "fold=1"), ExportConfig(run_dir=str(runs_dir / "fold=1"))
+    )
+    assert checked.split.name == "test"
+    version.check()
 
 
 def test_folds_share_the_features_of_their_pictures(folded: Path, tmp_path: Path) -> None:

@@ -205,14 +205,15 @@ def _source(opened: LoadedRun, config: ExportConfig) -> tuple[Source, DataVersio
             if config.data_dir
             else locate.data_dir(config.run_dir, opened.stored)
         )
-        manifest = opened.stored.of_same_fold(remote.load(data_dir))
+        stored = remote.load(data_dir)
+        manifest = opened.stored.of_same_fold(stored)
         _check_classes(opened, manifest)
         selection = Selection.of_classes(manifest, opened.selection.classes).natural()
         split = _split_to_check(manifest, opened.config.validation_split)
         source = open_split(
             manifest, data_dir, split, selection, opened.size, opened.config.read_parallelism
         )
-        return source, DataVersion.of(data_dir, manifest, source)
+        return source, DataVersion.of(data_dir, stored, source)
     except EvenshardError as error:
         raise TrainerError(
             f"no pictures to check the export on: {error}. Give --data_dir, or "

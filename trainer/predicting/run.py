@@ -103,8 +103,10 @@ def run(
     paths = Paths.of(output)
     if paths.submission.is_dir():
         raise UsageError(f"--output={output} is a folder: give the name of a CSV in it")
-    if asked.like and os.path.realpath(asked.like) in map(os.path.realpath, paths.all()):
-        raise UsageError(f"--output={output} would replace the sample of --like: give another name")
+    outputs = set(map(os.path.realpath, paths.all()))
+    for path, what in ((asked.like, "the sample of --like"), (asked.input, "the --input")):
+        if path and os.path.realpath(path) in outputs:
+            raise UsageError(f"--output={output} would replace {what}: give another name")
     run_dirs = together.named(run_dirs)
     classes = together.check(run_dirs)
     with spool(asked.input, paths.submission.parent) as spool_dir:

@@ -47,8 +47,18 @@ def describe(task: Task, state: State) -> str:
 
 def notes(task: Task) -> list[str]:
     """Returns what a run will do otherwise than its flags say, a line for each."""
-    lines = [task.flips, _warm_up(task.config)]
+    lines = [task.flips, _frozen(task.config), _warm_up(task.config)]
     return [*filter(None, lines), *shortfalls(task.config, task.train, task.validation)]
+
+
+def _frozen(config: TrainConfig) -> str:
+    """Returns that --freeze_epochs leaves no epoch for the rest of the network."""
+    if config.fits_head or config.freeze_epochs < config.epochs:
+        return ""
+    return (
+        f"--freeze_epochs={config.freeze_epochs} takes all of the run's "
+        f"{counted(config.epochs, 'epoch')}: the head alone is trained"
+    )
 
 
 def _warm_up(config: TrainConfig) -> str:

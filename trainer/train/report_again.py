@@ -38,16 +38,16 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
         run = load.open_run(run_dir, trust_run_code=trust_run_code)
         best = Store(Path(run_dir, "checkpoints")).best()
         data_dir = locate.data_dir(run_dir, run.stored)
-        config, manifest = run.config, remote.load(data_dir)
+        config, stored = run.config, remote.load(data_dir)
         validation = open_split(
-            manifest,
+            run.stored.of_same_fold(stored),
             data_dir,
             config.validation_split,
             run.selection.natural(),
             run.size,
             config.read_parallelism,
         )
-        with DataVersion.of(data_dir, manifest, validation).reading():
+        with DataVersion.of(data_dir, stored, validation).reading():
             predicted = inference.predict(run.model, stream_source(validation, 32))
             return page.write(
                 page.RunFiles(

@@ -200,6 +200,17 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path: Path) -> Non
     writing.check_writable("/dev/null")
 
 
+@pytest.mark.parametrize("ending", ["", ".rejects.csv"])
+def test_the_table_that_is_read_is_not_replaced(
+    run_dir: Path, tmp_path: Path, ending: str
+) -> None:
+    table = tmp_path / f"pictures.csv{ending}"
+    table.write_text("path,label\na.jpg,apu\n")
+    with pytest.raises(UsageError, match="would replace the --input"):
+        run.run(str(run_dir), Asked(str(table)), str(tmp_path / "pictures.csv"))
+    assert table.read_text() == "path,label\na.jpg,apu\n"
+
+
 def test_the_sample_is_not_replaced(run_dir: Path, folder: Path, tmp_path: Path) -> None:
     like = tmp_path / "sample.csv"
     like.write_text("Id,label\n00,apu\n")
