@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from evenshard import notebook
 from evenshard.arguments import PathLike, naming_arguments
 from evenshard.contents import Contents
-from evenshard.selecting import is_selected, meant, select
+from evenshard.selecting import checked, is_selected, meant, select
 from tfrecords import example, framing, ledger, locations, reader, verify
 from tfrecords.cli import flags, parsing, values
 from tfrecords.errors import EvenshardError, UsageError
@@ -58,7 +58,7 @@ class Dataset(Contents):
 
     def __init__(self, data_dir: PathLike, fold: int | None = None) -> None:
         self._data_dir = os.fspath(data_dir)
-        self._fold = fold
+        self._fold: int | None = checked("fold", fold)
 
     @property
     def data_dir(self) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
+from tfrecords.cli import flags
 from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageRecord
 from trainer.data.selection import Selection, Source
+from trainer.data_flags import DataFlags
 
 
 def select(
@@ -19,8 +22,10 @@ def select(
     """Returns the selection that the arguments of these names ask for.
 
     Raises:
-      UsageError: a class that the data set does not have, or a number below 1.
+      UsageError: a class that the data set does not have, a number below 1, or no number.
     """
+    per_class = checked("per_class", per_class)
+    originals_only = checked("originals_only", originals_only)
     names = [classes] if isinstance(classes, str) else list(classes)
     for name in names:
         if name not in manifest.classes:
@@ -37,6 +42,18 @@ def select(
         max_rank=per_class,
         originals_only=originals_only,
     )
+
+
+def checked(name: str, value: Any) -> Any:
+    """Returns an argument as `evenshard.train` takes the one of its name.
+
+    Raises:
+      UsageError: it is not of that kind, such as True or 2.5 for a number.
+    """
+    try:
+        return flags.value_of(DataFlags, name, value)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{name}={value!r}: {error}") from error
 
 
 def is_selected(record: ImageRecord, source: Source) -> bool:

@@ -7,6 +7,8 @@ command ends with its process; a notebook goes on.
 from __future__ import annotations
 
 import random
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +17,10 @@ import numpy as np
 from tfrecords.system import extras
 from trainer import keras_settings, tensorflow_import
 from trainer.keras_settings import KerasSettings
+
+
+# Of a thread that calls from within a block, too.
+_LOCK = threading.RLock()
 
 
 @contextmanager
@@ -26,12 +32,33 @@ def trainer_session(verbose: bool = False) -> Iterator[None]:
     the process sees and how it takes their memory, and the seed of `keras.random` functions that
     are given none.
 
+    Blocks of several threads follow one another: with the settings and the random state of another,
+    a training would end with other weights than alone.
+
     Raises:
       MissingExtraError: TensorFlow is not installed.
       TrainerError: Keras was imported before on another backend, or refuses its settings.
     """
     extras.require("trainer")
     tensorflow_import.import_tensorflow(verbose)
+    with _alone():
+        yield from _as_before()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keeps blocks of other threads waiting; says so in a thread that has to wait."""
+    if not _LOCK.acquire(blocking=False):
+        print("waiting for another thread that works with TensorFlow", file=sys.stderr, flush=True)
+        _LOCK.acquire()
+    try:
+        yield
+    finally:
+        _LOCK.release()
+
+
+def _as_before() -> Iterator[None]:
+    """Yields once, and puts TensorFlow's global settings back afterwards."""
     import keras
     import tensorflow as tf
 

@@ -72,6 +72,10 @@ def test_pixels_are_those_of_the_record(dataset: evenshard.Dataset) -> None:
     [
         ({"classes": ["bert"]}, "no class 'bert'; did you mean 'bart'"),
         ({"per_class": 0}, "per_class=0 must be at least 1"),
+        ({"per_class": 2.5}, "per_class=2.5: a whole number is expected"),
+        ({"per_class": True}, "per_class=True: a whole number is expected"),
+        ({"originals_only": "false"}, "originals_only='false': True or False is expected"),
+        ({"originals_only": 1}, "originals_only=1: True or False is expected"),
     ],
 )
 def test_what_cannot_be_selected_is_refused(
@@ -79,6 +83,18 @@ def test_what_cannot_be_selected_is_refused(
 ) -> None:
     with pytest.raises(evenshard.UsageError, match=text):
         next(dataset.records(**arguments))
+
+
+def test_numbers_of_numpy_and_text_are_numbers(dataset: evenshard.Dataset) -> None:
+    for three in (3, "3", np.int64(3)):
+        assert len(list(dataset.records("train", per_class=three))) == 9  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fold", [True, 1.0, "one"])
+def test_a_fold_is_a_number(world: Path, fold: object) -> None:
+    """True would be fold 1."""
+    with pytest.raises(evenshard.UsageError, match=f"fold={fold!r}: a whole number is expected"):
+        evenshard.open(world / "shards", fold=fold)  # type: ignore[arg-type]  # The point.
 
 
 def test_find_gives_records_in_the_order_of_their_ids(dataset: evenshard.Dataset) -> None:

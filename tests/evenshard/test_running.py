@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,28 @@ def test_a_run_that_was_trained_on_answers_as_it_is_now(
     evenshard.train(dataset, run_dir, epochs=1, classes="apu,lisa", resume=False, **TINY)
     assert early.classes == ("apu", "lisa")
     assert early.predict(image).probabilities.shape == (1, 2)
+
+
+def test_trainings_of_several_threads_end_as_they_would_alone(
+    dataset: evenshard.Dataset, trained: Path, tmp_path: Path
+) -> None:
+    """Seeds and deterministic ops are the whole process's."""
+    failed: list[Exception] = []
+
+    def train(name: str) -> None:
+        try:
+            evenshard.train(dataset, tmp_path / name, epochs=2, **TINY)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=train, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    for name in ("a", "b"):
+        runs.assert_same_end(trained / "runs" / "a", tmp_path / name)
 
 
 def test_an_interrupted_run_stops_the_program(
