@@ -96,8 +96,8 @@ def load(data_dir: str | Folder) -> Manifest:
     found = manifest.load(place := folder(data_dir))
     if found.broken_seal:
         raise ManifestError(
-            f"{place / manifest.MANIFEST} is not as the bake wrote it: {found.broken_seal}; restore "
-            "the file, or bake again with --overwrite"
+            f"{place / manifest.MANIFEST} is not as the bake wrote it: {found.broken_seal}; "
+            "restore the file, or bake again with --overwrite"
         )
     return found
 

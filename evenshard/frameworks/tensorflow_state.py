@@ -18,7 +18,6 @@ from tfrecords.system import extras
 from trainer import keras_settings, tensorflow_import
 from trainer.keras_settings import KerasSettings
 
-
 # Of a thread that calls from within a block, too.
 _LOCK = threading.RLock()
 

@@ -1,4 +1,4 @@
-"""Flags that are given and change nothing in a run: said before it, so that nobody trusts in one."""
+"""Flags that are given and change nothing in a run: said before it, so that nobody trusts one."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def _has_steps(config: TrainConfig) -> bool:
     return not config.fits_head or config.unfreeze_epochs > 0
 
 
+def _augments_by(name: str) -> Callable[[TrainConfig], bool]:
+    return lambda config: name in config.augmentations
+
+
 def _adjusts(config: TrainConfig) -> bool:
     adjusts = config.loss == "logit_adjusted" and config.logit_adjustment > 0
     return adjusts or config.loss == "balanced_softmax" or config.class_weights != "none"
@@ -59,10 +63,7 @@ _RULES = (
         lambda config: config.augments,
         "--feature_views=K or --unfreeze_epochs=N, since a head on features sees no augmentation",
     ),
-    *(
-        _Rule((name,), lambda config, of=of: of in config.augmentations, f"--augment={of}")
-        for name, of in _STRENGTHS.items()
-    ),
+    *(_Rule((name,), _augments_by(of), f"--augment={of}") for name, of in _STRENGTHS.items()),
     _Rule(("focal_gamma",), lambda config: config.loss == "focal", "--loss=focal"),
     _Rule(
         ("logit_adjustment",),

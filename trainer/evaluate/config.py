@@ -91,7 +91,7 @@ class EvaluateConfig:
 
     @property
     def label(self) -> str:
-        """A directory's name for this evaluation: "test", "test-last-tau1-flip", "test-ant+bee", …."""
+        """A directory's name for this evaluation: "test", "test-last-flip", "test-ant+bee", …."""
         parts = [self.split]
         if self.weights != "best":
             parts.append(self.weights)

@@ -6,8 +6,9 @@
 
 Rows stand in the order of the records in their shards, so that every selection of the split
 shares them. A row has its sum after it is on disk, and is read only if its sum is right: whatever
-was interrupted, damaged, or copied while it was computed is computed again. The folder is named by a digest of all that decides its contents, so no other data set,
-network or size reads it. It may be deleted at any time.
+was interrupted, damaged, or copied while it was computed is computed again. The folder is named by
+a digest of all that decides its contents, so no other data set, network or size reads it. It may be
+deleted at any time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import UsageError
+from tfrecords.errors import TrainerError, UsageError
 from tfrecords.ledger import LedgerError
 from trainer.config import TrainConfig
 from trainer.models.weights import model_state

@@ -12,7 +12,6 @@ from trainer.config import TrainConfig
 from trainer.data.selection import Selection, open_configured
 from trainer.data.shortfall import shortfalls, too_many_per_class
 
-
 JUDGED = (
     "--validation_split=train is what the run trains on: its numbers say nothing of new pictures, "
     "nor does its best epoch or its temperature"

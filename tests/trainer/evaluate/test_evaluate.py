@@ -364,7 +364,9 @@ def test_another_data_set_with_its_classes_in_another_place(
     }
     ledgers.write(tmp_path / "other", manifests.load(tmp_path / "other"), fresh)
     config = _config(run_dir, tmp_path, data_dir=str(tmp_path / "other"))
-    beside = dataclasses.replace(evaluation.prepare(config), config=dataclasses.replace(config, output_dir=""))
+    beside = dataclasses.replace(
+        evaluation.prepare(config), config=dataclasses.replace(config, output_dir="")
+    )
     assert beside.output_dir.name == "test-of-22222222"
     found = evaluation.run(config)
     labels = dict(zip(found.predictions.ids, found.predictions.labels, strict=True))

@@ -201,9 +201,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("ending", ["", ".rejects.csv"])
-def test_the_table_that_is_read_is_not_replaced(
-    run_dir: Path, tmp_path: Path, ending: str
-) -> None:
+def test_the_table_that_is_read_is_not_replaced(run_dir: Path, tmp_path: Path, ending: str) -> None:
     table = tmp_path / f"pictures.csv{ending}"
     table.write_text("path,label\na.jpg,apu\n")
     with pytest.raises(UsageError, match="would replace the --input"):

@@ -196,9 +196,7 @@ def test_a_run_of_any_recipe_is_built_as_it_was_with_nothing_loaded(
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
-def test_a_checkpoint_of_another_run_is_refused(
-    data_dir: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_checkpoint_of_another_run_is_refused(data_dir: Path, tmp_path: Path, name: str) -> None:
     """Weights of the same shapes would give the answers of one run under the classes of another."""
     settings = config(data_dir, tmp_path / "r", model="springfield_cnn", epochs=1)
     described = run_configs.describe(settings, manifests.load(data_dir), network_version=2)

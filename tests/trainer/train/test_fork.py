@@ -103,6 +103,19 @@ def test_a_fork_begins_where_the_other_run_ended(
     assert stored.fingerprint == RunConfig.read(parent).fingerprint
 
 
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_a_checkpoint_of_a_third_run_is_not_begun_with(
+    data_dir: Path, parent: Path, tmp_path: Path, which: str
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(parent, mixed)
+    for path in (mixed / "checkpoints").glob("*.ckpt"):
+        checkpoint = dataclasses.replace(checkpoints.read(path), fingerprint="0" * 64)
+        checkpoints.write(path, checkpoint)
+    with pytest.raises(TrainerError, match="its checkpoint is of another run than its config.json"):
+        run(forked(data_dir, tmp_path / "fork", mixed, fork_epoch=which))
+
+
 def test_its_schedule_is_its_own(data_dir: Path, parent: Path, tmp_path: Path) -> None:
     run(forked(data_dir, tmp_path / "fork", parent, learning_rate=0.01), report=False)
     plan = optim.build(config(data_dir, tmp_path, epochs=2, learning_rate=0.01), STEPS)

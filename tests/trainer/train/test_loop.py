@@ -406,3 +406,15 @@ def test_the_fakes_have_one_order(data_dir: Path) -> None:
     ]
     assert len(records) == 31 == STEPS * 8 - 1
     assert {r.rank for r in records if r.copy} == {12, 13, 8, 9, 5, 6}
+
+
+def test_the_best_checkpoint_of_another_run_is_none(data_dir: Path, tmp_path: Path) -> None:
+    """Its weights would be written as this run's network."""
+    settings = config(data_dir, tmp_path / "a", epochs=1)
+    own = train(settings)
+    other = train(config(data_dir, tmp_path / "b", epochs=1, seed=7))
+    assert own.weights == "best"
+    best = Path("checkpoints", "best.ckpt")
+    (own.run_dir / best).write_bytes((other.run_dir / best).read_bytes())
+    again = train(settings)
+    assert (again.weights, again.best_epoch) == ("last", 1)
