@@ -11,10 +11,10 @@ from tfrecords.errors import UsageError
 # By these suffixes programs choose how to read a file. With a sample in .tsv, that is right.
 _TABS = frozenset({".tsv", ".tab"})
 _OTHER_FORMATS = _TABS | {
-    ".7z", ".arrow", ".bz2", ".db", ".feather", ".gz", ".h5", ".hdf5", ".htm", ".html", ".json",
-    ".jsonl", ".md", ".ndjson", ".npy", ".npz", ".ods", ".orc", ".parquet", ".pickle", ".pkl",
-    ".sqlite", ".tar", ".tfrecord", ".tgz", ".xls", ".xlsx", ".xml", ".xz", ".yaml", ".yml", ".zip",
-    ".zst",
+    ".7z", ".arrow", ".bmp", ".bz2", ".db", ".feather", ".gif", ".gz", ".h5", ".hdf5", ".heic",
+    ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".md", ".ndjson", ".npy", ".npz", ".ods",
+    ".orc", ".parquet", ".pickle", ".pkl", ".png", ".sqlite", ".tar", ".tfrecord", ".tgz", ".tif",
+    ".tiff", ".webp", ".xls", ".xlsx", ".xml", ".xz", ".yaml", ".yml", ".zip", ".zst",
 }  # fmt: skip
 
 

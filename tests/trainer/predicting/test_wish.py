@@ -13,7 +13,8 @@ def asked(output: str, like: str = "") -> PredictConfig:
 
 
 @pytest.mark.parametrize(
-    "output", ["p.xls", "p.XLSX", "p.parquet", "p.json", "p.tsv", "out.d/p.csv.gz", "p.zip"]
+    "output",
+    ["p.xls", "p.XLSX", "p.parquet", "p.json", "p.tsv", "out.d/p.csv.gz", "p.zip", "in/cat.PNG"],
 )
 def test_a_name_that_promises_another_format_is_refused(output: str) -> None:
     with pytest.raises(UsageError, match=r"promises another format.*\.csv"):
