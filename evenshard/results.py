@@ -67,7 +67,9 @@ class RunEvaluation:
 
     Attributes:
       split: its name.
-      metrics: macro_f1, top1, balanced_accuracy, loss, …; None where the split cannot tell.
+      metrics: macro_f1, top1, balanced_accuracy, loss, …, as in evaluation.json; None where the
+        split cannot tell. `loss` is that of the probabilities, `loss_uncalibrated` that of the
+        logits without the temperature.
       per_class: class, precision, recall, f1 and support.
       pictures: number of pictures evaluated.
       leaks: how many of them resemble what the run was trained on, where that was allowed.

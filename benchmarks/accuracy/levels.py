@@ -133,7 +133,7 @@ def judge(splits: dict[str, Split], blocks: str, config: TrainConfig) -> Row:
         return metrics.evaluate(predictions, counts)
 
     judged = [score(head, validation) for head in fitted]
-    best = max(range(len(fitted)), key=lambda i: (judged[i].macro_f1, -judged[i].loss))
+    best = max(range(len(fitted)), key=lambda i: (judged[i].macro_f1, -judged[i].loss_uncalibrated))
     result = score(fitted[best], test)
     return Row(
         blocks, train.values.shape[1], seconds, judged[best].top1, result.top1,

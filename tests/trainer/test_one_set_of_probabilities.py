@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support import tiny_run
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise
+from trainer.evaluate import __main__ as evaluate
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.export import run as exporting
@@ -68,6 +70,31 @@ def test_they_are_the_calibrated_ones(
     for id_, row in zip(pictures, expected, strict=True):
         np.testing.assert_allclose(evaluated[id_], row, atol=TOLERANCE)
     assert np.abs(expected - tf.nn.softmax(logits).numpy()).max() > 1e-3
+
+
+def test_the_loss_is_that_of_them(
+    run_dir: Path, evaluated: dict[str, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the console, in evaluation.json, on the page and in Python."""
+    found, _, _ = predictions.read(run_dir / "evaluation" / "test" / predictions.FILENAME)
+    true = [evaluated[id_][label] for id_, label in zip(found.ids, found.labels, strict=True)]
+    loss = float(-np.log(true).mean())
+    result = evenshard.load_run(run_dir).evaluate()
+    stored = json.loads((run_dir / "evaluation" / "test" / "evaluation.json").read_text())
+    assert result.metrics == stored["metrics"]
+    assert result.metrics["loss"] == pytest.approx(loss, rel=1e-5)
+    raw = result.metrics["loss_uncalibrated"]
+    assert raw is not None and abs(raw - loss) > 1e-3
+    assert evaluate.COMMAND.run([f"--run_dir={run_dir}"]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith(f"loss {loss:.4f} (without the temperature {raw:.4f})")
+    assert second.startswith("its own validation") and second.endswith(" without the temperature")
+    card = f'{loss:.3f}</div><div class="note">cross-entropy, nats; without temperature {raw:.3f}<'
+    assert card in result.report.read_text(encoding="utf-8")
+    # What a run calls val_loss has none.
+    run = evenshard.load_run(run_dir)
+    validated = run.evaluate("validation").metrics["loss_uncalibrated"]
+    assert validated == pytest.approx(run.best["val_loss"], rel=1e-4)
 
 
 def test_of_predict(

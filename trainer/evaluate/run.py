@@ -166,12 +166,12 @@ def describe(result: Result) -> str:
         f"{len(result.predictions.ids):,} pictures: macro-F1 "
         f"{evaluation.macro_f1:.4f}{evaluation.coverage}, "
         f"top-1 {evaluation.top1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}, "
-        f"loss {evaluation.loss:.4f}",
+        f"loss {evaluation.loss:.4f}{_without_temperature(evaluation)}",
         f"mean recall by class size: {groups}",
         _calibration(result),
     ]
     if result.validation:
-        lines.insert(1, _own_validation(result.validation))
+        lines.insert(1, _own_validation(result))
     if result.left_out:
         lines.append(
             f"left out: {result.left_out:,} pictures of classes that the network does not know"
@@ -184,12 +184,21 @@ def describe(result: Result) -> str:
     return "\n".join([*lines, f"report: {result.page}"])
 
 
-def _own_validation(row: Mapping[str, Any]) -> str:
+def _without_temperature(evaluation: Evaluation) -> str:
+    """Returns what follows the loss; empty where no temperature divides the logits."""
+    if evaluation.temperature_note:
+        return ""
+    return f" (without the temperature {evaluation.loss_uncalibrated:.4f})"
+
+
+def _own_validation(result: Result) -> str:
     """Returns the run's own numbers on validation, to hold those of the evaluation against."""
+    row = result.validation
+    of_logits = "" if result.evaluation.temperature_note else " without the temperature"
     return (
         f"its own validation, at epoch {row['epoch']}: macro-F1 {row['val_macro_f1']:.4f}, "
         f"top-1 {row['val_top1']:.4f}, balanced accuracy {row['val_balanced_accuracy']:.4f}, "
-        f"loss {row['val_loss']:.4f}"
+        f"loss {row['val_loss']:.4f}{of_logits}"
     )
 
 

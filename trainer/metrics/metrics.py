@@ -118,7 +118,10 @@ class Evaluation:
     """Metrics of a set of predictions. Fractions are 0 to 1.
 
     Attributes:
-      loss: mean cross-entropy in nats, without label smoothing or weights.
+      loss: mean cross-entropy of the probabilities, those at `temperature`, in nats, without label
+        smoothing or weights.
+      loss_uncalibrated: that of the logits as they are, without the temperature; `val_loss` of a
+        training is this one.
       top1: fraction of pictures whose likeliest class is the true one.
       top5: fraction whose true class is among the five likeliest.
       macro_f1: mean F1 of the classes that have a picture, as in
@@ -139,6 +142,7 @@ class Evaluation:
     """
 
     loss: float
+    loss_uncalibrated: float
     top1: float
     top5: float
     macro_f1: float
@@ -167,7 +171,7 @@ class Evaluation:
     def summary(self) -> dict[str, float | None]:
         """Returns the scalar metrics by name, for a table, a log or a JSON file."""
         names = (
-            "loss top1 top5 macro_f1 balanced_accuracy head medium tail "
+            "loss loss_uncalibrated top1 top5 macro_f1 balanced_accuracy head medium tail "
             "ece temperature ece_calibrated"
         )
         return {name: getattr(self, name) for name in names.split()}
@@ -182,7 +186,8 @@ def evaluate(
       predictions: of at least one picture.
       train_counts: training pictures of each class, without copies; decides its group.
       temperature: fitted elsewhere, e.g. on validation for a report on test. If None it is
-        fitted on the predictions themselves, which makes `ece_calibrated` a little too good.
+        fitted on the predictions themselves, which makes `loss` and `ece_calibrated` a little too
+        good.
 
     Raises:
       DivergedError: a logit is NaN or infinite.
@@ -197,7 +202,8 @@ def evaluate(
     if temperature is None:
         temperature = probabilities.fit(predictions.logits, predictions.labels)
     return Evaluation(
-        loss=cross_entropy(predictions),
+        loss=cross_entropy(predictions, temperature.value),
+        loss_uncalibrated=cross_entropy(predictions),
         top1=float(np.trace(confusion) / confusion.sum()),
         top5=_top_k(predictions, 5),
         macro_f1=_mean([result.f1 for result in per_class if result.support]) or 0.0,

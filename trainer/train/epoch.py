@@ -86,7 +86,7 @@ def metrics_row(
         "epoch": epoch,
         "step": step,
         **train_metrics(meter.tally),
-        "val_loss": evaluation.loss,
+        "val_loss": evaluation.loss_uncalibrated,
         "val_top1": evaluation.top1,
         "val_macro_f1": evaluation.macro_f1,
         "val_balanced_accuracy": evaluation.balanced_accuracy,

@@ -109,7 +109,7 @@ def _best(
         )
         evaluation = metrics.evaluate(predictions, task.directory.config.train_counts)
         score = getattr(evaluation, monitor.removeprefix("val_"))
-        rows.append({LOSS: evaluation.loss, monitor: score})
+        rows.append({LOSS: evaluation.loss_uncalibrated, monitor: score})
         tried.append((head, predictions))
     chosen = (best_epoch(rows, monitor) or 1) - 1
     penalty, values = tried[chosen][0].penalty, rows[chosen]

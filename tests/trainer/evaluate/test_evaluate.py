@@ -101,6 +101,7 @@ def test_the_best_weights_repeat_the_validation_of_training(
     for name in ("macro_f1", "top1", "loss"):
         own = again.validation[f"val_{name}"]
         assert getattr(again.evaluation, name) == pytest.approx(own, rel=1e-4)
+    assert again.evaluation.loss_uncalibrated == again.evaluation.loss  # There is no temperature.
 
 
 def test_last_and_average_are_other_weights(

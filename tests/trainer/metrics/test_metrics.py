@@ -48,7 +48,7 @@ def test_agrees_with_scikit_learn(case: Predictions) -> None:
         expected = sklearn.metrics.log_loss(
             labels, logarithms / logarithms.sum(axis=1, keepdims=True), labels=every
         )
-        assert found.loss == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert found.loss_uncalibrated == pytest.approx(expected, rel=1e-4, abs=1e-6)
     np.testing.assert_array_equal(
         found.confusion, sklearn.metrics.confusion_matrix(labels, predicted, labels=every)
     )
@@ -70,7 +70,11 @@ def test_undoes_a_known_temperature() -> None:
     assert found.temperature == pytest.approx(3, rel=0.05)
     assert found.ece > 0.15
     assert found.ece_calibrated < 0.015
-    assert metrics.evaluate(case, [50] * 5, temperature=Temperature(3.0)).temperature == 3.0
+    given = metrics.evaluate(case, [50] * 5, temperature=Temperature(3.0))
+    assert given.temperature == 3.0
+    true = (case.probabilities(3.0)[np.arange(20_000), labels]).astype(np.float64)
+    assert given.loss == pytest.approx(-np.log(true).mean(), rel=1e-4)
+    assert given.loss_uncalibrated > given.loss + 0.1
 
 
 def test_expected_calibration_error_by_hand() -> None:
@@ -133,8 +137,8 @@ def test_large_logits_do_not_overflow() -> None:
 
 def test_summary_has_every_single_number() -> None:
     summary = metrics.evaluate(fake_run.predictions([3, 2, 1]), [200, 50, 3]).summary()
-    names = "loss top1 top5 macro_f1 balanced_accuracy head medium tail ece temperature"
-    assert list(summary) == [*names.split(), "ece_calibrated"]
+    names = "loss loss_uncalibrated top1 top5 macro_f1 balanced_accuracy head medium tail"
+    assert list(summary) == [*names.split(), "ece", "temperature", "ece_calibrated"]
     assert all(isinstance(value, float) for value in summary.values())
 
 
