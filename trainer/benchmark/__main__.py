@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tfrecords.cli import flags, following
 from tfrecords.cli.flags import flag
@@ -25,8 +27,8 @@ class BenchmarkConfig(TrainConfig):
     seconds: float = flag(3.0, "Benchmark", "To measure each of ten stages.", metavar="S")
     json: str = flag("", "Benchmark", "Also write all numbers to this file.", metavar="FILE")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __post_init__(self, settled: Mapping[str, Any] | None) -> None:
+        super().__post_init__(settled)
         if self.is_open:  # A step is measured, and a head has none.
             object.__setattr__(self, "model", OWN_MODEL)
         if not 0 < self.seconds <= 3600:

@@ -120,6 +120,25 @@ def settle(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
+def changed(settled: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns flag → value of what was replaced since a recipe had set it; auto is no value.
+
+    Args:
+      settled: flag → value, as the recipe set them.
+      now: flag → value, of these at least.
+    """
+    return {name: now[name] for name in settled if now[name] not in (settled[name], AUTO)}
+
+
+def left(recipe: str, settled: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns the flags that a recipe had set and that it may set anew: they were not replaced.
+
+    Without a recipe's name the flags are all that counts; only the epochs of a head follow others.
+    """
+    names = [name for name in settled if name not in changed(settled, now)]
+    return names if recipe != AUTO else [name for name in names if name == "epochs"]
+
+
 def is_multilevel(model: str) -> bool:
     """Returns whether --head_features=multilevel is there for a network of --model."""
     plain = "".join(character for character in model.lower() if character.isalnum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import pytest
 
@@ -58,6 +59,83 @@ def test_a_recipe_is_a_name_for_flags(
     assert four(settled.with_batch_size(8)) == expected or settled.is_open
     assert TrainConfig.from_dict(settled.to_dict()) == settled
     assert parsing.parse(TrainConfig, flags.command_line(settled)) == settled
+
+
+@pytest.mark.parametrize(
+    ("given", "changes", "expected"),
+    [
+        ({"recipe": "finetune"}, {"unfreeze_epochs": 5}, None),
+        ({"recipe": "finetune", "unfreeze_epochs": 9}, {"unfreeze_epochs": 5}, None),
+        ({"recipe": "finetune", "learning_rate": 0.1}, {"model": "resnet50"}, None),
+        ({"recipe": "finetune"}, {"weights": "w.keras"}, None),
+        ({"recipe": "finetune"}, {"freeze_epochs": 2}, None),
+        ({"recipe": "finetune"}, {"recipe": "scratch"}, None),
+        ({"recipe": "finetune"}, {"recipe": "head"}, None),
+        ({"recipe": "finetune"}, {"recipe": "scratch", "epochs": 7}, None),
+        ({"recipe": "head"}, {"recipe": "finetune"}, None),
+        ({"recipe": "scratch"}, {"recipe": "head"}, None),
+        ({"recipe": "head"}, {"head_features": "last", "seed": 3}, None),
+        ({"recipe": "head"}, {"model": "auto"}, {}),
+        ({"freeze": "backbone"}, {"unfreeze_epochs": 5}, {"head_features": "multilevel"}),
+        ({"epochs": 5}, {"epochs": 30}, {"model": "springfield_cnn"}),
+        # With the recipe's name, a flag at its default would be set again.
+        (
+            {"recipe": "finetune"},
+            {"unfreeze_epochs": 0},
+            {"recipe": "auto", "freeze": "backbone", "head_features": "multilevel"},
+        ),
+    ],
+)
+def test_a_settled_configuration_is_replaced_as_if_typed_anew(
+    given: dict[str, object], changes: dict[str, object], expected: dict[str, object] | None
+) -> None:
+    settled = config(**given)
+    found = dataclasses.replace(settled, **changes)  # type: ignore[arg-type]  # Values of a table.
+    if expected is None:
+        assert found == config(**{**given, **changes})
+    for name, value in {**changes, **(expected or {})}.items():
+        if value != "auto" or name == "recipe":
+            assert getattr(found, name) == value, name
+    if found.fits_head:
+        assert found.epochs == 1 + found.unfreeze_epochs
+    again = dataclasses.replace(found, batch_size=8)
+    for each in (dataclasses.replace(again, batch_size=found.batch_size), pickled(found)):
+        assert each == found
+    assert four(again) == four(found)
+    assert TrainConfig.from_dict(found.to_dict()) == found
+    assert "settled" not in found.to_dict() and "settled" not in repr(found)
+
+
+def pickled(found: TrainConfig) -> TrainConfig:
+    back: TrainConfig = pickle.loads(pickle.dumps(found))
+    return dataclasses.replace(back, seed=back.seed)
+
+
+def test_a_stored_configuration_takes_other_epochs_of_the_whole_network() -> None:
+    stored = TrainConfig.from_dict(config(recipe="finetune").to_dict())
+    assert dataclasses.replace(stored, unfreeze_epochs=5).epochs == 6
+    with pytest.raises(UsageError, match="leave out --epochs"):
+        dataclasses.replace(stored, epochs=9)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "typed", "said"),
+    [
+        ("finetune", "--weights=none", "give --weights too"),
+        ("head", "--weights=none", "give --weights too"),
+        ("finetune", "--freeze=none", "go with --freeze=backbone"),
+    ],
+)
+def test_a_default_that_is_typed_against_the_recipe_is_not_passed_over(
+    recipe: str, typed: str, said: str
+) -> None:
+    argv = ["--data_dir=data", "--run_dir=run", f"--recipe={recipe}"]
+    with pytest.raises(UsageError, match=said):
+        parsing.parse(TrainConfig, [*argv, typed])
+    none = parsing.parse(
+        TrainConfig, ["--data_dir=d", "--run_dir=r", "--recipe=finetune", "--unfreeze_epochs=0"]
+    )
+    assert (none.unfreeze_epochs, none.epochs, none.freeze) == (0, 1, "backbone")
 
 
 LITE = {"model": "EfficientNet_Lite1", "weights": "imagenet"}
