@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfrecords import locations
@@ -21,12 +22,18 @@ _DATASET, _RUN, _SWEEP, _EVALUATION = (
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """What to report on. Fields are the flags of `evenshard report`."""
+    """What to report on: one of the three. Fields are the flags of `evenshard report`.
+
+    Raises:
+      UsageError: none of them is given, or more than one.
+    """
 
     directory: str = flag(
-        MISSING, "What", "Data set, or directory of a trained run.",
-        metavar="DIR", positional=True,
+        "", "What", "Data set, or directory of a trained run: which of them is seen by its files.",
+        metavar="DIR", positional=True, typed_as=("dir", "path", "output_dir"),
     )  # fmt: skip
+    data_dir: str = flag("", "What", "The same of a data set; a run is refused.", metavar="DIR")
+    run_dir: str = flag("", "What", "The same of a run; a data set is refused.", metavar="DIR")
     trust_run_code: bool = flag(
         False,
         "What",
@@ -37,14 +44,51 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)
+        given = {
+            typed: value
+            for typed, value in (
+                ("DIR", self.directory),
+                ("--data_dir", self.data_dir),
+                ("--run_dir", self.run_dir),
+            )
+            if value
+        }
+        if not given:
+            raise UsageError(
+                "DIR is required, as in: evenshard report shards; or --data_dir=DIR of a data set, "
+                "--run_dir=DIR of a run"
+            )
+        if len(given) > 1:
+            listed = ", ".join(f"{typed} {value!r}" for typed, value in given.items())
+            raise UsageError(f"one directory at a time is expected, not {listed}: give one")
+
+    @property
+    def asked(self) -> str:
+        """The directory, whichever way it was given."""
+        return self.directory or self.data_dir or self.run_dir
 
 
 def main(config: ReportConfig) -> int:
-    """Writes the report of what the directory is, and says where."""
-    path, is_url = Path(config.directory), locations.is_url(config.directory)
-    if is_url or (path / _DATASET).exists():
-        print(f"report: {_of_dataset(config.directory)}")
-    elif (path / _RUN).exists():
+    """Writes the report of what the directory is, and says where.
+
+    Raises:
+      UsageError: it is neither a data set nor a run, or not the one that was asked for.
+    """
+    path, is_url = Path(config.asked), locations.is_url(config.asked)
+    is_dataset, is_run = is_url or (path / _DATASET).exists(), (path / _RUN).exists()
+    if config.run_dir and is_dataset and not is_run:
+        raise UsageError(
+            f"--run_dir={config.asked} is a data set, not a run: evenshard report "
+            f"--data_dir={shlex.quote(config.asked)}"
+        )
+    if config.data_dir and is_run and not is_dataset:
+        raise UsageError(
+            f"--data_dir={config.asked} is a run, not a data set: evenshard report "
+            f"--run_dir={shlex.quote(config.asked)}"
+        )
+    if is_dataset and not config.run_dir:
+        print(f"report: {_of_dataset(config.asked)}")
+    elif is_run:
         print(f"report: {_of_run(config)}")
     elif (path / _SWEEP).exists():
         raise UsageError(
@@ -78,7 +122,7 @@ def _of_run(config: ReportConfig) -> Path:
     tensorflow_import.import_tensorflow(config.verbose)
     from trainer.train import report_again  # TensorFlow takes seconds to import.
 
-    return report_again.write_again(config.directory, trust_run_code=config.trust_run_code)
+    return report_again.write_again(config.asked, trust_run_code=config.trust_run_code)
 
 
 COMMAND = Command(
@@ -91,7 +135,7 @@ COMMAND = Command(
         "A bake whose report could not be written is complete without it. Pictures that are not "
         "in the data set are not shown: only the bake itself reads its sources."
     ),
-    examples="evenshard report shards",
+    examples="evenshard report shards\nevenshard report --run_dir=runs/a",
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evenshard import __main__ as program
+from evenshard import report
 from tests.support import commands, fakes, runs
 from tfrecords import verify
 
@@ -74,6 +75,35 @@ def test_what_has_no_report_is_told(
         (tmp_path / file).write_text("")
     assert program.main(["report", str(tmp_path)]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_the_directory_may_be_named_for_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_of_dataset", lambda directory: f"data {directory}")
+    monkeypatch.setattr(report, "_of_run", lambda config: f"run {config.asked}")
+    data, run = str(tmp_path / "d"), str(tmp_path / "r")
+    for folder, name in ((data, "manifest.json"), (run, "config.json")):
+        Path(folder).mkdir()
+        Path(folder, name).write_text("{}")
+    for argv, said in (
+        ([data], f"report: data {data}"),
+        ([run], f"report: run {run}"),
+        ([f"--data_dir={data}"], f"report: data {data}"),
+        ([f"--run_dir={run}"], f"report: run {run}"),
+        ([f"--directory={run}"], f"report: run {run}"),
+        ([f"--data_dir={run}"], f"evenshard report --run_dir={run}"),
+        ([f"--run_dir={data}"], f"evenshard report --data_dir={data}"),
+        ([data, f"--run_dir={run}"], f"not DIR {data!r}, --run_dir {run!r}: give one"),
+        ([f"--data_dir={data}", f"--run_dir={run}"], "one directory at a time is expected"),
+        ([], "DIR is required, as in: evenshard report shards"),
+        ([f"--dir={data}"], "unknown flag --dir; did you mean --directory?"),
+        ([f"--data_dir={tmp_path}"], "is neither a data set nor a run"),
+    ):
+        code = program.main(["report", *argv])
+        out, err = capsys.readouterr()
+        assert (code, err) == (0, "") if said.startswith("report:") else code == 2
+        assert said in (out or err), argv
 
 
 def test_a_training_whose_report_fails_is_trained_and_says_so(
