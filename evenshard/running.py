@@ -38,7 +38,16 @@ _WHOLE = ("epoch", "step")
 
 
 class _Predicts(abc.ABC):
-    """What a run, or several of them, says of pictures."""
+    """What a run, or several of them, says of pictures, and what that is worth."""
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that are told apart, in label order."""
+
+    @abc.abstractmethod
+    def _trusts(self, given: bool) -> bool:
+        """Returns whether code is run, for one call or for all of them."""
 
     @abc.abstractmethod
     def _run_dirs(self) -> tuple[str, ...]:
@@ -120,6 +129,71 @@ class _Predicts(abc.ABC):
             opened = self._ensemble(config.weights, config.device, config.trust_run_code)
             return pictures.predict(opened, input, config)
 
+    @naming_arguments()
+    @speaking_python()
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        data_dir: PathLike = "",
+        classes: str | Sequence[str] = (),
+        allow_leaks: bool = False,
+        weights: str = "best",
+        logit_adjustment: float = 0.0,
+        tta: str = "none",
+        batch_size: int = 128,
+        output_dir: PathLike = "",
+        trust_run_code: bool = False,
+        verbose: bool = False,
+    ) -> RunEvaluation:
+        """Evaluates on a split, and writes numbers, tables and a page; of one run, into the run.
+
+        Of several runs the mean of their probabilities is evaluated, as `predict` gives it. They
+        must be trained on one data set, and none of them on pictures of the split.
+
+        >>> import evenshard
+        >>> result = evenshard.load_run("runs/a").evaluate("validation")
+        >>> 0 <= result.metrics["macro_f1"] <= 1
+        True
+
+        Args:
+          split: name of the split.
+          data_dir: another data set than the one the run was trained on.
+          classes: only pictures of these; the network still chooses among all it knows.
+          allow_leaks: evaluate also on pictures that the run was trained on.
+          weights: "best", "last", or "ema", their moving average.
+          logit_adjustment: subtract so many times the log of each class's share.
+          tta: "flip" averages the probabilities of each picture and its mirror image.
+          batch_size: pictures at a time; no effect on results.
+          output_dir: where results go; by default in the run's own directory, needed of several.
+          trust_run_code: run code that the run directory names or holds, where it is needed.
+          verbose: show TensorFlow's log.
+
+        Raises:
+          UsageError, ManifestError: an argument is wrong, or the runs do not go together.
+          TrainerError: no usable checkpoint, or a run was trained on some of the pictures.
+        """
+        given = {
+            "run_dir": self._run_dirs(), "split": split, "data_dir": data_dir, "classes": classes,
+            "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
+            "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
+            "trust_run_code": self._trusts(trust_run_code),
+        }  # fmt: skip
+        config = parsing.build(EvaluateConfig, given)
+        with trainer_session(config.verbose):
+            from trainer.evaluate import run
+
+            result = run.run(config)
+        return RunEvaluation(
+            split=config.split,
+            metrics=result.evaluation.summary(),
+            per_class=_per_class(self.classes, result.evaluation.per_class),
+            pictures=len(result.predictions.ids),
+            leaks=len(result.leaks),
+            left_out=result.left_out,
+            report=result.page,
+        )
+
 
 class Run(_Predicts):
     """A training run: how it went, and the network it ended in.
@@ -175,68 +249,6 @@ class Run(_Predicts):
     def report(self) -> Path:
         """Path of the page about the run; it is written when the run is finished."""
         return self.run_dir / "report" / "index.html"
-
-    @naming_arguments()
-    @speaking_python()
-    def evaluate(
-        self,
-        split: str = "test",
-        *,
-        data_dir: PathLike = "",
-        classes: str | Sequence[str] = (),
-        allow_leaks: bool = False,
-        weights: str = "best",
-        logit_adjustment: float = 0.0,
-        tta: str = "none",
-        batch_size: int = 128,
-        output_dir: PathLike = "",
-        trust_run_code: bool = False,
-        verbose: bool = False,
-    ) -> RunEvaluation:
-        """Evaluates the network on a split, and writes numbers, tables and a page into the run.
-
-        >>> import evenshard
-        >>> result = evenshard.load_run("runs/a").evaluate("validation")
-        >>> 0 <= result.metrics["macro_f1"] <= 1
-        True
-
-        Args:
-          split: name of the split.
-          data_dir: another data set than the one the run was trained on.
-          classes: only pictures of these; the network still chooses among all it knows.
-          allow_leaks: evaluate also on pictures that the run was trained on.
-          weights: "best", "last", or "ema", their moving average.
-          logit_adjustment: subtract so many times the log of each class's share.
-          tta: "flip" averages the probabilities of each picture and its mirror image.
-          batch_size: pictures at a time; no effect on results.
-          output_dir: where results go; by default in the run's own directory.
-          trust_run_code: run code that the run directory names or holds, where it is needed.
-          verbose: show TensorFlow's log.
-
-        Raises:
-          UsageError, ManifestError: an argument is wrong.
-          TrainerError: no usable checkpoint, or the run was trained on some of the pictures.
-        """
-        given = {
-            "run_dir": self._run_dir, "split": split, "data_dir": data_dir, "classes": classes,
-            "allow_leaks": allow_leaks, "weights": weights, "logit_adjustment": logit_adjustment,
-            "tta": tta, "batch_size": batch_size, "output_dir": output_dir, "verbose": verbose,
-            "trust_run_code": self._trusts(trust_run_code),
-        }  # fmt: skip
-        config = parsing.build(EvaluateConfig, given)
-        with trainer_session(config.verbose):
-            from trainer.evaluate import run
-
-            result = run.run(config)
-        return RunEvaluation(
-            split=config.split,
-            metrics=result.evaluation.summary(),
-            per_class=_per_class(self.classes, result.evaluation.per_class),
-            pictures=len(result.predictions.ids),
-            leaks=len(result.leaks),
-            left_out=result.left_out,
-            report=result.page,
-        )
 
     @naming_arguments()
     @speaking_python()
@@ -332,7 +344,6 @@ class Run(_Predicts):
         return self._epochs.best(self.config.monitor)
 
     def _trusts(self, given: bool) -> bool:
-        """Returns whether code is run, for one call or for all of them."""
         return given or self._trust_run_code
 
     def _open(self, weights: str, device: str, trust_run_code: bool) -> LoadedRun:
@@ -364,7 +375,7 @@ class Run(_Predicts):
 
 
 class Runs(_Predicts):
-    """Several runs of the same classes, such as folds or seeds, that predict together.
+    """Several runs of the same classes, such as folds or seeds, that answer together.
 
     Their probabilities are averaged; classes are aligned by name, in the order of the first run.
     Each run sees the pictures at its own size.
@@ -386,6 +397,9 @@ class Runs(_Predicts):
 
     def __repr__(self) -> str:
         return f"<Runs: {', '.join(self._run_dirs())}>"
+
+    def _trusts(self, given: bool) -> bool:
+        return given or all(run._trusts(given) for run in self.runs)
 
     def _run_dirs(self) -> tuple[str, ...]:
         return tuple(str(run._run_dir) for run in self.runs)

@@ -16,7 +16,7 @@ def main(config: EvaluateConfig) -> int:
     from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
 
     print(run.describe(run.run(config)))
-    print(following.predicting(config.run_dir))
+    print(following.predicting(",".join(config.run_dir)))
     return DONE
 
 
@@ -33,7 +33,10 @@ COMMAND = Command(
         "A split with near-duplicates of what the run trained on is refused: its result would be "
         "too good."
     ),
-    examples="evenshard evaluate --run_dir=runs/a --split=test",
+    examples=(
+        "evenshard evaluate --run_dir=runs/a --split=test\n"
+        "evenshard evaluate --run_dir=runs/fold0,runs/fold1 --split=test --output_dir=runs/both"
+    ),
     extra="trainer",
 )
 

@@ -28,7 +28,13 @@ class EvaluateConfig:
       UsageError: a value out of range.
     """
 
-    run_dir: str = flag(MISSING, _WHAT, "Directory of a training run.", metavar="DIR")
+    run_dir: tuple[str, ...] = flag(
+        MISSING,
+        _WHAT,
+        "Directory of a training run. Of several, such as folds or seeds, the mean of the "
+        "probabilities is evaluated, as predict writes it.",
+        metavar="DIR,…",
+    )
     trust_run_code: bool = flag(
         False,
         _WHAT,
@@ -51,7 +57,7 @@ class EvaluateConfig:
     allow_leaks: bool = flag(
         False,
         _WHAT,
-        "Evaluate on a split that the run has, in part, trained on; the result says so.",
+        "Evaluate on a split that a run has, in part, trained on; the result says so.",
     )
 
     weights: str = flag(
@@ -76,14 +82,20 @@ class EvaluateConfig:
     batch_size: int = flag(128, _HOW, "Pictures at a time; no effect on results.", metavar="N")
 
     output_dir: str = flag(
-        "", _RUN, "Where results go. Default: RUN_DIR/evaluation/SPLIT….", metavar="DIR"
+        "",
+        _RUN,
+        "Where results go. Default: RUN_DIR/evaluation/SPLIT…; required with several runs.",
+        metavar="DIR",
     )
     verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)
-        for name in ("run_dir", "output_dir"):
-            remote.check_local(name, getattr(self, name))
+        for name, path in (
+            *(("run_dir", each) for each in self.run_dir),
+            ("output_dir", self.output_dir),
+        ):
+            remote.check_local(name, path)
         if self.batch_size < 1:
             raise UsageError(f"--batch_size must be 1 or more, not {self.batch_size}")
         if not -10 <= self.logit_adjustment <= 10:

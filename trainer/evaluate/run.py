@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,28 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import kinds, ledger, locations
+from tfrecords import kinds, locations
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer import remote
+from trainer.config import TrainConfig
 from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.data.version import DataVersion
+from trainer.evaluate import leaks, members
 from trainer.evaluate.config import EvaluateConfig
 from trainer.metrics import inference, metrics, predictions, probabilities
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Probabilities, Temperature
-from trainer.predicting import pixel_rules
+from trainer.predicting import ensemble, pixel_rules, together
+from trainer.predicting.ensemble import Ensemble
 from trainer.report import model_card, page
-from trainer.runs import inherited, locate, overlap, trained_on
+from trainer.runs import locate
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
 from trainer.runs.history import METRICS
-from trainer.runs.load import LoadedRun, function_of, open_run
+from trainer.runs.load import LoadedRun, function_of
 from trainer.runs.overlap import Leak, Part
-from trainer.runs.trained_on import TrainedOn
 
 # Losses that already shift the logits by the classes' priors in training.
 _ADJUSTED_LOSSES = ("balanced_softmax", "logit_adjusted")
@@ -39,25 +41,30 @@ _ADJUSTED_LOSSES = ("balanced_softmax", "logit_adjusted")
 
 @dataclass(frozen=True, eq=False)
 class EvaluationTask:
-    """A run, and the records that it is evaluated on.
+    """A run, or several that answer together, and the records that they are evaluated on.
 
     Attributes:
       config: of the evaluation.
-      trained: the run.
+      run_dirs: of the runs.
+      runs: the runs; the classes of the results are the first one's.
       data_dir: of the data set.
       manifest: of the data set.
-      selection: the classes that run and data set share, less those that --classes leaves out.
-      predictor: uint8[n, height, width, 3] → logits float32[n, classes of the run].
+      selection: the classes that runs and data set share, less those that --classes leaves out.
       version: of the data set.
     """
 
     config: EvaluateConfig
-    trained: LoadedRun
+    run_dirs: tuple[str, ...]
+    runs: Ensemble
     data_dir: Folder
     manifest: Manifest
     selection: Selection
-    predictor: tf.types.experimental.PolymorphicFunction
     version: DataVersion
+
+    @property
+    def trained(self) -> LoadedRun:
+        """The run, or the first of several."""
+        return self.runs.runs[0]
 
     @property
     def output_dir(self) -> Path:
@@ -65,7 +72,18 @@ class EvaluationTask:
         label, digest = self.config.label, self.manifest.digest
         if digest != self.trained.stored.dataset.digest:
             label += f"-of-{digest[:8]}"
-        return Path(self.config.output_dir or Path(self.config.run_dir, DIRECTORY, label))
+        return Path(self.config.output_dir or Path(self.run_dirs[0], DIRECTORY, label))
+
+    @property
+    def title(self) -> str:
+        """What the page is called."""
+        several = f"mean of {len(self.run_dirs):,} runs"
+        name = Path(self.run_dirs[0]).resolve().name if len(self.run_dirs) == 1 else several
+        return f"{name} · {self.config.label}"
+
+    def named(self, run_dir: str) -> str:
+        """Returns what begins a line about one of several runs; "" where there is one."""
+        return f"{run_dir}: " if len(self.run_dirs) > 1 else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +95,11 @@ class Result:
       predictions: one row a picture.
       temperature_split: on which the temperature was fitted; empty where none could be.
       validation: what the run found on its own validation split with these weights, as a row of
-        metrics.csv; empty where it did not validate them.
-      leaks: pictures that the run had been trained on, with --allow_leaks.
+        metrics.csv; empty where it did not validate them, and of several runs.
+      leaks: pictures that a run had been trained on, with --allow_leaks.
       left_out: pictures of the split whose class the network does not know.
       page: path of the report.
+      run_dirs: of the runs.
     """
 
     evaluation: Evaluation
@@ -90,10 +109,11 @@ class Result:
     left_out: int
     page: Path
     validation: Mapping[str, Any] = field(default_factory=dict)
+    run_dirs: tuple[str, ...] = ()
 
 
 def run(config: EvaluateConfig) -> Result:
-    """Evaluates a run and writes the results.
+    """Evaluates a run, or the mean of several, and writes the results.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
@@ -102,56 +122,63 @@ def run(config: EvaluateConfig) -> Result:
         kinds.refuse_other(config.output_dir, "output_dir", kinds.EVALUATION)
     task = prepare(config)
     with task.version.reading():
-        leaks = _leaks(task)
-        rule = _probabilities(task)
-        predicted = _predict(task, config.split, task.selection, rule)
-    evaluation = metrics.evaluate(predicted, task.trained.train_counts, rule.temperature)
+        leaked = _leaks(task)
+        predicted, temperature = _predict_as_one(task)
+    evaluation = metrics.evaluate(predicted, members.train_counts(task.runs), temperature)
     with task.version.reading():
-        page_path = _write_report(task, predicted, rule.temperature)
+        page_path = _write_report(task, predicted, temperature)
+    alone = len(task.run_dirs) == 1
     result = Result(
         evaluation=evaluation,
         predictions=predicted,
-        temperature_split="" if rule.temperature.note else task.trained.config.validation_split,
-        leaks=tuple(leaks),
+        temperature_split="" if temperature.note else task.trained.config.validation_split,
+        leaks=tuple(leaked),
         left_out=_left_out(task, predicted),
         page=page_path,
-        validation=task.trained.validation.row,
+        validation=task.trained.validation.row if alone else {},
+        run_dirs=task.run_dirs,
     )
     text = json.dumps(to_json(task, result), indent=2, ensure_ascii=False)
     page.write_file(task.output_dir / EVALUATION, f"{text}\n".encode())
-    if Path(config.run_dir, predictions.FILENAME).exists():
-        model_card.write(config.run_dir)
+    if alone and Path(task.run_dirs[0], predictions.FILENAME).exists():
+        model_card.write(task.run_dirs[0])
     return result
 
 
 def prepare(config: EvaluateConfig) -> EvaluationTask:
-    """Returns the run, opened, with the records to evaluate it on.
+    """Returns the run, or several, opened, with the records to evaluate on.
 
     Raises:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
-    trained = open_run(config.run_dir, config.weights, trust_run_code=config.trust_run_code)
+    run_dirs = tuple(together.named(config.run_dir))
+    known = members.check(config, run_dirs)
     data_dir = (
         remote.folder(config.data_dir)
         if config.data_dir
-        else locate.data_dir(config.run_dir, trained.stored)
+        else locate.data_dir(run_dirs[0], known[0])
     )
     stored = remote.load(data_dir)
-    manifest = trained.stored.of_same_fold(stored)
-    pixel_rules.check((trained.manifest,), manifest)
+    manifest = members.manifest_of(config, known, stored)
+    runs = ensemble.open_runs(run_dirs, config.weights, trust_run_code=config.trust_run_code)
+    trained = runs.runs[0]
+    pixel_rules.check((run.manifest for run in runs.runs), manifest)
     selection = _selection(trained, manifest, config.classes)
     if not sum(selection.originals(manifest.split(config.split))):
         raise TrainerError(
             f"split {config.split!r} has no picture of the classes to evaluate: bake with a "
             "larger share of it in --splits, or give another --split"
         )
-    predictor = function_of(trained.model, config.tta)
     names = {config.split, trained.config.validation_split} & {
         each.name for each in manifest.splits
     }
-    sources = (_open(trained, data_dir, manifest, name, selection) for name in sorted(names))
+    sources = [
+        _open(runs, run, data_dir, manifest, name, selection)
+        for name in sorted(names)
+        for run in runs.runs
+    ]
     version = DataVersion.of(data_dir, stored, *sources)
-    return EvaluationTask(config, trained, data_dir, manifest, selection, predictor, version)
+    return EvaluationTask(config, run_dirs, runs, data_dir, manifest, selection, version)
 
 
 def describe(result: Result) -> str:
@@ -170,6 +197,9 @@ def describe(result: Result) -> str:
         f"mean recall by class size: {groups}",
         _calibration(result),
     ]
+    if len(result.run_dirs) > 1:
+        runs = ", ".join(result.run_dirs)
+        lines.insert(0, f"mean probabilities of {len(result.run_dirs):,} runs: {runs}")
     if result.validation:
         lines.insert(1, _own_validation(result))
     if result.left_out:
@@ -178,8 +208,8 @@ def describe(result: Result) -> str:
         )
     if result.leaks:
         lines.append(
-            f"warning: {len(result.leaks):,} of them are, or resemble, pictures that the run was "
-            "trained on"
+            f"warning: {len(result.leaks):,} of them are, or resemble, pictures that "
+            f"{'a' if len(result.run_dirs) > 1 else 'the'} run was trained on"
         )
     return "\n".join([*lines, f"report: {result.page}"])
 
@@ -225,9 +255,11 @@ def log_priors(trained: LoadedRun) -> np.ndarray:
 def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
     """Returns the contents of evaluation.json."""
     config, trained, manifest = task.config, task.trained, task.manifest
+    described = ensemble.record(task.runs, task.run_dirs, config.weights, config.tta)
     per_class = zip(trained.selection.classes, result.evaluation.per_class, strict=True)
     return {
-        "run_dir": str(config.run_dir),
+        "run_dir": task.run_dirs[0] if len(task.run_dirs) == 1 else None,
+        "runs": described["runs"],
         "data_dir": locations.absolute(str(task.data_dir)),
         "dataset": {"name": manifest.name, "digest": manifest.digest},
         "trained_on": {
@@ -237,7 +269,7 @@ def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
         "split": config.split,
         "weights": config.weights,
         "logit_adjustment": config.logit_adjustment,
-        "adjusted_in_training": trained.config.loss in _ADJUSTED_LOSSES,
+        "adjusted_in_training": all(run.config.loss in _ADJUSTED_LOSSES for run in task.runs.runs),
         "tta": config.tta,
         "classes": list(config.classes) or None,
         "pictures": len(result.predictions.ids),
@@ -266,83 +298,39 @@ def _selection(trained: LoadedRun, manifest: Manifest, classes: tuple[str, ...])
 
 
 def _leaks(task: EvaluationTask) -> list[Leak]:
-    """Returns the pictures that the run was trained on; refuses them unless --allow_leaks."""
-    split = task.config.split
-    try:
-        leaks = overlap.find(
-            (_trained_on(task), *_trained_before(task)),
-            Part(task.data_dir, task.manifest, split, task.selection),
-        )
-    except (ledger.LedgerError, TrainerError) as error:
-        if task.config.allow_leaks:
-            return []
-        raise TrainerError(
-            f"cannot check whether the run was trained on pictures of split {split!r}: {error}; "
-            "--allow_leaks evaluates without this check"
-        ) from error
-    if leaks and not task.config.allow_leaks:
-        raise TrainerError(
-            f"{overlap.explain(leaks, split)}; give another --split, or --allow_leaks"
-        )
-    return leaks
+    """Returns the pictures that a run was trained on; refuses them unless --allow_leaks."""
+    part = Part(task.data_dir, task.manifest, task.config.split, task.selection)
+    found: dict[str, Leak] = {}
+    for run_dir, trained in zip(task.run_dirs, task.runs.runs, strict=True):
+        try:
+            of_run = leaks.allowed(run_dir, trained, part, all_of_them=task.config.allow_leaks)
+        except TrainerError as error:
+            raise TrainerError(f"{task.named(run_dir)}{error}") from error
+        found = {leak.key: leak for leak in of_run} | found
+    return sorted(found.values(), key=lambda leak: leak.key)
 
 
-def _trained_on(task: EvaluationTask) -> TrainedOn:
-    """Returns the pictures that the run was trained on.
-
-    A run of an earlier version does not hold them: they are those of its data set, if that is
-    found.
-
-    Raises:
-      TrainerError: they are not known.
-      ledger.LedgerError: the data set has no readable sources.parquet.
-    """
-    trained, run_dir = task.trained, task.config.run_dir
-    digest = trained.stored.dataset.digest
-    known = trained_on.read(Path(run_dir))
-    if known is None:
-        same = task.manifest.digest == digest
-        data_dir = task.data_dir if same else locate.data_dir(run_dir, trained.stored)
-        split = trained.config.train_split
-        fold = trained.manifest.split_of_fold(split)
-        return trained_on.of(data_dir, digest, split, trained.selection, fold)
-    if known.digest != digest:
-        raise TrainerError(
-            f"{trained_on.FILENAME} in {run_dir} is of another data set ({known.digest[:12]}…) "
-            f"than its config.json ({digest[:12]}…)"
-        )
-    return known
-
-
-def _trained_before(task: EvaluationTask) -> tuple[TrainedOn, ...]:
-    """Returns the pictures that the runs which a run began with were trained on.
-
-    Raises:
-      TrainerError: they are not known.
-    """
-    fork, run_dir = task.trained.stored.fork, Path(task.config.run_dir)
-    known = inherited.trained_before(run_dir)
-    if known is not None:
-        return known
-    if fork is None:
-        return ()  # Nothing says that there are any.
-    raise TrainerError(
-        f"{run_dir} has no {inherited.TRAINED_BEFORE}, so that nothing says what {fork.run}, "
-        "which it began with, was trained on"
-    )
+def _predict_as_one(task: EvaluationTask) -> tuple[Predictions, Temperature]:
+    """Returns the predictions on the split, and the temperature that divides their logits."""
+    config, runs = task.config, task.runs.runs
+    if len(runs) == 1:
+        rule = _probabilities(task)
+        return _predict(task, runs[0], config.split, task.selection, rule), rule.temperature
+    each = [_predict(task, run, config.split, task.selection, run.probabilities) for run in runs]
+    return members.mean(task.runs, each), members.OF_THE_MEAN
 
 
 def _predict(
-    task: EvaluationTask, split: str, selection: Selection, rule: Probabilities
+    task: EvaluationTask, trained: LoadedRun, split: str, selection: Selection, rule: Probabilities
 ) -> Predictions:
-    """Returns predictions on a split, with --logit_adjustment.
+    """Returns a run's predictions on a split, with --logit_adjustment.
 
     Their labels count in the run's classes.
     """
-    trained = task.trained
-    source = _open(trained, task.data_dir, task.manifest, split, selection)
+    source = _open(task.runs, trained, task.data_dir, task.manifest, split, selection)
+    predictor = function_of(trained.model, task.config.tta)
     try:
-        raw = inference.predict(task.predictor, stream_source(source, task.config.batch_size))
+        raw = inference.predict(predictor, stream_source(source, task.config.batch_size))
     except tf.errors.OpError as error:
         raise explain(error, source) from error
     of_run = np.array([trained.selection.classes.index(name) for name in selection.classes])
@@ -350,11 +338,17 @@ def _predict(
 
 
 def _open(
-    trained: LoadedRun, data_dir: Folder, manifest: Manifest, split: str, selection: Selection
+    runs: Ensemble,
+    trained: LoadedRun,
+    data_dir: Folder,
+    manifest: Manifest,
+    split: str,
+    selection: Selection,
 ) -> Source:
+    """Returns a split at the size of a run, in one order for all runs."""
     return open_split(
         manifest, data_dir, split, selection.natural(), trained.size,
-        trained.config.read_parallelism,
+        runs.runs[0].config.read_parallelism,
     )  # fmt: skip
 
 
@@ -375,7 +369,7 @@ def _probabilities(task: EvaluationTask) -> Probabilities:
     if not present or not sum(selection.originals(task.manifest.split(split))):
         note = f"the data set has no picture in split {split!r} to fit one on"
         return dataclasses.replace(rule, temperature=Temperature(note=note))
-    validation = _predict(task, split, selection, rule)
+    validation = _predict(task, trained, split, selection, rule)
     fitted = probabilities.fit(validation.logits, validation.labels)
     return dataclasses.replace(rule, temperature=fitted)
 
@@ -390,19 +384,33 @@ def _left_out(task: EvaluationTask, predicted: Predictions) -> int:
 def _write_report(task: EvaluationTask, predicted: Predictions, temperature: Temperature) -> Path:
     config, trained = task.config, task.trained
     shown = dataclasses.asdict(config) | {"data_dir": str(task.data_dir)}
+    flags = tuple(run.config for run in task.runs.runs)
     return page.write(
         page.RunFiles(
             run_dir=task.output_dir,
             data_dir=task.data_dir,
             classes=trained.selection.classes,
-            train_counts=trained.train_counts,
+            train_counts=members.train_counts(task.runs),
             history=task.output_dir / METRICS,
             predictions=predicted,
-            flags=trained.config,
-            settings={"evaluation": shown, "flags": trained.config.to_dict()},
+            flags=flags[0],
+            others=flags[1:],
+            settings={"evaluation": shown, **_flags(flags)},
             split=config.split,
             temperature=temperature,
             weights=config.weights,
-            title=f"{Path(config.run_dir).resolve().name} · {config.label}",
+            title=task.title,
         )
     )
+
+
+def _flags(of_runs: Sequence[TrainConfig]) -> page.Settings:
+    """Returns the flags of runs as a page shows them: those that all have alike, and the others."""
+    given = [flags.to_dict() for flags in of_runs]
+    alike = {
+        name: value
+        for name, value in given[0].items()
+        if all(each[name] == value for each in given)
+    }
+    differ = {name: [each[name] for each in given] for name in given[0] if name not in alike}
+    return {"flags": alike, **({"flags that differ, run by run": differ} if differ else {})}

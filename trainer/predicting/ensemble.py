@@ -39,7 +39,7 @@ class Ensemble:
         """Originals of each class that the runs were trained on, all together: int64[classes]."""
         counts = np.zeros(len(self.classes), np.int64)
         for run in self.runs:
-            counts += np.asarray(run.train_counts, np.int64)[list(self._order(run))]
+            counts += np.asarray(run.train_counts, np.int64)[list(self.order_of(run))]
         return counts
 
     @property
@@ -49,12 +49,12 @@ class Ensemble:
         return tuple(
             Group(
                 spec,
-                tuple((run, self._order(run)) for run in self.runs if run.manifest.image == spec),
+                tuple((run, self.order_of(run)) for run in self.runs if run.manifest.image == spec),
             )
             for spec in specs
         )
 
-    def _order(self, run: LoadedRun) -> tuple[int, ...]:
+    def order_of(self, run: LoadedRun) -> tuple[int, ...]:
         """Returns where each class of the answers is among those of a run."""
         place = {name: label for label, name in enumerate(run.selection.classes)}
         return tuple(place[name] for name in self.classes)

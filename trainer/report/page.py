@@ -84,6 +84,7 @@ class RunFiles:
       best_epoch: whose weights are kept as the best, 1 for the first; by the history where None.
       title: of the page; the run directory's name where empty.
       fork: the other run's state that the run began with, if any.
+      others: flags of further runs, where the predictions are the mean of several.
     """
 
     run_dir: Path
@@ -100,6 +101,14 @@ class RunFiles:
     best_epoch: int | None = None
     title: str = ""
     fork: Fork | None = None
+    others: tuple[TrainConfig, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """What gave the predictions."""
+        names = dict.fromkeys(flags.model for flags in (self.flags, *self.others))
+        several = f"The mean of {1 + len(self.others):,} runs of " if self.others else ""
+        return several + ", ".join(names)
 
     def __post_init__(self) -> None:
         for name in ("run_dir", "history"):
@@ -160,13 +169,13 @@ def write(run: RunFiles) -> Path:
         "history": epochs,
         "best": best,
         "monitor": run.flags.monitor,
-        "model": run.flags.model,
+        "model": run.model,
         "curves": _curve_figures(whole, best_row),
         "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
         **page_of_predictions(run, manifest, evaluation, issues),
         "data_report": _link_to_data(run),
         "config_groups": _shown_settings(run.settings),
-        "data_facts": _data_facts(run.flags, manifest),
+        "data_facts": _data_facts((run.flags, *run.others), manifest),
     }
     page = html.render("trainer.report", "report.html.j2", context)
     if (run.run_dir / CONFIG).exists():  # The directory of an evaluation has none.
@@ -407,8 +416,8 @@ def _shown_settings(settings: Settings) -> list[tuple[str, list[tuple[str, str]]
     ]
 
 
-def _data_facts(flags: TrainConfig, manifest: Manifest) -> list[tuple[str, str]]:
-    """Returns the data set's identity and the flags that select from it, as text."""
+def _data_facts(flags: Sequence[TrainConfig], manifest: Manifest) -> list[tuple[str, str]]:
+    """Returns the data set's identity and the flags of the runs that select from it, as text."""
     image = manifest.image
     facts = [
         ("data set", manifest.name),
@@ -418,11 +427,11 @@ def _data_facts(flags: TrainConfig, manifest: Manifest) -> list[tuple[str, str]]
         ("schema version", str(manifest.schema_version)),
     ]
     facts += [(f"{split.name} split", _split_text(split)) for split in manifest.splits]
-    values = flags.to_dict()
+    given = [each.to_dict() for each in flags]
     facts += [
-        (f"--{name}", _text(values[name]))
+        (f"--{name}", "; ".join(dict.fromkeys(_text(values[name]) for values in given)))
         for name in _DATA_FLAGS
-        if values[name] not in (None, "", [])
+        if any(values[name] not in (None, "", []) for values in given)
     ]
     return facts
 
