@@ -121,7 +121,9 @@ class PredictConfig:
     workers: int = flag(0, _HOW, "Processes that decode; 0: one per core.", metavar="N")
     device: str = flag("auto", _HOW, "Where to compute.", choices=("auto", "cpu", "gpu"))
 
-    output: str = flag(MISSING, _OUTPUT, "CSV to write: Id,Expected.", metavar="FILE")
+    output: str = flag(
+        MISSING, _OUTPUT, "CSV to write: Id,Expected; with tabs as .tsv.", metavar="FILE"
+    )
     like: str = flag(
         "",
         _OUTPUT,
@@ -172,7 +174,7 @@ class PredictConfig:
             raise UsageError(
                 f"--max_reject_fraction must be 0 to 1, not {self.max_reject_fraction}"
             )
-        check_suffix(self.output, like=self.like)
+        check_suffix(self.output)
         filters.check_globs({"include": self.include, "exclude": self.exclude})
         if self.like and self.escape_formulas:
             raise UsageError("--escape_formulas changes ids, and --like keeps them: give one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import Any
 
 from tfrecords.cli import flags
@@ -11,6 +12,9 @@ from tfrecords.errors import UsageError
 from trainer import remote
 
 FORMATS = ("saved_model", "onnx", "litert")
+
+# By these suffixes a person means one file, and a folder is written.
+_OF_FILES = frozenset({".gz", ".h5", ".json", ".keras", ".onnx", ".pb", ".tar", ".tflite", ".zip"})
 
 _WHAT, _CHECK, _OUTPUT = "What to export", "How to check it", "Output"
 
@@ -89,7 +93,7 @@ class ExportConfig:
         metavar="PATH",
     )
 
-    output: str = flag("", _OUTPUT, "Where to write. Default: RUN_DIR/export.", metavar="DIR")
+    output: str = flag("", _OUTPUT, "Folder to write into. Default: RUN_DIR/export.", metavar="DIR")
     overwrite: bool = flag(False, _OUTPUT, "Replace an export of another run or other weights.")
     verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
 
@@ -97,6 +101,11 @@ class ExportConfig:
         flags.convert_fields(self)
         for name in ("run_dir", "output"):
             remote.check_local(name, getattr(self, name))
+        if Path(self.output).suffix.lower() in _OF_FILES and not Path(self.output).is_dir():
+            raise UsageError(
+                f"--output={self.output} is the name of a file: give a folder, which gets "
+                "saved_model, model.onnx or model.tflite, by --format"
+            )
         if not self.format:
             raise UsageError(f"--format is empty: give some of {', '.join(FORMATS)}")
         if self.parity_pictures < 0:

@@ -37,7 +37,7 @@ from trainer.predicting import (
 from trainer.predicting.ensemble import Ensemble
 from trainer.predicting.matching import Matched
 from trainer.predicting.sample import Sample
-from trainer.predicting.wish import Wish
+from trainer.predicting.wish import Wish, check_separator
 from trainer.predicting.writing import Layout, Paths, Submission
 from trainer.runs.load import LoadedRun
 
@@ -116,6 +116,8 @@ def run(
             source, leave_out=paths.all(), options=options, say=_say, rules=asked.rules
         )
         like = _read_sample(asked, pictures, source, options)
+        if like is not None:
+            check_separator(output, like.separator)
         matched = _matched(asked, like, pictures, source)
         layout = _layout(asked, like, matched, classes)
         writing.check_writable(output)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tfrecords.errors import UsageError
 
-# By these suffixes programs choose how to read a file. With a sample in .tsv, that is right.
+# By these suffixes programs choose how to read a file. Those of _TABS are written as they say.
 _TABS = frozenset({".tsv", ".tab"})
-_OTHER_FORMATS = _TABS | {
+_OTHER_FORMATS = {
     ".7z", ".arrow", ".bmp", ".bz2", ".db", ".feather", ".gif", ".gz", ".h5", ".hdf5", ".heic",
     ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".md", ".ndjson", ".npy", ".npz", ".ods",
     ".orc", ".parquet", ".pickle", ".pkl", ".png", ".sqlite", ".tar", ".tfrecord", ".tgz", ".tif",
@@ -54,19 +54,36 @@ class Wish:
             raise UsageError(f"{asked[0]} and {asked[1]} exclude each other: give one")
 
 
-def check_suffix(output: str, *, like: str) -> None:
-    """Refuses a file name that promises another format than a CSV.
-
-    Args:
-      output: --output.
-      like: --like, whose separator the file gets.
+def check_suffix(output: str) -> None:
+    """Refuses a file name that promises another format than a table in plain text.
 
     Raises:
       UsageError: by its suffix, other programs would take the file for something else.
     """
-    suffix = Path(output).suffix.lower()
-    if suffix in _OTHER_FORMATS - (_TABS if like else frozenset()):
+    if Path(output).suffix.lower() in _OTHER_FORMATS:
         raise UsageError(
             f"--output={output} promises another format: a CSV is written, so give a name that "
-            "ends in .csv"
+            "ends in .csv, or in .tsv for tabs between the fields"
+        )
+
+
+def separator_of(output: str | Path) -> str:
+    """Returns what stands between the fields of a table, by its file's name."""
+    return "\t" if Path(output).suffix.lower() in _TABS else ","
+
+
+def check_separator(output: str, separator: str) -> None:
+    """Refuses a name in .tsv for a table that is like a sample with another separator.
+
+    Args:
+      output: --output.
+      separator: of the sample.
+
+    Raises:
+      UsageError: the file would have other separators than its name promises.
+    """
+    if separator_of(output) == "\t" != separator:
+        raise UsageError(
+            f"--output={output} promises tabs, and the sample of --like has {separator!r} between "
+            "its fields: give a name that ends in .csv"
         )

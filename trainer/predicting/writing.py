@@ -18,6 +18,7 @@ from trainer.data.decoding import Decoded
 from trainer.predicting import cells
 from trainer.predicting.answers import Answers
 from trainer.predicting.sample import Sample
+from trainer.predicting.wish import separator_of
 
 HEADER = ("Id", "Expected")
 REJECTS_HEADER = ("Id", "reason", "detail")
@@ -64,7 +65,7 @@ class Paths:
     """Where the files of a prediction go.
 
     Attributes:
-      submission: the CSV that was asked for.
+      submission: the CSV that was asked for; as .tsv it has tabs.
       rejects: what could not be read, and why.
       top_k: the likeliest classes and their probabilities.
       runs: which runs answered, where there are several.
@@ -161,6 +162,7 @@ def write(
                 [text(id_), *_values(found, row, layout.answers, text)]
                 for row, id_ in enumerate(found.ids)
             ),
+            separator_of(paths.submission),
         )
 
 
@@ -221,8 +223,10 @@ def _remove_earlier(path: Path) -> None:
         print(f"removed {path}, which was of an earlier prediction", file=sys.stderr)
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], separator: str = ","
+) -> None:
     """Writes a table; odd bytes of file names come out as they were."""
     with atomic.open_text(path, newline="", errors="surrogateescape") as file:
         for line in itertools.chain([header], rows):
-            file.write(",".join(map(cells.field, line)) + "\n")
+            file.write(separator.join(cells.field(text, separator) for text in line) + "\n")

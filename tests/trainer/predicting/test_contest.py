@@ -55,6 +55,16 @@ def test_like_a_sample(
     assert read_csv(f"{output}.rejects.csv")[1][:2] == ["bad", "not_an_image"]
 
 
+def test_a_name_with_tabs_beside_a_sample_without(
+    run_dir: Path, folder: Path, tmp_path: Path
+) -> None:
+    like = tmp_path / "sample.csv"
+    like.write_text("Id,label\n07,apu\n")
+    with pytest.raises(UsageError, match="promises tabs, and the sample of --like has ','"):
+        run.run(str(run_dir), Asked(str(folder), like=str(like)), str(tmp_path / "s.tsv"))
+    assert not (tmp_path / "s.tsv").exists()
+
+
 def test_like_a_sample_of_indexes(
     run_dir: Path, folder: Path, output: str, named: dict[str, str], tmp_path: Path
 ) -> None:
