@@ -228,5 +228,6 @@ def _score_axis(axes: Axes, metric: str) -> None:
     elif axes.lines:
         # A high loss at the start would flatten the differences at the end.
         values = [np.asarray(line.get_ydata(), float) for line in axes.lines]
-        ends = [np.nanmax(each[len(each) // 3 :]) for each in values]
-        axes.set_ylim(top=1.25 * float(max(ends)), bottom=0)
+        ends = np.concatenate([each[len(each) // 3 :] for each in values])
+        known = ends[np.isfinite(ends)]
+        axes.set_ylim(top=1.25 * float(known.max()) if len(known) else None, bottom=0)

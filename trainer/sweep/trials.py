@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+import numpy as np
+
 from tfrecords.cli import flags
 from tfrecords.cli import run as codes
 from trainer.runs.history import History, HistoryError
@@ -77,8 +79,8 @@ class Entry:
 
     @property
     def seconds(self) -> float:
-        """Training time of the finished epochs, over all attempts."""
-        return float(sum(self.progress.history["seconds"])) if self.progress.epochs else 0.0
+        """Training time of the finished epochs, over all attempts; 0 where none is known."""
+        return float(np.nansum(self.progress.history["seconds"]))
 
     def refresh(self) -> None:
         """Reads its metrics again."""
