@@ -167,6 +167,11 @@ def _folds(
             id_: html.thumbnail_uri(image, THUMBNAIL_SIDE) for id_, image in images.items()
         },
         "predict_command": out_of_fold.predict_command(best.group) if best else "",
+        "evaluate_command": (
+            out_of_fold.evaluate_command(best.group, config.runs_dir)
+            if best and any(split.name == "test" for split in manifest.splits)
+            else ""
+        ),
     }
 
 

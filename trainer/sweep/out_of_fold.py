@@ -167,6 +167,13 @@ def predict_command(group: FoldGroup) -> str:
     return f"evenshard predict {runs} --input=PICTURES --output=predictions.csv"
 
 
+def evaluate_command(group: FoldGroup, runs_dir: str | Path) -> str:
+    """Returns the command that evaluates that mean on the test split, into the sweep."""
+    output = Path(runs_dir) / FOLDER / f"{group.name}.test"
+    flags = (f"--run_dir={','.join(group.run_dirs)}", "--split=test", f"--output_dir={output}")
+    return shlex.join(("evenshard", "evaluate", *flags))
+
+
 def _folds_csv(groups: Sequence[FoldGroup], found: dict[str, OutOfFold]) -> str:
     lines: list[Sequence[str]] = [
         ("group", "folds", "of", "mean", "spread", "least", "most", "out_of_fold_top1",

@@ -12,6 +12,7 @@ import pytest
 from tfrecords.cli import parsing
 from tfrecords.errors import TrainerError, UsageError
 from trainer import predict
+from trainer.evaluate.config import EvaluateConfig
 from trainer.metrics import predictions
 from trainer.metrics.metrics import Predictions
 from trainer.predicting import together
@@ -157,6 +158,10 @@ def test_runs_with_a_comma_in_their_names_are_found_again(tmp_path: Path) -> Non
     command = shlex.split(out_of_fold.predict_command(group))
     config = parsing.parse(predict.PredictConfig, command[2:])
     assert together.named(config.run_dir) == list(group.run_dirs)
+    command = shlex.split(out_of_fold.evaluate_command(group, tmp_path))
+    judging = parsing.parse(EvaluateConfig, command[2:])
+    assert together.named(judging.run_dir) == list(group.run_dirs)
+    assert (judging.split, Path(judging.output_dir).parent) == ("test", tmp_path / "out_of_fold")
 
 
 def test_what_does_not_belong_together_is_told(tmp_path: Path) -> None:
