@@ -32,8 +32,12 @@ class ReportConfig:
         "", "What", "Data set, or directory of a trained run: which of them is seen by its files.",
         metavar="DIR", positional=True, typed_as=("dir", "path", "output_dir"),
     )  # fmt: skip
-    data_dir: str = flag("", "What", "The same of a data set; a run is refused.", metavar="DIR")
-    run_dir: str = flag("", "What", "The same of a run; a data set is refused.", metavar="DIR")
+    data_dir: str = flag(
+        "", "What", "A data set, in the place of DIR; a run is refused.", metavar="DIR"
+    )
+    run_dir: str = flag(
+        "", "What", "A run, in the place of DIR; a data set is refused.", metavar="DIR"
+    )
     trust_run_code: bool = flag(
         False,
         "What",
