@@ -17,7 +17,7 @@ from beam_pipelines.cache import storage
 from beam_pipelines.cache.layout import Layout
 from beam_pipelines.choices import CLASS_ORDERS, DEFAULT_SPLITS
 from beam_pipelines.config import PrepareConfig
-from beam_pipelines.inputs import sources
+from beam_pipelines.inputs import class_names, sources
 from tfrecords import kinds
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
@@ -92,7 +92,7 @@ class BakeInput:
             *split_notes,
             *_unknown_note("--classes_map", names, before),
             *_order_notes(order, classes),
-            *_capitals_note(classes),
+            *class_names.notes(classes),
         )
         settled = dataclasses.replace(
             config,
@@ -370,17 +370,6 @@ def _unknown_note(flag: str, names: Iterable[str], classes: Collection[str]) -> 
     nearest = difflib.get_close_matches(unknown[0], sorted(classes), n=1)
     hint = f" (did you mean {nearest[0]} by {unknown[0]}?)" if nearest else ""
     yield f"{flag} names {_some(unknown)}, which the input does not have{hint}"
-
-
-def _capitals_note(classes: Collection[str]) -> Iterator[str]:
-    """Yields a line for classes that differ in capitals only, as Cat in train/ and cat in test/."""
-    folded = Counter(name.casefold() for name in classes)
-    alike = sorted(name for name in classes if folded[name.casefold()] > 1)
-    if alike:
-        yield (
-            f"the classes {_some(alike)} differ in capitals only; --classes_map merges them if "
-            "they are the same"
-        )
 
 
 def _absolute(path: str) -> str:

@@ -27,6 +27,14 @@ SPLIT_NAMES = (
     "partition", "usage", "phase",
 )  # fmt: skip
 
+# Columns that say something of splits in a form that is not read: a mark of one, or folds.
+SPLIT_MARKS = (
+    "is_train", "is_training", "is_training_image", "is_test", "is_testing", "is_test_image",
+    "is_val", "is_valid", "is_validation", "in_train", "in_test", "train", "training", "test",
+    "train_test", "train_test_split", "train_val_test", "fold", "folds", "fold_id", "fold_no",
+    "kfold", "k_fold", "cv_fold", "cv",
+)  # fmt: skip
+
 _BETWEEN = re.compile(r"[\s_.\-]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

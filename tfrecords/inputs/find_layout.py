@@ -8,11 +8,11 @@ and the flags that choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs import folder_tree
+from tfrecords.inputs import doubtful_classes, folder_tree
 from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.folder_names import are_views, has_no_class, normal, split_in
 from tfrecords.inputs.folder_tree import Folder, agree, chain, folded
@@ -47,8 +47,11 @@ def find_layout(
     root = Folder.of(names)
     path, base = folder_tree.unwrap(root)
     layout = _Finder(path, base, rules, source, tables).find()
+    classes = _classes_of(layout, root)
+    level = max(folder.count("/") for folder in layout.roots) + 1
+    doubtful_classes.refuse_masks(classes, level, source, tables)
     if rules.splits_from == AUTO and not rules.split_folders:
-        _refuse_splits_as_classes(_classes_of(layout, root), source)
+        doubtful_classes.refuse_splits(classes, source)
     return layout
 
 
@@ -319,6 +322,12 @@ class _Finder:
         notes = (*self._wrapper_note(), *self._repeat_notes(()), *self._depth_notes())
         return FolderLayout(self._path, roots, notes=notes)
 
+    def _hold_folders(self) -> bool:
+        """Returns whether no top folder holds pictures itself."""
+        return len(self._tops) > 1 and all(
+            top.classes or top.folder.holds_folders for top in self._tops
+        )
+
     # What is said.
 
     @property
@@ -351,8 +360,8 @@ class _Finder:
                 f"{_some(names)} lie in several classes and are read as parts of them; "
                 f"--class_level={level} makes them the classes"
             )
-        elif len(self._with_classes) == len(self._tops) > 1:
-            folders = sum(len(top.classes) for top in self._with_classes)
+        elif self._with_classes and self._hold_folders():
+            folders = sum(len(top.classes) or 1 for top in self._tops)
             yield (
                 f"the classes {_some([top.name for top in self._tops])} hold no pictures but "
                 f"{folders} folders: give --class_level={level} if those are the classes, or name "
@@ -372,16 +381,6 @@ def _classes_of(layout: FolderLayout, root: Folder) -> frozenset[str]:
         folder = root.at(path)
         result |= {name for name in folder.folders if f"{path}{name}/" not in apart}
     return frozenset(result)
-
-
-def _refuse_splits_as_classes(classes: Collection[str], source: str) -> None:
-    """Stops at classes of which several look like splits."""
-    if len(set(map(split_of, classes)) - {None}) > 1:
-        raise UsageError(
-            f"{source}: the classes would be {_some(sorted(classes))}, of which some look like "
-            "splits; say which folder of a path is the class with --class_level=N, 1 for the top "
-            f"one, or give --splits_from={NO_FOLDERS} if they are classes"
-        )
 
 
 def _top(name: str, links: Sequence[folder_tree.Located], others: frozenset[str]) -> _Top:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tfrecords.inputs.split_words import split_of
 from tfrecords.schema import TRAIN
@@ -12,6 +12,8 @@ from tfrecords.schema import TRAIN
 # Words that stand for a split at the end or at the beginning of a longer name. Fewer than those
 # that are a whole name: "val_kilmer" is not a validation split.
 _INNER_WORDS = frozenset("train training trainset test testing testset validation valset".split())
+
+_SPLIT_PARTS = _INNER_WORDS | {"val", "valid"}
 
 _UNLABELLED_WORDS = frozenset(
     "unlabelled unlabeled unlab nolabel pred predict prediction predictions submission".split()
@@ -23,6 +25,17 @@ _VIEWS = frozenset(
     "originals augmented cropped crops front back left right top bottom side day night indoor "
     "outdoor color colour gray grey rgb depth label labels annotation annotations".split()
 )
+
+# Folders of pictures, and of what is drawn from pictures, side by side; no classes.
+_PICTURES = "images?|imgs?|photos?|pictures?|pics?|jpe?gs?|pngs?|originals?|raw|rgb|inputs?"
+_DRAWN = (
+    "masks?|labels?|annotations?|annots?|segs?|segmentations?|gt|ground[\\W_]?truths?|trimaps?|"
+    "depths?|bbox(?:es)?|objects?|class|instances?|semantic|targets?|contours?|overlays?"
+)
+_PICTURES_OR_DRAWN = re.compile(rf"(?:(?:{_PICTURES}|{_DRAWN})[\W_\d]*)+\Z")
+_DRAWN_WORD = re.compile(rf"(?:{_DRAWN})(?:\Z|[\W_\d]|(?={_DRAWN}))")
+
+_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 
 _NUMBERED = re.compile(r"(\D*)\d[\d\W_]*\Z")
 _WORD = re.compile(r"[a-z]+")
@@ -57,6 +70,25 @@ def are_views(names: Iterable[str], tops: Iterable[str]) -> bool:
     if all(name in _VIEWS for name in folded):
         return True
     return _stem(folded) is not None and not _stem([fold(top) for top in tops])
+
+
+def are_pictures_and_masks(names: Collection[str]) -> bool:
+    """Returns whether folders are pictures and what is drawn from them: images/ and masks/."""
+    words = [name.casefold() for name in names]
+    drawn = [word for word in words if _DRAWN_WORD.search(word)]
+    return 0 < len(drawn) < len(words) and all(map(_PICTURES_OR_DRAWN.match, words))
+
+
+def in_two_splits(names: Iterable[str]) -> list[str]:
+    """Returns names that are one class in several splits, as train_cats and test_cats; or []."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in sorted(names):
+        words = [word.lower() for word in _TOKEN.findall(name)]
+        for word, rest in ((words[:1], words[1:]), (words[-1:], words[:-1])):
+            split = split_of(word[0]) if rest and word[0] in _SPLIT_PARTS else None
+            if split is not None:
+                found.setdefault(tuple(rest), {}).setdefault(split, name)
+    return next((list(same.values()) for same in found.values() if len(same) > 1), [])
 
 
 def fold(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tfrecords import kinds
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs import filters, keys, layout, walk
+from tfrecords.inputs import companions, filters, keys, layout, walk
 from tfrecords.inputs.archives.members import is_archive, list_members, split_inside
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.find_layout import find_layout
@@ -112,12 +112,18 @@ def list_labelled(
     notes += (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
     listed = [file for file in found if not file.is_folder or file.problem is RejectReason.HIDDEN]
     if any(file.label is not None for file in listed):
-        rows = (layout.labelled(file, file.label, None) for file in listed)
+        rows = [layout.labelled(file, file.label, None) for file in listed]
+    elif options.table.label_column:
+        raise UsageError(
+            f"--label_column={','.join(options.table.label_column)} is for a table or a "
+            f"WebDataset, and {source} has class folders: give --input_csv too, or leave it out"
+        )
     else:
         tables = functools.partial(beside.advice, source.path, found, files)
         folders = find_layout(candidates, rules, str(source), tables)
         notes += (*folders.notes, *_vanished(found, folders))
-        rows = (layout.by_folder(file, folders) for file in listed)
+        rows = [layout.by_folder(file, folders) for file in listed]
+    notes += (*companions.notes(rows), *_unreadable_note(rows))
     return Listing(keys.in_key_order(_limited(rows, options.max_bytes)), tuple(notes))
 
 
@@ -244,6 +250,17 @@ def _archives_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[s
             f"{source}: {counted(len(nested), 'archive')} in it not opened, such as "
             f"{nested[0]!r}: unpack it, or give it as the input"
         )
+
+
+def _unreadable_note(rows: Iterable[SourceFile]) -> Iterator[str]:
+    """Yields a line for what cannot be listed: of a folder, nobody knows how much is missing."""
+    found = [
+        f"{row.key} ({row.detail})"
+        for row in rows
+        if row.problem is RejectReason.UNREADABLE and row.member is None
+    ]
+    if found:
+        yield f"cannot be read, and whatever lies in it is missing: {_some(found, 3)}"
 
 
 def _ignored_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[str]:

@@ -23,7 +23,7 @@ _WORDS = {
 # Words that say nothing about which split it is: "training_set", "seg_train", "Test images".
 _FILLERS = frozenset(
     "set sets data dataset split splits subset folder image images img imgs picture pictures pic "
-    "pics photo photos sample samples file files x seg raw new final all".split()
+    "public private pics photo photos sample samples file files x seg raw new final all".split()
 )
 
 # "train2017", and "testSet" as two words.

@@ -139,6 +139,12 @@ def test_splits_as_the_world_packs_them(name: str) -> None:
         ("COVID/images COVID/masks Normal/images Normal/masks", "COVID Normal"),
         ("cat cat/val dog", "cat dog"),
         ("cat/val dog", "cat dog"),
+        ("with_mask without_mask", "with_mask without_mask"),
+        ("train_station bus_station", "train_station bus_station"),
+        ("masks hats", "masks hats"),
+        ("color depth", "color depth"),
+        ("raw cooked", "raw cooked"),
+        ("left right", "left right"),
         ("train/cat train/dog", "cat dog"),
         ("test/cat test/dog", "cat dog"),
         ("cat/tom cat/felix", "tom felix"),
@@ -169,6 +175,12 @@ UNCLEAR = [
     ("val/cat val/dog test/cat test/dog", "there is no train split"),
     ("pets/train/cat pets/train/dog pets/test/cat pets/test/dog birds/train/a birds/test/a",
      "name one, as in --include=/birds"),
+    ("images masks", "images, masks, which look like pictures .* --class_level=1"),
+    ("in/JPEGImages in/SegmentationClass in/SegmentationObject", "what is drawn .*class_level=2"),
+    ("train/images train/masks val/images val/masks", "what is drawn from them.*class_level=2"),
+    ("imgs ground_truth", "what is drawn from them"),
+    ("cats_train dogs_train cats_val dogs_val", "cats_train, cats_val look like one class in sev"),
+    ("trainA trainB testA testB", "testA, trainA look like one class in several splits"),
 ]  # fmt: skip
 
 
@@ -195,6 +207,24 @@ def test_two_readings_stop_with_both_and_the_flags(tree: str, said: str) -> None
 )
 def test_flags_choose(tree: str, rules: InputRules, wanted: set[str | None]) -> None:
     assert classes(tree, rules) == wanted
+
+
+def test_masks_may_be_classes_all_the_same() -> None:
+    assert classes("images masks", InputRules(class_level=1)) == {"images", "masks"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "is_said"),
+    [
+        ("Canis/lupus Canis/latrans Felis/catus Felis/silvestris", True),
+        ("Canis/lupus Canis/latrans Felis/catus", True),
+        ("Canis/lupus Felis/catus", False),  # Either way the same pictures are together.
+        ("Canis Canis/lupus Canis/latrans Felis/catus", False),
+    ],
+)
+def test_classes_without_pictures_of_their_own_are_said(tree: str, is_said: bool) -> None:
+    notes = find_layout(pictures(tree)).notes
+    assert any("hold no pictures but" in note for note in notes) == is_said
 
 
 def test_a_table_of_folders_says_which_split_is_which() -> None:

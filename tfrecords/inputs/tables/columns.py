@@ -12,11 +12,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.column_names import LABEL_NAMES, PATH_NAMES, SPLIT_NAMES, normalised
+from tfrecords.inputs.column_names import (
+    LABEL_NAMES,
+    PATH_NAMES,
+    SPLIT_MARKS,
+    SPLIT_NAMES,
+    normalised,
+)
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.text import TableText
+from tfrecords.schema import TRAIN
 
 PATH, LABEL, SPLIT = "path", "label", "split"
 
@@ -25,6 +32,12 @@ _ID = "id"
 
 # Rows that tell by their values which column holds paths.
 _SAMPLE = 20
+
+# Of --split_column: no column holds splits.
+NO_COLUMN = "none"
+
+# More words than these in a column are no splits.
+_MOST_SPLITS = 10
 
 # Values of one-hot columns.
 _ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
@@ -114,21 +127,74 @@ class _Search:
         return found[0]
 
     def split(self, given: str, taken: Collection[int], splits: Sequence[str]) -> int | None:
+        if given.lower() == NO_COLUMN and given not in self._table.header:
+            return None
         if given:
             return self._given("--split_column", given)
         if SPLIT in self._table.header:
             return self._table.header.index(SPLIT)
-        usual = [
-            column
-            for column in self._usual(SPLIT_NAMES, taken)
-            if self._all(column, lambda value: not value or _is_split(value, splits))
-        ]
-        if len(usual) > 1:
-            self._unclear("the splits", "--split_column", usual)
-        if not usual:
+        usual = self._usual(SPLIT_NAMES, taken)
+        named = [column for column in usual if self._are_splits(column, splits)]
+        found = named or self._by_values(taken, splits)
+        if len(found) > 1:
+            self._unclear("the splits", "--split_column", found)
+        if not found:
+            self._refuse_half_understood(usual, splits)
+            self._say_unread([*usual, *self._usual(SPLIT_MARKS, taken)])
             return None
-        self._guessed("splits", usual)
-        return usual[0]
+        self._guessed("splits", found)
+        return found[0]
+
+    def _are_splits(self, column: int, splits: Sequence[str]) -> bool:
+        return self._all(column, lambda value: not value or _is_split(value, splits))
+
+    def _by_values(self, taken: Collection[int], splits: Sequence[str]) -> list[int]:
+        """Returns the columns, whatever they are called, of train and other splits and no more."""
+        return [
+            column
+            for column in range(len(self._names))
+            if column not in taken
+            and all(_is_split(value, splits) for value in self._sampled(column) if value)
+            and self._are_splits(column, splits)
+            and TRAIN in (meant := {split_of(value) for value in self._words(column)})
+            and len(meant) > 1
+        ]
+
+    def _words(self, column: int) -> list[str]:
+        """Returns the different values of a column, in order, as far as they may be splits."""
+        found: dict[str, None] = {}
+        for _, fields in self._table.rows():
+            if fields[column]:
+                found[fields[column]] = None
+            if len(found) > _MOST_SPLITS:
+                break
+        return list(found)
+
+    def _refuse_half_understood(self, usual: Sequence[int], splits: Sequence[str]) -> None:
+        """Stops at a column of splits that has other words too: they are not dropped in silence."""
+        for column in usual:
+            words = self._words(column)
+            other = [word for word in words if not _is_split(word, splits)]
+            meant = {split_of(word) for word in words} - {None}
+            # A toy of the "train" set is beside one of the "chess" set.
+            if len(words) <= _MOST_SPLITS and other and TRAIN in meant and len(meant) > 1:
+                name = self._table.header[column]
+                raise UsageError(
+                    f"{self._table.source}: column {name!r} looks like splits, but has "
+                    f"{', '.join(map(repr, other))} too; give --split_column={name} to take every "
+                    f"word as a split, or --split_column={NO_COLUMN} to split anew"
+                )
+
+    def _say_unread(self, columns: Sequence[int]) -> None:
+        for column in columns:
+            words = self._words(column)
+            if 1 < len(words) <= _MOST_SPLITS:
+                self.notes.append(
+                    f"its column {self._table.header[column]!r} ({', '.join(words[:4])}"
+                    f"{', …' if len(words) > 4 else ''}) is not read, and pictures are split anew; "
+                    "if it fixes splits, write train, validation or test in it, and name it with "
+                    "--split_column"
+                )
 
     def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
         if given:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,6 +15,7 @@ from tfrecords import locations
 from tfrecords.errors import EvenshardError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.files import FileKind, FileSystem
+from tfrecords.inputs.filters import is_hidden
 from tfrecords.inputs.paths import safe_path
 from tfrecords.inputs.picture_names import is_picture_name, without_suffix
 from tfrecords.inputs.rows import UNKNOWN_SIZE, ListedFile
@@ -46,6 +49,12 @@ class Place(Protocol):
 
     def where(self, path: str) -> str:
         """Returns where a path was looked for, for people."""
+
+    def directly_in(self, folders: Collection[str]) -> Iterator[str]:
+        """Yields the names of the files directly in some folders, named as `find` names files.
+
+        Nothing where listing a folder is dear, as in a bucket.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,15 @@ class FolderPlace:
 
     def where(self, path: str) -> str:
         return path if locations.is_url(path) else os.path.join(self.root, path)
+
+    def directly_in(self, folders: Collection[str]) -> Iterator[str]:
+        if locations.is_url(self.root):
+            return
+        for folder in folders:
+            if not locations.is_url(folder):
+                with contextlib.suppress(OSError):
+                    names = self.file_system.names(os.path.join(self.root, folder) or ".")
+                    yield from (posixpath.join(folder, name) for name in names)
 
     def _name(self, path: str) -> str:
         """Returns a path as it is below the root; one outside with `..`, or whole if it was."""
@@ -133,6 +151,11 @@ class ArchivePlace:
     def where(self, path: str) -> str:
         return f"{self.name}/{safe_path(f'{self.folder}/{path}')}"
 
+    def directly_in(self, folders: Collection[str]) -> Iterator[str]:
+        for file in map(self._named, self.members.values()):
+            if file.problem is None and posixpath.dirname(file.name) in folders:
+                yield file.name
+
     def _named(self, file: ListedFile) -> ListedFile:
         return replace(file, name=posixpath.relpath(file.name, self.folder or "."))
 
@@ -165,6 +188,15 @@ class Finder:
         """Returns where a path was looked for, for people."""
         return self._place.where(path)
 
+    def beside(self, names: Collection[str]) -> list[str]:
+        """Returns the names of the pictures that lie in the folders of some files beside them."""
+        folders = sorted({posixpath.dirname(name) for name in names})
+        return [
+            name
+            for name in self._place.directly_in(folders)
+            if name not in names and is_picture_name(name) and not is_hidden(name)
+        ]
+
     def find(self, path: str) -> Found | None:
         """Returns the file that a path or an id stands for, or None if there is none.
 
@@ -185,8 +217,8 @@ class Finder:
         if locations.is_url(path) or path.startswith(("/", "../")):
             return None
         wanted = posixpath.normpath(path)
-        candidates = self._index().get(_stem(wanted).casefold(), [])
-        for same in (str, str.casefold):
+        candidates = self._index().get(_folded(_stem(wanted)), [])
+        for same in (str, _folded):
             found = [
                 file
                 for file in candidates
@@ -207,7 +239,7 @@ class Finder:
             self._by_stem = {}
             for file in self._place.files():
                 if file.problem is None and not file.name.endswith("/"):
-                    self._by_stem.setdefault(_stem(file.name).casefold(), []).append(file)
+                    self._by_stem.setdefault(_folded(_stem(file.name)), []).append(file)
         return self._by_stem
 
 
@@ -219,6 +251,11 @@ def root_of(name: str, path: str) -> str:
 
 def _stem(path: str) -> str:
     return without_suffix(posixpath.basename(path))
+
+
+def _folded(name: str) -> str:
+    """Returns a name as it is compared: whatever its capitals and its Unicode form."""
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def _ends(name: str, path: str) -> bool:

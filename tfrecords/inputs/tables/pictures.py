@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs.column_names import PATH_NAMES, normalised
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
@@ -27,6 +29,15 @@ _WEB = re.compile(r"(?i)(https?|ftp|data):")
 _LABELLED = "--input_csv"
 
 _MISSING = "there is no such file"
+
+# What programs write for a value that is not there.
+_NO_VALUES = frozenset("nan na n/a #n/a <na> none null nil nat ? -1 -1.0".split())
+
+# Names that a line shows before it stops.
+_NAMED = 4
+
+# Tables of fewer rows say nothing by the number of their classes.
+_FEW_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,16 @@ def labelled_files(
       UsageError: the table, or what it names, is not clear.
     """
     rows, _ = _rows(table, data, finder, options, say, labelled=True)
-    return list(_noticing_repeats(table, _files_of(table, rows, finder, say), say))
+    found = list(_noticing_repeats(table, _files_of(table, rows, finder, say), say))
+    unnamed = finder.beside(
+        {item.file.name for item in found if item.file.problem is not RejectReason.MISSING}
+    )
+    if unnamed:
+        say(
+            f"{table}: {counted(len(unnamed), 'picture')} in the folders of its files not in the "
+            f"table, and left out; such as {min(unnamed)!r}"
+        )
+    return found
 
 
 def unlabelled_files(
@@ -130,9 +150,57 @@ def _rows(
             return True
 
     columns = find_columns(text, options, finds, labelled=labelled)
+    text = _with_first_row(text, columns, finder)
     for note in (*text.notes, *columns.notes):
         say(f"{table}: {note}")
-    return list(_parsed(text, columns, options)), columns
+    rows = list(_parsed(text, columns, options))
+    for note in _label_notes(rows, text, columns):
+        say(f"{table}: {note}")
+    return rows, columns
+
+
+def _with_first_row(text: TableText, columns: Columns, finder: Finder) -> TableText:
+    """Returns a table whose first line is a row, if that names a file: "0001,cat" is no header."""
+    own = text.header[columns.path]
+    if not text.has_header or normalised(own) in PATH_NAMES:
+        return text
+    try:
+        found = finder.find(own)
+    except AmbiguousPathError:
+        return text
+    if found is None or found.file.problem is not None:
+        return text
+    if len(columns.labels) > 1:
+        raise UsageError(
+            f"{text.source}: its first line names the file {found.file.name!r}: a header is "
+            "expected that names the class of each column"
+        )
+    note = f"its first line is no header, for {own!r} is {found.file.name!r}: it is read as a row"
+    return replace(text, has_header=False, notes=(*text.notes, note))
+
+
+def _label_notes(rows: list[TableRow], text: TableText, columns: Columns) -> Iterator[str]:
+    """Yields what is odd about the classes of a table."""
+    if not columns.labels:
+        return
+    counts = Counter(row.label for row in rows)
+    absent = [text.header[c] for c in columns.labels if text.header[c] not in counts]
+    if len(columns.labels) > 1 and absent:
+        named = ", ".join(map(repr, absent[:_NAMED])) + (", …" if len(absent) > _NAMED else "")
+        it = "it" if len(absent) == 1 else "them"
+        yield f"no row has a 1 in {named}: no class is made of {it}"
+    missing = sorted(label for label in counts if label.lower() in _NO_VALUES)
+    if missing:
+        named = " and ".join(repr(label) for label in missing)
+        yield (
+            f"{counted(sum(counts[label] for label in missing), 'row')} of class {named}, as "
+            "programs write a value that is missing; --classes_map leaves a class out"
+        )
+    if len(rows) >= _FEW_ROWS and 2 * len(counts) > len(rows):
+        yield (
+            f"{len(counts):,} classes in {len(rows):,} rows, nearly one a picture: --label_column "
+            "names another column, if there is one of classes"
+        )
 
 
 def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterator[TableRow]:

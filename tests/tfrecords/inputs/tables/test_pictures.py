@@ -340,8 +340,11 @@ def test_splits_in_the_words_of_people(root: Path) -> None:
         assert [row.split for row in bake.rows] == ["train", "validation", "test", None]
     bake = Bake(root, "\n".join(["path,label,split", *lines]), splits=("train", "val"))
     assert [row.split for row in bake.rows][:2] == ["train", "val"]  # A name means itself.
-    bake = Bake(root, "\n".join(["path,label,set", *lines]).replace("val", "chess"))
+    words = ["train", "chess", "chess", ""]
+    lines = [f"{name},{LABELS[name]},{word}" for name, word in zip(NAMES, words, strict=True)]
+    bake = Bake(root, "\n".join(["path,label,set", *lines]))
     assert {row.split for row in bake.rows} == {None}  # A set of something else.
+    assert bake.said("its column 'set' (train, chess) is not read")
 
 
 def test_a_row_twice_is_one_picture_and_said(root: Path) -> None:

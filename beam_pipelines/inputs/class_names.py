@@ -1,0 +1,85 @@
+"""What the names of classes show, taken together: the same class twice, several in one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+# Names that a line on the terminal shows before it only counts them.
+_SHOWN = 8
+
+_BETWEEN = re.compile(r"[\s_\-.]+")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s_\-.]+(?=\d)")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?\Z")
+
+# Between the labels of a picture that has several.
+_JOINTS = (r"\s*[|;,]\s*", r"\s*[/+&]\s*", r"\s+")
+
+
+def notes(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for each kind of doubt about the names of classes."""
+    yield from _capitals_note(classes)
+    yield from _alike_note(classes)
+    yield from _several_note(classes)
+
+
+def _capitals_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for classes that differ in capitals only, as Cat in train/ and cat in test/."""
+    folded = Counter(name.casefold() for name in classes)
+    alike = sorted(name for name in classes if folded[name.casefold()] > 1)
+    if alike:
+        yield (
+            f"the classes {_some(alike)} differ in capitals only; --classes_map merges them if "
+            "they are the same"
+        )
+
+
+def _alike_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for classes that are one number, or one name in other separators."""
+    same = defaultdict(list)
+    for name in sorted(classes):
+        same[_essence(name)].append(name)
+    groups = [names for names in same.values() if len({name.casefold() for name in names}) > 1]
+    if groups:
+        told = "; ".join(", ".join(map(repr, names)) for names in groups[:_SHOWN])
+        yield (
+            f"classes that are written alike are kept apart: {told}; --classes_map merges them if "
+            "they are the same"
+        )
+
+
+def _essence(name: str) -> str:
+    if _NUMBER.match(name):
+        return f"{float(name):.12g}"
+    # 1-2 is not 12.
+    apart = _BETWEEN_DIGITS.sub("|", name)
+    return _BETWEEN.sub("", apart).casefold() or name
+
+
+def _several_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for classes that are made of others: "scab rust" beside "scab" and "rust"."""
+    for joint in _JOINTS:
+        parts = {name: re.split(joint, name) for name in classes}
+        several = {name: words for name, words in parts.items() if len(words) > 1}
+        known = set(classes)
+        if joint is _JOINTS[0]:
+            # Such signs stand in few names; words that several lists have in common are labels.
+            known |= _in_several(several.values())
+        made = sorted(name for name, words in several.items() if known.issuperset(words))
+        if made:
+            yield (
+                f"the classes {_some(list(map(repr, made)))} look like several labels of one "
+                "picture; each is a class of its own here, for a picture has one class"
+            )
+            return
+
+
+def _in_several(lists: Iterable[Sequence[str]]) -> set[str]:
+    counts = Counter(word for words in lists for word in set(words))
+    return {word for word, count in counts.items() if count > 1}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

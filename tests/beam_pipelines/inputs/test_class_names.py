@@ -1,0 +1,41 @@
+"""Names of classes that are one class twice, or several in one."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam_pipelines.inputs import class_names
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["Cat", "cat"], "Cat, cat differ in capitals only"),
+        (["1", "01", "2"], "kept apart: '01', '1'"),
+        (["1", "1.0"], "kept apart: '1', '1.0'"),
+        (["red fox", "Red_Fox", "owl"], "kept apart: 'Red_Fox', 'red fox'"),
+        (["scab", "rust", "scab rust"], "'scab rust' look like several labels"),
+        (["scab", "rust", "scab;rust"], "'scab;rust' look like several labels"),
+        (["a,b", "b,c", "a,c"], "'a,b', 'a,c', 'b,c' look like several labels"),
+        (["a", "b", "a + b"], "'a + b' look like several labels"),
+    ],
+)
+def test_doubts_are_said(classes: list[str], said: str) -> None:
+    (note,) = class_names.notes(classes)
+    assert said in note
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["cat", "dog"],
+        ["1", "2", "10", "-1"],
+        ["1-2", "12"],
+        ["bear", "black bear", "polar bear"],
+        ["Pepper,_bell___healthy", "Pepper,_bell___Bacterial_spot", "Tomato"],
+        ["tench, Tinca tinca", "goldfish, Carassius auratus"],
+        ["-", "_", "."],
+    ],
+)
+def test_ordinary_names_are_no_news(classes: list[str]) -> None:
+    assert not list(class_names.notes(classes))

@@ -1,0 +1,61 @@
+"""Folders that would be classes by their place, and that their names say are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from tfrecords.errors import UsageError
+from tfrecords.inputs.folder_names import are_pictures_and_masks, in_two_splits
+from tfrecords.inputs.rules import NO_FOLDERS
+from tfrecords.inputs.split_words import split_of
+
+# Folders that a message names before it only counts them.
+_NAMED = 4
+
+
+def refuse_masks(
+    classes: Collection[str], level: int, source: str, tables: Callable[[], str]
+) -> None:
+    """Stops at images/ and masks/, which are no classes.
+
+    Args:
+      classes: names of the class folders.
+      level: of them, from 1.
+      source: of the files, for messages.
+      tables: tells what to give where pictures lie in no class folders.
+
+    Raises:
+      UsageError: the classes are pictures and what is drawn from them.
+    """
+    if are_pictures_and_masks(classes):
+        raise UsageError(
+            f"{source}: the classes would be {_some(sorted(classes))}, which look like pictures "
+            f"and what is drawn from them; give {tables()}, or --class_level={level} if they are "
+            "the classes"
+        )
+
+
+def refuse_splits(classes: Collection[str], source: str) -> None:
+    """Stops at classes of which several look like splits, or like one class in two splits.
+
+    Raises:
+      UsageError: they do.
+    """
+    if len(set(map(split_of, classes)) - {None}) > 1:
+        raise UsageError(
+            f"{source}: the classes would be {_some(sorted(classes))}, of which some look like "
+            "splits; say which folder of a path is the class with --class_level=N, 1 for the top "
+            f"one, or give --splits_from={NO_FOLDERS} if they are classes"
+        )
+    if alike := in_two_splits(classes):
+        raise UsageError(
+            f"{source}: the classes would be {_some(sorted(classes))}, of which {_some(alike)} "
+            "look like one class in several splits; move the pictures to SPLIT/CLASS folders, give "
+            f"a table with --input_csv, or --splits_from={NO_FOLDERS} if they are classes"
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
