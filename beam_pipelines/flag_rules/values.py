@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,6 +125,8 @@ def class_order_of(value: Any) -> str | tuple[str, ...]:
     """
     if isinstance(value, str) and value or hasattr(value, "__fspath__"):
         return str(value)
+    if isinstance(value, (set, frozenset)):
+        raise ValueError("a list is expected: the names in a set have no order")
     try:
         names = () if isinstance(value, str) else tuple(map(str, value))
     except TypeError:
@@ -143,9 +146,12 @@ def classes_map_of(value: Any) -> str | tuple[tuple[str, str], ...] | None:
         return None if value is None else str(value)
     try:
         pairs = value.items() if isinstance(value, Mapping) else value
-        return tuple((str(old), "" if new in (None, "-") else str(new)) for old, new in pairs)
+        told = tuple((str(old), "" if new in (None, "-") else str(new)) for old, new in pairs)
     except (TypeError, ValueError) as error:
         raise ValueError("a CSV with the columns from and to is expected") from error
+    if twice := [old for old, count in Counter(old for old, _ in told).items() if count > 1]:
+        raise ValueError(f"{twice[0]!r} is mapped twice")
+    return told
 
 
 def show_pairs(value: str | tuple[tuple[str, str], ...] | None) -> str:

@@ -143,8 +143,8 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     if len(classes) > 1:
         return
     if not classes:
-        packed = sorted(row.key for row in rows if is_archive(row.key))
-        hint = f"; did you mean --input_dir={storage.join(input_dir, packed[0])}?" if packed else ""
+        packed = sorted((row.key, row.member is not None) for row in rows if is_archive(row.key))
+        hint = _archive_hint(input_dir, *packed[0]) if packed else ""
         raise UsageError(
             f"--input_dir={input_dir} has files but no class folders; "
             f"<input_dir>/<class>/<picture> expected, or {_tables(input_dir, listed)}{hint}"
@@ -159,6 +159,13 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     raise UsageError(
         f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
     )
+
+
+def _archive_hint(input_dir: str, name: str, is_inside: bool) -> str:
+    """Returns what to do with an archive that lies in the input; one in an archive is not read."""
+    if is_inside:
+        return f"; {name} in it is an archive too: unpack it, and give that one or its folder"
+    return f"; did you mean --input_dir={storage.join(input_dir, name)}?"
 
 
 def _tables(input_dir: str, rows: Iterable[SourceFile]) -> str:
@@ -330,8 +337,17 @@ def _class_order(config: PrepareConfig) -> str | tuple[str, ...]:
       UsageError: the file cannot be read, or names a class twice.
     """
     order = config.class_order
-    if isinstance(order, tuple) or order in CLASS_ORDERS:
+    if isinstance(order, str) and order in CLASS_ORDERS:
         return order
+    names = order if isinstance(order, tuple) else _lines_of(order)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        given = "" if isinstance(order, tuple) else f"={order}"
+        raise UsageError(f"--class_order{given} has {_some(twice)} twice")
+    return names
+
+
+def _lines_of(order: str) -> tuple[str, ...]:
     try:
         text = storage.read_bytes(order).decode("utf-8-sig")
     except OSError as error:
@@ -341,11 +357,7 @@ def _class_order(config: PrepareConfig) -> str | tuple[str, ...]:
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--class_order={order} is not UTF-8: {error}") from error
-    names = tuple(line.strip() for line in text.splitlines() if line.strip())
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UsageError(f"--class_order={order} has {_some(twice)} twice")
-    return names
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _order_notes(order: str | tuple[str, ...], classes: Collection[str]) -> Iterator[str]:

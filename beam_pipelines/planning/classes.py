@@ -15,6 +15,9 @@ from tfrecords.schema import TRAIN_INDEX
 # Classes that a note names before it only counts them.
 _SHOWN = 8
 
+# A class that loses more than this share of its files is named, however few they are in all.
+_MUCH = 0.2
+
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -40,7 +43,7 @@ def missing_notes(
     splits: Sequence[str],
     facts: pa.Table,
 ) -> Iterator[str]:
-    """Yields a line for classes without a train picture and one for classes without any.
+    """Yields a line each for classes without a train picture, without any, and with far fewer.
 
     Args:
       classes: that have a label, in label order.
@@ -59,6 +62,21 @@ def missing_notes(
         yield f"no picture to train on: {_some(untrained)}"
     if vanished := list(_vanished(classes, facts)):
         yield f"no class is made of {_some(vanished)}: not one of their files is a usable picture"
+    if thinned := list(_thinned(classes, facts)):
+        yield f"many files are rejected of {_some(thinned)}"
+
+
+def _thinned(classes: Sequence[str], facts: pa.Table) -> Iterator[str]:
+    """Yields the classes of which many files are rejected, and how many."""
+    named = facts.select(["class_name", "reason"]).filter(pc.field("class_name").is_valid())
+    grouped = named.group_by("class_name").aggregate([([], "count_all"), ("reason", "count")])
+    counts = {
+        row["class_name"]: (row["reason_count"], row["count_all"]) for row in grouped.to_pylist()
+    }
+    for name in classes:
+        rejected, files = counts[name]
+        if rejected > _MUCH * files:
+            yield f"{name} ({rejected:,} of {files:,})"
 
 
 def _vanished(classes: Sequence[str], facts: pa.Table) -> Iterator[str]:

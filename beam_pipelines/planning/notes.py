@@ -18,6 +18,24 @@ from tfrecords.schema import TRAIN_INDEX
 _UNBALANCED = 2
 
 
+def remarks(facts: pa.Table, row: np.ndarray) -> Iterator[str]:
+    """Yields a line for pictures that are odd and kept all the same.
+
+    Args:
+      facts: of all sources.
+      row: int32[k], of the pictures among them.
+    """
+    detail = facts["detail"].take(pa.array(row))
+    odd = np.flatnonzero(detail.is_valid().to_numpy())
+    if len(odd):
+        key, text = facts["key"][int(row[odd[0]])], detail[int(odd[0])]
+        pictures = "picture is odd and is" if len(odd) == 1 else "pictures are odd and are"
+        yield (
+            f"{len(odd):,} {pictures} kept, such as {key.as_py()!r} ({text.as_py()}); see detail "
+            f"in {manifest.SOURCES}"
+        )
+
+
 def notes_of(
     deduplicated: Deduplicated,
     grouping: Grouping,

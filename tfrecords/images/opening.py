@@ -258,16 +258,22 @@ def _open_tiff(data: bytes) -> Picture:
             RejectReason.CORRUPT, "the tags of the TIFF have more values than the file has bytes"
         )
     layout = tiff.Layout.of(tags)
+    header = ImageHeader("TIFF", layout.width, layout.height, "")
+    if tiff.begins_with_thumbnail(tags):
+        raise _unsupported(
+            "a TIFF that begins with a thumbnail (as raw files of cameras do)",
+            "save the picture itself as TIFF or JPEG",
+            header,
+        )
     compression = tiff.unsupported_compression(tags)
     if compression is not None:
-        header = ImageHeader("TIFF", layout.width, layout.height, "")
         raise _unsupported(f"a TIFF compressed with {compression}", "save it with LZW", header)
     deep = tiff.DeepTiff.of(tags)
     if deep is not None:
         return _OwnPicture(deep)
     # Opening makes Python integers and tuples of every offset.
     if layout.working_bytes > memory.MAX_DECODE_BYTES:
-        raise _too_much(layout.working_bytes, ImageHeader("TIFF", layout.width, layout.height, ""))
+        raise _too_much(layout.working_bytes, header)
     try:
         return _PillowPicture.open(data, layout=layout)
     except UnidentifiedImageError as error:

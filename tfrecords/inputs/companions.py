@@ -1,4 +1,4 @@
-"""Masks, annotations and thumbnails that lie among the pictures of a class as pictures of their own.
+"""Masks, annotations and thumbnails among the pictures of a class, as pictures of their own.
 
 A bake reads every picture in a class folder; a mask of one is no picture of the class. Names show
 them: `0001_mask.png` beside `0001.png`, or `Trout GT/` beside `Trout/` in the class folder.

@@ -23,9 +23,11 @@ from tfrecords.inputs.options import MEGABYTE, InputOptions
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.inputs.say import Say, counted, silent
+from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.table_input import open_table
 from tfrecords.inputs.tables import beside
 from tfrecords.inputs.tables.pictures import is_table, labelled_files, unlabelled_files
+from tfrecords.schema import TRAIN
 
 DEFAULTS = InputOptions()
 
@@ -97,8 +99,8 @@ def list_labelled(
     """
     notes: list[str] = []
     if table is not None:
-        rows = _limited(_of_table(source, table, files, options, notes.append), options.max_bytes)
-        return Listing(keys.in_key_order(rows), tuple(notes))
+        named = _limited(_of_table(source, table, files, options, notes.append), options.max_bytes)
+        return Listing(keys.in_key_order(named), tuple(notes))
     rules = rules or InputRules()
     found = filters.apply(_tree(source, files, options, notes.append), rules)
     if filters.is_data_set(found):
@@ -112,7 +114,14 @@ def list_labelled(
     notes += (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
     listed = [file for file in found if not file.is_folder or file.problem is RejectReason.HIDDEN]
     if any(file.label is not None for file in listed):
-        rows = [layout.labelled(file, file.label, None) for file in listed]
+        splits = _splits_above(file.name for file in listed if file.label is not None)
+        if splits:
+            told = sorted(f"{folder}/ ({split})" for folder, split in splits.items())
+            notes.append(f"{', '.join(told)} are splits")
+        rows = [
+            layout.labelled(file, file.label, splits.get(file.name.rpartition("/")[0]))
+            for file in listed
+        ]
     elif options.table.label_column:
         raise UsageError(
             f"--label_column={','.join(options.table.label_column)} is for a table or a "
@@ -250,6 +259,20 @@ def _archives_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[s
             f"{source}: {counted(len(nested), 'archive')} in it not opened, such as "
             f"{nested[0]!r}: unpack it, or give it as the input"
         )
+
+
+def _splits_above(names: Iterable[str]) -> dict[str, str]:
+    """Returns folder → split, of pictures that are labelled by other files than their folders.
+
+    Nothing where the folders are no splits, one of which is train.
+    """
+    folders = {name.rpartition("/")[0] for name in names}
+    splits = {
+        folder: next((split for part in folder.split("/") if (split := split_of(part))), None)
+        for folder in folders
+    }
+    found = {folder: split for folder, split in splits.items() if split is not None}
+    return found if set(found.values()) > {TRAIN} and len(found) == len(folders) else {}
 
 
 def _unreadable_note(rows: Iterable[SourceFile]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,22 @@ def test_an_order_from_a_file(folders: Path, tmp_path: Path) -> None:
         BakeInput.of(config(folders, class_order=str(order)))
     with pytest.raises(UsageError, match="natural or name is expected, or a file.*No such file"):
         BakeInput.of(config(folders, class_order="sorted"))
+
+
+def test_an_order_in_python_has_every_class_once_and_is_one(folders: Path) -> None:
+    with pytest.raises(UsageError, match="--class_order has bart twice"):
+        BakeInput.of(config(folders, class_order=("bart", "apu", "carl", "bart")))
+    with pytest.raises(UsageError, match="the names in a set have no order"):
+        config(folders, class_order={"bart", "apu", "carl"})
+    with pytest.raises(UsageError, match="'apu' is mapped twice"):
+        config(folders, classes_map=[("apu", "bart"), ("apu", "carl")])
+
+
+def test_an_archive_in_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.zip", b"PK")
+    with pytest.raises(UsageError, match="train.zip in it is an archive too: unpack it"):
+        BakeInput.of(config(tmp_path / "a.zip"))
 
 
 def test_classes_that_differ_in_capitals_are_told(folders: Path) -> None:

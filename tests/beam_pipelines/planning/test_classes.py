@@ -62,3 +62,16 @@ def test_nothing_is_said_where_nothing_lacks(facts: pa.Table) -> None:
     label, split_index = np.array([0, 1]), np.array([0, 0])
     some = facts.slice(0, 5)
     assert not list(classes.missing_notes(("cat", "fox"), label, split_index, ("train",), some))
+
+
+def test_classes_that_lose_much_are_told() -> None:
+    rows = [("cat", None)] * 9 + [("cat", "empty")] + [("fox", None), ("fox", "corrupt")]
+    facts = pa.table(
+        {
+            "class_name": pa.array([name for name, _ in rows]).dictionary_encode(),
+            "reason": pa.array([reason for _, reason in rows], pa.string()).dictionary_encode(),
+        }
+    )
+    label, split_index = np.array([0] * 9 + [1]), np.zeros(10, np.int8)
+    notes = classes.missing_notes(("cat", "fox"), label, split_index, ("train",), facts)
+    assert list(notes) == ["many files are rejected of fox (1 of 2)"]

@@ -16,6 +16,7 @@ from tests.support import fakes
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
+from tfrecords.inputs.options import InputOptions, TableOptions
 from tfrecords.inputs.read import read_source
 from tfrecords.inputs.rows import InputPath, SourceFile
 from tfrecords.inputs.rules import InputRules
@@ -347,3 +348,15 @@ def test_a_table_that_cannot_be_read_is_named_all_the_same(tmp_path: Path) -> No
     (tmp_path / "train.csv").write_bytes(b"id,label\n1\n")
     with pytest.raises(UsageError, match=r"--input_csv=\S+/train.csv, or"):
         listed(str(tmp_path))
+
+
+def test_a_column_of_classes_without_a_table_is_refused(folders: Path) -> None:
+    options = InputOptions(TableOptions(label_column=("breed",)))
+    with pytest.raises(UsageError, match="--label_column=breed is for a table or a WebDataset"):
+        listing.list_labelled(InputPath("--input_dir", str(folders)), options=options)
+
+
+def test_what_cannot_be_read_is_told(folders: Path) -> None:
+    (folders / "bird").symlink_to("nowhere")
+    notes = listing.list_labelled(InputPath("--input_dir", str(folders))).notes
+    assert any("cannot be read" in note and "bird (No such file" in note for note in notes)

@@ -58,12 +58,14 @@ class Directory:
       order: "<" or ">".
       big: whether offsets have 8 bytes (BigTIFF).
       entries: tag → where its values lie; values beyond the end of the file are left out.
+      next: offset of the directory of the next picture, 0 for the last.
     """
 
     data: bytes
     order: str
     big: bool
     entries: Mapping[int, Entry]
+    next: int = 0
 
     def count(self, tag: int) -> int:
         """Returns how many values a tag has, 0 if it is absent."""
@@ -139,7 +141,11 @@ def _read(data: bytes, start: int, order: str, big: bool) -> Directory | None:
         return None
     (count,) = struct.unpack_from(head, data, start)
     rows = _entries(data, start + struct.calcsize(head), count, order, big)
-    return Directory(data, order, big, dict(rows))
+    end = start + struct.calcsize(head) + count * (20 if big else 12)
+    offset = f"{order}Q" if big else f"{order}I"
+    is_whole = end + struct.calcsize(offset) <= len(data)
+    following = struct.unpack_from(offset, data, end)[0] if is_whole else 0
+    return Directory(data, order, big, dict(rows), following)
 
 
 def _entries(

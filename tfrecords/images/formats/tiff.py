@@ -30,6 +30,10 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = (
 )
 PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, ICC_PROFILE = 338, 339, 34_675
+NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_DIRECTORIES = 254, 255, 330
+
+# Bit of the new type and value of the old one: a smaller form of another picture in the file.
+_REDUCED_BIT, _REDUCED = 1, 2
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
@@ -58,6 +62,17 @@ _KINDS = {
 
 # Rows converted at a time, so that a picture needs no second one in float64.
 _ROWS = 64
+
+
+def begins_with_thumbnail(tags: Directory) -> bool:
+    """Returns whether the first picture of a file says to be a smaller form of another one in it.
+
+    Raw files of many cameras (DNG, NEF, ARW …) are such TIFFs.
+    """
+    is_reduced = (
+        tags.number(NEW_SUBFILE_TYPE) & _REDUCED_BIT or tags.number(SUBFILE_TYPE) == _REDUCED
+    )
+    return bool(is_reduced) and (tags.next > 0 or SUB_DIRECTORIES in tags.entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,15 @@ def label_samples(
 
     Returns:
       None where the files are no labelled WebDataset: where pictures lie in several folders, these
-      are classes, and where texts differ from picture to picture, they describe it.
+      are classes, unless a .cls beside each picture divides them otherwise; and where texts differ
+      from picture to picture, they describe it.
     """
     samples = _samples(files)
     pictures = [file for file in files if file.problem is None and is_picture_name(file.name)]
-    if not pictures or len({file.name.rpartition("/")[0] for file in pictures}) > 1:
+    if not pictures:
         return None
-    for kind in _KINDS:
+    several = len({file.name.rpartition("/")[0] for file in pictures}) > 1
+    for kind in _KINDS[:1] if several else _KINDS:
         beside = {file.name: samples[_key(file.name)].get(kind) for file in pictures}
         if 2 * sum(file is not None for file in beside.values()) < len(pictures):
             continue
@@ -53,9 +55,19 @@ def label_samples(
         given = [label for label in labels.values() if label is not None]
         if not given or (kind == "txt" and 2 * len(set(given)) > len(given)):
             continue
+        if several and (len(given) < len(pictures) or not _divide_otherwise(labels)):
+            continue
         note = f"it is a WebDataset: the class of each picture is in its .{kind}"
         return [_labelled(file, labels, samples) for file in files], note
     return None
+
+
+def _divide_otherwise(labels: Mapping[str, str | None]) -> bool:
+    """Returns whether labels are several, and not one for each folder, whose name says more."""
+    folders: dict[str | None, set[str]] = {}
+    for name, label in labels.items():
+        folders.setdefault(label, set()).add(name.rpartition("/")[0])
+    return len(folders) > 1 and any(len(own) > 1 for own in folders.values())
 
 
 def _samples(files: Sequence[ListedFile]) -> dict[str, dict[str, ListedFile]]:

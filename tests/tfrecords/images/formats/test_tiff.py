@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, TiffImagePlugin
 
 from tests.support.tiff_files import DEFLATE, NONE, Arrangement, tiff
-from tfrecords.images.canonicalise import ImageError, PixelLimits, RejectReason, decode
+from tfrecords.images.canonicalise import (
+    ImageError,
+    PixelLimits,
+    RejectReason,
+    canonicalise,
+    decode,
+)
 from tfrecords.schema import ImageSpec
 
 FULL = ImageSpec(512, 512)
@@ -151,3 +160,44 @@ def test_damage_gives_an_image_or_an_image_error(data: st.DataObject) -> None:
         decode(bytes(damaged), FULL, PixelLimits())
     except ImageError as error:
         assert isinstance(error.reason, RejectReason)
+
+
+NEW_TYPE, OLD_TYPE = 254, 255
+
+
+def pages(path: Path, *tags: dict[int, int]) -> bytes:
+    """Returns a TIFF of pages of 8, 16, 24 … pixels a side with these tags."""
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as file:
+        for number, own in enumerate(tags, 1):
+            directory = TiffImagePlugin.ImageFileDirectory_v2()
+            for tag, value in own.items():
+                directory[tag] = value
+            Image.new("RGB", (8 * number,) * 2, "red").save(file, "TIFF", tiffinfo=directory)
+            file.newFrame()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("mark", [{NEW_TYPE: 1}, {OLD_TYPE: 2}])
+def test_a_thumbnail_before_the_picture_is_not_taken_for_it(
+    tmp_path: Path, mark: dict[int, int]
+) -> None:
+    with pytest.raises(ImageError, match="begins with a thumbnail") as caught:
+        pixels_of(pages(tmp_path / "a.tif", mark, {}))
+    assert caught.value.reason is RejectReason.UNSUPPORTED_FORMAT
+    for others in (({}, mark), (mark,), ({NEW_TYPE: 2}, {NEW_TYPE: 2})):  # Pages of a document.
+        assert pixels_of(pages(tmp_path / "a.tif", *others)).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize(("most", "is_dark"), [(4_095, True), (255, True), (65_535, False)])
+def test_sixteen_bits_of_which_few_are_used_are_noted(
+    format: str, most: int, is_dark: bool
+) -> None:
+    buffer = io.BytesIO()
+    grey = np.linspace(0, most, 32 * 32).astype(np.uint16).reshape(32, 32)
+    Image.fromarray(grey).save(buffer, format)
+    note = canonicalise(buffer.getvalue(), ImageSpec(16, 16), PixelLimits()).note
+    assert ("nearly black" in note) == is_dark
+    black = io.BytesIO()
+    Image.new("L", (32, 32)).save(black, format)  # Of 8 bits, black is meant.
+    assert not canonicalise(black.getvalue(), ImageSpec(16, 16), PixelLimits()).note

@@ -57,6 +57,25 @@ def test_json_beside_the_pictures(tmp_path: Path) -> None:
     assert sorted(classes(rows).values()) == ["k0", "k1", "k2"]  # type: ignore[type-var]  # None is not among them.
 
 
+def test_numbers_that_divide_otherwise_than_the_folders_are_the_classes(tmp_path: Path) -> None:
+    files = {f"{folder}/{n}.{kind}": str(n % 2).encode() for folder in ("s0", "s1")
+             for n in range(4) for kind in ("jpg", "cls")}  # fmt: skip
+    rows, notes = listed(tmp_path, files)
+    assert notes and set(classes(rows).values()) == {"0", "1"}
+    assert {row.split for row in rows} == {None}
+    splits = {name.replace("s0", "train").replace("s1", "val"): d for name, d in files.items()}
+    rows, notes = listed(tmp_path, splits)
+    assert notes and set(classes(rows).values()) == {"0", "1"}
+    assert {(row.key.split("/")[0], row.split) for row in rows if row.problem is None} == {
+        ("train", "train"),
+        ("val", "validation"),
+    }
+    each = {f"{name}/{n}.{kind}": str(name == "cat").encode() for name in ("cat", "dog")
+            for n in range(3) for kind in ("jpg", "cls")}  # fmt: skip
+    rows, notes = listed(tmp_path, each)
+    assert not notes and set(classes(rows).values()) == {"cat", "dog"}
+
+
 def test_texts_are_classes_only_where_they_repeat(tmp_path: Path) -> None:
     words = {f"{n}.txt": b"cat" if n < 4 else b"dog" for n in range(8)}
     captions = {f"{n}.txt": b"A cat on mat %d" % n for n in range(8)}
