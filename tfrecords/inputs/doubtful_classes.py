@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.folder_names import are_pictures_and_masks, in_two_splits
+from tfrecords.inputs.folder_names import are_pictures_and_masks, are_views, in_two_splits
+from tfrecords.inputs.folder_tree import Located
 from tfrecords.inputs.rules import NO_FOLDERS
+from tfrecords.inputs.say import some
 from tfrecords.inputs.split_words import split_of
-
-# Folders that a message names before it only counts them.
-_NAMED = 4
 
 
 def refuse_masks(
@@ -29,7 +28,7 @@ def refuse_masks(
     """
     if are_pictures_and_masks(classes):
         raise UsageError(
-            f"{source}: the classes would be {_some(sorted(classes))}, which look like pictures "
+            f"{source}: the classes would be {some(sorted(classes))}, which look like pictures "
             f"and what is drawn from them; give {tables()}, or --class_level={level} if they are "
             "the classes"
         )
@@ -43,19 +42,30 @@ def refuse_splits(classes: Collection[str], source: str) -> None:
     """
     if len(set(map(split_of, classes)) - {None}) > 1:
         raise UsageError(
-            f"{source}: the classes would be {_some(sorted(classes))}, of which some look like "
+            f"{source}: the classes would be {some(sorted(classes))}, of which some look like "
             "splits; say which folder of a path is the class with --class_level=N, 1 for the top "
             f"one, or give --splits_from={NO_FOLDERS} if they are classes"
         )
     if alike := in_two_splits(classes):
         raise UsageError(
-            f"{source}: the classes would be {_some(sorted(classes))}, of which {_some(alike)} "
+            f"{source}: the classes would be {some(sorted(classes))}, of which {some(alike)} "
             "look like one class in several splits; move the pictures to SPLIT/CLASS folders, give "
             f"a table with --input_csv, or --splits_from={NO_FOLDERS} if they are classes"
         )
 
 
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def hollow_note(classes: Sequence[Located], level: int) -> Iterator[str]:
+    """Yields a line for class folders in splits that hold folders, which may be the classes.
+
+    Args:
+      classes: name and folder of each, of all splits.
+      level: of the folders in them, from 1.
+    """
+    inner = {name for _, folder in classes for name in folder.folders}
+    if not all(folder.holds_folders for _, folder in classes) or are_views(inner, ()):
+        return
+    if any(len(folder.folders) > 1 for _, folder in classes):
+        yield (
+            f"the classes {some(sorted({name for name, _ in classes}))} hold no pictures but "
+            f"folders: give --class_level={level} if those are the classes"
+        )

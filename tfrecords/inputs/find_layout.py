@@ -9,7 +9,7 @@ and the flags that choose.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfrecords.errors import UsageError
 from tfrecords.inputs import doubtful_classes, folder_tree
@@ -17,11 +17,9 @@ from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.folder_names import are_views, has_no_class, normal, split_in
 from tfrecords.inputs.folder_tree import Folder, agree, chain, folded
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
+from tfrecords.inputs.say import NAMED, some
 from tfrecords.inputs.split_words import TEST, VALIDATION, split_of
 from tfrecords.schema import TRAIN
-
-# Folders that a message names before it only counts them.
-_NAMED = 4
 
 
 def find_layout(
@@ -47,12 +45,14 @@ def find_layout(
     root = Folder.of(names)
     path, base = folder_tree.unwrap(root)
     layout = _Finder(path, base, rules, source, tables).find()
-    classes = _classes_of(layout, root)
+    folders = _class_folders(layout, root)
+    classes = {name for name, _ in folders}
     level = max(folder.count("/") for folder in layout.roots) + 1
     doubtful_classes.refuse_masks(classes, level, source, tables)
     if rules.splits_from == AUTO and not rules.split_folders:
         doubtful_classes.refuse_splits(classes, source)
-    return layout
+    hollow = doubtful_classes.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()
+    return replace(layout, notes=(*layout.notes, *hollow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class _Finder:
             return
         raise UsageError(
             f"{self._source} can be read in two ways: {self._classes_are()}, or the folders "
-            f"{_listed(self._with_classes)} hold the same classes, {_some(names)}; give "
+            f"{_listed(self._with_classes)} hold the same classes, {some(names)}; give "
             f"--class_level={self._depth + 1} for the first, --class_level={self._depth + 2} for "
             f"the second{self._by_table(', or ')}"
         )
@@ -246,7 +246,7 @@ class _Finder:
         for place in unknown:
             guesses[place] = TRAIN if place == unknown[0] else TEST
         pairs = zip(self._with_classes, guesses, strict=True)
-        told = ",".join(f"{top.name}:{split}" for top, split in list(pairs)[:_NAMED])
+        told = ",".join(f"{top.name}:{split}" for top, split in list(pairs)[:NAMED])
         return f"{joint}say which is which split, as in --splits_from={told}"
 
     # The layouts.
@@ -335,7 +335,7 @@ class _Finder:
         return self._path.count("/")
 
     def _classes_are(self) -> str:
-        return f"the classes are {_some([top.name for top in self._tops])}"
+        return f"the classes are {some([top.name for top in self._tops])}"
 
     def _inner_names(self) -> list[str]:
         return sorted({name for top in self._with_classes for name in top.classes})
@@ -357,13 +357,13 @@ class _Finder:
         if shared and len(self._with_classes) > 1:
             names = [f"{name}/" for name in self._inner_names() if folded([name]) & shared]
             yield (
-                f"{_some(names)} lie in several classes and are read as parts of them; "
+                f"{some(names)} lie in several classes and are read as parts of them; "
                 f"--class_level={level} makes them the classes"
             )
         elif self._with_classes and self._hold_folders():
             folders = sum(len(top.classes) or 1 for top in self._tops)
             yield (
-                f"the classes {_some([top.name for top in self._tops])} hold no pictures but "
+                f"the classes {some([top.name for top in self._tops])} hold no pictures but "
                 f"{folders} folders: give --class_level={level} if those are the classes, or name "
                 "one as --input_dir if each is a data set of its own"
             )
@@ -373,14 +373,15 @@ class _Finder:
                     yield f"{self._path}{top.name}/{name}/ is read as a part of class {top.name}"
 
 
-def _classes_of(layout: FolderLayout, root: Folder) -> frozenset[str]:
-    """Returns the names of all class folders."""
+def _class_folders(layout: FolderLayout, root: Folder) -> list[folder_tree.Located]:
+    """Returns the name and the folder of each class, of all splits."""
     apart = layout.roots.keys() | layout.unlabelled
-    result: set[str] = set()
-    for path in layout.roots:
-        folder = root.at(path)
-        result |= {name for name in folder.folders if f"{path}{name}/" not in apart}
-    return frozenset(result)
+    return [
+        (name, folder)
+        for path in layout.roots
+        for name, folder in root.at(path).folders.items()
+        if f"{path}{name}/" not in apart
+    ]
 
 
 def _top(name: str, links: Sequence[folder_tree.Located], others: frozenset[str]) -> _Top:
@@ -476,17 +477,11 @@ def _split_names(splits: Mapping[str, str]) -> str:
     order = (TRAIN, VALIDATION, TEST)
     place = {split: number for number, split in enumerate(order)}
     by_split = sorted(splits.items(), key=lambda item: (place.get(item[1], len(order)), item))
-    return _some(f"{name}/" if name == split else f"{name}/ ({split})" for name, split in by_split)
+    return some(f"{name}/" if name == split else f"{name}/ ({split})" for name, split in by_split)
 
 
 def _listed(tops: Iterable[_Top]) -> str:
-    return _some(f"{top.name}/" for top in tops)
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return some(f"{top.name}/" for top in tops)
 
 
 def _be(tops: Sequence[_Top], one: str, several: str) -> str:

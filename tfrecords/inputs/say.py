@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # Told one line at a time.
 Say = Callable[[str], None]
+
+# Names that a message has before it only counts them.
+NAMED = 4
 
 
 def silent(note: str) -> None:
@@ -15,3 +18,10 @@ def silent(note: str) -> None:
 def counted(count: int, noun: str) -> str:
     """Returns "1 file" or "2 files"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def some(names: Iterable[str]) -> str:
+    """Returns the first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -219,6 +219,9 @@ def test_masks_may_be_classes_all_the_same() -> None:
         ("Canis/lupus Canis/latrans Felis/catus Felis/silvestris", True),
         ("Canis/lupus Canis/latrans Felis/catus", True),
         ("Canis/lupus Felis/catus", False),  # Either way the same pictures are together.
+        ("train/animal/cat train/animal/dog train/car/bus test/animal/cat test/car/bus", True),
+        ("train/animal/cat train/car/bus test/animal/cat test/car/bus", False),
+        ("train/a/left train/a/right train/b/left test/a/left test/b/right", False),
         ("Canis Canis/lupus Canis/latrans Felis/catus", False),
     ],
 )

@@ -154,6 +154,7 @@ class _Search:
             column
             for column in range(len(self._names))
             if column not in taken
+            and self._names[column] not in LABEL_NAMES
             and all(_is_split(value, splits) for value in self._sampled(column) if value)
             and self._are_splits(column, splits)
             and TRAIN in (meant := {split_of(value) for value in self._words(column)})
@@ -199,9 +200,16 @@ class _Search:
     def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
         if given:
             return tuple(self._given("--label_column", name) for name in given)
-        if LABEL in self._table.header:
-            return (self._table.header.index(LABEL),)
         found = self._usual(LABEL_NAMES, taken)
+        if LABEL in self._table.header:
+            label = self._table.header.index(LABEL)
+            others = [column for column in found if column != label]
+            if differing := [c for c in others if not self._say_the_same([label, c])]:
+                self.notes.append(
+                    f"its classes are taken from column {LABEL!r}, and {self._listed(differing)} "
+                    "divides the rows otherwise: --label_column names another"
+                )
+            return (label,)
         if len(found) > 1 and self._say_the_same(found):
             # A number and a name of one class: the name.
             found = [next((c for c in found if not self._all(c, str.isdigit)), found[0])]

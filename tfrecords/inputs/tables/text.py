@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _NO_TABLES = {
     b"\x1f\x8b": "compressed",
     b"SQLite format 3": "a database",
 }
+
+_NO_ROWS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:(<)[!?a-zA-Z]|\{\s*\"|\[\s*[{\[])")
 
 # The longer ones first: UTF-16's mark is the begin of UTF-32's.
 _MARKS = {
@@ -138,6 +141,9 @@ def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
     for magic, what in _NO_TABLES.items():
         if data.startswith(magic):
             raise UsageError(f"{source} is {what}, not a text table: save it as CSV")
+    if found := _NO_ROWS.match(data):
+        what = "a web page or XML" if found[1] == b"<" else "JSON"
+        raise UsageError(f"{source} is {what}, not a table: a CSV is expected")
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     # A mark says more than the name of its family; of another family, it is no mark.
     family = encoding.lower().replace("_", "-").removesuffix("-sig")

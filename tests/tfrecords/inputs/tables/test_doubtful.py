@@ -112,6 +112,27 @@ def test_classes_that_may_be_none_are_said(root: Path, case: str) -> None:
     assert bake.said(said), bake.notes
 
 
+def test_a_second_column_of_classes_is_said(root: Path) -> None:
+    text = table("path,label,species", "{name},{0},{cls}", ["0", "1"])
+    bake = Bake(root, text)
+    assert set(bake.labels.values()) == {"0", "1"}
+    assert bake.said("taken from column 'label', and 'species' divides the rows otherwise")
+    assert not Bake(root, table("path,label,species", "{name},{0},{cls}", ["0", "1", "2"])).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<!DOCTYPE html>\n<html>", "is a web page or XML"),
+        ('[\n {"image": "000.jpg"}]', "is JSON"),
+        ('{"image": "000.jpg"}\n', "is JSON"),
+    ],
+)
+def test_what_is_no_table_is_called_by_its_name(root: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"{said}, not a table: a CSV is expected"):
+        Bake(root, text)
+
+
 def test_ordinary_classes_are_no_news(root: Path) -> None:
     bake = Bake(root, table("path,label", "{name},{cls}"))
     assert not bake.notes
