@@ -13,6 +13,12 @@ _BETWEEN = re.compile(r"[\s_\-.]+")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s_\-.]+(?=\d)")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?\Z")
 
+# What systems and people call a copy of a folder, and a folder that has no name yet.
+_COPY = re.compile(
+    r"(?i)(.+?)(?: ?- ?copy(?: ?\(\d+\))?|[ _-]copy(?: ?\d+)?| ?\(\d+\)|[ _-](?:old|bak|backup))\Z"
+)
+_NAMELESS = re.compile(r"(?i)(?:new|untitled) folder(?: ?\(?\d+\)?)?\Z")
+
 # Between the labels of a picture that has several.
 _JOINTS = (r"\s*[|;,]\s*", r"\s*[/+&]\s*", r"\s+")
 
@@ -21,6 +27,7 @@ def notes(classes: Collection[str]) -> Iterator[str]:
     """Yields a line for each kind of doubt about the names of classes."""
     yield from _capitals_note(classes)
     yield from _alike_note(classes)
+    yield from _copy_note(classes)
     yield from _several_note(classes)
 
 
@@ -55,6 +62,21 @@ def _essence(name: str) -> str:
     # 1-2 is not 12.
     apart = _BETWEEN_DIGITS.sub("|", name)
     return _BETWEEN.sub("", apart).casefold() or name
+
+
+def _copy_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for classes that are called like copies of others, or not called yet."""
+    odd = [
+        name
+        for name in sorted(classes)
+        if _NAMELESS.match(name) or ((copy := _COPY.match(name)) and copy[1] in classes)
+    ]
+    if odd:
+        yield (
+            f"{_some(list(map(repr, odd)))} {'is a class' if len(odd) == 1 else 'are classes'} by "
+            "the name of a copy or of a new folder; --exclude leaves folders out, --classes_map "
+            "merges classes"
+        )
 
 
 def _several_note(classes: Collection[str]) -> Iterator[str]:

@@ -368,6 +368,8 @@ class _Finder:
                 "one as --input_dir if each is a data set of its own"
             )
         for top in self._tops:
+            if top.is_word and not top.classes and self._rules.splits_from == AUTO:
+                yield f"{self._path}{top.name}/ has the name of a split, and is read as a class"
             for name in sorted(top.folder.folders):
                 if split_of(name):
                     yield f"{self._path}{top.name}/{name}/ is read as a part of class {top.name}"

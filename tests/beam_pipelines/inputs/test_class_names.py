@@ -17,6 +17,9 @@ from beam_pipelines.inputs import class_names
         (["scab", "rust", "scab rust"], "'scab rust' look like several labels"),
         (["scab", "rust", "scab;rust"], "'scab;rust' look like several labels"),
         (["a,b", "b,c", "a,c"], "'a,b', 'a,c', 'b,c' look like several labels"),
+        (["dog", "dog - Copy"], "'dog - Copy' is a class by the name of a copy"),
+        (["dog", "dog (2)", "cat"], "'dog (2)' is a class by the name of a copy"),
+        (["dog", "cat", "cat_old", "New folder"], "'New folder', 'cat_old' are classes by the"),
         (["a", "b", "a + b"], "'a + b' look like several labels"),
     ],
 )
@@ -31,6 +34,7 @@ def test_doubts_are_said(classes: list[str], said: str) -> None:
         ["cat", "dog"],
         ["1", "2", "10", "-1"],
         ["1-2", "12"],
+        ["old", "new", "photocopy", "hard copy", "page (2)", "man_old"],
         ["bear", "black bear", "polar bear"],
         ["Pepper,_bell___healthy", "Pepper,_bell___Bacterial_spot", "Tomato"],
         ["tench, Tinca tinca", "goldfish, Carassius auratus"],

@@ -230,6 +230,13 @@ def test_classes_without_pictures_of_their_own_are_said(tree: str, is_said: bool
     assert any("hold no pictures but" in note for note in notes) == is_said
 
 
+def test_a_class_with_the_name_of_a_split_is_said() -> None:
+    said = "train/ has the name of a split, and is read as a class"
+    assert said in find_layout(pictures("train bus car")).notes
+    rules = InputRules(splits_from=NO_FOLDERS)
+    assert said not in find_layout(pictures("train bus car"), rules).notes
+
+
 def test_a_table_of_folders_says_which_split_is_which() -> None:
     tree = "in/fold1/cat in/fold1/dog in/fold2/cat in/fold2/dog in/loose"
     for names in ({"fold1": "train", "in/fold2/": "test"}, {"/in/fold1": "train", "fold2": "test"}):
