@@ -103,7 +103,8 @@ class PrepareConfig:
     split_column: str = flag(
         "",
         _INPUT,
-        "The column of splits. Default: split, or a usual name, which is then printed.",
+        "The column of splits, or none if no column is to be read as such. Default: split, or a "
+        "usual name, which is then printed.",
         metavar="NAME",
     )
     csv_separator: str = flag(
