@@ -219,7 +219,8 @@ def settle_splits(
     if TRAIN not in given and not free:
         raise UsageError(
             f"the input fixes {_some(sorted(given))} and has no picture to train on; "
-            "name the train split, or give --splits_from=none to ignore the folders' names"
+            "name the train split, or give --splits_from=none (of a table, --split_column=none) to "
+            "split anew"
         )
     absent = [name for name in names if name not in given and name != TRAIN]
     dropped = [name for name in absent if name != VALIDATION and splits == DEFAULT_SPLITS]

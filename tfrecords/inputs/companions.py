@@ -37,12 +37,12 @@ def notes(rows: Iterable[SourceFile]) -> Iterator[str]:
     """
     pictures = [row for row in rows if row.problem is None and row.class_name is not None]
     called = [row for row in pictures if _may_be_called_so(row.key)]
+    # The class itself may be called Mask.
+    places = {(row.key.rpartition("/")[0], row.class_name) for row in pictures}
     folders = {
         folder
-        for row in pictures
-        if _FOLDER.match((folder := row.key.rpartition("/")[0]).rpartition("/")[2])
-        # The class itself may be called Mask.
-        and folder.rpartition("/")[2] != row.class_name
+        for folder, class_name in places
+        if (name := folder.rpartition("/")[2]) != class_name and _FOLDER.match(name)
     }
     if not called and not folders:
         return

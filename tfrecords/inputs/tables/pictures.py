@@ -23,6 +23,9 @@ from tfrecords.schema import TRAIN
 
 _SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 
+# What the splits of a data set may be called.
+_SPLIT_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
 _WEB = re.compile(r"(?i)(https?|ftp|data):")
 
 # Of a table whose root another flag, --input_dir, may name.
@@ -214,8 +217,7 @@ def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterato
                 "and let the table name the files"
             )
         label = _label(text, line, fields, columns.labels)
-        split = "" if columns.split is None else fields[columns.split]
-        yield TableRow(line, path, label, _split(split, options) if split else None)
+        yield TableRow(line, path, label, _split(text, line, fields, columns.split, options))
 
 
 def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...]) -> str:
@@ -243,12 +245,23 @@ def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...
     return fields[labels[0]]
 
 
-def _split(word: str, options: TableOptions) -> str:
-    """Returns the split that a word stands for; one that is not known is left as it is."""
+def _split(
+    text: TableText, line: int, fields: list[str], column: int | None, options: TableOptions
+) -> str | None:
+    """Returns the split of a row, None where none is given; a word of its own is one, too."""
+    word = "" if column is None else fields[column]
+    if column is None or not word:
+        return None
     for own in (word, word.lower()):
         if own in options.splits:
             return own
-    return split_of(word) or word
+    split = split_of(word) or word
+    if not _SPLIT_NAME.match(split):
+        raise UsageError(
+            f"{text.source} line {line}: {text.header[column]} is {word!r}: train, validation, "
+            "test or another lower-case word is expected; empty, --splits decides"
+        )
+    return split
 
 
 @dataclass(slots=True)

@@ -83,6 +83,12 @@ def test_a_column_of_splits_with_another_word_is_refused(root: Path) -> None:
     assert {row.split for row in bake.rows} == {None}
 
 
+@pytest.mark.parametrize("word", ["NaN", "0", "my test", "Extra"])
+def test_a_split_that_cannot_be_one_is_refused_by_its_line(root: Path, word: str) -> None:
+    with pytest.raises(UsageError, match=f"line 3: split is {word!r}: train, validation, test or"):
+        Bake(root, table("path,label,split", "{name},{cls},{0}", ["train", word]))
+
+
 def test_a_first_line_that_names_a_file_is_a_row(root: Path) -> None:
     bake = Bake(root, table("", "{id},{cls}"), path_column="1", label_column=("2",))
     assert len(bake.labels) == len(NAMES)
