@@ -13,7 +13,7 @@ from tfrecords.errors import UsageError
 DATASET, RUN, SWEEP, EVALUATION = "a data set", "a run", "a sweep", "an evaluation"
 
 # Two files where one name is common elsewhere.
-_FILES = {
+FILES = {
     DATASET: ("manifest.json", "sources.parquet"),
     SWEEP: ("leaderboard.csv",),
     EVALUATION: ("evaluation.json",),
@@ -25,7 +25,7 @@ def of(directory: str | Path) -> str | None:
     """Returns what a directory of this machine holds; None if it is none of the kinds."""
     found = (
         kind
-        for kind, names in _FILES.items()
+        for kind, names in FILES.items()
         if all((Path(directory) / name).exists() for name in names)
     )
     return next(found, None)

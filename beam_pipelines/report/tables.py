@@ -42,7 +42,7 @@ _MEANINGS = {
     RejectReason.EXCLUDED: "left out by --include or --exclude",
     RejectReason.UNLABELLED: "its folder has no classes; it is left for predict",
     RejectReason.DROPPED_CLASS: "its class is dropped by --classes_map",
-    RejectReason.OWN_OUTPUT: "part of a data set that a bake wrote",
+    RejectReason.OWN_OUTPUT: "part of a data set or a run that evenshard wrote",
     RejectReason.DECODER_CRASHED: "it crashed the decoder's process",
     RejectReason.DECODER_HUNG: "reading or decoding it did not finish in time",
     RejectReason.MISSING: "the table names it, and there is no such file",

@@ -41,7 +41,7 @@ _DETAIL = {
     RejectReason.SIDECAR: "by its name it lies beside pictures and is none: it is not read",
     RejectReason.EXCLUDED: "--include or --exclude leaves it out",
     RejectReason.UNLABELLED: "its folder has no classes: it is left for predict",
-    RejectReason.OWN_OUTPUT: "it is part of a data set that a bake wrote",
+    RejectReason.OWN_OUTPUT: "it is part of a data set or a run that evenshard wrote",
     RejectReason.UNREADABLE: "the file could not be listed",
     RejectReason.DECODER_CRASHED: "decoding it crashes the process",
     RejectReason.DECODER_HUNG: f"reading or decoding it took more than {DECODE_SECONDS} s",

@@ -33,6 +33,9 @@ COMMON = {
     "verbose": ("-v, --[no]verbose", "Show the traceback of an error."),
 }
 
+# How `--help` names the value of a flag that takes a path.
+PATHS = ("DIR", "FILE", "PATH")
+
 # Below this share of common letters two names have nothing to do with each other.
 ALIKE = 0.6
 
@@ -96,6 +99,8 @@ def convert_fields(config: Any) -> None:
             converted = _converter(type(config), name)(value)
         except (ValueError, TypeError) as error:
             raise UsageError(f"--{name}{_shown_value(value)}: {error}") from error
+        if item.metadata["metavar"].split("|")[-1].removesuffix(",…") in PATHS:
+            converted = _at_home(converted)
         object.__setattr__(config, name, converted)
         _check_choices(item, converted)
 
@@ -236,6 +241,14 @@ def _string(value: Any) -> str:
 def _words(value: Any) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else list(value)
     return tuple(item.strip() for item in map(_string, items) if item.strip())
+
+
+def _at_home(value: Any) -> Any:
+    """Returns a path, or several, with `~/` replaced, which shells leave alone in --flag=~/path."""
+    if isinstance(value, tuple):
+        return tuple(map(_at_home, value))
+    is_at_home = isinstance(value, str) and (value == "~" or value.startswith("~/"))
+    return os.path.expanduser(value) if is_at_home else value
 
 
 def _member(kind: type[enum.Enum], value: Any) -> enum.Enum:

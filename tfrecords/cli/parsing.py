@@ -19,6 +19,7 @@ from absl import flags as absl_flags
 
 from tfrecords.cli.flags import (
     ALIKE,
+    PATHS,
     choices_of,
     flags_of,
     is_list,
@@ -29,9 +30,6 @@ from tfrecords.cli.flags import (
 from tfrecords.errors import UsageError
 
 ConfigT = TypeVar("ConfigT")
-
-# How `--help` names the value of a flag that takes a path.
-_PATHS = ("DIR", "FILE", "PATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +362,7 @@ def _meant(
     paths that are not given; those behind the last required one take only what exists.
     """
     items = [item for item in flags_of(config).values() if item.name not in values]
-    paths = [item for item in items if item.metadata["metavar"].split(",")[0] in _PATHS]
+    paths = [item for item in items if item.metadata["metavar"].split(",")[0] in PATHS]
     required = [item.default is dataclasses.MISSING for item in paths]
     needed = max((n for n, is_required in enumerate(required, 1) if is_required), default=0)
     order = {item.name: number for number, item in enumerate(paths)}

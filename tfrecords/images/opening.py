@@ -275,7 +275,8 @@ def _open_tiff(data: bytes) -> Picture:
     if layout.working_bytes > memory.MAX_DECODE_BYTES:
         raise _too_much(layout.working_bytes, header)
     try:
-        return _PillowPicture.open(data, layout=layout)
+        note = "the first of several pages" if tiff.has_more_pages(tags) else ""
+        return _PillowPicture.open(data, layout=layout, note=note)
     except UnidentifiedImageError as error:
         found = rejects.unidentified(data)
         if found.reason is RejectReason.UNSUPPORTED_FORMAT:

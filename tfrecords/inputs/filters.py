@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tfrecords import manifest, sharding
+from tfrecords import kinds, manifest, sharding
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.rows import ListedFile
@@ -59,8 +59,8 @@ def apply(files: Iterable[ListedFile], rules: InputRules | None = None) -> list[
     rules = rules or InputRules()
     include, exclude = Globs(rules.include), Globs(rules.exclude)
     listed = list(files)
-    data_sets = tuple(_data_sets(listed))
-    return [_filtered(file, include, exclude, data_sets) for file in listed]
+    outputs = tuple(_own_outputs(listed))
+    return [_filtered(file, include, exclude, outputs) for file in listed]
 
 
 def unused_globs(files: Sequence[ListedFile], rules: InputRules) -> Iterator[str]:
@@ -77,13 +77,13 @@ def is_data_set(files: Iterable[ListedFile]) -> bool:
 
 
 def _filtered(
-    file: ListedFile, include: Globs, exclude: Globs, data_sets: tuple[str, ...]
+    file: ListedFile, include: Globs, exclude: Globs, outputs: tuple[str, ...]
 ) -> ListedFile:
     if file.problem is RejectReason.HIDDEN:
         return file
     if exclude.match(file.name) or (include and not include.match(file.name)):
         return _left_out(file, RejectReason.EXCLUDED)
-    if data_sets and file.name.startswith(data_sets):
+    if outputs and file.name.startswith(outputs):
         return _left_out(file, RejectReason.OWN_OUTPUT)
     if not file.is_folder and is_sidecar(file.name):
         return _left_out(file, RejectReason.SIDECAR)
@@ -94,13 +94,14 @@ def _left_out(file: ListedFile, reason: RejectReason) -> ListedFile:
     return dataclasses.replace(file, problem=reason, detail=None)
 
 
-def _data_sets(files: Iterable[ListedFile]) -> Iterator[str]:
-    """Yields the folders that hold a data set of a bake, known by its manifest and its ledger."""
+def _own_outputs(files: Iterable[ListedFile]) -> Iterator[str]:
+    """Yields the folders of data sets and of runs, each known by two of its files."""
     names = {file.name for file in files}
-    for name in names:
-        folder, _, own = name.rpartition("/")
-        if folder and own == manifest.MANIFEST and f"{folder}/{manifest.SOURCES}" in names:
-            yield f"{folder}/"
+    for first, second in (kinds.FILES[kinds.DATASET], kinds.FILES[kinds.RUN]):
+        for name in names:
+            folder, _, own = name.rpartition("/")
+            if folder and own == first and f"{folder}/{second}" in names:
+                yield f"{folder}/"
 
 
 class Globs:

@@ -34,6 +34,7 @@ class Config:
     )
     batch: int | str = flag(64, "Numbers", "A step.", parse=values.number_or_word("auto", 1))
     colour: Colour = flag(Colour.RED, "Numbers", "Of what.")
+    title: str = flag("", "Place", "What it is called.")
     resume: bool = flag(True, "Place", "Carry on.", short="r")
     others: tuple[str, ...] = flags.rest()
 
@@ -248,6 +249,14 @@ configs = st.builds(
 @given(configs)
 def test_a_command_line_is_its_configuration(config: Config) -> None:
     assert parsing.parse(Config, flags.command_line(config)) == config
+
+
+def test_a_tilde_is_the_home_folder_in_paths_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parsing.parse(Config, ["--where=~/x"]).where == "/home/me/x"
+    assert parsing.parse(Config, ["--where=./~/x"]).where == "./~/x"
+    assert parsing.parse(Config, ["--where=~"]).where == "/home/me"
+    assert parsing.parse(Config, ["--where=x", "--title=~/x"]).title == "~/x"
 
 
 def test_a_path_stands_for_its_text() -> None:

@@ -360,3 +360,13 @@ def test_what_cannot_be_read_is_told(folders: Path) -> None:
     (folders / "bird").symlink_to("nowhere")
     notes = listing.list_labelled(InputPath("--input_dir", str(folders))).notes
     assert any("cannot be read" in note and "bird (No such file" in note for note in notes)
+
+
+def test_a_run_among_the_pictures_is_no_class(folders: Path) -> None:
+    for name in ("config.json", "metrics.csv", "confusion.png", "report/a.png"):
+        path = folders / "runs" / "first" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    rows = listing.list_labelled(InputPath("--input_dir", str(folders))).rows
+    own = [row for row in rows if row.key.startswith("runs/")]
+    assert {row.problem for row in own} == {RejectReason.OWN_OUTPUT} and len(own) == 4

@@ -95,6 +95,10 @@ class Directory:
             return None
         return _read(self.data, self.number(tag), self.order, self.big)
 
+    def following(self) -> Directory | None:
+        """Returns the directory of the next picture of the file, or None."""
+        return _read(self.data, self.next, self.order, self.big) if self.next else None
+
 
 def first_directory(data: bytes) -> Directory | None:
     """Returns the first directory of a TIFF file or an EXIF block, or None if it has none."""

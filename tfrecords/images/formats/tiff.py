@@ -32,8 +32,9 @@ PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 3
 EXTRA_SAMPLES, SAMPLE_FORMAT, ICC_PROFILE = 338, 339, 34_675
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_DIRECTORIES = 254, 255, 330
 
-# Bit of the new type and value of the old one: a smaller form of another picture in the file.
-_REDUCED_BIT, _REDUCED = 1, 2
+# Bits of the new type and a value of the old one: a smaller form of another picture in the file,
+# or a mask of its transparent parts.
+_REDUCED_BIT, _MASK_BIT, _REDUCED = 1, 4, 2
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
@@ -73,6 +74,15 @@ def begins_with_thumbnail(tags: Directory) -> bool:
         tags.number(NEW_SUBFILE_TYPE) & _REDUCED_BIT or tags.number(SUBFILE_TYPE) == _REDUCED
     )
     return bool(is_reduced) and (tags.next > 0 or SUB_DIRECTORIES in tags.entries)
+
+
+def has_more_pages(tags: Directory) -> bool:
+    """Returns whether another picture follows the first that is neither smaller nor its mask."""
+    following = tags.following()
+    return following is not None and not (
+        following.number(NEW_SUBFILE_TYPE) & (_REDUCED_BIT | _MASK_BIT)
+        or following.number(SUBFILE_TYPE) == _REDUCED
+    )
 
 
 @dataclass(frozen=True, slots=True)

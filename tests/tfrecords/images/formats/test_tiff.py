@@ -188,6 +188,17 @@ def test_a_thumbnail_before_the_picture_is_not_taken_for_it(
         assert pixels_of(pages(tmp_path / "a.tif", *others)).shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize(
+    ("tags", "is_said"), [([{}, {}], True), ([{}, {NEW_TYPE: 1}], False), ([{}], False)]
+)
+def test_the_first_of_several_pages_is_noted(
+    tmp_path: Path, tags: list[dict[int, int]], is_said: bool
+) -> None:
+    data = pages(tmp_path / "a.tif", *tags)
+    note = canonicalise(data, ImageSpec(16, 16), PixelLimits()).note
+    assert note == ("the first of several pages" if is_said else "")
+
+
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 @pytest.mark.parametrize(("most", "is_dark"), [(4_095, True), (255, True), (65_535, False)])
 def test_sixteen_bits_of_which_few_are_used_are_noted(
