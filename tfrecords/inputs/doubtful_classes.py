@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.folder_names import are_pictures_and_masks, are_views, in_two_splits
+from tfrecords.inputs.folder_names import (
+    are_parts,
+    are_pictures_and_masks,
+    are_views,
+    in_two_splits,
+)
 from tfrecords.inputs.folder_tree import Located
 from tfrecords.inputs.rules import NO_FOLDERS
 from tfrecords.inputs.say import some
@@ -28,9 +33,27 @@ def refuse_masks(
     """
     if are_pictures_and_masks(classes):
         raise UsageError(
-            f"{source}: the classes would be {some(sorted(classes))}, which look like pictures "
+            f"{source}: the classes would be {_listed(classes)}, which look like pictures "
             f"and what is drawn from them; give {tables()}, or --class_level={level} if they are "
             "the classes"
+        )
+
+
+def refuse_parts(
+    classes: Collection[str], level: int, source: str, tables: Callable[[], str]
+) -> None:
+    """Stops at part_1 and part_2, into which one set of pictures was divided.
+
+    Args:
+      classes, level, source, tables: as of `refuse_masks`.
+
+    Raises:
+      UsageError: the classes are parts of one set.
+    """
+    if are_parts(classes):
+        raise UsageError(
+            f"{source}: the classes would be {_listed(classes)}, which look like parts of one set; "
+            f"give {tables()}, or --class_level={level} if they are the classes"
         )
 
 
@@ -42,13 +65,13 @@ def refuse_splits(classes: Collection[str], source: str) -> None:
     """
     if len(set(map(split_of, classes)) - {None}) > 1:
         raise UsageError(
-            f"{source}: the classes would be {some(sorted(classes))}, of which some look like "
+            f"{source}: the classes would be {_listed(classes)}, of which some look like "
             "splits; say which folder of a path is the class with --class_level=N, 1 for the top "
             f"one, or give --splits_from={NO_FOLDERS} if they are classes"
         )
     if alike := in_two_splits(classes):
         raise UsageError(
-            f"{source}: the classes would be {some(sorted(classes))}, of which {some(alike)} "
+            f"{source}: the classes would be {_listed(classes)}, of which {some(alike)} "
             "look like one class in several splits; move the pictures to SPLIT/CLASS folders, give "
             f"a table with --input_csv, or --splits_from={NO_FOLDERS} if they are classes"
         )
@@ -69,3 +92,7 @@ def hollow_note(classes: Sequence[Located], level: int) -> Iterator[str]:
             f"the classes {some(sorted({name for name, _ in classes}))} hold no pictures but "
             f"folders: give --class_level={level} if those are the classes"
         )
+
+
+def _listed(classes: Iterable[str]) -> str:
+    return some(sorted(classes))

@@ -49,6 +49,7 @@ def find_layout(
     classes = {name for name, _ in folders}
     level = max(folder.count("/") for folder in layout.roots) + 1
     doubtful_classes.refuse_masks(classes, level, source, tables)
+    doubtful_classes.refuse_parts(classes, level, source, tables)
     if rules.splits_from == AUTO and not rules.split_folders:
         doubtful_classes.refuse_splits(classes, source)
     hollow = doubtful_classes.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()

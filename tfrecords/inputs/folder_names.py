@@ -35,6 +35,15 @@ _DRAWN = (
 _PICTURES_OR_DRAWN = re.compile(rf"(?:(?:{_PICTURES}|{_DRAWN})[\W_\d]*)+\Z")
 _DRAWN_WORD = re.compile(rf"(?:{_DRAWN})(?:\Z|[\W_\d]|(?={_DRAWN}))")
 
+# Folders of these words and a number are parts of one set, and no classes.
+_PART = re.compile(
+    r"(?i)(.*?)(?<![a-z])(parts?|images?|imgs?|photos?|pictures?|pics?|batch(?:es)?|shards?|chunks?|"
+    r"folds?|folders?|dirs?|dis[ck]s?|archives?|subsets?|splits?)[\W_]*(?:no)?[\W_]*\d+\Z"
+)
+_HEX = re.compile(r"(?i)[0-9a-f]{1,3}\Z")
+# So many two-digit hexadecimal names are no chance.
+_BUCKETS = 16
+
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 
 _NUMBERED = re.compile(r"(\D*)\d[\d\W_]*\Z")
@@ -77,6 +86,23 @@ def are_pictures_and_masks(names: Collection[str]) -> bool:
     words = [name.casefold() for name in names]
     drawn = [word for word in words if _DRAWN_WORD.search(word)]
     return 0 < len(drawn) < len(words) and all(map(_PICTURES_OR_DRAWN.match, words))
+
+
+def are_parts(names: Collection[str]) -> bool:
+    """Returns whether folders are parts of one set: images_001 and images_002, or 0a, 0b … ff."""
+    if len(names) < 2:
+        return False
+    matches = [_PART.match(name) for name in names]
+    stems = {(match[1].lower(), match[2].lower()) if match else None for match in matches}
+    if len(stems) == 1 and None not in stems:
+        return True
+    return (
+        len(names) >= _BUCKETS
+        and all(map(_HEX.match, names))
+        and len({len(name) for name in names}) == 1
+        and any(map(str.isdigit, names))
+        and not all(map(str.isdigit, names))
+    )
 
 
 def in_two_splits(names: Iterable[str]) -> list[str]:

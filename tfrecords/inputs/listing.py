@@ -20,6 +20,7 @@ from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.find_layout import find_layout
 from tfrecords.inputs.folder_layout import FolderLayout
 from tfrecords.inputs.options import MEGABYTE, InputOptions
+from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.inputs.say import Say, counted, silent
@@ -132,6 +133,7 @@ def list_labelled(
         folders = find_layout(candidates, rules, str(source), tables)
         notes += (*folders.notes, *_vanished(found, folders))
         rows = [layout.by_folder(file, folders) for file in listed]
+        notes += _unread_tables(source, found, files, rows)
     notes += (*companions.notes(rows), *_unreadable_note(rows))
     return Listing(keys.in_key_order(_limited(rows, options.max_bytes)), tuple(notes))
 
@@ -259,6 +261,19 @@ def _archives_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[s
             f"{source}: {counted(len(nested), 'archive')} in it not opened, such as "
             f"{nested[0]!r}: unpack it, or give it as the input"
         )
+
+
+def _unread_tables(
+    source: InputPath, found: Sequence[ListedFile], files: FileSystem, rows: Iterable[SourceFile]
+) -> Iterator[str]:
+    """Yields a line for each table beside class folders that gives other classes than they do."""
+    if any(is_table(file.name) and file.problem is RejectReason.SIDECAR for file in found):
+        stems = {
+            without_suffix(row.key.rpartition("/")[2]): row.class_name
+            for row in rows
+            if row.class_name is not None and row.problem is None
+        }
+        yield from beside.unread(source.path, found, files, stems)
 
 
 def _splits_above(names: Iterable[str]) -> dict[str, str]:

@@ -370,3 +370,28 @@ def test_a_run_among_the_pictures_is_no_class(folders: Path) -> None:
     rows = listing.list_labelled(InputPath("--input_dir", str(folders))).rows
     own = [row for row in rows if row.key.startswith("runs/")]
     assert {row.problem for row in own} == {RejectReason.OWN_OUTPUT} and len(own) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "is_said"),
+    [
+        ("id,label\n0000,x\n0001,y\n0002,x\n0003,y\n", True),
+        ("file,label\na/0000.jpg,x\na/0001.jpg,y\nb/0002.jpg,x\nb/0003.jpg,y\n", True),
+        ("id,label\n0000,A\n0001,A\n0002,B\n0003,B\n", False),  # The same in other words.
+        ("class,pictures\na,2\nb,2\n", False),
+        ("id\n0000\n0001\n", False),
+        ("<html>", False),
+    ],
+)
+def test_a_table_that_says_otherwise_than_the_folders_is_told(
+    tmp_path: Path, text: str, is_said: bool
+) -> None:
+    for number, name in enumerate("aabb"):
+        path = tmp_path / "in" / name / f"{number:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "in" / "labels.csv").write_text(text)
+    notes = listing.list_labelled(InputPath("--input_dir", str(tmp_path / "in"))).notes
+    told = [note for note in notes if "labels.csv names these pictures too" in note]
+    assert bool(told) == is_said
+    assert not told or f"--input_csv={tmp_path}/in/labels.csv (4 rows) reads it" in told[0]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.read import read_member
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
 from tfrecords.inputs.say import counted
 from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.inputs.tables.pictures import is_table
-from tfrecords.inputs.tables.text import parse
+from tfrecords.inputs.tables.text import TableText, parse
 from tfrecords.schema import TRAIN
 
 # Tables without labels: a sample of what a contest expects.
@@ -23,6 +25,9 @@ _NO_LABELS = re.compile(r"(?i)sample|submission")
 _LABELS = re.compile(r"(?i)train|label|class|annot")
 
 _NAMED = 3
+
+# Rows that tell what a table is of.
+_SAMPLE = 50
 _MOST_BYTES = 64 << 20
 
 
@@ -48,6 +53,52 @@ def advice(input_path: str, found: Iterable[ListedFile], files: FileSystem) -> s
     return f"the table of labels that lies there, {' or '.join(told)}{more}"
 
 
+def unread(
+    input_path: str, found: Iterable[ListedFile], files: FileSystem, classes: Mapping[str, str]
+) -> Iterator[str]:
+    """Yields a line for each table that gives pictures of class folders other classes.
+
+    Args:
+      input_path: of the folder or archive that holds `found`.
+      found: all of its files.
+      files: the file system that they lie on.
+      classes: name of a picture without its folders and its suffix → its class.
+    """
+    for file in found:
+        if file.problem is not RejectReason.SIDECAR or not is_table(file.name):
+            continue
+        if not _may_have_labels(file.name):
+            continue
+        table = _parsed(file, files)
+        if table is None:
+            continue
+        try:
+            rows = [fields for _, fields in itertools.islice(table.rows(), _SAMPLE)]
+        except UsageError:
+            continue
+        columns = range(len(table.header))
+        stems = [[_stem_of(fields[c]) for fields in rows] for c in columns]
+        named = [c for c in columns if 2 * sum(stem in classes for stem in stems[c]) > len(rows)]
+        if not named or len(columns) < 2:
+            continue
+        own = [classes.get(stem) for stem in stems[named[0]]]
+        if not any(_agrees(own, [fields[c] for fields in rows]) for c in columns):
+            yield (
+                f"{file.name} names these pictures too, and is not read, for folders are the "
+                f"classes; {_named(input_path, file, files)} reads it"
+            )
+
+
+def _agrees(own: Sequence[str | None], values: Sequence[str]) -> bool:
+    """Returns whether a column says nothing that the folders do not say, in whatever words."""
+    pairs = {(name, value) for name, value in zip(own, values, strict=True) if name is not None}
+    return len({name for name, _ in pairs}) == len({value for _, value in pairs}) == len(pairs)
+
+
+def _stem_of(value: str) -> str:
+    return without_suffix(posixpath.basename(value.replace("\\", "/")))
+
+
 def _named(input_path: str, file: ListedFile, files: FileSystem) -> str:
     rows = _rows(file, files)
     flag = f"--input_csv={input_path.rstrip('/')}/{file.name}"
@@ -69,10 +120,19 @@ def _has_labels(name: str) -> bool:
 def _rows(file: ListedFile, files: FileSystem) -> int | None:
     """Returns how many rows a table has, or None where that cannot be told."""
     try:
+        table = _parsed(file, files)
+        return None if table is None else sum(1 for _ in table.rows())
+    except UsageError:
+        return None
+
+
+def _parsed(file: ListedFile, files: FileSystem) -> TableText | None:
+    """Returns a table, or None where it is too large or none."""
+    try:
         if file.bytes == UNKNOWN_SIZE or file.bytes > _MOST_BYTES:
             return None
         with files.open(file.path) as opened:
             data = read_member(opened, file.member, file.bytes) if file.member else opened.read()
-        return sum(1 for _ in parse(InputPath("", file.name), data, TableOptions()).rows())
+        return parse(InputPath("", file.name), data, TableOptions())
     except (OSError, UsageError):
         return None
