@@ -268,12 +268,14 @@ def _unread_tables(
 ) -> Iterator[str]:
     """Yields a line for each table beside class folders that gives other classes than they do."""
     if any(is_table(file.name) and file.problem is RejectReason.SIDECAR for file in found):
-        stems = {
-            without_suffix(row.key.rpartition("/")[2]): row.class_name
-            for row in rows
-            if row.class_name is not None and row.problem is None
-        }
-        yield from beside.unread(source.path, found, files, stems)
+        classes: dict[str, set[str]] = {}
+        for row in rows:
+            if row.class_name is not None and row.problem is None:
+                parts = without_suffix(row.key).split("/")
+                for name in {"/".join(parts[-2:]), parts[-1]}:
+                    classes.setdefault(name, set()).add(row.class_name)
+        one = {name: next(iter(own)) for name, own in classes.items() if len(own) == 1}
+        yield from beside.unread(source.path, found, files, one)
 
 
 def _splits_above(names: Iterable[str]) -> dict[str, str]:

@@ -395,3 +395,17 @@ def test_a_table_that_says_otherwise_than_the_folders_is_told(
     told = [note for note in notes if "labels.csv names these pictures too" in note]
     assert bool(told) == is_said
     assert not told or f"--input_csv={tmp_path}/in/labels.csv (4 rows) reads it" in told[0]
+
+
+def test_numbers_that_begin_anew_in_each_class_are_told_apart_by_their_folders(
+    tmp_path: Path,
+) -> None:
+    for number, name in enumerate("aabb"):
+        path = tmp_path / "in" / name / f"{number % 2}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    table = tmp_path / "in" / "truth.csv"
+    table.write_text("key,track,label\na/0.jpg,1,x\na/1.jpg,2,x\nb/0.jpg,1,y\nb/1.jpg,2,y\n")
+    assert not listing.list_labelled(InputPath("--input_dir", str(tmp_path / "in"))).notes
+    table.write_text("key,track,label\na/0.jpg,1,x\na/1.jpg,2,y\nb/0.jpg,3,x\nb/1.jpg,4,y\n")
+    assert listing.list_labelled(InputPath("--input_dir", str(tmp_path / "in"))).notes

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
+from tfrecords.inputs.column_names import LABEL_NAMES, normalised
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import without_suffix
@@ -26,8 +27,10 @@ _LABELS = re.compile(r"(?i)train|label|class|annot")
 
 _NAMED = 3
 
-# Rows that tell what a table is of.
-_SAMPLE = 50
+_LABEL_ENDS = tuple(f"_{name}" for name in LABEL_NAMES)
+
+# Rows that tell what a table is of; the first ones may all be of one class.
+_SAMPLE = 20_000
 _MOST_BYTES = 64 << 20
 
 
@@ -62,7 +65,8 @@ def unread(
       input_path: of the folder or archive that holds `found`.
       found: all of its files.
       files: the file system that they lie on.
-      classes: name of a picture without its folders and its suffix → its class.
+      classes: of a picture, its class by its name without a suffix, and by that behind the name of
+        its folder; names that stand for pictures of several classes are left out.
     """
     for file in found:
         if file.problem is not RejectReason.SIDECAR or not is_table(file.name):
@@ -77,12 +81,13 @@ def unread(
         except UsageError:
             continue
         columns = range(len(table.header))
-        stems = [[_stem_of(fields[c]) for fields in rows] for c in columns]
-        named = [c for c in columns if 2 * sum(stem in classes for stem in stems[c]) > len(rows)]
+        meant = [[_class_of(fields[c], classes) for fields in rows] for c in columns]
+        named = [own for own in meant if 2 * sum(name is not None for name in own) > len(rows)]
         if not named or len(columns) < 2:
             continue
-        own = [classes.get(stem) for stem in stems[named[0]]]
-        if not any(_agrees(own, [fields[c] for fields in rows]) for c in columns):
+        own = named[0]
+        labels = [c for c in columns if f"_{normalised(table.header[c])}".endswith(_LABEL_ENDS)]
+        if labels and not any(_agrees(own, [fields[c] for fields in rows]) for c in labels):
             yield (
                 f"{file.name} names these pictures too, and is not read, for folders are the "
                 f"classes; {_named(input_path, file, files)} reads it"
@@ -95,8 +100,10 @@ def _agrees(own: Sequence[str | None], values: Sequence[str]) -> bool:
     return len({name for name, _ in pairs}) == len({value for _, value in pairs}) == len(pairs)
 
 
-def _stem_of(value: str) -> str:
-    return without_suffix(posixpath.basename(value.replace("\\", "/")))
+def _class_of(value: str, classes: Mapping[str, str]) -> str | None:
+    """Returns the class of the picture that a field names, or None."""
+    parts = without_suffix(value.replace("\\", "/")).split("/")
+    return classes.get("/".join(parts[-2:])) or classes.get(parts[-1])
 
 
 def _named(input_path: str, file: ListedFile, files: FileSystem) -> str:
