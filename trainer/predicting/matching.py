@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tfrecords.errors import UsageError
@@ -107,6 +107,9 @@ class _Listed:
 
     def where(self, path: str) -> str:
         return f"{self.name}/{path}"
+
+    def directly_in(self, folders: Collection[str]) -> Iterator[str]:
+        return (key for key in self.pictures if posixpath.dirname(key) in folders)
 
 
 def _file(key: str) -> ListedFile:

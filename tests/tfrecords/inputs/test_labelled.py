@@ -379,6 +379,8 @@ def test_a_run_among_the_pictures_is_no_class(folders: Path) -> None:
         ("file,label\na/0000.jpg,x\na/0001.jpg,y\nb/0002.jpg,x\nb/0003.jpg,y\n", True),
         ("id,label\n0000,A\n0001,A\n0002,B\n0003,B\n", False),  # The same in other words.
         ("class,pictures\na,2\nb,2\n", False),
+        ("id,patient\n0000,1\n0001,2\n0002,1\n0003,3\n", False),
+        ("id,Finding Labels\n0000,x\n0001,y\n0002,x\n0003,x\n", True),
         ("id\n0000\n0001\n", False),
         ("<html>", False),
     ],
