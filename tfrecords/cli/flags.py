@@ -194,12 +194,6 @@ def plain_type(config: type[Any], name: str) -> type:
     return typing.get_origin(hint) or hint
 
 
-def is_list(config: type[Any], name: str) -> bool:
-    """Returns whether a flag takes any number of values, by comma."""
-    args = typing.get_args(_hint(config, name)[0])
-    return plain_type(config, name) is tuple and args[-1:] == (...,)
-
-
 def _converter(config: type[Any], name: str) -> Callable[[Any], Any]:
     given: Callable[[Any], Any] | None = flags_of(config)[name].metadata["parse"]
     if given is not None:

@@ -22,7 +22,6 @@ from tfrecords.cli.flags import (
     PATHS,
     choices_of,
     flags_of,
-    is_list,
     names_of,
     plain_type,
     usage_errors,
@@ -95,7 +94,6 @@ def split(config: type[Any], argv: Sequence[str], foreign: ForeignCheck | None =
       UsageError: an unknown flag, a stray argument, a value where none belongs, a list in parts.
     """
     defined = _define(config)
-    _refuse_lists_twice(config, _spelled(config, defined, list(argv)))
     try:
         expanded = defined.read_flags_from_files(list(argv), force_gnu=True)
         remaining = defined(["command", *_spelled(config, defined, expanded)], known_only=True)[1:]
@@ -236,31 +234,6 @@ def _spelled(config: type[Any], defined: absl_flags.FlagValues, argv: Sequence[s
         )
         result.append(spelled)
     return result
-
-
-def _refuse_lists_twice(config: type[Any], argv: Sequence[str]) -> None:
-    """Refuses a flag of several values that is given twice: the last would hide the others.
-
-    One of a single value may stand behind what a script or a flagfile gave, and replaces it.
-
-    Raises:
-      UsageError: names the flag, with all values by comma.
-    """
-    lists = [name for name in flags_of(config) if is_list(config, name)]
-    given: dict[str, list[str]] = {}
-    for number, argument in enumerate(argv):
-        if argument == "--":
-            break
-        name, equals, value = argument.partition("=")
-        if name.startswith("--") and name[2:] in lists:
-            value = value if equals else next(iter(argv[number + 1 :]), "")
-            given.setdefault(name, []).append(value)
-    for name, values in given.items():
-        if len(set(values)) > 1:
-            raise UsageError(
-                f"{name} is given {len(values)} times, and only the last would count: give all "
-                f"values once, as in {shlex.quote(name + '=' + ','.join(values))}"
-            )
 
 
 def _as_switch(words: Mapping[str, Sequence[str]], argument: str, following: str) -> str:

@@ -148,19 +148,6 @@ def test_misuse_is_one_line_that_names_the_flag(argv: list[str], said: str) -> N
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_values_of_a_list_are_given_once(tmp_path: Path) -> None:
-    for argv in (["--kinds=a", "--kinds=b"], ["--kinds", "a", "--kinds=b"]):
-        with pytest.raises(UsageError, match="--kinds is given 2 times, .* as in --kinds=a,b"):
-            parse(*argv)
-    assert parse("--kinds=b", "--kinds=b").kinds == ("b",)
-    # A script's own flags are followed by those that a person adds.
-    assert parse("--per_class=1", "--per_class=2").per_class == 2
-    assert parse("--image_size=32", "--image_size=48").image_size == (48, 48)
-    file = tmp_path / "flags"
-    file.write_text("--kinds=a\n")
-    assert parse(f"--flagfile={file}", "--kinds=b").kinds == ("b",)
-
-
 def test_an_unknown_flag_is_told_before_a_missing_one() -> None:
     with pytest.raises(UsageError, match="unknown flag --wher; did you mean --where"):
         parsing.parse(Config, ["--wher=x"])
