@@ -15,12 +15,12 @@ import pytest
 from tests.support import commands, fakes
 from tests.support.archives import entries_of, patch
 
-FLAGS = ("--image_size=16", "--encoding=png", "--workers=1", "--near_duplicates=off")
+FLAGS = ("--image_size=16", "--encoding=png", "--workers=0", "--near_duplicates=off")
 
 
 def bake(output_dir: Path, *flags: str) -> str:
     """Bakes and returns what the command told its user."""
-    done = commands.run("beam_pipelines.prepare", f"--output_dir={output_dir}", *FLAGS, *flags)
+    done = commands.call("beam_pipelines.prepare", f"--output_dir={output_dir}", *FLAGS, *flags)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -75,7 +75,7 @@ def test_a_path_under_two_classes_is_a_label_conflict(
         assert both[0]["status"] == "kept"
     else:
         assert {row["reason"] for row in both} == {"label_conflict"}
-    assert commands.run("tfrecords.verify", str(tmp_path / "out")).returncode == 0
+    assert commands.call("tfrecords.verify", str(tmp_path / "out")).returncode == 0
 
 
 def test_what_is_no_file_or_too_large_costs_its_row(folders: Path, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,11 +23,16 @@ PREPARE = "beam_pipelines.prepare"
 FLAGS = ("--image_size=16", "--per_class=30", "--encoding=png")
 
 
-def bake(input_dir: Path, output_dir: Path, *flags: str) -> str:
+def bake(
+    input_dir: Path,
+    output_dir: Path,
+    *flags: str,
+    workers: int = 0,
+    command: Callable[..., Any] = commands.call,
+) -> str:
     """Bakes and returns what the command told its user."""
-    done = commands.run(
-        PREPARE, f"--input_dir={input_dir}", f"--output_dir={output_dir}", *FLAGS, *flags
-    )
+    directories = f"--input_dir={input_dir}", f"--output_dir={output_dir}"
+    done = command(PREPARE, *directories, f"--workers={workers}", *FLAGS, *flags)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -41,7 +48,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def baked(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output_dir = tmp_path_factory.mktemp("out") / "shards"
-    bake(folders, output_dir, "--workers=1", "--keep_cache")
+    bake(folders, output_dir, "--keep_cache")
     return output_dir
 
 
@@ -59,7 +66,7 @@ def test_the_data_set_is_what_its_manifest_says(baked: Path) -> None:
     assert found.split(TRAIN).originals == (30, 16, 3)
     assert found.split(TRAIN).copies == (0, 14, 27)
     assert found.statuses == {"capped": 18, "duplicate": 1, "kept": 65, "rejected": 1}
-    assert commands.run("tfrecords.verify", str(baked)).returncode == 0
+    assert commands.call("tfrecords.verify", str(baked)).returncode == 0
 
 
 def test_every_input_file_is_in_the_ledger(folders: Path, baked: Path) -> None:
@@ -97,11 +104,13 @@ def test_the_ledger_leads_to_each_record_and_each_record_to_its_source(
 
 
 @pytest.mark.parametrize("runner", ["local", "FnApiRunner"])
-@pytest.mark.parametrize("workers", ["2", "0"])
+@pytest.mark.parametrize("workers", [2, 0])
 def test_any_number_of_workers_on_either_local_runner_gives_the_same_bytes(
-    folders: Path, baked: Path, tmp_path: Path, workers: str, runner: str
+    folders: Path, baked: Path, tmp_path: Path, workers: int, runner: str
 ) -> None:
-    told = bake(folders, tmp_path / "out", f"--workers={workers}", f"--runner={runner}")
+    command = commands.run if workers else commands.call
+    out = tmp_path / "out"
+    told = bake(folders, out, f"--runner={runner}", workers=workers, command=command)
     assert "decoded 85 of 85 files, made 41 of 41 copies, wrote" in told
     assert commands.digests(tmp_path / "out") == commands.digests(baked)
 
@@ -111,7 +120,7 @@ def test_any_code_that_resizes_gives_the_same_bytes(
     folders: Path, baked: Path, tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(kernels.VARIABLE, kernel)
-    bake(folders, tmp_path / "out", "--workers=1")
+    bake(folders, tmp_path / "out")
     assert commands.digests(tmp_path / "out") == commands.digests(baked)
 
 
@@ -120,7 +129,7 @@ def test_code_that_cannot_resize_here_is_refused_before_work_begins(
 ) -> None:
     monkeypatch.setenv(kernels.VARIABLE, "abacus")
     flags = (f"--input_dir={folders}", f"--output_dir={tmp_path / 'out'}", *FLAGS)
-    done = commands.run(PREPARE, *flags)
+    done = commands.call(PREPARE, *flags)
     assert done.returncode == 2
     assert "EVENSHARD_RESIZE_KERNEL=abacus: expected auto or one of numpy" in done.stderr
     assert "Traceback" not in done.stderr
@@ -198,7 +207,7 @@ def test_tfds_reads_it(baked: Path) -> None:
 
 
 def test_a_complete_data_set_is_not_overwritten_unasked(folders: Path, baked: Path) -> None:
-    done = commands.run(PREPARE, f"--input_dir={folders}", f"--output_dir={baked}")
+    done = commands.call(PREPARE, f"--input_dir={folders}", f"--output_dir={baked}")
     assert done.returncode == 2
     assert "holds a complete data set, baked otherwise (" in done.stderr
     assert "give --overwrite to replace it" in done.stderr
@@ -208,21 +217,21 @@ def test_too_many_rejects_fail_after_the_ledger_is_written(tmp_path: Path) -> No
     root = fakes.write_folders(tmp_path / "in", {"apu": 4, "bart": 4})
     for number in range(4):
         (root / "apu" / f"bad{number}.jpg").write_bytes(b"")
-    flags = (f"--input_dir={root}", f"--output_dir={tmp_path / 'out'}", *FLAGS)
-    done = commands.run(PREPARE, *flags)
+    flags = (f"--input_dir={root}", f"--output_dir={tmp_path / 'out'}", "--workers=0", *FLAGS)
+    done = commands.call(PREPARE, *flags)
     assert done.returncode == 1
     assert "4 of 12 files were rejected (4 empty), more than --max_reject_fraction" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert len(pq.read_table(tmp_path / "out" / "sources.parquet")) == 12
-    assert commands.run(PREPARE, *flags, "--max_reject_fraction=0.5").returncode == 0
+    assert commands.call(PREPARE, *flags, "--max_reject_fraction=0.5").returncode == 0
 
 
 def test_a_second_bake_on_one_output_is_refused(folders: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / ".cache").mkdir(parents=True)
     with (tmp_path / "out" / ".cache" / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        done = commands.run(PREPARE, f"--input_dir={folders}", f"--output_dir={tmp_path / 'out'}")
+        done = commands.call(PREPARE, f"--input_dir={folders}", f"--output_dir={tmp_path / 'out'}")
     assert done.returncode == 1
     assert "another bake is writing to" in done.stderr
 
@@ -237,7 +246,7 @@ def test_help_is_grouped_and_misspelt_flags_name_the_right_one() -> None:
         "--input_dri=x": "--input_dir",
         "--job_nam=x": "--job_name",
     }.items():
-        done = commands.run(PREPARE, "--input_dir=i", "--output_dir=o", wrong)
+        done = commands.call(PREPARE, "--input_dir=i", "--output_dir=o", wrong)
         assert done.returncode == 2, wrong
         assert f"did you mean {right}?" in done.stderr
         assert done.stderr.count("\n") == 1
@@ -258,7 +267,7 @@ def test_help_is_grouped_and_misspelt_flags_name_the_right_one() -> None:
     ],
 )
 def test_usage_errors_are_one_line(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = commands.run(PREPARE, "--input_dir=i", f"--output_dir={tmp_path / 'o'}", *flags)
+    done = commands.call(PREPARE, "--input_dir=i", f"--output_dir={tmp_path / 'o'}", *flags)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

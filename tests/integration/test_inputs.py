@@ -21,8 +21,8 @@ def bake(input_dir: Path, **values: object) -> Manifest:
     """Bakes into "out" beside the input, and checks the result with `verify`."""
     output_dir = input_dir.parent / "out"
     config = PrepareConfig(**{**FLAGS, "input_dir": input_dir, "output_dir": output_dir, **values})
-    assert run.run(config, ["--runner=FnApiRunner"]) == 0
-    assert commands.run("tfrecords.verify", str(output_dir)).returncode == 0
+    assert run.run(config, []) == 0
+    assert commands.call("tfrecords.verify", str(output_dir)).returncode == 0
     return manifest.load(str(output_dir))
 
 
@@ -127,7 +127,7 @@ def test_two_readings_stop_before_anything_is_written(tmp_path: Path) -> None:
     for folder in ("fold1", "fold2"):
         fakes.write_folders(tmp_path / "in" / folder, {"cat": 2, "dog": 2})
     flags = (f"--input_dir={tmp_path / 'in'}", f"--output_dir={tmp_path / 'out'}")
-    done = commands.run("beam_pipelines.prepare", *flags)
+    done = commands.call("beam_pipelines.prepare", *flags)
     assert done.returncode == 2
     assert "can be read in two ways" in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -137,7 +137,7 @@ def test_an_output_in_the_input_is_refused_before_anything_is_written(tmp_path: 
     root = fakes.write_folders(tmp_path / "in", {"cat": 2, "dog": 2})
     for more in ([], ["--overwrite"], ["--plan_only"]):
         flags = (f"--input_dir={root}", f"--output_dir={root / 'shards'}", *more)
-        done = commands.run("beam_pipelines.prepare", *flags)
+        done = commands.call("beam_pipelines.prepare", *flags)
         assert done.returncode == 2
         assert "lies in --input_dir=" in done.stderr
     assert not (root / "shards").exists()
@@ -150,7 +150,7 @@ def test_the_last_lines_say_what_to_do_next(
     root = fakes.write_folders(tmp_path / "my in", {"cat": 12, "dog": 2})
     output_dir = tmp_path / "my out"
     values = {**FLAGS, "input_dir": root, "output_dir": output_dir, "per_class": per_class}
-    run.run(PrepareConfig(**values), ["--runner=FnApiRunner"])
+    run.run(PrepareConfig(**values), [])
     *_, last = told = capsys.readouterr().err.splitlines()
     assert shlex.split(last) == [
         "next:", "evenshard", "train", f"--data_dir={output_dir}", "--run_dir=runs/first"

@@ -37,11 +37,12 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bake(tracks: Path, out: Path, *flags: str) -> tuple[float, float, str]:
     """Bakes; returns the share of validation frames with a track-mate in train, the meter's, and
     what the command said."""
-    done = commands.run(
+    done = commands.call(
         "beam_pipelines.prepare",
         f"--input_dir={tracks}",
         f"--output_dir={out}",
         "--image_size=32",
+        "--workers=0",
         "--splits=train:0.7,validation:0.3",
         *flags,
     )

@@ -60,7 +60,7 @@ def test_a_child_trains_and_another_says_why_it_cannot(data_dir: Path, tmp_path:
 
 
 def test_a_misspelt_flag_is_named_before_anything_starts(data_dir: Path, tmp_path: Path) -> None:
-    done = commands.run(
+    done = commands.call(
         "trainer.sweep", *flags(data_dir, tmp_path / "runs", "grid: {epoch: [1, 2]}")
     )
     assert done.returncode == 2

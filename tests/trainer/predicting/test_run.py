@@ -266,7 +266,7 @@ def baked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     cmyk = fakes.picture("cmyk", 50, 41).convert("CMYK")
     cmyk.save(root / "in" / "apu" / "cmyk.jpg")
     (root / "in" / "apu" / "bad.jpg").write_bytes(b"not a picture")
-    done = commands.run(
+    done = commands.call(
         "beam_pipelines.prepare", f"--input_dir={root / 'in'}", f"--output_dir={root / 'out'}",
         "--image_size=16", "--workers=1", "--max_reject_fraction=1",
     )  # fmt: skip
