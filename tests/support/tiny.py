@@ -22,6 +22,14 @@ def headless(height: int, width: int, classes: int) -> keras.Model:
     return keras.Model(pixels, keras.layers.Dense(classes, name="logits")(x))
 
 
+def pooled(height: int, width: int, classes: int) -> keras.Model:
+    """Returns a network with max pooling, whose deterministic gradient XLA cannot compile."""
+    pixels = keras.Input((height, width, 3))
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 127.5, -1.0)(pixels))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D()(x))
+    return keras.Model(pixels, keras.layers.Dense(classes, name="head")(x))
+
+
 def with_dropout(height: int, width: int, classes: int, dropout: float) -> keras.Model:
     """Returns a network that takes --dropout."""
     pixels = keras.Input((height, width, 3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,25 +45,6 @@ FIRST_COLUMNS = (
 )
 STEPS = 4  # An epoch: 31 records in batches of 8.
 EXECUTE = loop._execute
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    counts = {"train": (12, 8, 5), "validation": (4, 3, 2), "test": (1, 1, 1)}
-    fakes.write_dataset(folder, counts, copies=2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    return run(config(data_dir, tmp_path_factory.mktemp("run") / "r"))
-
-
-@pytest.fixture(autouse=True)
-def float32_again() -> Iterator[None]:
-    yield
-    keras.mixed_precision.set_global_policy("float32")
 
 
 def train(settings: TrainConfig) -> RunResult:
@@ -249,9 +230,7 @@ def test_what_the_device_cannot_do_is_refused_before_anything_is_written(
 
 
 def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
-    result = train(
-        config(data_dir, tmp_path / "r", epochs=15, learning_rate=0.1, augment=("flip",))
-    )
+    result = train(config(data_dir, tmp_path / "r", epochs=6, learning_rate=0.1, augment=("flip",)))
     assert result.best["val_top1"] > 0.8
 
 
@@ -345,7 +324,8 @@ def test_loaded_normalisation_keeps_its_statistics_unless_asked(
     (mean,) = (value for path, value in before.items() if path.endswith("moving_mean"))
     for asked in (False, True):
         run_dir = tmp_path / str(asked)
-        train(config(data_dir, run_dir, **fine_tuning(finished.run_dir), train_batch_norm=asked))
+        flags = fine_tuning(finished.run_dir) | {"epochs": 2, "train_batch_norm": asked}
+        train(config(data_dir, run_dir, **flags))
         (after,) = (v for name, v in final_state(run_dir).items() if name.endswith("moving_mean"))
         assert np.array_equal(after, mean) != asked
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import fakes
 from tests.support.runs import assert_same_end, config, read_metrics
 from tfrecords.errors import UsageError
 from trainer.report import model_card
@@ -22,21 +21,9 @@ from trainer.train.run import run
 STEPS = 4
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    fakes.write_dataset(folder, {"train": (12, 8, 5), "validation": (4, 3, 2)}, copies=2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(config(data_dir, tmp_path_factory.mktemp("r") / "r", epochs=2)).run_dir
-
-
 @pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copied"))
+def copied(parent: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(parent, tmp_path / "copied"))
 
 
 def test_a_finished_run_trains_on_by_the_schedule_of_all_epochs(
@@ -67,9 +54,9 @@ def extensions(run_dir: Path) -> list[tuple[int, int]]:
 
 
 def test_an_extension_that_is_killed_ends_as_one_never_killed(
-    data_dir: Path, copied: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, copied: Path, parent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Path(shutil.copytree(finished, tmp_path / "whole"))
+    whole = Path(shutil.copytree(parent, tmp_path / "whole"))
     run(config(data_dir, whole, epochs=4), report=False)
     real = loop._execute
     for executions in (0, 5):
@@ -160,7 +147,7 @@ def test_less_patience_is_refused(data_dir: Path, stopped: Path) -> None:
         assert ("--early_stopping was 2, is now 1" in str(error.value)) == (early_stopping == 1)
 
 
-def test_extensions_as_they_were_once_recorded_are_read(finished: Path, copied: Path) -> None:
+def test_extensions_as_they_were_once_recorded_are_read(copied: Path) -> None:
     path = copied / "config.json"
     document = json.loads(path.read_text()) | {"extended_from": [1]}
     path.write_text(json.dumps(document))

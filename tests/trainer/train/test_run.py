@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support import fakes
 from tests.support.runs import assert_same_end, config, final_state
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.system.locks import LockedError
@@ -28,13 +27,6 @@ from trainer.train.loop import RunResult
 from trainer.train.prepare import prepare
 from trainer.train.run import run
 from trainer.train.state import State, resume
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    fakes.write_dataset(folder, {"train": (12, 8, 5), "validation": (4, 3, 2)}, copies=2)
-    return folder
 
 
 @pytest.fixture(scope="module")
