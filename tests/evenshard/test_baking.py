@@ -19,7 +19,7 @@ from tests.support import commands, fakes
 from tfrecords import manifest
 from tfrecords.system import extras
 
-SIZE = {"image_size": 16, "encoding": "png", "per_class": 20, "workers": 1}
+SIZE = {"image_size": 16, "encoding": "png", "per_class": 20, "workers": 0}
 
 
 def test_bake_gives_what_the_command_gives(world: Path, tmp_path: Path) -> None:
@@ -31,8 +31,10 @@ def test_bake_gives_what_the_command_gives(world: Path, tmp_path: Path) -> None:
     assert commands.digests(tmp_path / "out") == commands.digests(world / "shards")
 
 
-def test_no_worker_outlives_a_bake(world: Path) -> None:
-    assert multiprocessing.active_children() == []
+def test_no_worker_outlives_a_bake(world: Path, tmp_path: Path) -> None:
+    before = multiprocessing.active_children()  # Of other tests in this process.
+    evenshard.bake(world / "pictures", tmp_path / "out", **SIZE | {"workers": 1})
+    assert [child for child in multiprocessing.active_children() if child not in before] == []
 
 
 def test_a_configuration_stands_for_all_arguments(world: Path, tmp_path: Path) -> None:
