@@ -19,6 +19,7 @@ PAGES = sorted(
 # Pretrained networks, sweeps (a process for each trial), more than two trainings.
 SLOW = {"tutorials/contest.md", "tutorials/pretrained.md", "how-to/many-experiments.md"}
 SLOW |= {"how-to/folds-and-ensembles.md", "how-to/own-augmentation.md"}
+SLOW |= {"how-to/resume-and-extend.md", "how-to/score-differs.md"}
 
 PRETRAINED = {"tutorials/contest.md", "tutorials/pretrained.md"}
 

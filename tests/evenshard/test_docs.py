@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import evenshard
+from tests.docs import snippets
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 OPTIONS = doctest.ELLIPSIS
@@ -35,21 +36,36 @@ def modules_with_examples() -> list[str]:
     ]
 
 
+def tried(tests: list[doctest.DocTest]) -> doctest.TestResults:
+    """Runs examples, of which those that train do so with a tiny network."""
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for test in tests:
+        for example in test.examples:
+            example.source = snippets.with_tiny(example.source)
+        runner.run(test)
+    return runner.summarize()
+
+
+def of_module(name: str) -> doctest.TestResults:
+    return tried(doctest.DocTestFinder().find(importlib.import_module(name)))
+
+
 @pytest.mark.parametrize("name", sorted({*modules_with_examples()} - {"evenshard.running"}))
 def test_docstrings(folder: Path, name: str) -> None:
-    result = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    result = of_module(name)
     assert result.attempted > 0
     assert result.failed == 0
 
 
 def test_docstrings_of_runs(folder: Path, trained: Path) -> None:
     shutil.copytree(trained / "runs", folder / "runs")
-    result = doctest.testmod(importlib.import_module("evenshard.running"), optionflags=OPTIONS)
+    result = of_module("evenshard.running")
     assert result.attempted > 0
     assert result.failed == 0
 
 
 def test_the_page(folder: Path) -> None:
-    result = doctest.testfile(str(PAGE), module_relative=False, optionflags=OPTIONS)
+    text = PAGE.read_text(encoding="utf-8")
+    result = tried([doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)])
     assert result.attempted > 20
     assert result.failed == 0
