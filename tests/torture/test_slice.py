@@ -17,7 +17,7 @@ from tests.torture.case import Case, Ended, Kind, Lost
 from tests.torture.config import TortureConfig
 from tfrecords.errors import UsageError
 
-QUICK = {"damage": (damages.damage, 60), "picture": (hostile.picture, 300),
+QUICK = {"damage": (damages.damage, 60), "picture": (hostile.picture, 150),
          "archive": (hostile.archive, 60)}  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def test_ours_are_keras_defaults() -> None:
 
 def test_a_run_under_any_keras_json_ends_with_the_same_weights(tmp_path: Path) -> None:
     fakes.write_dataset(tmp_path / "data")
-    flags = {"epochs": 1, "model": "springfield_cnn"}
+    flags = {"epochs": 1}
     run(config(tmp_path / "data", tmp_path / "usual", **flags), report=False)
     home = tmp_path / "keras"
     home.mkdir()

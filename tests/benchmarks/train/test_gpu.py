@@ -220,6 +220,7 @@ def test_a_data_set_is_written_without_a_bake(tmp_path: Path) -> None:
     assert (data.write(folder, 16, 180, 60) / manifest.MANIFEST).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_the_dry_run_measures_one_of_each_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
