@@ -53,7 +53,7 @@ demo: $(INSTALLED)  ## draw pictures, bake, train and open the way to the report
 check: lint types imports  ## a first answer: lint, types, imports, fast tests (90 seconds)
 	$(TESTS) --fast
 
-test: lint types imports  ## everything that must pass before a change lands (under 10 minutes)
+test: lint types imports  ## everything that must pass before a change lands (about 15 minutes)
 	$(TESTS)
 
 bench: $(INSTALLED)  ## ours, the floor and the peers, side by side; SCALE=500 takes ten minutes
