@@ -87,7 +87,7 @@ def test_what_cannot_be_selected_is_refused(
 
 def test_numbers_of_numpy_and_text_are_numbers(dataset: evenshard.Dataset) -> None:
     for three in (3, "3", np.int64(3)):
-        assert len(list(dataset.records("train", per_class=three))) == 9  # type: ignore[arg-type]
+        assert len(list(dataset.records("train", per_class=three))) == 9  # type: ignore[arg-type]  # Not only int.
 
 
 @pytest.mark.parametrize("fold", [True, 1.0, "one"])

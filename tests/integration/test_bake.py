@@ -66,7 +66,7 @@ def test_the_data_set_is_what_its_manifest_says(baked: Path) -> None:
     assert found.split(TRAIN).originals == (30, 16, 3)
     assert found.split(TRAIN).copies == (0, 14, 27)
     assert found.statuses == {"capped": 18, "duplicate": 1, "kept": 65, "rejected": 1}
-    assert commands.call("tfrecords.verify", str(baked)).returncode == 0
+    assert commands.run("tfrecords.verify", str(baked)).returncode == 0
 
 
 def test_every_input_file_is_in_the_ledger(folders: Path, baked: Path) -> None:

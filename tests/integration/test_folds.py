@@ -230,7 +230,7 @@ def test_a_sweep_puts_the_folds_together(folded: Path, tmp_path: Path) -> None:
     run_dir = f"--run_dir={runs_dir / 'fold=1'}"
     refused = commands.call("trainer.evaluate", run_dir, "--split=train")
     assert refused.returncode == 1 and "near-duplicates of pictures" in refused.stderr
-    judged = commands.call("trainer.evaluate", run_dir, "--split=validation")
+    judged = commands.run("trainer.evaluate", run_dir, "--split=validation")
     assert judged.returncode == 0 and f"{len(folds[1])} pictures: macro-F1" in judged.stdout
     again = commands.run("evenshard", "report", str(runs_dir / "fold=1"))
     assert again.returncode == 0, again.stderr

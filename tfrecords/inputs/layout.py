@@ -6,7 +6,7 @@ import dataclasses
 import unicodedata
 
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs.folder_layout import FolderLayout
+from tfrecords.inputs.folders.layout import FolderLayout
 from tfrecords.inputs.rows import ListedFile, SourceFile
 
 

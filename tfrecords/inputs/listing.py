@@ -14,11 +14,12 @@ from pathlib import Path
 from tfrecords import kinds
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs import companions, filters, keys, layout, walk
+from tfrecords.inputs import filters, keys, layout, walk
 from tfrecords.inputs.archives.members import is_archive, list_members, split_inside
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
-from tfrecords.inputs.find_layout import find_layout
-from tfrecords.inputs.folder_layout import FolderLayout
+from tfrecords.inputs.folders import companions
+from tfrecords.inputs.folders.find import find_layout
+from tfrecords.inputs.folders.layout import FolderLayout
 from tfrecords.inputs.options import MEGABYTE, InputOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile

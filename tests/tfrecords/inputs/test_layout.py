@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs import keys, layout
 from tfrecords.inputs.filters import is_hidden
-from tfrecords.inputs.folder_layout import FolderLayout
+from tfrecords.inputs.folders.layout import FolderLayout
 from tfrecords.inputs.rows import ArchiveMember, ListedFile
 
 SPLITS = FolderLayout(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.folder_names import (
+from tfrecords.inputs.folders.names import (
     are_parts,
     are_pictures_and_masks,
     are_views,
     in_two_splits,
 )
-from tfrecords.inputs.folder_tree import Located
+from tfrecords.inputs.folders.tree import Located
 from tfrecords.inputs.rules import NO_FOLDERS
 from tfrecords.inputs.say import some
 from tfrecords.inputs.split_words import split_of

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.find_layout import find_layout
-from tfrecords.inputs.folder_layout import FolderLayout
+from tfrecords.inputs.folders.find import find_layout
+from tfrecords.inputs.folders.layout import FolderLayout
 from tfrecords.inputs.rules import FOLDERS, NO_FOLDERS, InputRules
 from tfrecords.inputs.split_words import split_of
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs import doubtful_classes, folder_tree
-from tfrecords.inputs.folder_layout import FolderLayout
-from tfrecords.inputs.folder_names import are_views, has_no_class, normal, split_in
-from tfrecords.inputs.folder_tree import Folder, agree, chain, folded
+from tfrecords.inputs.folders import doubts
+from tfrecords.inputs.folders import tree as folder_tree
+from tfrecords.inputs.folders.layout import FolderLayout
+from tfrecords.inputs.folders.names import are_views, has_no_class, normal, split_in
+from tfrecords.inputs.folders.tree import Folder, agree, chain, folded
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
 from tfrecords.inputs.say import NAMED, some
 from tfrecords.inputs.split_words import TEST, VALIDATION, split_of
@@ -48,11 +49,11 @@ def find_layout(
     folders = _class_folders(layout, root)
     classes = {name for name, _ in folders}
     level = max(folder.count("/") for folder in layout.roots) + 1
-    doubtful_classes.refuse_masks(classes, level, source, tables)
-    doubtful_classes.refuse_parts(classes, level, source, tables)
+    doubts.refuse_masks(classes, level, source, tables)
+    doubts.refuse_parts(classes, level, source, tables)
     if rules.splits_from == AUTO and not rules.split_folders:
-        doubtful_classes.refuse_splits(classes, source)
-    hollow = doubtful_classes.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()
+        doubts.refuse_splits(classes, source)
+    hollow = doubts.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()
     return replace(layout, notes=(*layout.notes, *hollow))
 
 

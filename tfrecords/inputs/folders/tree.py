@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tfrecords.inputs.folder_names import fold
+from tfrecords.inputs.folders.names import fold
 from tfrecords.inputs.split_words import split_of
 from tfrecords.schema import TRAIN
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tfrecords.inputs import companions
+from tfrecords.inputs.folders import companions
 from tfrecords.inputs.rows import SourceFile
 
 
