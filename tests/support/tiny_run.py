@@ -22,7 +22,7 @@ def write_data(folder: Path, copies: int = 0) -> Path:
     return folder
 
 
-def train(data_dir: Path, run_dir: Path) -> Path:
+def train(data_dir: Path, run_dir: Path, precision: str = "float32") -> Path:
     """Trains for three epochs with an average of the weights; returns the run's folder."""
     run(
         TrainConfig(
@@ -33,6 +33,7 @@ def train(data_dir: Path, run_dir: Path) -> Path:
             epochs=3,
             learning_rate=0.02,
             ema=0.5,
+            precision=precision,
             progress="none",
         )
     )

@@ -168,7 +168,7 @@ def _build(run_dir: Path, stored: RunConfig, *, trust_run_code: bool) -> keras.M
         return build(fresh, stored.size, classes, version=stored.network_version)
     model, reason = _read_model(run_dir / MODEL)
     if model is not None:
-        return model
+        return _in_precision_of_now(model, stored.flags.precision)
     if not trust_run_code:
         raise TrainerError(
             f"{run_dir}: its network is the code of {fresh.model}, and {reason}: "
@@ -181,11 +181,30 @@ def _build(run_dir: Path, stored: RunConfig, *, trust_run_code: bool) -> keras.M
     except UsageError as error:
         model, unsafe = _read_model(run_dir / MODEL, trust_run_code=True)
         if model is not None:
-            return model
+            return _in_precision_of_now(model, stored.flags.precision)
         raise TrainerError(
             f"{run_dir}: the network is {fresh.model}, which needs its module beside the run: "
             f"{error}; and {unsafe}"
         ) from error
+
+
+def _in_precision_of_now(model: keras.Model, trained_in: str) -> keras.Model:
+    """Returns a network that was read, computing as the policy in force says.
+
+    The file has the policy that each layer was trained with. Layers that a person has given a dtype
+    of their own keep it.
+
+    Args:
+      model: as it was read.
+      trained_in: --precision of the run.
+    """
+    if trained_in == "float32":
+        return model
+    now = keras.mixed_precision.dtype_policy()
+    for layer in model._flatten_layers():
+        if layer.dtype_policy.name.startswith("mixed_"):
+            layer.dtype_policy = now
+    return model
 
 
 def _read_model(path: Path, *, trust_run_code: bool = False) -> tuple[keras.Model | None, str]:
@@ -199,7 +218,8 @@ def _read_model(path: Path, *, trust_run_code: bool = False) -> tuple[keras.Mode
         code = saved_network.code_in(path)
         if code and not trust_run_code:
             return None, f"{path.name} holds code ({', '.join(code)})"
-        return keras.saving.load_model(path, compile=False, safe_mode=not trust_run_code), ""
+        model = keras.saving.load_model(path, compile=False, safe_mode=not trust_run_code)
+        return model, ""
     except Exception as error:  # Keras raises nearly any kind on a file that it cannot use.
         return None, f"{path.name} cannot be loaded alone: {blame.reason(error)}"
 

@@ -299,13 +299,10 @@ def test_the_weights_are_those_asked_for(run_dir: Path) -> None:
 
 
 def test_exports_in_float32_whatever_trained(
-    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "half"
-    shutil.copytree(run_dir, copy)
-    stored = json.loads((copy / "config.json").read_text())
-    stored["flags"]["precision"] = "mixed_bfloat16"
-    (copy / "config.json").write_text(json.dumps(stored))
+    copy = tiny_run.train(data_dir, tmp_path / "half", precision="mixed_bfloat16")
+    capsys.readouterr()
     assert export.COMMAND.run([f"--run_dir={copy}"]) == 0
     said = capsys.readouterr().out
     assert "top-1 agreement 100.00% of 9 pictures" in said
