@@ -24,7 +24,13 @@ from trainer.data import augment, on_device
 from trainer.data.folds import of_fold
 from trainer.data.on_device import blank_batch
 from trainer.data.selection import Selection, Source, open_configured
-from trainer.data.stream import Batch, decoder, steps_per_epoch, training_stream
+from trainer.data.stream import (
+    Batch,
+    decoder,
+    steps_per_epoch,
+    stream_options,
+    training_stream,
+)
 from trainer.devices import Devices, set_up_devices
 from trainer.models.build import build_network
 from trainer.train import batch_size, failures, losses, optim
@@ -170,6 +176,7 @@ def _decode_stage(
         .repeat()
         .map(decoder(spec, size), num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch)
+        .with_options(stream_options())
         .prefetch(tf.data.AUTOTUNE)
     )
     return stage(lambda: iter(stream), batch, seconds)
@@ -202,7 +209,8 @@ def _augment_stage(
         return augmenter(images, labels, tf.stack([number, 1]))[0]
 
     stream = tf.data.Dataset.range(1 << 30).map(lambda number: tf.cast(number, tf.int32))
-    stream = stream.map(change, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    changed = stream.map(change, num_parallel_calls=tf.data.AUTOTUNE).with_options(stream_options())
+    stream = changed.prefetch(tf.data.AUTOTUNE)
     return stage(lambda: iter(stream), batch, seconds)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.selection import Source
-from trainer.data.stream import Augment, Batch, epoch_batches, options, order_and_key
+from trainer.data.stream import Augment, Batch, epoch_batches, order_and_key, stream_options
 
 # A stream starts at most this part of an epoch early, so that not all of two epochs is in memory.
 MOST_LEAD = 0.25
@@ -51,7 +51,9 @@ def epoch_streams(
         autograph=False,
     )
     def variant(step: tf.Tensor, order: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        stream = of_epoch(step, order, key).with_options(options()).prefetch(tf.data.AUTOTUNE)
+        stream = (
+            of_epoch(step, order, key).with_options(stream_options()).prefetch(tf.data.AUTOTUNE)
+        )
         specs.append(stream.element_spec)
         return tf.data.experimental.to_variant(stream)
 

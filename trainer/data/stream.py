@@ -136,7 +136,7 @@ def training_stream(
     orders, keys = zip(*(order_and_key(source, seed, int(n)) for n in numbers), strict=True)
     stream = tf.data.Dataset.from_tensor_slices((steps, np.stack(orders), np.stack(keys)))
     stream = stream.flat_map(of_epoch)  # Batch
-    return stream.with_options(options()).prefetch(tf.data.AUTOTUNE)
+    return stream.with_options(stream_options()).prefetch(tf.data.AUTOTUNE)
 
 
 def order_and_key(source: Source, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +176,7 @@ def stream_source(source: Source, batch_size: int) -> tf.data.Dataset:
     """Returns `evaluation_stream` of a split that is open already."""
     batches = _decoded(_stored_records(source, batch_size), source, batch_size)
     stream = batches.map(lambda records: (records.image, records.label, records.id))
-    return stream.with_options(options()).prefetch(tf.data.AUTOTUNE)
+    return stream.with_options(stream_options()).prefetch(tf.data.AUTOTUNE)
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
@@ -295,7 +295,7 @@ def _load(source: Source, *, decoded: bool) -> Records:
     else:
         whole = _stored_records(source, source.records)
     with tf.device("/CPU:0"):
-        return Records(*next(iter(whole.with_options(options()))))
+        return Records(*next(iter(whole.with_options(stream_options()))))
 
 
 def _stored_records(source: Source, batch_size: int) -> tf.data.Dataset:
@@ -456,10 +456,17 @@ def _file_order(files: int, seed: int, epoch: int) -> np.ndarray:
     return rng.permutation(files)
 
 
-def options() -> tf.data.Options:
-    """Returns the options of every stream: its order is always the same."""
+def stream_options() -> tf.data.Options:
+    """Returns the options of every stream: a fixed order, and as many parallel calls as cores.
+
+    TensorFlow's autotuning has a thread for each iterator that sleeps for up to a minute. It may
+    miss that its iterator is being deleted (the cancellation wakes it before it counts as
+    cancelled), and the program waits at the end of an epoch until it wakes up by itself. Without
+    it, `AUTOTUNE` means one call for each core, up to 16, and buffers still grow as needed.
+    """
     options = tf.data.Options()
     options.deterministic = True
+    options.autotune.enabled = False
     # A batch is for one machine; distributing input over several is left to the caller.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

@@ -18,7 +18,7 @@ from tfrecords.sharding import stable_hash
 from trainer import remote
 from trainer.data.augment import Augmenter
 from trainer.data.selection import Source
-from trainer.data.stream import decoder
+from trainer.data.stream import decoder, stream_options
 from trainer.features.backbone import Runtime, Runtimes
 from trainer.features.store import FOLDER, FeatureStore
 
@@ -215,10 +215,11 @@ def index_of(source: Source) -> Index:
     selection = source.selection
     stored: dict[str, list[np.ndarray]] = {name: [] for name in _LABELS}
     batches = tf.data.TFRecordDataset(list(source.files)).batch(1024)
-    for batch in batches.map(
+    parsed = batches.map(
         lambda examples: tf.io.parse_example(examples, _LABELS),
         num_parallel_calls=tf.data.AUTOTUNE,
-    ):
+    )
+    for batch in parsed.with_options(stream_options()):
         for name, values in batch.items():
             stored[name].append(values.numpy())
     columns = {name: np.concatenate(parts) for name, parts in stored.items()}
@@ -264,10 +265,8 @@ def pictures(
 
     blocks = tf.data.TFRecordDataset(list(source.files)).batch(BLOCK).enumerate()
     needed = blocks.filter(lambda block, examples: tf.reduce_any(chosen[block]))
-    options = tf.data.Options()
-    options.deterministic = True
     loaded = needed.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    return loaded.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return loaded.with_options(stream_options()).prefetch(tf.data.AUTOTUNE)
 
 
 def _augmented(

@@ -24,7 +24,7 @@ from tfrecords.schema import ImageSpec
 from tfrecords.system import cores, scratch
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
-from trainer.data.stream import decoder
+from trainer.data.stream import decoder, stream_options
 from trainer.predicting import (
     answers,
     ensemble,
@@ -375,9 +375,9 @@ def batches(
         .map(
             lambda index, image: (index, tuple(decode(image) for decode in decoders)),
             num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
         )
         .batch(batch_size)
+        .with_options(stream_options())
         .prefetch(tf.data.AUTOTUNE)
     )
     for index, pixels in stream:

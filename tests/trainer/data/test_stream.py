@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import dataset_options_pb2
 
 from tests.support import fakes
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise
 from tfrecords.schema import Encoding, ImageSpec, Resize
-from trainer.data import augment
+from trainer.data import augment, epochs
 from trainer.data import selection as selections
 from trainer.data import stream as data
 from trainer.data.selection import Source
+from trainer.features import extract
 
 COPIES = 3
 SPEC = ImageSpec(16, 16, encoding=Encoding.PNG)
@@ -229,3 +231,33 @@ def test_orders_are_functions_of_seed_and_epoch() -> None:
     assert len(set(orders)) == 4 and all(sorted(order) == list(range(50)) for order in orders)
     keys = [data._key(seed, epoch) for seed, epoch in itertools.product(range(5), range(50))]
     assert len(set(keys)) == 250 and all(0 < a < 2**31 and 0 <= b < 2**31 for a, b in keys)
+
+
+def test_no_stream_is_autotuned(tmp_path: Path) -> None:
+    # Its thread may sleep for a minute while the end of an epoch waits for it.
+    source = open_fake(tmp_path)
+    of_epoch = epochs.epoch_streams(source, 4, seed=0)
+    views = extract.pictures(source, np.arange(3), None, ())
+    streams = {
+        "training": data.training_stream(source, 4, epochs=2, seed=0),
+        "an epoch": of_epoch(0, 0),
+        "evaluation": data.stream_source(source, 4),
+        "features": views,
+    }
+    for name, stream in streams.items():
+        assert not _autotuned(stream), name
+
+
+def _autotuned(stream: tf.data.Dataset) -> bool:
+    """Whether no options in a stream's graph switch autotuning off."""
+    graph = tf.raw_ops.DatasetToGraphV2(input_dataset=tf.data.experimental.to_variant(stream))
+    nodes = tf.compat.v1.GraphDef.FromString(graph.numpy()).node
+    found = [
+        dataset_options_pb2.Options.FromString(node.attr["serialized_options"].s)
+        for node in nodes
+        if node.op == "OptionsDataset"
+    ]
+    return not any(
+        one.autotune_options.HasField("enabled") and not one.autotune_options.enabled
+        for one in found
+    )
