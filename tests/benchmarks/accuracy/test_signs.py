@@ -96,3 +96,22 @@ def test_recipes_that_are_done_are_not_run_again(
         signs.markdown(results).splitlines()[2] == "| `--epochs=2` | 100 | 0.900 | 0.800 | 0.700 |"
     )
     assert len(json.loads((tmp_path / "baked.json").read_text())) == 3
+
+
+def test_recorded_signs_are_baked_with_the_flags_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+    monkeypatch.setattr(signs, "call", lambda *argv: calls.append(argv))
+    monkeypatch.setattr(signs, "draw", lambda *_: pytest.fail("nothing is to be drawn"))
+    monkeypatch.setattr(
+        signs, "judge", lambda data_dir, run_dir, flags: Result(flags, 100.0, 0.9, 0.8, 0.7)
+    )
+    argv = ["signs", f"--work={tmp_path / 'work'}", "--pictures=gtsrb", "--bake=--per_class=300"]
+    monkeypatch.setattr("sys.argv", [*argv, "--flags=--epochs=1"])
+    signs.main()
+    (bake,) = calls
+    assert bake[:2] == ("-m", "beam_pipelines.prepare")
+    assert {"--image_size=32", "--per_class=300"} < set(bake)
+    assert not any(flag.startswith("--group_by") for flag in bake)
+    assert "| `--epochs=1` |" in capsys.readouterr().out
