@@ -140,6 +140,8 @@ class CanonicalImage:
 class _Source:
     """A decoded source: upright sRGB (RGB or grey), the part that it covers, header and note.
 
+    `deep` is that of `Decoded`.
+
     A JPEG of 750 pixels decoded at a quarter gives 188, the last of them half outside the
     picture: resizing all 188 would stretch it (39 dB instead of 53).
     """
@@ -148,6 +150,7 @@ class _Source:
     header: ImageHeader
     box: Box
     note: str
+    deep: bool
 
 
 def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> CanonicalImage:
@@ -165,17 +168,17 @@ def canonicalise(data: bytes, spec: ImageSpec, limits: PixelLimits) -> Canonical
         facts.difference_hash,
         facts.fingerprint,
         facts.thumbnail.tobytes(),
-        "; ".join(filter(None, (source.note, _dark_note(source.header, resized)))),
+        "; ".join(filter(None, (source.note, _dark_note(source.deep, resized)))),
     )
 
 
-def _dark_note(header: ImageHeader, resized: np.ndarray) -> str:
+def _dark_note(deep: bool, resized: np.ndarray) -> str:
     """Returns a note on a picture of 16 bits that used few of them; "" for any other.
 
     Cameras of 10 and 12 bits, depth and X-rays are stored so: scaled by the range that the file
     says, there is hardly anything to see.
     """
-    if not header.mode.startswith("I") or resized.max() > _DARK:
+    if not deep or resized.max() > _DARK:
         return ""
     return (
         "nearly black: all of its samples of 16 bits are in the lowest sixteenth of their range; "
@@ -272,7 +275,7 @@ def _read(picture: Picture, spec: ImageSpec, limits: PixelLimits) -> _Source:
         orientation = _orientation(decoded.image)
         upright = _upright(decoded, orientation)
         box = _covered(size_of(upright), decoded.extent, orientation)
-        return _Source(upright, header, box, decoded.note)
+        return _Source(upright, header, box, decoded.note, decoded.deep)
     except ImageError as error:
         raise ImageError(error.reason, error.detail, header) from error
     except OddJpegError:

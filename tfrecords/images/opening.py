@@ -57,6 +57,10 @@ _PLUGINS = (
     PpmImagePlugin.PpmImageFile,
     Jpeg2KImagePlugin.Jpeg2KImageFile,
 )
+# Of Pillow's raw modes "RGB;16B", "LA;16B", "RGB;16L" …; "BGR;16" of a BMP has 5 bits a sample.
+_RAW_16_BITS = (";16B", ";16L", ";16N")
+_FULL_16_BITS = 65_535
+
 FORMATS = tuple(plugin.format for plugin in _PLUGINS)
 
 
@@ -93,6 +97,7 @@ class _PillowPicture:
       layout: of a TIFF.
       claimed: bytes that opening and decoding take, where the decoder has them all at once.
       note: what is odd about the file.
+      deep: whether its samples have 16 bits.
     """
 
     image: ImageFile.ImageFile
@@ -102,6 +107,7 @@ class _PillowPicture:
     layout: tiff.Layout | None = None
     claimed: int = 0
     note: str = ""
+    deep: bool = False
 
     @classmethod
     def open(
@@ -113,11 +119,13 @@ class _PillowPicture:
         layout: tiff.Layout | None = None,
         claimed: int = 0,
         note: str = "",
+        deep: bool = False,
     ) -> _PillowPicture:
         stream = io.BytesIO(data)
         image = Image.open(stream, formats=FORMATS) if decoder is None else decoder(stream)
         header = ImageHeader(image.format or "", image.width, image.height, image.mode)
-        return cls(image, data, header, frame, layout, claimed, note)
+        deep = deep or _has_16_bits(image)
+        return cls(image, data, header, frame, layout, claimed, note, deep)
 
     def _scale(self, spec: ImageSpec) -> int:
         return jpeg_scale(self.data, *self.image.size, spec)
@@ -140,7 +148,7 @@ class _PillowPicture:
             image = bmp.with_alpha_set(image)
         if image.format == "JPEG2000":
             image.info["icc_profile"] = boxes.jpeg_2000_profile(self.data)
-        return Decoded(image, image.size, note=self.note)
+        return Decoded(image, image.size, note=self.note, deep=self.deep)
 
     def _load_whole(self, frame: jpeg.Frame, spec: ImageSpec) -> Decoded | None:
         if self.image.size != (frame.width, frame.height):
@@ -189,9 +197,15 @@ class _OwnReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _OwnPicture:
-    """A file that a reader of ours reads."""
+    """A file that a reader of ours reads.
+
+    Attributes:
+      reader: of it.
+      deep: whether its samples have 16 bits.
+    """
 
     reader: _OwnReader
+    deep: bool = False
 
     @property
     def header(self) -> ImageHeader:
@@ -203,7 +217,7 @@ class _OwnPicture:
 
     def load(self, spec: ImageSpec) -> Decoded:
         image = self.reader.load()
-        return Decoded(image, image.size)
+        return Decoded(image, image.size, deep=self.deep)
 
 
 def _open_jpeg(data: bytes) -> Picture:
@@ -270,7 +284,7 @@ def _open_tiff(data: bytes) -> Picture:
         raise _unsupported(f"a TIFF compressed with {compression}", "save it with LZW", header)
     deep = tiff.DeepTiff.of(tags)
     if deep is not None:
-        return _OwnPicture(deep)
+        return _OwnPicture(deep, deep.has_16_bits)
     # Opening makes Python integers and tuples of every offset.
     if layout.working_bytes > memory.MAX_DECODE_BYTES:
         raise _too_much(layout.working_bytes, header)
@@ -360,7 +374,9 @@ def _open_jpeg_2000(data: bytes) -> Picture:
     claim = claims.jpeg_2000(data)
     if claim is not None:
         _check_claim(claim, "JPEG2000")
-    return _PillowPicture.open(data, claimed=claim.memory if claim else 0)
+    if claim is None:
+        return _PillowPicture.open(data)
+    return _PillowPicture.open(data, claimed=claim.memory, deep=claim.bits == 16)
 
 
 _OPENERS: tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes], Picture]], ...] = (
@@ -384,6 +400,17 @@ def check_memory(needed: int, header: ImageHeader) -> None:
     """
     if needed > memory.MAX_DECODE_BYTES:
         raise _too_much(needed, header)
+
+
+def _has_16_bits(image: ImageFile.ImageFile) -> bool:
+    """Returns whether the samples of an opened picture have 16 bits in the file."""
+    if image.mode.startswith("I"):
+        return True
+    samples = image.tile[0].args if image.tile else None
+    found = samples if isinstance(samples, tuple) else (samples,)
+    if image.format == "PPM":
+        return found[-1] == _FULL_16_BITS
+    return str(found[0]).endswith(_RAW_16_BITS)
 
 
 def _check_claim(claim: claims.Claim, format: str) -> None:

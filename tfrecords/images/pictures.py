@@ -29,6 +29,7 @@ class Decoded:
       missing: the share of rows that a cut file lacks.
       note: what is odd about the file, in words; "" for most.
       pixels: uint8[height, width, 1 or 3] where the picture was decoded to an array.
+      deep: whether the file has samples of 16 bits, and so may use few of them.
     """
 
     image: Image.Image
@@ -37,6 +38,7 @@ class Decoded:
     missing: float = 0.0
     note: str = ""
     pixels: np.ndarray | None = None
+    deep: bool = False
 
 
 class Picture(Protocol):

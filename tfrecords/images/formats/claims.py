@@ -30,11 +30,13 @@ class Claim:
     Attributes:
       width, height: of the picture.
       memory: bytes that opening and decoding take at most.
+      bits: of a sample, where they are read.
     """
 
     width: int
     height: int
     memory: int
+    bits: int = 8
 
 
 def webp(data: bytes) -> Claim | None:
@@ -96,9 +98,8 @@ def jpeg_2000(data: bytes) -> Claim | None:
     (components,) = struct.unpack_from(">H", data, at + 40)
     width, height = max(0, right - left), max(0, bottom - top)
     tile = min(tile_width, width) * min(tile_height, height)
-    return Claim(
-        width, height, _JPEG_2000_SAMPLE * components * tile + 9 * width * height + len(data)
-    )
+    memory = _JPEG_2000_SAMPLE * components * tile + 9 * width * height + len(data)
+    return Claim(width, height, memory, bits=(data[at + 42 : at + 43] or b"\7")[0] % 128 + 1)
 
 
 def _jpeg_xl_side(bits: int, small: bool) -> tuple[int, int]:

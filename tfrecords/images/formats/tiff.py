@@ -227,6 +227,11 @@ class DeepTiff:
             + len(self.tags.data)
         )
 
+    @property
+    def has_16_bits(self) -> bool:
+        """Whether samples are whole numbers of 16 bits."""
+        return (self.layout.bits[0], self.layout.sample_format[0]) == (16, _UNSIGNED)
+
     def load(self) -> Image.Image:
         """Returns the picture at 8 bits, stored upright or not, with its profile.
 
