@@ -16,6 +16,7 @@ _END = b"\xff\xd9"
 # A coded picture may end with a zero or two.
 _PADDING = bytes(16)
 _EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 # Frames whose scans refine coefficients step by step, and frames of lossless JPEG.
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
@@ -159,8 +160,8 @@ def frame(segments: Iterable[Segment]) -> Frame | None:
 def without_bulk(data: bytes, segments: Sequence[Segment]) -> bytes:
     """Returns a JPEG without metadata that costs Pillow more than its bytes are worth.
 
-    Kept are JFIF and Adobe markers, ICC profiles and the first EXIF block, where the
-    orientation stands; the picture is the same. An ordinary JPEG is returned as it is.
+    Kept are JFIF and Adobe markers, ICC profiles and the first EXIF block and last XMP packet,
+    where the orientation stands; the picture is the same. An ordinary JPEG is returned as it is.
     """
     metadata = [s for s in segments if s.marker in _APPLICATION or s.marker == _COMMENT]
     exif = [s for s in metadata if s.marker == 0xE1 and s.payload.startswith(_EXIF)]
@@ -171,6 +172,8 @@ def without_bulk(data: bytes, segments: Sequence[Segment]) -> bytes:
     if honest and len(exif) <= 1 and sum(len(s.payload) for s in metadata) <= _MAX_METADATA:
         return data
     kept = [s for s in exif[:1] if directories.exif_is_honest(s.payload)]
+    if honest:  # Beside damaged EXIF no other orientation is believed.
+        kept += [s for s in metadata if s.marker == 0xE1 and s.payload.startswith(_XMP)][-1:]
     dropped = [s for s in metadata if s not in kept and not _is_needed(s)]
     parts, at = [], 0
     for segment in dropped:

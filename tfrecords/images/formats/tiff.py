@@ -29,7 +29,7 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = (
     284,
 )
 PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
-EXTRA_SAMPLES, SAMPLE_FORMAT, ICC_PROFILE = 338, 339, 34_675
+EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC_PROFILE = 338, 339, 700, 34_675
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_DIRECTORIES = 254, 255, 330
 
 # Bits of the new type and a value of the old one: a smaller form of another picture in the file,
@@ -254,7 +254,10 @@ class DeepTiff:
         image = Image.merge(mode, [Image.fromarray(channel) for channel in levels])
         image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, mode))
         image.info["icc_profile"] = self.tags.value_bytes(ICC_PROFILE)
-        image.getexif()[ORIENTATION] = self.tags.number(ORIENTATION, 1)
+        # Where the file has no orientation, Pillow takes that of its XMP, as it does of others.
+        image.info["xmp"] = self.tags.value_bytes(XMP)
+        if ORIENTATION in self.tags.entries:
+            image.getexif()[ORIENTATION] = self.tags.number(ORIENTATION, 1)
         return image
 
     @property
