@@ -21,7 +21,7 @@ from trainer.benchmark.advise import Checkup, Host, Load, Rates, Stage
 from trainer.choices import AUTO_BATCH
 from trainer.config import TrainConfig
 from trainer.data import augment, on_device
-from trainer.data.folds import of_fold
+from trainer.data.folds import of_run
 from trainer.data.on_device import blank_batch
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import (
@@ -62,7 +62,7 @@ def measure(config: TrainConfig, seconds: float, say: Callable[[str], None]) -> 
     Raises:
       As `selection.open_split`; TrainerError: the step does not fit into memory.
     """
-    manifest = of_fold(remote.load(config.data_dir), config.fold, config.data_dir)
+    manifest = of_run(config, remote.load(config.data_dir))
     selection = Selection.of(config, manifest)
     source = open_configured(config, manifest, config.train_split, selection)
     if not source.records:

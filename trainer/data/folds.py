@@ -6,6 +6,36 @@ import shlex
 
 from tfrecords.errors import UsageError
 from tfrecords.manifest import Manifest
+from tfrecords.schema import TRAIN, VALIDATION
+from trainer.config import TrainConfig
+
+
+def of_run(config: TrainConfig, manifest: Manifest) -> Manifest:
+    """Returns the manifest whose train and validation splits are those of a run's --fold.
+
+    Args:
+      config: --data_dir, --fold, and the splits to train and to validate on.
+      manifest: as on disk.
+
+    Raises:
+      UsageError: as `of_fold`; a fold that would neither be trained on nor be validated on.
+    """
+    found = of_fold(manifest, config.fold, config.data_dir)
+    fold, splits = config.fold, {config.train_split, config.validation_split}
+    if fold is not None and VALIDATION not in splits:
+        judged = config.validation_split
+        instead = (
+            f"leave --validation_split out, and give `evenshard evaluate --split={judged}` the "
+            "trained run"
+            if config.train_split == TRAIN != judged
+            else "leave both out"
+        )
+        raise UsageError(
+            f"--fold={fold} is the fold to validate on, and with --train_split="
+            f"{config.train_split} --validation_split={judged} no split holds its pictures: "
+            f"{instead}"
+        )
+    return found
 
 
 def of_fold(manifest: Manifest, fold: int | None, data_dir: str) -> Manifest:

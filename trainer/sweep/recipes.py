@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tfrecords.errors import EvenshardError
 from tfrecords.manifest import Manifest
-from trainer.data.folds import of_fold
+from trainer.data.folds import of_run
 from trainer.data.selection import Selection, open_configured
 from trainer.recipes import choice
 from trainer.sweep.grid import Trial
@@ -27,7 +27,7 @@ def settle(trials: Sequence[Trial], manifest: Manifest) -> tuple[tuple[Trial, ..
     gpus = visible_gpus() if open_ones else ()
     for config in open_ones:
         try:
-            of_trial = of_fold(manifest, config.fold, config.data_dir)
+            of_trial = of_run(config, manifest)
             selection = Selection.of(config, of_trial)
             train = open_configured(config, of_trial, config.train_split, selection)
             validation = open_configured(

@@ -12,7 +12,7 @@ from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.system import locks
 from trainer import remote
 from trainer.config import TrainConfig
-from trainer.data.folds import of_fold
+from trainer.data.folds import of_run
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.shortfall import judged_on_training, too_many_per_class
 from trainer.runs import config_file, history, replaced
@@ -108,7 +108,7 @@ def training_set(config: TrainConfig, manifest: Manifest) -> TrainingSet:
     Raises:
       UsageError, TrainerError, ManifestError: the data set lacks something; the text says what.
     """
-    manifest = of_fold(manifest, config.fold, config.data_dir)
+    manifest = of_run(config, manifest)
     selection = Selection.of(config, manifest)
     train = open_configured(config, manifest, config.train_split, selection)
     natural = selection.natural()

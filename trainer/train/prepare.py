@@ -7,7 +7,7 @@ from trainer import remote
 from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS
 from trainer.config import TrainConfig
 from trainer.data import mirror, on_device
-from trainer.data.folds import of_fold
+from trainer.data.folds import of_run
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
 from trainer.data.version import DataVersion
@@ -26,7 +26,7 @@ def prepare(config: TrainConfig) -> Task:
       ManifestError, UsageError, TrainerError: with one readable line.
     """
     stored = remote.load(config.data_dir)
-    manifest = of_fold(stored, config.fold, config.data_dir)
+    manifest = of_run(config, stored)
     selection = Selection.of(config, manifest)
     train = open_configured(config, manifest, config.train_split, selection)
     natural = selection.natural()
