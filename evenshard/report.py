@@ -13,6 +13,7 @@ from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
 from tfrecords.system import extras
+from trainer.runs import evaluation_file
 
 # By these files a directory is known.
 _DATASET, _RUN, _SWEEP, _EVALUATION = (
@@ -100,7 +101,9 @@ def main(config: ReportConfig) -> int:
             "draws the leaderboard"
         )
     elif (path / _EVALUATION).exists():
-        raise UsageError(f"{path} is an evaluation: `evenshard evaluate` writes its report again")
+        raise UsageError(
+            f"{path} is an evaluation: `{evaluation_file.command_of(path)}` writes its report again"
+        )
     else:
         raise UsageError(
             f"{path} is neither a data set nor a run: it has no {_DATASET} and no {_RUN}"

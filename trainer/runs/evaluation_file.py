@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,32 @@ from tfrecords.errors import TrainerError
 
 EVALUATION = "evaluation.json"
 DIRECTORY = "evaluation"
+
+# Flags of `evenshard evaluate` that are in the file, and what they are where nobody gives them.
+_FLAGS = {"split": "test", "weights": "best", "logit_adjustment": 0, "tta": "none", "classes": None}
+
+
+def command_of(directory: Path) -> str:
+    """Returns the command that evaluates again what is in a directory; of a damaged file its name.
+
+    Args:
+      directory: holds an evaluation of one run, or of several.
+    """
+    try:
+        document = json.loads((directory / EVALUATION).read_text(encoding="utf-8"))
+        runs = [run["run_dir"] for run in document.get("runs") or [document]]
+        given = {"run_dir": ",".join(runs), "data_dir": document["data_dir"]}
+        given |= {
+            name: ",".join(value) if isinstance(value, list) else value
+            for name, usual in _FLAGS.items()
+            if (value := document.get(name, usual)) != usual
+        }
+        given["output_dir"] = str(directory)
+        words = [f"--{name}={value}" for name, value in given.items()]
+        words += ["--allow_leaks"] if document.get("leaks") else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "evenshard evaluate"
+    return " ".join(["evenshard", "evaluate", *map(shlex.quote, words)])
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import evenshard
+from evenshard import __main__ as program
 from tests.support import fakes
 from tfrecords import example, framing, ledger
 from tfrecords import manifest as manifests
@@ -94,6 +96,33 @@ def test_the_mean_is_that_of_predict(
     text = (out / "report" / "index.html").read_text(encoding="utf-8")
     assert "The mean of 2 runs of tests.support.tiny:network" in text
     assert "flags that differ" in text.lower()
+
+
+def test_what_writes_the_report_again_is_told(
+    data_dir: Path,
+    runs: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    without_page: None,
+) -> None:
+    out = tmp_path / "of both"
+    argv = [
+        f"--run_dir={','.join(runs)}",
+        f"--output_dir={out}",
+        "--tta=flip",
+        "--classes=apu,bart",
+    ]
+    assert evaluate.COMMAND.run(argv) == 0
+    first = (out / "evaluation.json").read_bytes()
+    capsys.readouterr()
+    assert program.main(["report", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    again = shlex.split(error.split("`")[1])
+    assert again[:2] == ["evenshard", "evaluate"] and {f"--data_dir={data_dir}", *argv} <= {*again}
+    (out / "evaluation.json").unlink()
+    assert program.main(again[1:]) == 0
+    assert (out / "evaluation.json").read_bytes() == first
 
 
 def _train_counts(run_dir: str) -> tuple[int, ...]:
