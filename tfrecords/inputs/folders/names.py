@@ -43,6 +43,9 @@ _PART = re.compile(
 _HEX = re.compile(r"(?i)[0-9a-f]{1,3}\Z")
 # So many two-digit hexadecimal names are no chance.
 _BUCKETS = 16
+# Letters and digits by their number in ASCII, as classes of NIST SD19 are called. Parts are counted
+# from 0 or 1, and 16 buckets by a hash all have such names by a chance of 1 in 7 billion.
+_CHARACTER = re.compile(r"(?i)(?:3[0-9]|[46][1-9a-f]|[57][0-9a])\Z")
 
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 
@@ -102,6 +105,7 @@ def are_parts(names: Collection[str]) -> bool:
         and len({len(name) for name in names}) == 1
         and any(map(str.isdigit, names))
         and not all(map(str.isdigit, names))
+        and not all(map(_CHARACTER.match, names))
     )
 
 

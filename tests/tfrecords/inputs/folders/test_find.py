@@ -218,6 +218,25 @@ def test_flags_choose(tree: str, rules: InputRules, wanted: set[str | None]) -> 
     assert classes(tree, rules) == wanted
 
 
+CHARACTERS = sorted(f"{ord(character):02x}" for character in string.digits + string.ascii_letters)
+
+
+@pytest.mark.parametrize("codes", [CHARACTERS, CHARACTERS[10:], CHARACTERS[10:36], CHARACTERS[:20]])
+def test_letters_and_digits_by_their_codes_are_classes(codes: list[str]) -> None:
+    # NIST SD19: by_class/4a/hsf_0, by_class/4a/train_4a.
+    inner = [f"by_class/{code}/{part}" for code in codes for part in ("hsf_0", f"train_{code}")]
+    assert classes(" ".join(inner)) == set(codes)
+    assert classes(" ".join(code.upper() for code in codes)) == {code.upper() for code in codes}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("last", [16, 48, 127, 255])
+def test_parts_that_are_counted_in_hexadecimal_are_no_classes(first: int, last: int) -> None:
+    parts = [f"{number:02x}" for number in range(first, last + 1)]
+    with pytest.raises(UsageError, match="look like parts of one set"):
+        find_layout(pictures(" ".join(parts), each=1))
+
+
 def test_masks_may_be_classes_all_the_same() -> None:
     assert classes("images masks", InputRules(class_level=1)) == {"images", "masks"}
 
