@@ -17,9 +17,10 @@ from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs import filters, keys, layout, walk
 from tfrecords.inputs.archives.members import is_archive, list_members, split_inside
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
-from tfrecords.inputs.folders import companions
+from tfrecords.inputs.folders import companions, doubts
 from tfrecords.inputs.folders.find import find_layout
 from tfrecords.inputs.folders.layout import FolderLayout
+from tfrecords.inputs.folders.tree import Folder
 from tfrecords.inputs.options import MEGABYTE, InputOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
@@ -190,7 +191,8 @@ def list_unlabelled(
     candidates = [file for file in found if not file.is_folder and _may_be_picture(file)]
     if not candidates:
         raise UsageError(f"{source} holds no file{_left_out(found)}")
-    for note in (*_archives_note(source, found), *_ignored_note(source, found)):
+    software = doubts.software_note(Folder.of(file.name for file in candidates))
+    for note in (*_archives_note(source, found), *_ignored_note(source, found), *software):
         say(note)
     for pattern in filters.unused_globs(found, rules):
         say(f"{pattern!r} matches no file")

@@ -129,6 +129,16 @@ def test_one_file_is_its_name_whatever_it_is(folder: Path, name: str) -> None:
     assert keys(folder / name) == [name]
 
 
+def test_pictures_of_software_are_told(tmp_path: Path) -> None:
+    for name in ("a/1.png", "venv/lib/site-packages/icon.png", "a/__pycache__/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    said: list[str] = []
+    rows = listing.list_unlabelled(InputPath("input", str(tmp_path)), say=said.append)
+    assert [row.key for row in rows] == ["a/1.png", "venv/lib/site-packages/icon.png"]
+    assert any("1 file under venv/ looks like " in note for note in said), said
+
+
 def test_empty_folders_are_no_pictures(folder: Path) -> None:
     (folder / "none").mkdir()
     assert keys(folder) == sorted(NAMES)

@@ -11,10 +11,50 @@ from tfrecords.inputs.folders.names import (
     are_views,
     in_two_splits,
 )
-from tfrecords.inputs.folders.tree import Located
+from tfrecords.inputs.folders.tree import Folder, Located
 from tfrecords.inputs.rules import NO_FOLDERS
-from tfrecords.inputs.say import some
+from tfrecords.inputs.say import counted, some
 from tfrecords.inputs.split_words import split_of
+
+# Folders of installed software, which has pictures of its own: icons, test data, documentation.
+# `__pycache__`, `.venv` and what else begins with a dot is never entered.
+_SOFTWARE = frozenset(
+    "venv virtualenv node_modules bower_components site-packages dist-packages".split()
+)
+_THUMBNAILS = frozenset("thumb thumbs thumbnail thumbnails preview previews".split())
+
+
+def refuse_software(root: Folder, source: str) -> None:
+    """Stops at folders of installed software, whose pictures are none of the data.
+
+    Args:
+      root: of all files that may be pictures.
+      source: of the files, for messages.
+
+    Raises:
+      UsageError: there are some.
+    """
+    if found := _software(root):
+        raise UsageError(
+            f"{source}: {_of_software(found)}; or say which folder of a path is the class with "
+            "--class_level=N, 1 for the top one, if they are of the classes"
+        )
+
+
+def software_note(root: Folder) -> Iterator[str]:
+    """Yields a line for folders of installed software, where they are read all the same."""
+    if found := _software(root):
+        yield _of_software(found)
+
+
+def thumbnails_note(classes: Collection[str]) -> Iterator[str]:
+    """Yields a line for a class that is called like thumbnails of the pictures of the others."""
+    found = sorted(name for name in classes if name.casefold() in _THUMBNAILS)
+    if found and len(classes) > len(found):
+        yield (
+            f"{some(f'{name}/' for name in found)} is called like small forms of other pictures, "
+            f"and is read as a class; --exclude={','.join(found)} leaves it out"
+        )
 
 
 def refuse_masks(
@@ -92,6 +132,27 @@ def hollow_note(classes: Sequence[Located], level: int) -> Iterator[str]:
             f"the classes {some(sorted({name for name, _ in classes}))} hold no pictures but "
             f"folders: give --class_level={level} if those are the classes"
         )
+
+
+def _software(root: Folder) -> list[Located]:
+    """Returns the folders of installed software, those in such a one left out, by their paths."""
+    found: list[Located] = []
+    ahead = [("", root)]
+    while ahead:
+        path, folder = ahead.pop()
+        for name, below in folder.folders.items():
+            (found if name.casefold() in _SOFTWARE else ahead).append((f"{path}{name}/", below))
+    return sorted(found, key=lambda located: located[0])
+
+
+def _of_software(found: Sequence[Located]) -> str:
+    total = sum(folder.total for _, folder in found)
+    look, them = ("looks like one", "it") if total == 1 else ("look like those", "them")
+    names = ",".join(sorted({path.split("/")[-2] for path, _ in found}))
+    return (
+        f"{counted(total, 'file')} under {some(path for path, _ in found)} {look} of installed "
+        f"software: --exclude={names} leaves {them} out"
+    )
 
 
 def _listed(classes: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ and the flags that choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tfrecords.errors import UsageError
@@ -24,7 +24,7 @@ from tfrecords.schema import TRAIN
 
 
 def find_layout(
-    names: Iterable[str],
+    names: Collection[str],
     rules: InputRules | None = None,
     source: str = "the input",
     tables: Callable[[], str] = lambda: "a table of labels with --input_csv",
@@ -41,9 +41,11 @@ def find_layout(
       UsageError: there are two readings, or the rules do not fit; the text names the flags.
     """
     rules = rules or InputRules()
-    if rules.class_level is not None:
-        return _layout_of_level(names, rules.class_level, rules, source)
     root = Folder.of(names)
+    if rules.class_level is not None:
+        told = _layout_of_level(names, rules.class_level, rules, source)
+        return replace(told, notes=(*told.notes, *doubts.software_note(root)))
+    doubts.refuse_software(root, source)
     path, base = folder_tree.unwrap(root)
     layout = _Finder(path, base, rules, source, tables).find()
     folders = _class_folders(layout, root)
@@ -54,7 +56,7 @@ def find_layout(
     if rules.splits_from == AUTO and not rules.split_folders:
         doubts.refuse_splits(classes, source)
     hollow = doubts.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()
-    return replace(layout, notes=(*layout.notes, *hollow))
+    return replace(layout, notes=(*layout.notes, *hollow, *doubts.thumbnails_note(classes)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,12 @@ UNCLEAR = [
     ("in/images_001/images in/images_002/images", "look like parts of one set.*--class_level=2"),
     ("batch1 batch2 batch10", "look like parts of one set"),
     (" ".join(f"{number:02x}" for number in range(64)), "look like parts of one set"),
+    ("cat dog venv/lib/python3.11/site-packages/matplotlib/images",
+     "3 files under venv/ look like those of installed software: --exclude=venv leaves them out"),
+    ("p/cat p/dog p/web/node_modules/icons p/Node_Modules/x p/env/lib/site-packages/y",
+     "9 files under p/Node_Modules/, .*/site-packages/, p/web/node_modules/ .*--exclude=Node_Mod"),
+    ("train/cat train/dog test/cat test/dog venv/share/icons", "under venv/ look like those of in"),
+    ("cat venv", "under venv/ .* --class_level=N, 1 for the top one, if they are of the classes"),
     ("cats_train dogs_train cats_val dogs_val", "cats_train, cats_val look like one class in sev"),
     ("trainA trainB testA testB", "testA, trainA look like one class in several splits"),
 ]  # fmt: skip
@@ -216,6 +222,26 @@ def test_two_readings_stop_with_both_and_the_flags(tree: str, said: str) -> None
 )
 def test_flags_choose(tree: str, rules: InputRules, wanted: set[str | None]) -> None:
     assert classes(tree, rules) == wanted
+
+
+def test_what_is_called_like_software_may_be_a_class_all_the_same() -> None:
+    for tree, level in (("cat venv", 1), ("train/cat train/venv test/cat test/venv", 2)):
+        rules = InputRules(class_level=level)
+        assert classes(tree, rules) == {"cat", "venv"}
+        assert any(
+            "installed software" in note for note in find_layout(pictures(tree), rules).notes
+        )
+    assert not find_layout(pictures("cat environment"), InputRules(class_level=1)).notes[1:]
+
+
+def test_a_class_of_thumbnails_is_said() -> None:
+    for tree, is_said in (
+        ("cat Thumbs", True),
+        ("thumbs previews", False),
+        ("cat thumb_war", False),
+    ):
+        notes = find_layout(pictures(tree)).notes
+        assert any("small forms of other pictures" in note for note in notes) == is_said
 
 
 CHARACTERS = sorted(f"{ord(character):02x}" for character in string.digits + string.ascii_letters)
