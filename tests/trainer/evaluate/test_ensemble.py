@@ -59,6 +59,7 @@ def runs(data_dir: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes no page and no predictions."""
     monkeypatch.setattr(evaluation.page, "write", lambda run: run.run_dir / "index.html")
 
 
@@ -180,6 +181,71 @@ def test_what_any_of_them_was_trained_on_is_refused(
     assert f"error: {leaky}: 3 pictures of split 'test' are near-duplicates" in error
     assert evaluate.COMMAND.run([*argv, "--allow_leaks"]) == 0
     assert "warning: 3 of them are, or resemble, pictures that a run" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def other(data_dir: Path) -> Path:
+    """Another bake: one class that the runs do not know, one that they know at another label.
+
+    Three of its pictures are those of the first one's.
+    """
+    pictures = data_dir.parent / "other_pictures"
+    for name, hue, count in (("aardvark", 20, 4), ("bart", 90, 8), ("lisa", 170, 6)):
+        (pictures / name).mkdir(parents=True)
+        for number in range(count):
+            data = fakes.picture_bytes(f"other {name}/{number}", height=24, width=24, hue=hue)
+            (pictures / name / f"{number:04d}.jpg").write_bytes(data)
+    for number in range(3):
+        known = data_dir.parent / "pictures" / "lisa" / f"{number:04d}.jpg"
+        shutil.copy(known, pictures / "lisa" / f"known{number}.jpg")
+    evenshard.bake(
+        pictures, data_dir.parent / "other_data", image_size=16, encoding="png", workers=1,
+        splits="train:0.2,validation:0.2,test:0.6",
+    )  # fmt: skip
+    return data_dir.parent / "other_data"
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_the_mean_on_another_data_set_is_that_of_predict(
+    runs: tuple[str, str],
+    other: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    split: str,
+) -> None:
+    out = tmp_path / "out"
+    argv = [f"--run_dir={','.join(runs)}", f"--data_dir={other}", f"--output_dir={out}"]
+    assert evaluate.COMMAND.run([*argv, f"--split={split}", "--allow_leaks"]) == 0
+    said = capsys.readouterr().out
+    found = evenshard.open(other)
+    records = [
+        record for record in found.records(split) if found.classes[record.label] != "aardvark"
+    ]
+    left_out = sum(1 for _ in found.records(split)) - len(records)
+    assert f"left out: {left_out} pictures of classes that the network does not know" in said
+    stored, classes, about = predictions.read(out / predictions.FILENAME)
+    assert (classes, about["split"]) == (("apu", "bart", "lisa"), split)
+    names = {record.id: found.classes[record.label] for record in records}
+    labels = zip(stored.ids, stored.labels, strict=True)
+    assert {id_: classes[label] for id_, label in labels} == names
+    images = {record.id: found.pixels(record) for record in records}
+    expected = evenshard.load_run(list(runs)).predict([images[id_] for id_ in stored.ids])
+    np.testing.assert_allclose(stored.probabilities(), expected.probabilities, atol=2e-6)
+    document = json.loads((out / "evaluation.json").read_text())
+    assert (
+        document["dataset"]["digest"] == found.manifest.digest != document["trained_on"]["digest"]
+    )
+    assert document["left_out"] == left_out
+
+
+def test_pictures_of_another_data_set_that_one_run_knows_are_refused(
+    runs: tuple[str, str], other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [f"--run_dir={','.join(runs)}", f"--data_dir={other}", f"--output_dir={tmp_path / 'o'}"]
+    assert evaluate.COMMAND.run(argv) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {runs[1]}: 2 pictures of split 'test' are files that the run")
+    assert error.count("\n") == 1 and not (tmp_path / "o").exists()
 
 
 def test_runs_that_cannot_be_evaluated_together(
