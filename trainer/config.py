@@ -485,7 +485,11 @@ class TrainConfig(DataFlags):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """Returns the configuration that `to_dict` gave; flags it lacks take their default."""
+        """Returns the configuration that `to_dict` gave; flags it lacks take their default.
+
+        `dataclasses.replace` of it sets anew what its recipe sets, as of any other: what has the
+        value that the recipe would give it counts as set by the recipe.
+        """
         known = {field.name for field in dataclasses.fields(cls)}
         chosen: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -493,4 +497,8 @@ class TrainConfig(DataFlags):
             if name in known
         }
         # A version without the flag knew the last maps alone.
-        return cls(**{"head_features": recipes.LAST} | chosen)
+        chosen = {"head_features": recipes.LAST} | chosen
+        stored = cls(**chosen)
+        own = recipes.set_by(stored.recipe, flags.given(stored))
+        anew = cls(**{name: value for name, value in chosen.items() if name not in own})
+        return anew if anew == stored else stored

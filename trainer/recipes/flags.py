@@ -121,6 +121,23 @@ def settle(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
+def set_by(recipe: str, given: Mapping[str, Any]) -> frozenset[str]:
+    """Returns those of the given flags that a recipe would set to the same value by itself.
+
+    Args:
+      recipe: --recipe; of auto nothing is, for the flags are all that counts.
+      given: flag → value, of a configuration that is settled.
+    """
+    if recipe == AUTO:
+        return frozenset()
+    rest = dict(given)
+    for name in ("unfreeze_epochs", "head_features", "freeze", "model", "weights"):
+        fewer = {flag: value for flag, value in rest.items() if flag != name}
+        if not refused(recipe, fewer) and fewer | settle(recipe, fewer) == dict(given):
+            rest = fewer
+    return frozenset(given.keys() - rest.keys())
+
+
 def changed(settled: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Returns flag → value of what was replaced since a recipe had set it; auto is no value.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 
 import pytest
@@ -104,6 +105,48 @@ def test_a_settled_configuration_is_replaced_as_if_typed_anew(
     assert four(again) == four(found)
     assert TrainConfig.from_dict(found.to_dict()) == found
     assert "settled" not in found.to_dict() and "settled" not in repr(found)
+
+
+STORED: list[tuple[dict[str, object], dict[str, object]]] = [
+    ({"recipe": "head"}, {"recipe": "finetune"}),
+    ({"recipe": "head"}, {"recipe": "scratch"}),
+    ({"recipe": "finetune"}, {"recipe": "head"}),
+    ({"recipe": "finetune"}, {"recipe": "scratch", "epochs": 7}),
+    ({"recipe": "finetune", "unfreeze_epochs": 9}, {"unfreeze_epochs": 5}),
+    ({"recipe": "finetune", "learning_rate": 0.1, "seed": 3}, {"model": "resnet50"}),
+    ({"recipe": "finetune", "freeze_epochs": 2, "epochs": 6}, {"freeze_epochs": 3}),
+    ({"recipe": "head", "model": "resnet50"}, {"recipe": "finetune"}),
+    ({"recipe": "head", "weights": "w.keras"}, {"recipe": "finetune"}),
+    ({"recipe": "head", "feature_views": 3, "augment": ("flip",)}, {"seed": 1}),
+    ({"recipe": "scratch", "epochs": 9}, {"recipe": "finetune", "epochs": 30}),
+    ({"recipe": "scratch"}, {"recipe": "head"}),
+    ({"epochs": 5}, {"epochs": 30, "model": "springfield_cnn"}),
+]
+
+
+@pytest.mark.parametrize(("given", "changes"), STORED)
+def test_a_stored_configuration_is_replaced_as_if_typed_anew(
+    given: dict[str, object], changes: dict[str, object]
+) -> None:
+    settled = config(**given)
+    stored = TrainConfig.from_dict(json.loads(json.dumps(settled.to_dict())))
+    assert stored == settled
+    assert dataclasses.replace(stored, **changes) == config(**{**given, **changes})  # type: ignore[arg-type]  # Values of a table.
+
+
+@pytest.mark.parametrize("chosen", ["scratch", "head", "finetune"])
+@pytest.mark.parametrize("other", ["scratch", "head", "finetune"])
+def test_a_recipe_that_was_chosen_is_replaced_by_another(chosen: str, other: str) -> None:
+    settled = config(seed=3).with_recipe(chosen).with_batch_size(32)
+    stored = TrainConfig.from_dict(json.loads(json.dumps(settled.to_dict())))
+    assert stored == settled
+    expected = config(seed=3, recipe=other, batch_size=32)
+    assert dataclasses.replace(stored, recipe=other) == expected
+
+
+def test_what_a_recipe_would_not_have_set_is_kept_by_another() -> None:
+    stored = TrainConfig.from_dict(config(recipe="head", model="resnet50").to_dict())
+    assert dataclasses.replace(stored, recipe="scratch").model == "resnet50"
 
 
 def pickled(found: TrainConfig) -> TrainConfig:
