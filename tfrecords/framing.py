@@ -7,7 +7,7 @@ Source: tensorflow/core/lib/io/record_writer.h. A record is
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -84,6 +84,30 @@ def read_frames(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
             raise DamagedRecordError(path, offset, "CRC of the payload differs")
         yield offset, payload
         offset += FRAME_BYTES + length
+
+
+def read_at(file: BinaryIO, path: str, positions: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """Yields (position, payload) of some records of a file; others are passed over by their length.
+
+    Args:
+      file: open for reading at its begin, on a disk.
+      path: how errors name the file.
+      positions: of the records, from 0; those beyond the end are left out.
+
+    Raises:
+      DamagedRecordError: a CRC of what was read differs, or the file ends inside a record.
+    """
+    last = max(positions, default=-1)
+    offset = 0
+    for position in range(last + 1):
+        file.seek(offset)
+        header = file.read(HEADER_BYTES)
+        if not header:
+            return
+        if position in positions:
+            file.seek(offset)
+            yield position, next(read_frames(file, path))[1]
+        offset += FRAME_BYTES + _checked_length(header, path, offset)
 
 
 def read_records(path: str | Folder) -> Iterator[bytes]:

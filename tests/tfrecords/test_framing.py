@@ -193,3 +193,10 @@ class TestDamage:
     def test_a_missing_file_is_an_os_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             list(framing.read_records(str(tmp_path / "absent")))
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8), st.sets(st.integers(0, 10)))
+def test_some_records_are_read_by_their_positions(payloads: list[bytes], some: set[int]) -> None:
+    file = io.BytesIO(b"".join(map(framing.frame, payloads)))
+    found = list(framing.read_at(file, "f", some))
+    assert found == [(i, payload) for i, payload in enumerate(payloads) if i in some]

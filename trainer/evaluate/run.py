@@ -18,6 +18,7 @@ from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
 from trainer import remote
 from trainer.config import TrainConfig
+from trainer.data import first_records
 from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.data.version import DataVersion
@@ -177,6 +178,7 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
         for name in sorted(names)
         for run in runs.runs
     ]
+    first_records.check(manifest, *sources)
     version = DataVersion.of(data_dir, stored, *sources)
     return EvaluationTask(config, run_dirs, runs, data_dir, manifest, selection, version)
 

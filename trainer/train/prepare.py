@@ -6,7 +6,7 @@ from tfrecords.errors import TrainerError
 from trainer import remote
 from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, WITHOUT_FLIPS
 from trainer.config import TrainConfig
-from trainer.data import mirror, on_device
+from trainer.data import first_records, mirror, on_device
 from trainer.data.folds import of_run
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
@@ -33,6 +33,7 @@ def prepare(config: TrainConfig) -> Task:
     validation = open_configured(config, manifest, config.validation_split, natural)
     _check_counts(train, validation)
     _ = train.ranks, validation.ranks  # Read here, so that a damaged ledger stops it now.
+    first_records.check(manifest, train, validation)
     version = DataVersion.of(train.data_dir, stored, train, validation)
     devices = set_up_devices(config)
     settled = recipe.settle(config, train, validation, gpu=devices.kind == "gpu")

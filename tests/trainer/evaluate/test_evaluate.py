@@ -380,6 +380,19 @@ def test_another_data_set_with_its_classes_in_another_place(
     assert found.temperature_split == ""
 
 
+def test_looks_at_the_first_pictures_of_what_it_reads(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        evaluation.first_records,
+        "check",
+        lambda _, *sources: seen.extend(source.split.name for source in sources),
+    )
+    evaluation.prepare(_config(run_dir, tmp_path))
+    assert sorted(seen) == ["test", "validation"]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
