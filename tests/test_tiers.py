@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands, tiers
+from tests.support import tiers
+from tests.support.processes import commands
 
 TESTS = tiers.ROOT / "tests"
 

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.engines.flink_cluster import FlinkCluster, write_job_server_jar
-from tests.support import fakes
+from tests.support.datasets import fakes
 
 ENGINES = ("local1", "local2", "prism", "flink", "flink-pool", "flink-cluster", "flink-kill")
 # Copies, duplicates of size and a class of three: every step has work. About 8 MB.

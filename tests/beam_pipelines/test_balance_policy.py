@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.balance_policy import BalancePolicy
-from tests.support.balance_policies import counts_lists, policies
+from tests.support.bakes.balance_policies import counts_lists, policies
 
 COUNTS = np.array([3, 0, 155, 2_000])
 

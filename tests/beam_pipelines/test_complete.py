@@ -12,7 +12,7 @@ import pytest
 
 from beam_pipelines import complete, prepare
 from beam_pipelines.config import PrepareConfig
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest
 from tfrecords.errors import UsageError
 from tfrecords.images.canonicalise import PIXELS_VERSION

@@ -5,7 +5,7 @@ import dataclasses
 from beam_pipelines.choices import ConflictPolicy, GroupWithin, NearDuplicates, Operation, SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules import identity
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
 from tfrecords.cli import flags, parsing
 from tfrecords.images.canonicalise import Truncated
 from tfrecords.inputs.options import TableOptions

@@ -6,7 +6,7 @@ import pytest
 
 from beam_pipelines import flags
 from beam_pipelines.flags import check_beam_flags
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
 from tfrecords.errors import UsageError
 
 

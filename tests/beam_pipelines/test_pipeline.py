@@ -21,8 +21,8 @@ from beam_pipelines.planning import bundles
 from beam_pipelines.similarity import partitioned
 from beam_pipelines.steps import canonicalise
 from beam_pipelines.tasks import BundleTask, CopyTask, ShardTask
-from tests.support import fakes
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
+from tests.support.datasets import fakes
 from tfrecords.images.decode_pool import Watch
 
 # Types that could hold pixels.

@@ -8,7 +8,7 @@ import pytest
 
 from beam_pipelines import preview, run
 from beam_pipelines.config import PrepareConfig
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest
 from tfrecords.cli import parsing
 from tfrecords.errors import UsageError

@@ -8,7 +8,7 @@ from beam_pipelines import summary
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter
 from beam_pipelines.similarity.optimism import Optimism
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
 from tfrecords.manifest import Manifest, ShardInfo, SplitInfo
 from tfrecords.schema import ImageSpec
 

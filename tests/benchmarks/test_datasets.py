@@ -23,7 +23,7 @@ from benchmarks.baselines import floor
 from benchmarks.harness import compare
 from benchmarks.harness.paths import ROOT
 from benchmarks.train import input as input_benchmark
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import evenshard
 from tests.docs.snippets import TINY
-from tests.support import fakes
+from tests.support.datasets import fakes
 
 _COUNTS = {"apu": 40, "bart": 20, "lisa": 12}
 

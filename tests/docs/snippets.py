@@ -30,7 +30,7 @@ _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"<!-- (not run|file|needs): (.+) -->\n\Z")
 
 # A network that trains in a second. A page that names a network has that one.
-TINY = "tests.support.tiny:network"
+TINY = "tests.support.networks.tiny:network"
 
 _PIXELS, _MOST_RECORDS_SHARE, _EPOCHS_SHARE, _BATCH = 32, 25, 15, 8
 

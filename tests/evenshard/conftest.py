@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import evenshard
-from tests.support import fakes
+from tests.support.datasets import fakes
 
 COUNTS = {"apu": 40, "bart": 15, "lisa": 6}
 
@@ -33,7 +33,7 @@ def trained(world: Path) -> Path:
     evenshard.train(
         world / "shards",
         world / "runs" / "a",
-        model="tests.support.tiny:network",
+        model="tests.support.networks.tiny:network",
         epochs=2,
         batch_size=16,
         learning_rate=0.02,

@@ -15,7 +15,8 @@ import evenshard
 from beam_pipelines import preview
 from evenshard.baking import _listed
 from evenshard.report import COMMAND as REPORT
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tfrecords import manifest
 from tfrecords.system import extras
 
@@ -172,8 +173,8 @@ def test_a_script_needs_no_main_guard_and_no_empty_directory(world: Path, tmp_pa
         "print('once')\n"
         "import evenshard\n"
         f"data = evenshard.bake({str(world / 'pictures')!r}, 'out', image_size=16, workers=2)\n"
-        "run = evenshard.train(data, 'run', model='tests.support.tiny:network', epochs=1,\n"
-        "                      image_size=8)\n"
+        "run = evenshard.train(data, 'run', model='tests.support.networks.tiny:network',\n"
+        "                      epochs=1, image_size=8)\n"
         f"answers = run.predict({str(world / 'unlabelled')!r}, workers=1)\n"
         "print(len(answers), run.evaluate('validation').pictures > 0)\n"
     )

@@ -81,7 +81,7 @@ def test_each_command_tells_the_version(
 def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     from pathlib import Path
 
-    from tests.support import fakes
+    from tests.support.datasets import fakes
 
     folder = Path(str(tmp_path))
     fakes.write_folders(folder / "in", {"apu": 12, "bart": 12})

@@ -11,7 +11,7 @@ import pytest
 from beam_pipelines.config import PrepareConfig
 from evenshard import completion
 from evenshard.completion import Shell
-from tests.support import commands
+from tests.support.processes import commands
 from tfrecords.cli import flags
 
 # Completes one command line, split as bash splits it, in the directory it is run in.

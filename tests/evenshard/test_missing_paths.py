@@ -9,7 +9,7 @@ import pytest
 
 from evenshard import __main__ as program
 from evenshard import commands
-from tests.support import fakes, ledgers
+from tests.support.datasets import fakes, ledgers
 from tfrecords.cli import flags
 
 # Flags that name what is read. The others name what is written, or what lies in a data set.
@@ -31,7 +31,8 @@ TYPED = [
     "report nope",
     "train --data_dir=nope --run_dir=r --recipe=scratch",
     "train --data_dir=shards --run_dir=r --fork_from=nope",
-    "train --data_dir=shards --run_dir=r --model=tests.support.tiny:network --weights=nope",
+    "train --data_dir=shards --run_dir=r --weights=nope"
+    " --model=tests.support.networks.tiny:network",
     "sweep --data_dir=nope --runs_dir=s --grid=grid.yaml",
     "sweep --data_dir=shards --runs_dir=s --grid=nope",
     "benchmark --data_dir=nope",

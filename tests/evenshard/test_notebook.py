@@ -24,7 +24,7 @@ CELLS = (
     "data = evenshard.bake('pictures', 'out', image_size=16, per_class=20, workers=2)\n"
     "data",
     "run = evenshard.train(data, 'run', epochs=2, batch_size=8,\n"
-    "                      model='tests.support.tiny:network')\n"
+    "                      model='tests.support.networks.tiny:network')\n"
     "run",
     "run.predict('unlabelled', workers=1)",
     "assert tf.random.uniform([]) is not None  # Deterministic ops would refuse it: no seed.",

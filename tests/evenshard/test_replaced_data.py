@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import evenshard
 from evenshard import Dataset
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest as manifests
 from tfrecords.schema import ImageRecord
 from trainer.data.version import ReplacedDataError

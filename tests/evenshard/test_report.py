@@ -8,7 +8,9 @@ import pytest
 
 from evenshard import __main__ as program
 from evenshard import report
-from tests.support import commands, fakes, runs
+from tests.support.datasets import fakes
+from tests.support.processes import commands
+from tests.support.runs import runs
 from tfrecords import verify
 
 
@@ -155,7 +157,7 @@ def test_a_run_that_was_given_more_epochs_has_no_report_until_their_end(
     fakes.write_dataset(tmp_path / "data", {"train": (6, 6), "validation": (3, 3)})
     argv = [
         "train", f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'r'}", "--batch_size=8",
-        "--model=tests.support.tiny:network", "--progress=none",
+        "--model=tests.support.networks.tiny:network", "--progress=none",
     ]  # fmt: skip
     report = ["report", str(tmp_path / "r"), "--trust_run_code"]
     assert program.main([*argv, "--epochs=1"]) == 0 == program.main(report)

@@ -17,13 +17,15 @@ from tensorflow.python.framework import config as framework
 
 import evenshard
 from evenshard.frameworks.tensorflow_state import trainer_session
-from tests.support import commands, fakes, runs
+from tests.support.datasets import fakes
+from tests.support.processes import commands
+from tests.support.runs import runs
 from tfrecords.errors import TrainerError
 from tfrecords.system import extras
 from trainer.keras_settings import KerasSettings
 
 TINY = {
-    "model": "tests.support.tiny:network",
+    "model": "tests.support.networks.tiny:network",
     "batch_size": 16,
     "learning_rate": 0.02,
     "progress": "none",
@@ -33,7 +35,7 @@ TINY = {
 def test_train_gives_what_the_command_gives(trained: Path, tmp_path: Path) -> None:
     done = commands.run(
         "evenshard", "train", f"--data_dir={trained / 'shards'}", f"--run_dir={tmp_path / 'run'}",
-        "--model=tests.support.tiny:network", "--epochs=2", "--batch_size=16",
+        "--model=tests.support.networks.tiny:network", "--epochs=2", "--batch_size=16",
         "--learning_rate=0.02", "--progress=none",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -176,7 +178,10 @@ def test_tensorflow_is_afterwards_as_it_was(dataset: evenshard.Dataset, tmp_path
 def test_code_of_a_run_is_trusted_by_the_call_that_names_it(
     dataset: evenshard.Dataset, tmp_path: Path
 ) -> None:
-    pixels, model = np.zeros((1, 8, 8, 3), np.uint8), "tests.support.own_networks:subclassed"
+    pixels, model = (
+        np.zeros((1, 8, 8, 3), np.uint8),
+        "tests.support.networks.own_networks:subclassed",
+    )
     options: dict[str, Any] = {**TINY, "model": model}
     run = evenshard.train(dataset, tmp_path / "run", epochs=1, **options)
     assert run.predict(pixels).probabilities.shape == (1, 3)

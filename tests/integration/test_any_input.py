@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from beam_pipelines import run
 from beam_pipelines.choices import ConflictPolicy, NearDuplicates
 from beam_pipelines.config import PrepareConfig
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing, ledger, manifest
 from tfrecords.errors import EvenshardError
 from tfrecords.schema import parse_id, record_id

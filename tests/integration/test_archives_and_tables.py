@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import commands, fakes
-from tests.support.archives import entries_of, patch
+from tests.support.datasets import fakes
+from tests.support.inputs.archives import entries_of, patch
+from tests.support.processes import commands
 
 FLAGS = ("--image_size=16", "--encoding=png", "--workers=0", "--near_duplicates=off")
 

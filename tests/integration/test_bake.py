@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tfrecords import example, framing, manifest
 from tfrecords.images import canonicalise, kernels
 from tfrecords.schema import TRAIN, source_key

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 
 PREPARE = "beam_pipelines.prepare"
 FLAGS = ("--image_size=16", "--per_class=20", "--encoding=png")

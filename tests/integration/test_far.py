@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.train import fake_gcs
-from tests.support import commands, fakes, tiny_run
+from tests.support.datasets import fakes
+from tests.support.processes import commands
+from tests.support.runs import tiny_run
 from tfrecords import ledger
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import ManifestError
@@ -22,7 +24,7 @@ from trainer.runs.checkpoints import Store
 BUCKET = "gs://somewhere"
 SHARDS = 6
 FLAGS = (
-    "--model=tests.support.tiny:network", "--batch_size=8", "--epochs=2", "--device=cpu",
+    "--model=tests.support.networks.tiny:network", "--batch_size=8", "--epochs=2", "--device=cpu",
     "--read_parallelism=4", "--progress=none",
 )  # fmt: skip
 
@@ -112,7 +114,9 @@ def test_the_commands_train_judge_and_trace_from_a_bucket(
 @pytest.mark.slow
 def test_a_sweep_plans_on_a_bucket(bucket: str, tmp_path: Path) -> None:
     grid = tmp_path / "grid.yaml"
-    grid.write_text("base: {model: 'tests.support.tiny:network'}\ngrid: {per_class: [4, 8]}\n")
+    grid.write_text(
+        "base: {model: 'tests.support.networks.tiny:network'}\ngrid: {per_class: [4, 8]}\n"
+    )
     done = commands.run(
         "trainer.sweep", f"--data_dir={bucket}", f"--runs_dir={tmp_path / 'runs'}",
         f"--grid={grid}", "--plan_only",

@@ -17,8 +17,9 @@ from PIL import Image
 
 import evenshard
 from evenshard import Dataset
-from tests.support import commands, runs
-from tests.support.train_configs import config as train_config
+from tests.support.processes import commands
+from tests.support.runs import runs
+from tests.support.runs.train_configs import config as train_config
 from tfrecords import ledger, manifest, verify
 from tfrecords.errors import UsageError
 from tfrecords.manifest import MANIFEST
@@ -176,7 +177,7 @@ def test_a_ledger_of_other_ranks_is_refused(folded: Path, tmp_path: Path) -> Non
 
 
 GRID = """
-base: {model: "tests.support.tiny:network", epochs: 2, batch_size: 8, learning_rate: 0.02}
+base: {model: "tests.support.networks.tiny:network", epochs: 2, batch_size: 8, learning_rate: 0.02}
 folds: all
 """
 
@@ -243,7 +244,9 @@ def test_a_sweep_puts_the_folds_together(folded: Path, tmp_path: Path) -> None:
 
 def test_folds_share_the_features_of_their_pictures(folded: Path, tmp_path: Path) -> None:
     """What is computed for one fold is there for all others."""
-    backbone = backbone_of(build(train_config(model="tests.support.tiny:network"), (16, 16), 3))
+    backbone = backbone_of(
+        build(train_config(model="tests.support.networks.tiny:network"), (16, 16), 3)
+    )
     runtimes, run = Runtimes(backbone, on_cpu=False), tensorflow_runtime(backbone)
     computed: list[int] = []
     quickest = runtimes.quickest

@@ -10,7 +10,8 @@ import pytest
 
 from beam_pipelines import run
 from beam_pipelines.config import PrepareConfig
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tfrecords import ledger, manifest
 from tfrecords.manifest import Manifest
 

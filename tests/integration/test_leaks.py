@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tfrecords.sharding import stable_hash
 
 CLASSES, TRACKS, FRAMES = 2, 12, 10

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 
 # A POSIX locale in which Python keeps to ASCII, as it does in an old container.
 ASCII = {
@@ -21,7 +21,7 @@ ASCII = {
 
 CLASSES = ("Möwe", "ığdır", "İstanbul", "海")
 
-TINY = "--model=tests.support.tiny:network"
+TINY = "--model=tests.support.networks.tiny:network"
 
 
 def run(*argv: str, environment: dict[str, str] = ASCII, umask: int = 0) -> str:

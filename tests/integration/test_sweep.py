@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 
 GRID = """
-base: {model: "tests.support.tiny:network", epochs: 4, batch_size: 8, learning_rate: 0.02}
+base: {model: "tests.support.networks.tiny:network", epochs: 4, batch_size: 8, learning_rate: 0.02}
 grid: {per_class: [4, 8]}
 trials: {rotated: {augment: "flip,rotate"}}
 """
@@ -45,8 +46,8 @@ def test_a_child_trains_and_another_says_why_it_cannot(data_dir: Path, tmp_path:
     grid = """
         base: {batch_size: 8, epochs: 1}
         trials:
-          good: {model: "tests.support.tiny:network"}
-          bad: {model: "tests.support.tiny:nothing"}
+          good: {model: "tests.support.networks.tiny:network"}
+          bad: {model: "tests.support.networks.tiny:nothing"}
         """
     done = commands.run("trainer.sweep", *flags(data_dir, tmp_path / "runs", grid))
     assert done.returncode == 1, done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 
 import evenshard
-from tests.support import commands
+from tests.support.processes import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 

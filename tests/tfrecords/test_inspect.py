@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import inspect, manifest
 from tfrecords.inspect import COMMAND, bar, class_table
 from tfrecords.manifest import Manifest

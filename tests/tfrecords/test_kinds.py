@@ -9,7 +9,8 @@ import pytest
 
 from beam_pipelines import run as bake_run
 from beam_pipelines.config import PrepareConfig
-from tests.support import fakes, train_configs
+from tests.support.datasets import fakes
+from tests.support.runs import train_configs
 from tfrecords import kinds
 from tfrecords.errors import UsageError
 from trainer.evaluate import run as evaluate_run

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest
 from tfrecords.manifest import Manifest, ManifestError, ShardInfo, SplitInfo
 from tfrecords.schema import SCHEMA_VERSION, Encoding, ImageSpec, Resize

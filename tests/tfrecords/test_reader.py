@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing, ledger, manifest, reader
 from tfrecords.framing import DamagedRecordError
 from tfrecords.reader import Samples, opener, read_at, read_positions

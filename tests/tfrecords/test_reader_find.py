@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import fakes, ledgers
+from tests.support.datasets import fakes, ledgers
 from tfrecords import example, framing, ledger, reader
 from tfrecords.images import canonicalise
 from tfrecords.manifest import Manifest

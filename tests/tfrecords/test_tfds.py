@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing, tfds
 from tfrecords.images import canonicalise
 from tfrecords.manifest import Manifest

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing, ledger, manifest
 from tfrecords.checks.shards import MAX_PROBLEMS_PER_FILE, Images, Problem
 from tfrecords.manifest import Manifest

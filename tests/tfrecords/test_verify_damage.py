@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import fakes
-from tests.support.damages import damage, is_found
+from tests.support.datasets import fakes
+from tests.support.datasets.damages import damage, is_found
 from tfrecords import ledger, manifest
 from tfrecords import verify as verifying
 from tfrecords.manifest import MANIFEST, SOURCES, Manifest, ManifestError

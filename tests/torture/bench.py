@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support import commands, fakes, runs
+from tests.support.datasets import fakes
+from tests.support.processes import commands
+from tests.support.runs import runs
 from tests.torture import case
 from tests.torture.case import Lost
 
@@ -18,7 +20,7 @@ BAKE, TRAIN, SWEEP = "beam_pipelines.prepare", "trainer.train", "trainer.sweep"
 _BAKE_FLAGS = ("--image_size=24", "--per_class=30", "--encoding=png", "--workers=2")
 _EPOCHS = 3
 _GRID = """
-base: {model: "tests.support.tiny:network", epochs: 2, batch_size: 8, learning_rate: 0.02}
+base: {model: "tests.support.networks.tiny:network", epochs: 2, batch_size: 8, learning_rate: 0.02}
 grid: {per_class: [10, 20]}
 """
 
@@ -58,7 +60,7 @@ def train_flags(data_dir: Path, run_dir: Path) -> tuple[str, ...]:
     return (
         f"--data_dir={data_dir}",
         f"--run_dir={run_dir}",
-        "--model=tests.support.tiny:network",
+        "--model=tests.support.networks.tiny:network",
         "--batch_size=8",
         f"--epochs={_EPOCHS}",
         "--checkpoint_steps=2",

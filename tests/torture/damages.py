@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.support import damages, fakes
+from tests.support.datasets import damages, fakes
 from tests.torture.case import Case, Kind, Lost
 
 

@@ -186,7 +186,7 @@ _USES = (
     _Use("inspect", "tfrecords.inspect", lambda b, d: [str(b / "o")], (), 1 << 12, prints=True),
     _Use("verify", "tfrecords.verify", lambda b, d: [str(b / "o")], (), 1 << 12, prints=True),
     _Use("benchmark", "trainer.benchmark",
-         lambda b, d: [f"--data_dir={b / 'o'}", "--model=tests.support.tiny:network",
+         lambda b, d: [f"--data_dir={b / 'o'}", "--model=tests.support.networks.tiny:network",
                        "--batch_size=8", "--seconds=0.1", f"--json={d / 'b.json'}"],
          ("b.json",), 1 << 12),
 )  # fmt: skip

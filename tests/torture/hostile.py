@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tests.torture import case, cell
 from tests.torture.case import Case, Kind, Lost
 from tfrecords.images import canonicalise, decode_pool

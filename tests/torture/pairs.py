@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tests.torture import bench, case
 from tests.torture.case import Case, Kind, Lost
 from tfrecords import example, framing, ledger, manifest

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.cli import parsing
 from tfrecords.errors import UsageError
 from trainer.choices import STRONG_FROM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import UsageError
 
 HEAD = {"freeze": "backbone", "weights": "imagenet", "model": "resnet50"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes
-from tests.support.train_configs import config
+from tests.support.datasets import fakes
+from tests.support.runs.train_configs import config
 from tfrecords.errors import TrainerError, UsageError
 from trainer import devices
 
@@ -172,7 +172,7 @@ def test_seeds_are_never_tensorflows_unseeded_pair() -> None:
 def test_mirrored_gives_the_loss_of_one_device(tmp_path: Path) -> None:
     """On two logical CPUs, with synchronised normalisation, clipping, averages and parts."""
     fakes.write_dataset(tmp_path / "data", {"train": (9, 7, 5), "validation": (3, 2, 2)})
-    program = Path(__file__).parents[1] / "support" / "mirrored_program.py"
+    program = Path(__file__).parents[1] / "support" / "processes" / "mirrored_program.py"
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path / "data"), str(tmp_path)],

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
-from tests.support.runs import config
+from tests.support.datasets import fakes
+from tests.support.runs.runs import config
 from trainer import environment
 from trainer.runs.config_file import RunConfig, surroundings
 from trainer.runs.directory import SurroundingsWarning

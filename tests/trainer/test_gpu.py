@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.schema import Encoding, ImageSpec
 from trainer.runs.checkpoints import Store
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from tests.support import fakes
-from tests.support.runs import assert_same_end, command, config
+from tests.support.datasets import fakes
+from tests.support.runs.runs import assert_same_end, command, config
 from tfrecords.errors import TrainerError
 from trainer import keras_settings
 from trainer.devices import set_up_devices

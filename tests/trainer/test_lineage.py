@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_run, fakes, ledgers, run_configs
+from tests.support.datasets import fakes, ledgers
+from tests.support.runs import fake_run, run_configs
 from tfrecords import example, framing, manifest
 from trainer import lineage
 from trainer.metrics import mistakes, predictions

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 import evenshard
-from tests.support import tiny_run
+from tests.support.runs import tiny_run
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise

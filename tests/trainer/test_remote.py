@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes, tiny_run
-from tests.support.runs import final_state
+from tests.support.datasets import fakes
+from tests.support.runs import tiny_run
+from tests.support.runs.runs import final_state
 from tfrecords import framing, ledger, reader
 from tfrecords import manifest as manifests
 from tfrecords.cli.run import USAGE
@@ -74,7 +75,7 @@ def own_url(near: Path) -> Iterator[str]:
 
 def config(data_dir: str, run_dir: Path, stop_after_epoch: int = 0) -> TrainConfig:
     return TrainConfig(
-        data_dir=data_dir, run_dir=str(run_dir), model="tests.support.tiny:network",
+        data_dir=data_dir, run_dir=str(run_dir), model="tests.support.networks.tiny:network",
         batch_size="8", epochs=2, learning_rate=0.02, progress="none",
         read_parallelism=PARALLEL, stop_after_epoch=stop_after_epoch,
     )  # fmt: skip

@@ -63,7 +63,7 @@ def test_schemes_are_remote_and_paths_are_not() -> None:
 def test_remote_paths_go_through_beam(tmp_path: Path) -> None:
     """Beam's own local file system answers to no scheme; a registered one stands for a bucket."""
     pytest.importorskip("apache_beam")
-    from tests.support.bucket import FakeBucket
+    from tests.support.inputs.bucket import FakeBucket
 
     FakeBucket.root = str(tmp_path)
     storage.make_directory("fake://b/x")
@@ -80,7 +80,7 @@ def test_remote_paths_go_through_beam(tmp_path: Path) -> None:
 
 def test_a_remote_directory_is_removed_whole_and_fetched_in_part(tmp_path: Path) -> None:
     pytest.importorskip("apache_beam")
-    from tests.support.bucket import FakeBucket
+    from tests.support.inputs.bucket import FakeBucket
 
     FakeBucket.root = str(tmp_path)
     for name in ("one", "deep/er/two", "kept"):

@@ -8,7 +8,7 @@ import pytest
 
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules import identity
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
 from tfrecords.images.canonicalise import PIXELS_VERSION
 
 

@@ -18,7 +18,7 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules.values import splits_of
 from beam_pipelines.inputs import bake_input
 from beam_pipelines.inputs.bake_input import BakeInput, check_classes, settle_splits
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import UsageError
 from tfrecords.inputs.rows import SourceFile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.inputs import sources
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import UsageError
 from tfrecords.inputs.rows import SourceFile
 
@@ -25,7 +25,7 @@ def test_errors_name_the_flags_of_the_bake(folders: Path, tmp_path: Path) -> Non
 
 def test_remote_folders(folders: Path) -> None:
     pytest.importorskip("apache_beam")
-    from tests.support.bucket import FakeBucket
+    from tests.support.inputs.bucket import FakeBucket
 
     FakeBucket.root = str(folders.parent)
     rows = sources.list_sources("fake://pictures").rows
@@ -37,7 +37,7 @@ def test_remote_folders(folders: Path) -> None:
 
 def test_remote_inputs_that_are_none(folders: Path) -> None:
     pytest.importorskip("apache_beam")
-    from tests.support.bucket import FakeBucket
+    from tests.support.inputs.bucket import FakeBucket
 
     FakeBucket.root = str(folders.parent)
     with pytest.raises(UsageError, match="--input_dir=fake://nowhere does not exist"):
@@ -48,7 +48,7 @@ def test_remote_inputs_that_are_none(folders: Path) -> None:
 
 def test_a_remote_zip_is_read_in_place(folders: Path, tmp_path: Path) -> None:
     pytest.importorskip("apache_beam")
-    from tests.support.bucket import FakeBucket
+    from tests.support.inputs.bucket import FakeBucket
 
     FakeBucket.root = str(tmp_path)
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:

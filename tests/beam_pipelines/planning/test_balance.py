@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.balance_policy import BalancePolicy
 from beam_pipelines.planning.balance import plan_copies, ranks
-from tests.support.balance_policies import counts_lists, policies
+from tests.support.bakes.balance_policies import counts_lists, policies
 
 
 def train_columns(counts: list[int], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

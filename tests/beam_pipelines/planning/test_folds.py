@@ -16,7 +16,7 @@ from beam_pipelines.flag_rules import identity
 from beam_pipelines.planning import folds
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.preview import planned_manifest
-from tests.support.image_facts import CONFIG, picture
+from tests.support.bakes.image_facts import CONFIG, picture
 from tfrecords.folds import FoldRanks
 from tfrecords.schema import TRAIN, TRAIN_INDEX, VALIDATION
 

@@ -11,7 +11,7 @@ from beam_pipelines.cache.layout import Layout
 from beam_pipelines.planning import kin_tasks
 from beam_pipelines.similarity import leakage
 from beam_pipelines.steps.measure_leaks import expect_readings
-from tests.support.thumbnails import random_thumbnails
+from tests.support.pictures.thumbnails import random_thumbnails
 from tfrecords.images.decode_pool import Watch
 
 

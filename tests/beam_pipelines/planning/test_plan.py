@@ -22,7 +22,7 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules import identity
 from beam_pipelines.planning import kin, make_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
-from tests.support.image_facts import CONFIG, picture
+from tests.support.bakes.image_facts import CONFIG, picture
 from tfrecords import ledger
 from tfrecords.schema import TRAIN
 from tfrecords.sharding import stable_hash

@@ -14,7 +14,7 @@ from beam_pipelines.cache.facts import ImageFacts
 from beam_pipelines.choices import GroupWithin, NearDuplicates
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning.plan import Plan, make_plan
-from tests.support.image_facts import CONFIG, picture
+from tests.support.bakes.image_facts import CONFIG, picture
 
 
 def plan(rows: list[ImageFacts], config: PrepareConfig = CONFIG, **changes: object) -> Plan:

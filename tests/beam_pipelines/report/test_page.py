@@ -18,7 +18,7 @@ from beam_pipelines.report.page import ReportInputs
 from beam_pipelines.report.tables import EqualSet
 from beam_pipelines.similarity.leak_meter import EDGES, LeakMeter, LeakPair
 from beam_pipelines.similarity.optimism import Optimism
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import ledger, manifest
 from tfrecords.images.decode_pool import WorkerPool
 from tfrecords.images.rejects import RejectReason

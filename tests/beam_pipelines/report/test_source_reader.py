@@ -10,7 +10,7 @@ from beam_pipelines.config import PrepareConfig
 from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning.bundles import bundle_tasks
 from beam_pipelines.report.source_reader import source_reader
-from tests.support import fakes
+from tests.support.datasets import fakes
 
 
 def test_a_source_is_read_again_by_its_key(tmp_path: Path) -> None:

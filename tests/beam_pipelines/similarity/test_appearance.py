@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines.similarity import appearance, duplicates
-from tests.support.thumbnails import random_thumbnails, variants
+from tests.support.pictures.thumbnails import random_thumbnails, variants
 
 
 def test_light_and_contrast_do_not_count_for_layout() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.support import commands
-from tests.support.prepare_configs import config_of
+from tests.support.bakes.prepare_configs import config_of
+from tests.support.processes import commands
 from tfrecords import ledger, manifest
 
 beam = pytest.importorskip("apache_beam")

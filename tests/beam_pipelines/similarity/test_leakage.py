@@ -9,8 +9,8 @@ from PIL import Image
 from beam_pipelines.planning import split
 from beam_pipelines.similarity import appearance, leakage
 from beam_pipelines.similarity.leak_meter import EDGES, NEAR, LeakMeter
-from tests.support import fakes
-from tests.support.thumbnails import random_thumbnails, variants
+from tests.support.datasets import fakes
+from tests.support.pictures.thumbnails import random_thumbnails, variants
 from tfrecords.images import fingerprints
 from tfrecords.sharding import stable_hash
 

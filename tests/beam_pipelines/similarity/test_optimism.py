@@ -5,7 +5,7 @@ import pytest
 
 from beam_pipelines.similarity import optimism
 from beam_pipelines.similarity.optimism import Optimism
-from tests.support.thumbnails import random_thumbnails, variants
+from tests.support.pictures.thumbnails import random_thumbnails, variants
 
 
 def measure(thumbnails: np.ndarray, class_ids: np.ndarray, dealt: np.ndarray) -> Optimism:

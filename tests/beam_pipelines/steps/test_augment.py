@@ -6,7 +6,7 @@ from PIL import Image
 
 from beam_pipelines.choices import Operation
 from beam_pipelines.steps.augment import augmented_copy, copy_generator
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.images import canonicalise
 from tfrecords.schema import ImageSpec, Resize
 

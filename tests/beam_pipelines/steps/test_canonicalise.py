@@ -15,7 +15,8 @@ from beam_pipelines.inputs.sources import list_sources
 from beam_pipelines.planning.bundles import bundle_tasks
 from beam_pipelines.steps.canonicalise import canonicalise_bundle
 from beam_pipelines.tasks import BundleResult
-from tests.support import fakes, hanging
+from tests.support.datasets import fakes
+from tests.support.processes import hanging
 from tfrecords.images import canonicalise
 from tfrecords.images.decode_pool import Watch, run_alone
 from tfrecords.schema import ImageSpec

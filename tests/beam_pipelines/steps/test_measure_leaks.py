@@ -14,8 +14,8 @@ from beam_pipelines.planning import kin, kin_tasks
 from beam_pipelines.planning.plan import Plan, make_plan
 from beam_pipelines.similarity.leak_meter import LeakMeter, total_of_splits
 from beam_pipelines.steps.measure_leaks import measure_leaks
-from tests.support import image_facts
-from tests.support.thumbnails import random_thumbnails
+from tests.support.bakes import image_facts
+from tests.support.pictures.thumbnails import random_thumbnails
 from tfrecords.images.decode_pool import Watch
 
 

@@ -11,7 +11,7 @@ from benchmarks.accuracy import arrays as accuracy_arrays
 from benchmarks.accuracy import table
 from benchmarks.accuracy.__main__ import Bench, Problem
 from benchmarks.accuracy.table import Row
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.cli import parsing
 from trainer.config import TrainConfig
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.accuracy import levels
-from tests.support import fakes
+from tests.support.datasets import fakes
 from trainer.models import efficientnet_lite
 
 VARIANT = efficientnet_lite.VARIANTS[levels.MODEL]

@@ -48,9 +48,9 @@ def own_policy() -> Iterator[None]:
 
 
 def test_activations_grow_with_the_picture_and_shrink_with_precision(own_policy: None) -> None:
-    small = largest_batch.cost("tests.support.tiny:network", 32, "float32")
-    large = largest_batch.cost("tests.support.tiny:network", 64, "float32")
+    small = largest_batch.cost("tests.support.networks.tiny:network", 32, "float32")
+    large = largest_batch.cost("tests.support.networks.tiny:network", 64, "float32")
     assert 3.5 < large.per_picture / small.per_picture < 4.5
-    half = largest_batch.cost("tests.support.tiny:network", 64, "mixed_float16")
+    half = largest_batch.cost("tests.support.networks.tiny:network", 64, "mixed_float16")
     assert half.per_picture < 0.95 * large.per_picture  # Normalisation stays in float32.
     assert abs(large.fixed - small.fixed) < 20_000

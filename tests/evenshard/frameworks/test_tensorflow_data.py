@@ -87,7 +87,7 @@ def test_auto_flips_by_the_trainers_rule(
 def test_keras_takes_it(dataset: evenshard.Dataset) -> None:
     import keras
 
-    from tests.support import tiny
+    from tests.support.networks import tiny
 
     model = tiny.network(16, 16, 3)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

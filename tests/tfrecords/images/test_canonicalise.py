@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from tests.support.fakes import picture, picture_bytes
+from tests.support.datasets.fakes import picture, picture_bytes
 from tfrecords.images import canonicalise as pixels
 from tfrecords.images.canonicalise import PixelLimits, canonicalise, decode, decode_record, encode
 from tfrecords.images.formats import jpeg as jpeg_segments

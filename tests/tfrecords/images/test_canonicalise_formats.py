@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import dataset_files
-from tests.support.fakes import picture
+from tests.support.datasets.fakes import picture
+from tests.support.pictures import dataset_files
 from tfrecords.images.canonicalise import PixelLimits, RejectReason, canonicalise, decode
 from tfrecords.images.rejects import ImageError, ImageHeader
 from tfrecords.schema import ImageSpec

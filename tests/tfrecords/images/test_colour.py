@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.support import dataset_files
+from tests.support.pictures import dataset_files
 from tfrecords.images import colour
 
 RAMP = np.linspace(0, 255, 256).round().astype(np.uint8).reshape(16, 16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.images import fingerprints
 
 

@@ -13,7 +13,7 @@ from tfrecords.images import kernels
 # first use; the other variable is ours.
 _CHILD = """
 import hashlib, io
-from tests.support.fakes import picture
+from tests.support.datasets.fakes import picture
 from tfrecords.images.canonicalise import PixelLimits, canonicalise
 from tfrecords.schema import ImageSpec, Resize
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.tiff_files import DEFLATE, Arrangement, tiff
+from tests.support.pictures.tiff_files import DEFLATE, Arrangement, tiff
 from tfrecords.images import memory, opening
 from tfrecords.schema import ImageSpec
 

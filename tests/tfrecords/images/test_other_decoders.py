@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.fakes import picture
-from tests.support.tiff_files import DEFLATE, Arrangement, tiff
+from tests.support.datasets.fakes import picture
+from tests.support.pictures.tiff_files import DEFLATE, Arrangement, tiff
 from tfrecords.images.canonicalise import PixelLimits, decode
 from tfrecords.schema import ImageSpec
 

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support import dataset_files
-from tests.support.fakes import picture_bytes
+from tests.support.datasets.fakes import picture_bytes
+from tests.support.pictures import dataset_files
 from tfrecords.images.canonicalise import (
     MAX_ASPECT,
     ImageError,

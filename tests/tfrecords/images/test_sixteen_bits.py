@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import dataset_files
-from tests.support.tiff_files import DEFLATE, Arrangement, tiff
+from tests.support.pictures import dataset_files
+from tests.support.pictures.tiff_files import DEFLATE, Arrangement, tiff
 from tfrecords.images.canonicalise import PixelLimits, canonicalise
 from tfrecords.schema import ImageSpec
 

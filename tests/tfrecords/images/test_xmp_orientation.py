@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tests.support.fakes import picture
-from tests.support.tiff_files import Arrangement, tiff
+from tests.support.datasets.fakes import picture
+from tests.support.pictures.tiff_files import Arrangement, tiff
 from tfrecords.images.canonicalise import PixelLimits, canonicalise, decode
 from tfrecords.schema import ImageSpec
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archives import members, zip_bytes
+from tests.support.inputs.archives import members, zip_bytes
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
 from tfrecords.inputs.files import LOCAL, FileRefused

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest
 from tfrecords.manifest import Manifest, SplitInfo
 from tfrecords.reporting import figures

@@ -9,7 +9,7 @@ import jinja2
 import pytest
 from PIL import Image
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.reporting import html
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.cli.run import DONE, USAGE
@@ -30,7 +30,7 @@ def test_the_command_measures_each_stage_and_prints_one_screen(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = [
-        f"--data_dir={data_dir}", "--model=tests.support.tiny:network", "--batch_size=8",
+        f"--data_dir={data_dir}", "--model=tests.support.networks.tiny:network", "--batch_size=8",
         "--image_size=16", "--device=cpu", "--seconds=0.05", f"--json={tmp_path / 'rates.json'}",
     ]  # fmt: skip
     assert COMMAND.run(argv) == DONE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from trainer.data import augment, transforms
 from trainer.data.augment import Augmenter
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, hanging
+from tests.support.datasets import fakes
+from tests.support.processes import hanging
 from tfrecords.images import canonicalise
 from tfrecords.images.canonicalise import PixelLimits, RejectReason
 from tfrecords.images.decode_pool import Watch

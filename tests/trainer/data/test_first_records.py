@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import evenshard
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest as manifests
 from tfrecords.errors import TrainerError
 from tfrecords.manifest import SOURCES

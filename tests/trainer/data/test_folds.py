@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import manifest as manifests
 from tfrecords.errors import UsageError
 from tfrecords.manifest import FoldInfo, Manifest

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tests.trainer.data.test_augment import IMAGES, LABELS, SEED
 from tfrecords.errors import UsageError
 from trainer.data import on_device

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.schema import ImageSpec, Resize

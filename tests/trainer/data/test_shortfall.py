@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection, open_configured
 from trainer.data.shortfall import shortfalls, too_many_per_class

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import dataset_options_pb2
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise

@@ -14,7 +14,7 @@ import pytest
 
 import evenshard
 from evenshard import __main__ as program
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import example, framing, ledger
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise
@@ -48,7 +48,7 @@ def runs(data_dir: Path) -> tuple[str, str]:
         train(
             TrainConfig(
                 data_dir=str(data_dir), run_dir=str(run_dir), fold=fold, image_size=size,
-                model="tests.support.tiny:network", batch_size="8", epochs=2, seed=fold,
+                model="tests.support.networks.tiny:network", batch_size="8", epochs=2, seed=fold,
                 learning_rate=0.02, progress="none",
             ),
             report=False,
@@ -95,7 +95,7 @@ def test_the_mean_is_that_of_predict(
     loss = metrics.cross_entropy(stored)
     assert document["metrics"]["loss"] == pytest.approx(loss, rel=1e-4)
     text = (out / "report" / "index.html").read_text(encoding="utf-8")
-    assert "The mean of 2 runs of tests.support.tiny:network" in text
+    assert "The mean of 2 runs of tests.support.networks.tiny:network" in text
     assert "flags that differ" in text.lower()
 
 

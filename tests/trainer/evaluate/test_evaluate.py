@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import fakes, ledgers, run_configs, tiny_run
+from tests.support.datasets import fakes, ledgers
+from tests.support.runs import run_configs, tiny_run
 from tfrecords import ledger
 from tfrecords import manifest as manifests
 from tfrecords.images.canonicalise import PIXELS_VERSION

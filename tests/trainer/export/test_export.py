@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import commands, fakes, tiny_run
+from tests.support.datasets import fakes
+from tests.support.processes import commands
+from tests.support.runs import tiny_run
 from tfrecords import ledger
 from tfrecords.images import canonicalise
 from trainer.config import TrainConfig

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.schema import ImageSpec
 from trainer.export import image_headers, serving
 

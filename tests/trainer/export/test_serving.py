@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.images import canonicalise
 from tfrecords.images import resize as resizing
 from tfrecords.schema import Encoding, ImageSpec, Resize

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import UsageError
 from trainer.features.backbone import (
     ONNX,
@@ -21,7 +21,12 @@ from trainer.features.backbone import (
 from trainer.models.build import build
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (5, 48, 32, 3)).astype(np.uint8)
-NAMES = ("springfield_cnn", "mobilenetv2", "efficientnet-lite0", "tests.support.tiny:network")
+NAMES = (
+    "springfield_cnn",
+    "mobilenetv2",
+    "efficientnet-lite0",
+    "tests.support.networks.tiny:network",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

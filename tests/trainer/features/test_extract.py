@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
-from tests.support.train_configs import config
+from tests.support.datasets import fakes
+from tests.support.runs.train_configs import config
 from tfrecords.manifest import Manifest
 from trainer.data.augment import Augmenter
 from trainer.data.selection import Source, open_split, select
@@ -58,7 +58,7 @@ class Counting(Runtimes):
 
 @pytest.fixture
 def extractor(tmp_path: Path) -> Extractor:
-    backbone = backbone_of(build(config(model="tests.support.tiny:network"), (16, 16), 3))
+    backbone = backbone_of(build(config(model="tests.support.networks.tiny:network"), (16, 16), 3))
     return Extractor(
         backbone=backbone,
         network="network",

@@ -8,7 +8,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support import fake_run
+from tests.support.runs import fake_run
 from trainer.metrics import metrics
 from trainer.metrics.metrics import ClassResult, Predictions
 from trainer.metrics.probabilities import Temperature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.support import fake_run
+from tests.support.runs import fake_run
 from trainer.metrics import mistakes
 from trainer.metrics.metrics import Predictions
 

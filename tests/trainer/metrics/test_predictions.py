@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import fake_run
+from tests.support.runs import fake_run
 from trainer.metrics import metrics, predictions
 from trainer.metrics.probabilities import Temperature
 

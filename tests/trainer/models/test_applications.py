@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import TrainerError
 from trainer.models.applications import _preprocess, application_names, plain_name
 from trainer.models.build import build

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import UsageError
 from trainer.models.build import build
 
@@ -35,8 +35,8 @@ def test_logits_are_float32_whatever_the_precision(half_precision: None) -> None
         ("resnet51", "did you mean 'resnet50'"),
         ("springfeld_cnn", "did you mean 'springfield_cnn'"),
         ("no.such.module:network", "No module named"),
-        ("tests.support.tiny:nothing", "no attribute 'nothing'"),
-        ("tests.support.fakes:picture", "expected a keras.Model"),
+        ("tests.support.networks.tiny:nothing", "no attribute 'nothing'"),
+        ("tests.support.datasets.fakes:picture", "expected a keras.Model"),
         ("inceptionv3", "inceptionv3 at 32x32"),
     ],
 )
@@ -46,17 +46,17 @@ def test_impossible_models(name: str, said: str) -> None:
 
 
 def test_own_models() -> None:
-    model = build(config(model="tests.support.tiny:network"), (32, 32), 5)
+    model = build(config(model="tests.support.networks.tiny:network"), (32, 32), 5)
     assert model.output_shape == (None, 5)
 
 
 def test_dropout_reaches_own_models_that_take_it() -> None:
-    flags = config(model="tests.support.tiny:with_dropout", dropout=0.3)
+    flags = config(model="tests.support.networks.tiny:with_dropout", dropout=0.3)
     model = build(flags, (32, 32), 5)
     rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     assert rates == [0.3]
     with pytest.raises(UsageError, match=r"--dropout=0.3: .*:network takes none"):
-        build(config(model="tests.support.tiny:network", dropout=0.3), (32, 32), 5)
+        build(config(model="tests.support.networks.tiny:network", dropout=0.3), (32, 32), 5)
 
 
 @pytest.mark.parametrize("name", ["springfield_cnn", "mobilenetv2", "efficientnet-lite0"])

@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support import fakes
-from tests.support.train_configs import config
+from tests.support.datasets import fakes
+from tests.support.runs.train_configs import config
 from tfrecords.errors import TrainerError
 from tfrecords.system import extras
 from trainer.features.backbone import backbone_of

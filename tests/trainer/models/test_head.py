@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import UsageError
 from trainer.models.build import build
 from trainer.models.head import Trainability, head_of, leaves
@@ -56,5 +56,7 @@ def test_a_network_without_a_head_is_refused() -> None:
     with pytest.raises(UsageError, match="--freeze_epochs: .* no layer named 'head'"):
         head_of(keras.Model(pixels, logits), "--freeze_epochs")
     with pytest.raises(UsageError, match="no layer named 'head'"):
-        flags = config(model="tests.support.tiny:headless", weights="w.keras", freeze_epochs=1)
+        flags = config(
+            model="tests.support.networks.tiny:headless", weights="w.keras", freeze_epochs=1
+        )
         build(flags, (16, 16), 5)

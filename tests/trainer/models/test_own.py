@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import UsageError
 from trainer.features.backbone import backbone_of
 from trainer.models.build import build, build_network
 from trainer.models.head import HEAD, Trainability, every_layer, frozen_parameters, head_of
 
-MODULE = "tests.support.own_networks"
+MODULE = "tests.support.networks.own_networks"
 TESTS = Path(__file__).parents[2]
 PIXELS = np.random.default_rng(3).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
 
@@ -87,7 +87,7 @@ def test_the_head_that_a_function_names_is_the_head() -> None:
 
 def test_trying_a_network_leaves_no_trace() -> None:
     """The weights are those of the function alone, and so is what is drawn afterwards."""
-    from tests.support import own_networks
+    from tests.support.networks import own_networks
 
     keras.utils.set_random_seed(5)
     expected, after = own_networks.subclassed(8, 8, 5), None
@@ -135,7 +135,9 @@ def test_a_module_of_the_working_directory_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command `evenshard` does not have it in its path, as `python -m` does."""
-    (tmp_path / "own_here.py").write_text("from tests.support.own_networks import sequential\n")
+    (tmp_path / "own_here.py").write_text(
+        "from tests.support.networks.own_networks import sequential\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(TESTS.parent), *filter(None, sys.path)])
     assert build(config(model="own_here:sequential"), (8, 8), 5).output_shape == (None, 5)

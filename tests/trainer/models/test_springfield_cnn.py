@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.models import springfield_cnn
 from trainer.models.build import build
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import TrainerError, UsageError
 from trainer.models.build import build, build_network
 from trainer.models.weights import load_matching_weights, match

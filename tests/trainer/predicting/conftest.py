@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.schema import TRAIN
 from trainer.config import TrainConfig
 from trainer.train.run import run as train
@@ -19,7 +19,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = TrainConfig(
         data_dir=str(root / "data"),
         run_dir=str(root / "run"),
-        model="tests.support.tiny:network",
+        model="tests.support.networks.tiny:network",
         batch_size="8",
         epochs=2,
         ema=0.5,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath

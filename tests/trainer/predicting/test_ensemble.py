@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import listing
 from tfrecords.inputs.rows import InputPath, SourceFile
@@ -35,7 +35,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes.write_dataset(root / "data", {TRAIN: (5, 5, 9), "validation": (2, 2, 2)}, spec)
     config = TrainConfig(
         data_dir=str(root / "data"), run_dir=str(root / "run"), batch_size="8", epochs=1,
-        model="tests.support.tiny:network", progress="none",
+        model="tests.support.networks.tiny:network", progress="none",
     )  # fmt: skip
     train(config)
     return root / "run"

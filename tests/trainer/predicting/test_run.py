@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import commands, fakes
+from tests.support.datasets import fakes
+from tests.support.processes import commands
 from tfrecords import example, framing, manifest
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.images import canonicalise

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fake_run
+from tests.support.runs import fake_run
 from tfrecords.reporting import figures as base
 from trainer.metrics import metrics
 from trainer.report import curves, figures

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support import fake_run, run_configs
+from tests.support.runs import fake_run, run_configs
 from tfrecords import manifest
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card, page

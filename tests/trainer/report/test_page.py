@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_run, run_configs
+from tests.support.runs import fake_run, run_configs
 from tfrecords import manifest
 from tfrecords.reporting import links
 from trainer.metrics import label_issues, metrics, predictions

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import fakes, run_configs
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
 from tfrecords.errors import TrainerError
 from trainer.choices import AUTO_BATCH
 from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import fake_run
+from tests.support.runs import fake_run
 from trainer.runs import history
 from trainer.runs.history import History
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes, run_configs
-from tests.support.runs import config
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
+from tests.support.runs.runs import config
 from tfrecords import manifest as manifests
 from tfrecords.errors import TrainerError, UsageError
 from trainer.config import TrainConfig
@@ -113,7 +114,7 @@ def test_what_is_missing_is_said(data_dir: Path, tmp_path: Path, code_dir: Path)
 
 def test_a_lambda_layer_is_code(data_dir: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "r"
-    name = "tests.support.own_networks:with_lambda"
+    name = "tests.support.networks.own_networks:with_lambda"
     run(config(data_dir, run_dir, model=name, epochs=1), report=False)
     assert code_in(run_dir / "model.keras") == ("a Lambda layer",)
     with pytest.raises(TrainerError, match="holds code .a Lambda layer"):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, run_configs
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
 from tfrecords.errors import TrainerError
 from trainer.config import TrainConfig
 from trainer.runs import locate

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, ledgers
+from tests.support.datasets import fakes, ledgers
 from tfrecords import ledger
 from tfrecords.manifest import MANIFEST, SOURCES, Manifest
 from trainer.data.selection import select

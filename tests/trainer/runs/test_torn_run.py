@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, tiny_run
+from tests.support.datasets import fakes
+from tests.support.runs import tiny_run
 from trainer import lineage
 from trainer import predict as predicting
 from trainer.evaluate import __main__ as evaluate

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords import ledger
 from tfrecords.errors import TrainerError
 from trainer.data.selection import Selection, select

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import fakes, run_configs
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
 from trainer.config import TrainConfig
 from trainer.runs import validation
 from trainer.runs.checkpoints import Checkpoint

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.support import train_configs
+from tests.support.runs import train_configs
 from trainer.runs.history import History
 from trainer.sweep import leaderboard, leaderboard_figures, trials
 from trainer.sweep.grid import Trial

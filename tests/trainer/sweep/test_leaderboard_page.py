@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from trainer.config import TrainConfig
 from trainer.runs.history import History
 from trainer.sweep import leaderboard, leaderboard_page

@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support import fakes, train_configs
+from tests.support.datasets import fakes
+from tests.support.runs import train_configs
 from tfrecords import manifest as manifests
 from tfrecords.errors import UsageError
 from tfrecords.system.locks import LockedError
@@ -43,7 +44,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "CHILD", "tests.support.fake_child")
+    monkeypatch.setattr(trials, "CHILD", "tests.support.processes.fake_child")
     monkeypatch.setattr(trials, "_POLL_SECONDS", 0.02)
 
 
@@ -314,7 +315,7 @@ KILLABLE = """
 import sys
 from trainer.sweep import trials
 from trainer.sweep.__main__ import COMMAND
-trials.CHILD = "tests.support.fake_child"
+trials.CHILD = "tests.support.processes.fake_child"
 sys.exit(COMMAND.run())
 """
 

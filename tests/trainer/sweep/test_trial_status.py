@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, run_configs
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
 from tfrecords import manifest as manifests
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.manifest import Manifest

@@ -8,8 +8,10 @@ from pathlib import Path
 import keras
 import pytest
 
-from tests.support import fakes, tiny, tiny_run
-from tests.support.runs import config
+from tests.support.datasets import fakes
+from tests.support.networks import tiny
+from tests.support.runs import tiny_run
+from tests.support.runs.runs import config
 from trainer.train.loop import RunResult
 from trainer.train.run import run
 

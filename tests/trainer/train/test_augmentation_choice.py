@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.errors import TrainerError
 from trainer.choices import WITHOUT_FLIPS
 from trainer.config import TrainConfig
@@ -31,7 +31,7 @@ def config(data_dir: Path, run_dir: Path, **flags: object) -> TrainConfig:
     return TrainConfig(
         data_dir=str(data_dir),
         run_dir=str(run_dir),
-        model="tests.support.tiny:network",
+        model="tests.support.networks.tiny:network",
         batch_size="8",
         progress="none",
         **({"epochs": 1} | flags),  # type: ignore[arg-type]  # Values of a table.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from tfrecords.errors import TrainerError
 from trainer.train import batch_size
 
@@ -56,7 +56,7 @@ def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_trial_fits_or_fails_for_a_reason() -> None:
-    settings = config(model="tests.support.tiny:network", batch_size="auto")
+    settings = config(model="tests.support.networks.tiny:network", batch_size="auto")
     assert batch_size.try_in_child(settings, (16, 16), 3, 4)
     with pytest.raises(TrainerError, match="trial of 4 failed: .*no.such"):
         batch_size.try_in_child(config(model="no.such:model", batch_size="auto"), (16, 16), 3, 4)
@@ -65,5 +65,5 @@ def test_a_trial_fits_or_fails_for_a_reason() -> None:
 @pytest.mark.slow
 def test_a_trial_that_does_not_fit() -> None:
     """16 TB of pixels fit no machine that runs this."""
-    settings = config(model="tests.support.tiny:network", batch_size="auto")
+    settings = config(model="tests.support.networks.tiny:network", batch_size="auto")
     assert not batch_size.try_in_child(settings, (40_000, 40_000), 3, 4096)

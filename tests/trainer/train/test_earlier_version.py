@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import fakes
-from tests.support.runs import assert_same_end, config
+from tests.support.datasets import fakes
+from tests.support.runs.runs import assert_same_end, config
 from tfrecords.errors import TrainerError, UsageError
 from trainer.models import springfield_cnn
 from trainer.runs import config_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.train import epoch
 from trainer.train.epoch import Meter
 from trainer.train.step import Tally, empty_tally

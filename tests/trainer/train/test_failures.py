@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes
-from tests.support.runs import assert_same_end, command, config, read_metrics
+from tests.support.datasets import fakes
+from tests.support.runs.runs import assert_same_end, command, config, read_metrics
 from tfrecords.errors import OutOfMemoryError, TrainerError
 from tfrecords.manifest import Manifest, ManifestError
 from tfrecords.system.disk import DiskError
@@ -244,7 +244,7 @@ def test_the_best_epoch_is_the_monitors(dataset: tuple[Path, Manifest], tmp_path
 
 
 def test_xla_gives_the_same_to_rounding(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
-    settings = {"model": "tests.support.tiny:plain", "epochs": 1, "optimizer": "sgd"}
+    settings = {"model": "tests.support.networks.tiny:plain", "epochs": 1, "optimizer": "sgd"}
     plain = train(config(dataset[0], tmp_path / "plain", **settings))
     compiled = train(config(dataset[0], tmp_path / "xla", jit_compile=True, **settings))
     assert compiled.best["loss"] == pytest.approx(plain.best["loss"], rel=1e-4)
@@ -252,8 +252,8 @@ def test_xla_gives_the_same_to_rounding(dataset: tuple[Path, Manifest], tmp_path
 
 def test_what_xla_lacks_is_told(dataset: tuple[Path, Manifest], tmp_path: Path) -> None:
     asked = config(
-        dataset[0], tmp_path / "r", model="tests.support.tiny:pooled", epochs=1, jit_compile=True,
-        deterministic="on",
+        dataset[0], tmp_path / "r", model="tests.support.networks.tiny:pooled", epochs=1,
+        jit_compile=True, deterministic="on",
     )  # fmt: skip
     with pytest.raises(TrainerError, match=r"--jit_compile: .*MaxPool.*--deterministic=off"):
         train(asked)
@@ -266,7 +266,7 @@ def test_xla_that_was_not_asked_for_is_left_out_where_it_cannot_compile(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As on a GPU, where auto is on: here max pooling has no deterministic gradient for it."""
-    settings = {"model": "tests.support.tiny:pooled", "epochs": 1, "deterministic": "on"}
+    settings = {"model": "tests.support.networks.tiny:pooled", "epochs": 1, "deterministic": "on"}
     plain = train(config(dataset[0], tmp_path / "plain", **settings))
     monkeypatch.setattr(devices, "uses_xla", lambda *arguments, **names: True)
     left = train(config(dataset[0], tmp_path / "left", **settings))

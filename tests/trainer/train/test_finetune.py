@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import assert_same_end, read_metrics
+from tests.support.runs.runs import assert_same_end, read_metrics
 from tfrecords.errors import TrainerError, UsageError
 from trainer.choices import AUTO_AUGMENT, WITHOUT_FLIPS
 from trainer.config import TrainConfig
@@ -36,7 +36,7 @@ def recipe(
 ) -> TrainConfig:
     given: dict[str, Any] = {
         "recipe": name,
-        "model": "tests.support.tiny:network",
+        "model": "tests.support.networks.tiny:network",
         "weights": weights,
         "batch_size": "8",
         "progress": "none",

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import fakes, tiny
-from tests.support.runs import assert_same_end, config, final_state, read_metrics
+from tests.support.datasets import fakes
+from tests.support.networks import tiny
+from tests.support.runs.runs import assert_same_end, config, final_state, read_metrics
 from tfrecords.errors import TrainerError, UsageError
 from trainer.config import TrainConfig
 from trainer.evaluate import run as evaluation
@@ -149,7 +150,7 @@ def test_an_optimizer_state_that_does_not_fit_is_fresh_and_said(
 
 
 def test_dropout_and_an_average_may_be_added(data_dir: Path, tmp_path: Path) -> None:
-    model = {"model": "tests.support.tiny:with_dropout"}
+    model = {"model": "tests.support.networks.tiny:with_dropout"}
     run(config(data_dir, tmp_path / "p", epochs=1, dropout=0.0, **model), report=False)
     changes = model | {"dropout": 0.3, "ema": 0.9, "keep_checkpoints": 9}
     run(forked(data_dir, tmp_path / "r", tmp_path / "p", **changes), report=False)
@@ -217,8 +218,8 @@ def test_what_does_not_fit_is_refused_with_the_difference(
     suggestion = rf".*give --weights={parent}/model\.keras"
     refused(r"its 3 classes are not these 2, only there: 'bart'" + suggestion,
             classes=("apu", "lisa"))  # fmt: skip
-    refused(r"its --model is tests.support.tiny:network, not" + suggestion,
-            model="tests.support.tiny:plain")  # fmt: skip
+    refused(r"its --model is tests.support.networks.tiny:network, not" + suggestion,
+            model="tests.support.networks.tiny:plain")  # fmt: skip
     refused("no config.json there", fork_from=str(data_dir))
     with pytest.raises(UsageError, match="--fork_epoch goes with --fork_from"):
         config(data_dir, tmp_path / "r", fork_epoch="best")
@@ -229,7 +230,7 @@ def test_what_does_not_fit_is_refused_with_the_difference(
 def test_another_structure_is_refused_with_the_first_difference(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = {"model": "tests.support.tiny:with_dropout"}
+    model = {"model": "tests.support.networks.tiny:with_dropout"}
     run(config(data_dir, tmp_path / "p", epochs=1, **model), report=False)
     monkeypatch.setattr(tiny, "with_dropout", tiny.plain)  # As after an edit of the file.
     with pytest.raises(UsageError, match=r"its network is another: variable \d+ is "):

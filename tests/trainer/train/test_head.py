@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support import commands
-from tests.support.runs import assert_same_end, config, final_state, read_metrics
+from tests.support.processes import commands
+from tests.support.runs.runs import assert_same_end, config, final_state, read_metrics
 from tfrecords.errors import UsageError
 from trainer.choices import DEFAULT_EPOCHS
 from trainer.config import TrainConfig

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.runs import assert_same_end, command, config, fine_tuning, read_metrics
+from tests.support.runs.runs import assert_same_end, command, config, fine_tuning, read_metrics
 from trainer.config import TrainConfig
 from trainer.runs import checkpoints
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes
-from tests.support.runs import (
+from tests.support.datasets import fakes
+from tests.support.runs.runs import (
     assert_same_end,
     command,
     config,
@@ -72,7 +72,7 @@ def test_the_run_directory_holds_what_it_should(finished: RunResult) -> None:
 
 def test_config_describes_the_run(finished: RunResult, data_dir: Path) -> None:
     stored = json.loads((finished.run_dir / "config.json").read_text())
-    assert stored["flags"]["model"] == "tests.support.tiny:network"
+    assert stored["flags"]["model"] == "tests.support.networks.tiny:network"
     manifest = json.loads((data_dir / "manifest.json").read_text())
     assert stored["dataset"]["digest"] == manifest["digests"]["dataset"]
     assert stored["selection"]["classes"] == list(fakes.CLASSES)
@@ -164,7 +164,7 @@ def test_noresume_starts_anew(finished: RunResult, data_dir: Path, tmp_path: Pat
 
 
 def test_accumulated_gradients_are_those_of_the_large_batch(data_dir: Path, tmp_path: Path) -> None:
-    settings = {"model": "tests.support.tiny:plain", "optimizer": "sgd", "epochs": 2}
+    settings = {"model": "tests.support.networks.tiny:plain", "optimizer": "sgd", "epochs": 2}
     train(config(data_dir, tmp_path / "one", **settings))
     train(config(data_dir, tmp_path / "four", grad_accum=4, **settings))
     whole, parts = final_state(tmp_path / "one"), final_state(tmp_path / "four")
@@ -207,7 +207,7 @@ def test_augmenting_in_the_step_trains_on_the_same_pictures(
 ) -> None:
     """To rounding, so the networks are alike; killed and resumed, the run ends in the same bits."""
     flags = {"augment": ("flip", "crop", "color", "mixup", "cutmix"), "epochs": 2, **flags}
-    flags |= {"model": "tests.support.tiny:plain", "optimizer": "sgd"}
+    flags |= {"model": "tests.support.networks.tiny:plain", "optimizer": "sgd"}
     train(config(data_dir, tmp_path / "host", augment_on="host", **flags))
     settings = config(data_dir, tmp_path / "device", augment_on="device", **flags)
     train(settings)
@@ -235,7 +235,7 @@ def test_it_learns(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_a_diverging_loss_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
-    settings = config(data_dir, tmp_path / "r", model="tests.support.tiny:diverging")
+    settings = config(data_dir, tmp_path / "r", model="tests.support.networks.tiny:diverging")
     with pytest.raises(TrainerError, match=r"the loss became (nan|inf) at step 1 \(epoch 1\)"):
         train(settings)
     assert not list((tmp_path / "r").rglob("*.ckpt"))

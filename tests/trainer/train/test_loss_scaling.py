@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.data.stream import Batch
 from trainer.devices import Devices
 from trainer.models.build import build_network
@@ -108,7 +108,7 @@ def test_a_state_that_is_taken_over_goes_on_exactly() -> None:
 
 
 def test_an_overflow_on_any_replica_skips_the_step_on_all() -> None:
-    program = Path(__file__).parents[2] / "support" / "mirrored_overflow.py"
+    program = Path(__file__).parents[2] / "support" / "processes" / "mirrored_overflow.py"
     root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, str(program)],
@@ -126,7 +126,7 @@ def test_a_step_in_float16_asks_the_host_nothing() -> None:
     """No conditional in the whole graph: without XLA the host would wait to decide it."""
     keras.mixed_precision.set_global_policy("mixed_float16")
     asked = config(
-        model="tests.support.tiny:network", batch_size="4", precision="mixed_float16",
+        model="tests.support.networks.tiny:network", batch_size="4", precision="mixed_float16",
         clip_norm=1.0, ema=0.9,
     )  # fmt: skip
     plan = optim.build(asked, 10)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.train import losses
 
 COUNTS = (1000, 50, 3, 1)

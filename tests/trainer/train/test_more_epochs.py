@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import assert_same_end, config, read_metrics
+from tests.support.runs.runs import assert_same_end, config, read_metrics
 from tfrecords.errors import UsageError
 from trainer.report import model_card
 from trainer.runs.checkpoints import Store

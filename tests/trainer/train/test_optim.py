@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.models.build import Network, build
 from trainer.models.weights import Loaded
 from trainer.train import optim

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import fakes
-from tests.support.runs import config
-from tests.support.train_configs import config as flags
+from tests.support.datasets import fakes
+from tests.support.runs.runs import config
+from tests.support.runs.train_configs import config as flags
 from tfrecords.errors import TrainerError
 from trainer.data.stream import Batch
 from trainer.devices import Devices
@@ -22,7 +22,7 @@ from trainer.train import losses, optim
 from trainer.train.run import run
 from trainer.train.step import Stepper, to_host
 
-MODULE = "tests.support.own_networks"
+MODULE = "tests.support.networks.own_networks"
 
 
 @pytest.fixture(scope="module")

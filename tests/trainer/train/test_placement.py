@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.data.augment import Augmenter
 from trainer.data.on_device import ON_DEVICE, Chooser, augmented
 from trainer.data.stream import Batch
@@ -49,7 +49,7 @@ def on_the_host_only(graph: tf.compat.v1.GraphDef) -> Iterator[str]:
 def test_pixels_never_go_back_to_the_host(flags: dict[str, int]) -> None:
     if not gpu_types("Conv2D"):
         pytest.skip("this TensorFlow was built without kernels for a GPU")
-    asked = config(model="tests.support.tiny:network", batch_size="4", **flags)
+    asked = config(model="tests.support.networks.tiny:network", batch_size="4", **flags)
     plan = optim.build(asked, 10)
     stepper = Stepper(
         build_network(asked, (16, 16), 3),

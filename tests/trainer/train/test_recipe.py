@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes
+from tests.support.datasets import fakes
 from tfrecords.cli import flags, parsing
 from tfrecords.manifest import Manifest
 from tfrecords.schema import ImageSpec

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import fakes
-from tests.support.runs import assert_same_end, config, final_state, read_metrics
+from tests.support.datasets import fakes
+from tests.support.runs.runs import assert_same_end, config, final_state, read_metrics
 from tfrecords import manifest as manifests
 from tfrecords.errors import UsageError
 from trainer.data.version import ReplacedDataError

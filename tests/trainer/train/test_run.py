@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.runs import assert_same_end, config, final_state
+from tests.support.runs.runs import assert_same_end, config, final_state
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.system.locks import LockedError
 from trainer.report import model_card
@@ -59,7 +59,7 @@ def test_noresume_deletes_nothing_while_another_process_trains(
     assert not list(copied.parent.glob("copied.old*"))
 
 
-@pytest.mark.parametrize("model", ["springfield_cn", "tests.support.tiny:nothing"])
+@pytest.mark.parametrize("model", ["springfield_cn", "tests.support.networks.tiny:nothing"])
 def test_noresume_with_a_wrong_model_deletes_nothing(
     data_dir: Path, copied: Path, model: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_noresume_with_a_wrong_model_deletes_nothing(
 
 
 def test_a_first_run_with_a_wrong_model_leaves_nothing(data_dir: Path, tmp_path: Path) -> None:
-    wrong = config(data_dir, tmp_path / "r", model="tests.support.tiny:nothing")
+    wrong = config(data_dir, tmp_path / "r", model="tests.support.networks.tiny:nothing")
     with pytest.raises(UsageError):
         run(wrong, report=False)
     assert not (tmp_path / "r").exists()
@@ -80,20 +80,26 @@ def test_a_first_run_with_a_wrong_model_leaves_nothing(data_dir: Path, tmp_path:
 def test_a_run_that_never_trained_a_step_does_not_refuse_the_mended_command(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    diverging = config(data_dir, tmp_path / "r", model="tests.support.tiny:diverging", epochs=1)
+    diverging = config(
+        data_dir, tmp_path / "r", model="tests.support.networks.tiny:diverging", epochs=1
+    )
     with pytest.raises(TrainerError, match="the loss became"):
         run(diverging, report=False)
-    mended = dataclasses.replace(diverging, model="tests.support.tiny:network")
+    mended = dataclasses.replace(diverging, model="tests.support.networks.tiny:network")
     assert run(mended, report=False).status == "completed"
 
 
 def test_what_a_run_was_trained_on_is_that_of_its_own_flags(data_dir: Path, tmp_path: Path) -> None:
     few = config(
-        data_dir, tmp_path / "r", model="tests.support.tiny:diverging", epochs=1, per_class=2
+        data_dir,
+        tmp_path / "r",
+        model="tests.support.networks.tiny:diverging",
+        epochs=1,
+        per_class=2,
     )
     with pytest.raises(TrainerError, match="the loss became"):
         run(few, report=False)
-    many = dataclasses.replace(few, model="tests.support.tiny:network", per_class=None)
+    many = dataclasses.replace(few, model="tests.support.networks.tiny:network", per_class=None)
     run(many, report=False)
     found = trained_on.read(tmp_path / "r")
     assert found is not None and found.pictures.num_rows == 12 + 8 + 5

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support.fakes import picture
+from tests.support.datasets.fakes import picture
 from tfrecords.images.canonicalise import (
     ImageError,
     PixelLimits,

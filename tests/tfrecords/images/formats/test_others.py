@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from tests.support import dataset_files
-from tests.support.fakes import picture, picture_bytes
+from tests.support.datasets.fakes import picture, picture_bytes
+from tests.support.pictures import dataset_files
 from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import ImageError, ImageHeader, PixelLimits, RejectReason, decode
 from tfrecords.images.formats import boxes, claims

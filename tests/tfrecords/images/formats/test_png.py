@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.support import dataset_files
+from tests.support.pictures import dataset_files
 from tfrecords.images.canonicalise import ImageError, PixelLimits, RejectReason, canonicalise
 from tfrecords.images.canonicalise import decode as decode_source
 from tfrecords.schema import ImageSpec

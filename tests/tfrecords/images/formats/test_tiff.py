@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from tests.support.tiff_files import DEFLATE, NONE, Arrangement, tiff
+from tests.support.pictures.tiff_files import DEFLATE, NONE, Arrangement, tiff
 from tfrecords.images.canonicalise import (
     ImageError,
     PixelLimits,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from tests.support.fakes import picture
+from tests.support.datasets.fakes import picture
 from tfrecords.images import canonicalise, opening
 from tfrecords.images.canonicalise import ImageError, PixelLimits
 from tfrecords.images.formats import jpeg, turbo

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.support.archives import END, contents, members, tar_member
+from tests.support.inputs.archives import END, contents, members, tar_member
 from tfrecords.errors import UsageError
 from tfrecords.inputs.archives import compressed
 from tfrecords.inputs.files import LocalFiles

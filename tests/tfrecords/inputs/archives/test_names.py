@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.archives import END, contents, members, tar_member, zip_bytes, zip_with_raw_names
+from tests.support.inputs.archives import (
+    END,
+    contents,
+    members,
+    tar_member,
+    zip_bytes,
+    zip_with_raw_names,
+)
 from tfrecords.errors import UsageError
 from tfrecords.inputs.archives.names import find_codec
 from tfrecords.inputs.layout import labelled

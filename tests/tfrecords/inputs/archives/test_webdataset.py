@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.archives import END, tar_member
+from tests.support.inputs.archives import END, tar_member
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
 from tfrecords.inputs.options import InputOptions, TableOptions

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.archives import (
+from tests.support.inputs.archives import (
     contents,
     entries_of,
     members,

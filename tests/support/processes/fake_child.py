@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support import run_configs
+from tests.support.runs import run_configs
 from tfrecords import manifest as manifests
 from tfrecords.cli import parsing
 from trainer.config import TrainConfig

@@ -1,4 +1,7 @@
-"""Networks as people write them, for `--model=tests.support.own_networks:NAME`; some are wrong."""
+"""Networks as people write them, some of them wrong.
+
+For `--model=tests.support.networks.own_networks:NAME`.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.support import fakes, run_configs
+from tests.support.datasets import fakes
+from tests.support.runs import run_configs
 from tfrecords.schema import ImageSpec, record_id
 from tfrecords.sharding import stable_hash
 from trainer.config import TrainConfig

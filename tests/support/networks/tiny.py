@@ -1,4 +1,4 @@
-"""A network small enough to train in a test, as `--model=tests.support.tiny:network`."""
+"""A network small enough to train in a test, as `--model=tests.support.networks.tiny:network`."""
 
 from __future__ import annotations
 

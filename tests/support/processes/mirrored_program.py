@@ -14,7 +14,12 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 for variant, options in enumerate(
     (
         {"model": "springfield_cnn", "dropout": 0.0, "optimizer": "sgd", "learning_rate": 0.01},
-        {"model": "tests.support.tiny:plain", "clip_norm": 0.1, "ema": 0.5, "grad_accum": 2},
+        {
+            "model": "tests.support.networks.tiny:plain",
+            "clip_norm": 0.1,
+            "ema": 0.5,
+            "grad_accum": 2,
+        },
     )
 ):
     for distribute in ("none", "mirrored"):

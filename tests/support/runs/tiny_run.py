@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fakes, ledgers
+from tests.support.datasets import fakes, ledgers
 from trainer.config import TrainConfig
 from trainer.metrics import probabilities
 from trainer.runs.checkpoints import Store
@@ -28,7 +28,7 @@ def train(data_dir: Path, run_dir: Path, precision: str = "float32") -> Path:
         TrainConfig(
             data_dir=str(data_dir),
             run_dir=str(run_dir),
-            model="tests.support.tiny:network",
+            model="tests.support.networks.tiny:network",
             batch_size="8",
             epochs=3,
             learning_rate=0.02,

@@ -18,7 +18,7 @@ def config(data_dir: Path, run_dir: Path, **changes: Any) -> TrainConfig:
     start = TrainConfig(
         data_dir=str(data_dir),
         run_dir=str(run_dir),
-        model="tests.support.tiny:network",
+        model="tests.support.networks.tiny:network",
         batch_size="8",
         epochs=3,
         learning_rate=0.02,

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.support.train_configs import config
+from tests.support.runs.train_configs import config
 from trainer.train import optim
 from trainer.train.loss_scaling import LossScale
 from trainer.train.optim import Plan, Schedule
