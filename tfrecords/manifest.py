@@ -12,13 +12,14 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfrecords import locations, schema
 from tfrecords.errors import EvenshardError, UsageError
+from tfrecords.json_fields import JsonObject, shown
 from tfrecords.locations import Folder
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.sharding import is_shard_name
@@ -28,9 +29,6 @@ SOURCES = "sources.parquet"
 
 # The name among the digests of that of the manifest itself.
 SEAL = "manifest"
-
-_MAX_COUNT = 2**63 - 1
-_SHOWN = 60  # Characters of a wrong value in a message.
 
 
 class ManifestError(EvenshardError, ValueError):
@@ -289,10 +287,10 @@ class Manifest:
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"not a manifest: not JSON: {error}") from error
         try:
-            fields = _object(document, "it")
-            version = _field(fields, "it", "schema_version")
+            fields = JsonObject.of(document)
+            version = fields.value("schema_version")
             if type(version) is not int:
-                raise ValueError(f"schema_version is {_shown(version)}, a number expected")
+                raise ValueError(f"schema_version is {shown(version)}, a number expected")
         except ValueError as error:
             raise ManifestError(f"not a manifest: {error}") from error
         if version != schema.SCHEMA_VERSION:
@@ -301,7 +299,7 @@ class Manifest:
                 f"{schema.SCHEMA_VERSION}: bake again, or install the evenshard that baked it"
             )
         try:
-            return _from_fields(fields)
+            return _of_object(fields)
         except ValueError as error:
             raise ManifestError(f"not a manifest of schema version {version}: {error}") from error
 
@@ -311,138 +309,66 @@ def is_sha256(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
-def _from_fields(fields: Mapping[str, Any]) -> Manifest:
+def _of_object(document: JsonObject) -> Manifest:
     """Returns the manifest of a JSON object; a ValueError names the field that is wrong."""
-    known = [each.name for each in dataclasses.fields(Manifest)]
-    unknown = [name for name in fields if name not in known]
-    if unknown:
-        raise ValueError(f"it has an unknown field {unknown[0]!r}")
-    image = _object(_field(fields, "it", "image"), "image")
-    digests = _texts(fields, "digests", is_sha256, "64 hex digits")
+    document.refuse_unknown([each.name for each in dataclasses.fields(Manifest)])
+    image, statuses, digests = map(document.child, ("image", "statuses", "digests"))
+    known_digests = _digests(digests)
     for name in ("dataset", "config", "sources"):
-        _field(digests, "digests", name)
+        digests.value(name)
     return Manifest(
-        name=_text(_field(fields, "it", "name"), "name"),
-        classes=tuple(
-            _text(value, f"classes[{i}]")
-            for i, value in enumerate(_list(_field(fields, "it", "classes"), "classes"))
-        ),
+        name=document.text("name"),
+        classes=document.texts("classes"),
         image=_image(image),
-        splits=tuple(
-            _split(value, f"splits[{i}]")
-            for i, value in enumerate(_list(_field(fields, "it", "splits"), "splits"))
-        ),
-        statuses={
-            name: _count(value, f"statuses.{name}")
-            for name, value in _object(_field(fields, "it", "statuses"), "statuses").items()
-        },
-        config=_object(_field(fields, "it", "config"), "config"),
-        digests=digests,
-        files=_texts(fields, "files", is_sha256, "64 hex digits") if "files" in fields else {},
-        folds=tuple(
-            _fold(value, f"folds[{i}]")
-            for i, value in enumerate(_list(fields.get("folds", []), "folds"))
-        ),
+        splits=tuple(map(_split, document.children("splits"))),
+        statuses={name: statuses.count(name) for name in statuses.fields},
+        config=document.child("config").fields,
+        digests=known_digests,
+        files=_digests(document.child("files")) if "files" in document else {},
+        folds=tuple(map(_fold, document.children("folds"))) if "folds" in document else (),
     )
 
 
-def _image(fields: Mapping[str, Any]) -> ImageSpec:
-    known = [each.name for each in dataclasses.fields(ImageSpec)]
-    unknown = [name for name in fields if name not in known]
-    if unknown:
-        raise ValueError(f"image has an unknown field {unknown[0]!r}")
-    height, width, quality = (
-        _count(_field(fields, "image", name), f"image.{name}")
-        for name in ("height", "width", "jpeg_quality")
-    )
-    resize, encoding = (
-        _text(_field(fields, "image", name), f"image.{name}") for name in ("resize", "encoding")
-    )
+def _image(image: JsonObject) -> ImageSpec:
+    image.refuse_unknown([each.name for each in dataclasses.fields(ImageSpec)])
+    height, width, quality = map(image.count, ("height", "width", "jpeg_quality"))
+    resize, encoding = map(image.text, ("resize", "encoding"))
     return ImageSpec(height, width, Resize(resize), Encoding(encoding), quality)
 
 
-def _split(value: object, where: str) -> SplitInfo:
-    fields = _object(value, where)
-    counts = {name: _counts(fields, where, name) for name in ("originals", "copies")}
-    shards = _list(_field(fields, where, "shards"), f"{where}.shards")
+def _split(split: JsonObject) -> SplitInfo:
     return SplitInfo(
-        name=_text(_field(fields, where, "name"), f"{where}.name"),
-        originals=counts["originals"],
-        copies=counts["copies"],
-        shards=tuple(_shard(shard, f"{where}.shards[{i}]") for i, shard in enumerate(shards)),
-        fold=_count(fields["fold"], f"{where}.fold") if "fold" in fields else None,
+        originals=split.counts("originals"),
+        copies=split.counts("copies"),
+        name=split.text("name"),
+        shards=tuple(map(_shard, split.children("shards"))),
+        fold=split.count("fold") if "fold" in split else None,
     )
 
 
-def _fold(value: object, where: str) -> FoldInfo:
-    fields = _object(value, where)
-    names = ("originals", "train_originals", "train_copies")
+def _fold(fold: JsonObject) -> FoldInfo:
     return FoldInfo(
-        _count(_field(fields, where, "shards"), f"{where}.shards"),
-        *(_counts(fields, where, name) for name in names),
+        shards=fold.count("shards"),
+        originals=fold.counts("originals"),
+        train_originals=fold.counts("train_originals"),
+        train_copies=fold.counts("train_copies"),
     )
 
 
-def _counts(fields: Mapping[str, Any], where: str, name: str) -> tuple[int, ...]:
-    numbers = _list(_field(fields, where, name), f"{where}.{name}")
-    return tuple(_count(number, f"{where}.{name}[{i}]") for i, number in enumerate(numbers))
-
-
-def _shard(value: object, where: str) -> ShardInfo:
-    fields = _object(value, where)
+def _shard(shard: JsonObject) -> ShardInfo:
     return ShardInfo(
-        filename=_text(_field(fields, where, "filename"), f"{where}.filename"),
-        records=_count(_field(fields, where, "records"), f"{where}.records"),
-        bytes=_count(_field(fields, where, "bytes"), f"{where}.bytes"),
-        sha256=_text(_field(fields, where, "sha256"), f"{where}.sha256"),
+        filename=shard.text("filename"),
+        records=shard.count("records"),
+        bytes=shard.count("bytes"),
+        sha256=shard.text("sha256"),
     )
 
 
-def _texts(
-    fields: Mapping[str, Any], name: str, is_right: Callable[[object], bool], expected: str
-) -> dict[str, str]:
-    """Returns an object whose values are texts of a form."""
-    values = _object(_field(fields, "it", name), name)
-    for key, value in values.items():
-        if not is_right(value):
-            raise ValueError(f"{name}.{key} is {_shown(value)}, {expected} expected")
-    return dict(values)
-
-
-def _field(fields: Mapping[str, Any], where: str, name: str) -> Any:
-    if name not in fields:
-        raise ValueError(f"{where} has no {name!r}")
-    return fields[name]
-
-
-def _object(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} is {_shown(value)}, an object expected")
-    return value
-
-
-def _list(value: object, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{where} is {_shown(value)}, a list expected")
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{where} is {_shown(value)}, a text expected")
-    return value
-
-
-def _count(value: object, where: str) -> int:
-    # True and False are numbers to Python, and no counts.
-    if type(value) is not int or not 0 <= value <= _MAX_COUNT:
-        raise ValueError(f"{where} is {_shown(value)}, a number from 0 to {_MAX_COUNT} expected")
-    return value
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _digests(digests: JsonObject) -> dict[str, str]:
+    for name, value in digests.fields.items():
+        if not is_sha256(value):
+            raise ValueError(f"{digests.path_of(name)} is {shown(value)}, 64 hex digits expected")
+    return dict(digests.fields)
 
 
 def load(data_dir: str | Folder) -> Manifest:
@@ -486,12 +412,12 @@ def digest_of_config(config: Mapping[str, Any]) -> str:
     return _sha256_lines([json.dumps(config, sort_keys=True, ensure_ascii=False)])
 
 
-def digest_of_sources(rows: Any) -> str:
+def digest_of_sources(rows: Iterable[tuple[str, str]]) -> str:
     """Returns the sha256 over (key, sha256) of every source, given in key order."""
     return _sha256_lines(f"{sha256}  {key}" for key, sha256 in rows)
 
 
-def _sha256_lines(lines: Any) -> str:
+def _sha256_lines(lines: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
