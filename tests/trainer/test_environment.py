@@ -11,8 +11,9 @@ import pytest
 from tests.support.datasets import fakes
 from tests.support.runs.runs import config
 from trainer import environment
-from trainer.runs.config_file import RunConfig, surroundings
-from trainer.runs.directory import SurroundingsWarning
+from trainer.runs.compare import surroundings
+from trainer.runs.config_file import RunConfig
+from trainer.runs.opening import SurroundingsWarning
 from trainer.train.run import run
 
 

@@ -15,7 +15,7 @@ from trainer.config import TrainConfig
 from trainer.data.folds import of_run
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.shortfall import judged_on_training, too_many_per_class
-from trainer.runs import config_file, history, replaced
+from trainer.runs import compare, history, replaced
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS, History
 from trainer.sweep.grid import Trial
@@ -139,7 +139,7 @@ def check_unclaimed(trial: Trial, manifest: Manifest) -> None:
     stored = RunConfig.read_if_present(trial.config.run_dir)
     if stored is None:
         return
-    changes = config_file.differences(stored, trial.config, manifest.digest)
+    changes = compare.differences(stored, trial.config, manifest.digest)
     if changes:
         raise UsageError(
             f"{trial.config.run_dir} holds a run of another configuration ("

@@ -13,7 +13,7 @@ from tfrecords.ledger import LedgerError
 from trainer.config import TrainConfig
 from trainer.models.weights import model_state
 from trainer.recipes.flags import IMAGENET, NO_WEIGHTS
-from trainer.runs import ancestry, checkpoints, config_file, inherited, overlap
+from trainer.runs import ancestry, checkpoints, compare, inherited, overlap
 from trainer.runs.ancestry import Fork
 from trainer.runs.checkpoints import Checkpoint, Store, Variable
 from trainer.runs.config_file import CONFIG, RunConfig
@@ -123,7 +123,7 @@ def begin(parent: Parent, stepper: Stepper, described: RunConfig) -> Fork:
 def _changes(parent: Parent, described: RunConfig) -> Iterator[str]:
     """Yields what differs, and what that does to the results."""
     flags, digest = described.flags, described.dataset.digest
-    for text in config_file.differences(parent.stored, flags, digest):
+    for text in compare.differences(parent.stored, flags, digest):
         if not text.startswith("--fork_from "):
             yield text
     if parent.leaks:

@@ -12,7 +12,7 @@ from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import steps_per_epoch
 from trainer.data.version import DataVersion
 from trainer.devices import Devices, set_up_devices
-from trainer.runs import directory
+from trainer.runs import opening
 from trainer.runs.config_file import RunConfig
 from trainer.runs.overlap import Part
 from trainer.train import batch_size, fork, recipe
@@ -40,7 +40,7 @@ def prepare(config: TrainConfig) -> Task:
     config, flips = _without_wrong_flips(settled.config, train)
     on_device.chooser(config, devices)  # Refuses what the device cannot do, before all else.
     config = config.with_batch_size(_batch_size(config, train, devices))
-    run_dir = directory.of(directory.describe(config, manifest, train, devices))
+    run_dir = opening.of(opening.describe(config, manifest, train, devices))
     steps = steps_per_epoch(train, config.fixed_batch_size)
     parent = kept = None
     if config.fork_from and run_dir.config.fork is None:
@@ -89,7 +89,7 @@ def _stored(config: TrainConfig) -> RunConfig | None:
     """Returns the configuration of the run that is resumed, if it can be read.
 
     Of a damaged one its checkpoints know whether what is settled anew is the same:
-    `directory.check` asks them.
+    `resuming.check` asks them.
     """
     try:
         return RunConfig.read_if_present(config.run_dir) if config.resume else None

@@ -11,7 +11,7 @@ from trainer.data.stream import stream_source
 from trainer.data.version import DataVersion
 from trainer.metrics import inference
 from trainer.report import page
-from trainer.runs import directory, load, locate
+from trainer.runs import directory, load, locate, resuming
 from trainer.runs.checkpoints import Store
 from trainer.runs.config_file import RunConfig
 from trainer.runs.history import METRICS
@@ -72,4 +72,4 @@ def _has_finished(run_dir: str) -> bool:
     if not Path(run_dir, directory.MODEL).exists():
         return False
     latest = Store(Path(run_dir, "checkpoints")).latest()
-    return latest is None or directory.is_at_end(RunConfig.read(run_dir), latest)
+    return latest is None or resuming.is_at_end(RunConfig.read(run_dir), latest)

@@ -19,7 +19,7 @@ from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
 from trainer.models import own
 from trainer.report import page
-from trainer.runs import directory
+from trainer.runs import directory, opening
 from trainer.runs.history import METRICS
 from trainer.train import batch_size, fork, loop
 from trainer.train.loop import RunResult
@@ -107,7 +107,7 @@ def _train(task: Task, state: State, *, report: bool) -> RunResult:
     name = task.config.model
     blaming = own.blaming(name, kind=TrainerError) if own.is_own(name) else nullcontext()
     check_resumable(task)
-    with directory.claimed(task.directory, task.train.data_dir, task.kept), blaming:
+    with opening.claimed(task.directory, task.train.data_dir, task.kept), blaming:
         trained = loop.train(task, state)
         if report and trained.result.finished:
             with task.version.reading(), _trained_anyway(task.directory.path):

@@ -19,7 +19,8 @@ from tfrecords.errors import TrainerError
 from trainer.choices import AUTO_BATCH
 from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
 from trainer.runs.ancestry import Extension
-from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig, differences, surroundings
+from trainer.runs.compare import differences, surroundings
+from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.support.runs.runs import assert_same_end, config
 from tfrecords.errors import TrainerError, UsageError
 from trainer.models import springfield_cnn
 from trainer.runs import config_file
-from trainer.runs.directory import SurroundingsWarning
+from trainer.runs.opening import SurroundingsWarning
 from trainer.train.run import run
 
 NEW = ("label_smoothing", "layer_decay")

@@ -21,7 +21,7 @@ from trainer.config import TrainConfig
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
 from trainer.report import model_card
-from trainer.runs import checkpoints, directory, history, inherited, trained_on
+from trainer.runs import checkpoints, history, inherited, opening, resuming, trained_on
 from trainer.runs.checkpoints import Store
 from trainer.runs.config_file import RunConfig
 from trainer.train import loop, optim
@@ -201,7 +201,7 @@ def test_config_json_is_mended_from_the_checkpoints(
     run(settings, report=False)
     text = (tmp_path / "r" / "config.json").read_text()
     (tmp_path / "r" / "config.json").write_text(text[:99])
-    with pytest.warns(directory.MendedRunWarning):
+    with pytest.warns(resuming.MendedRunWarning):
         run(settings, report=False)
     assert (tmp_path / "r" / "config.json").read_text() == text
 
@@ -288,7 +288,7 @@ def test_a_run_that_does_not_say_what_it_was_trained_on_is_warned_of(
     other = Path(shutil.copytree(parent, tmp_path / "other"))
     (other / trained_on.FILENAME).unlink()
     with pytest.warns(
-        directory.UnknownPicturesWarning, match="nothing says what that run was trained"
+        opening.UnknownPicturesWarning, match="nothing says what that run was trained"
     ):
         run(forked(data_dir, tmp_path / "r", other), report=False)
 

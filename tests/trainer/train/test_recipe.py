@@ -17,8 +17,8 @@ from trainer.data.selection import Selection, Source, open_configured
 from trainer.devices import Devices
 from trainer.recipes import choice
 from trainer.recipes.flags import DECIDING
-from trainer.runs import directory
-from trainer.runs.config_file import RunConfig
+from trainer.runs import opening
+from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.sweep import recipes as sweep_recipes
 from trainer.sweep.grid import expand, parse
 from trainer.train import recipe
@@ -60,7 +60,7 @@ def begin(dataset: tuple[Manifest, Path], config: TrainConfig) -> RunConfig:
     """Writes a run's config.json, as if it had begun."""
     manifest, _ = dataset
     devices = Devices("cpu", ("cpu",), "float32", None, True)  # type: ignore[arg-type]  # Devices of a fake.
-    described = directory.describe(config, manifest, sources(config, manifest)[0], devices)
+    described = opening.describe(config, manifest, sources(config, manifest)[0], devices)
     Path(config.run_dir).mkdir(parents=True)
     (Path(config.run_dir) / "config.json").write_text(described.to_json(), encoding="utf-8")
     return described
@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_keeps_its_recipe(
         weights.update(missing)
         again = settle(dataset, run_dir, gpu=gpu)
         assert again.config.recipe == began and str(run_dir) in again.line
-        assert directory.RunConfig.read(run_dir).flags == stored.flags == again.config
+        assert RunConfig.read(run_dir).flags == stored.flags == again.config
     weights.add(recipe.WEIGHTS_MODULE)
     assert settle(dataset, run_dir, resume=False).config.recipe == "scratch"
 
@@ -125,7 +125,7 @@ def test_a_run_that_an_earlier_version_began_keeps_what_its_head_sees(
 ) -> None:
     run_dir = tmp_path / "run"
     begin(dataset, TrainConfig(str(dataset[1]), str(run_dir), recipe="head"))
-    path = run_dir / directory.CONFIG
+    path = run_dir / CONFIG
     document = json.loads(path.read_text())
     del document["flags"]["head_features"]
     path.write_text(json.dumps(document))

@@ -18,7 +18,7 @@ from tests.support.runs.runs import assert_same_end, config, final_state
 from tfrecords.errors import EvenshardError, TrainerError, UsageError
 from tfrecords.system.locks import LockedError
 from trainer.report import model_card
-from trainer.runs import checkpoints, directory, tensorboard, trained_on
+from trainer.runs import checkpoints, directory, opening, resuming, tensorboard, trained_on
 from trainer.runs.checkpoints import DamagedCheckpointWarning, Store
 from trainer.runs.load import load_run
 from trainer.train import loop
@@ -108,7 +108,7 @@ def test_what_a_run_was_trained_on_is_that_of_its_own_flags(data_dir: Path, tmp_
 def test_a_data_set_without_a_ledger_is_trained_on_and_said(data_dir: Path, tmp_path: Path) -> None:
     bare = Path(shutil.copytree(data_dir, tmp_path / "data"))
     (bare / "sources.parquet").unlink()
-    with pytest.warns(directory.UnknownPicturesWarning, match="will not be able to tell"):
+    with pytest.warns(opening.UnknownPicturesWarning, match="will not be able to tell"):
         run(config(bare, tmp_path / "r", epochs=1), report=False)
     assert trained_on.read(tmp_path / "r") is None
 
@@ -298,7 +298,7 @@ def test_a_torn_run_is_mended_or_named_in_one_line(
         path.write_bytes(data[: len(data) // 2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedCheckpointWarning)
-        warnings.simplefilter("ignore", directory.MendedRunWarning)
+        warnings.simplefilter("ignore", resuming.MendedRunWarning)
         try:
             result = run(config(data_dir, copied, keep_checkpoints=3))
         except EvenshardError as error:
@@ -332,7 +332,7 @@ def test_config_json_is_mended_from_the_same_flags(
     if cut:
         path.write_text(text[: len(text) // 2])
     if cut:
-        with pytest.warns(directory.MendedRunWarning, match="config.json is damaged"):
+        with pytest.warns(resuming.MendedRunWarning, match="config.json is damaged"):
             run(config(data_dir, copied, keep_checkpoints=3), report=False)
     else:
         run(config(data_dir, copied, keep_checkpoints=3), report=False)
