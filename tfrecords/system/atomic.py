@@ -37,6 +37,13 @@ def write_text(path: str | Path, text: str, *, durable: bool = True) -> None:
     write_bytes(path, text.encode(), durable=durable)
 
 
+def write_file(path: Path, data: bytes) -> Path:
+    """Writes a file, with its directory if that is absent, and returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, data)
+    return path
+
+
 @contextlib.contextmanager
 def open_bytes(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Yields a file that appears as `path` when the block ends without an error.

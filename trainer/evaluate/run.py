@@ -16,6 +16,7 @@ from tfrecords import kinds, locations
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
+from tfrecords.system import atomic
 from trainer import remote
 from trainer.config import TrainConfig
 from trainer.data import first_records
@@ -30,6 +31,7 @@ from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.predicting import ensemble, pixel_rules, together
 from trainer.predicting.ensemble import Ensemble
 from trainer.report import model_card, page
+from trainer.report.settings import Settings
 from trainer.runs import locate
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
 from trainer.runs.history import METRICS
@@ -140,7 +142,7 @@ def run(config: EvaluateConfig) -> Result:
         run_dirs=task.run_dirs,
     )
     text = json.dumps(to_json(task, result), indent=2, ensure_ascii=False)
-    page.write_file(task.output_dir / EVALUATION, f"{text}\n".encode())
+    atomic.write_file(task.output_dir / EVALUATION, f"{text}\n".encode())
     if alone and Path(task.run_dirs[0], predictions.FILENAME).exists():
         model_card.write(task.run_dirs[0])
     return result
@@ -406,7 +408,7 @@ def _write_report(task: EvaluationTask, predicted: Predictions, temperature: Tem
     )
 
 
-def _flags(of_runs: Sequence[TrainConfig]) -> page.Settings:
+def _flags(of_runs: Sequence[TrainConfig]) -> Settings:
     """Returns the flags of runs as a page shows them: those that all have alike, and the others."""
     given = [flags.to_dict() for flags in of_runs]
     alike = {

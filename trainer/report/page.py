@@ -6,9 +6,6 @@ calibration.png, predictions.parquet, MODEL_CARD.md and the page into the run di
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tfrecords import reader
 from tfrecords.locations import Folder
-from tfrecords.manifest import Manifest, SplitInfo
+from tfrecords.manifest import Manifest
 from tfrecords.reporting import html, links
 from tfrecords.reporting.figures import to_png, to_svg
 from tfrecords.system import atomic
@@ -26,10 +23,12 @@ from trainer.metrics import label_issues, metrics, mistakes, predictions
 from trainer.metrics.label_issues import LabelIssue
 from trainer.metrics.metrics import Evaluation, Predictions
 from trainer.metrics.probabilities import Temperature
-from trainer.report import curves, figures, model_card
+from trainer.report import curves, figures, model_card, settings
+from trainer.report.class_table import class_rows, write_per_class
+from trainer.report.settings import Settings
 from trainer.runs import history, inherited
 from trainer.runs.ancestry import Fork
-from trainer.runs.config_file import CONFIG, RunConfig
+from trainer.runs.config_file import CONFIG
 from trainer.runs.history import History
 
 if TYPE_CHECKING:
@@ -51,18 +50,6 @@ _INPUT_ADVICE = (
     "A step that waits for pictures leaves the device idle: above about 10%, try --cache, a "
     "smaller --image_size or fewer augmentations."
 )
-
-# Items of a long list that the page names.
-_LISTED = 8
-
-# Flags that are shown beside the data they select from.
-_DATA_FLAGS = (
-    "data_dir", "train_split", "validation_split", "fold", "per_class", "classes", "num_classes",
-    "originals_only", "image_size",
-)  # fmt: skip
-
-# Title of a group → name of a setting → its value.
-Settings = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +127,43 @@ def write(run: RunFiles) -> Path:
     evaluation = metrics.evaluate(run.predictions, run.train_counts, run.temperature)
     epochs = history.load(run.history) if run.history.exists() else History({})
     best = _best_row(run, epochs)
+    issues = label_issues.find(run.predictions.at(evaluation.temperature))
+    _write_predictions(run, manifest, evaluation, best)
+    atomic.write_file(run.run_dir / ISSUES, label_issues.to_csv(issues, run.classes).encode())
+    write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
+    drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
+    whole, best_row = _with_ancestors(run, epochs, best)
+    _write_figures(run, drawn | ({"curves": curves.curves(whole, best_row)} if len(epochs) else {}))
+    context = {
+        "run": run,
+        "manifest": manifest,
+        "evaluation": evaluation,
+        "history": epochs,
+        "best": best,
+        "monitor": run.flags.monitor,
+        "model": run.model,
+        "curves": _curve_figures(whole, best_row),
+        "figures": {name: _svg(name, figure) for name, figure in drawn.items()},
+        **page_of_predictions(run, manifest, evaluation, issues),
+        "data_report": _link_to_data(run),
+        "config_groups": settings.shown(run.settings),
+        "data_facts": settings.data_facts((run.flags, *run.others), manifest),
+    }
+    page = html.render("trainer.report", "report.html.j2", context)
+    is_run = (run.run_dir / CONFIG).exists()  # The directory of an evaluation has none.
+    if is_run:
+        model_card.write(run.run_dir)
+    path = atomic.write_file(run.run_dir / PAGE, page.encode())
+    if is_run and isinstance(run.data_dir, Path):
+        score = f"macro-F1 {evaluation.macro_f1:.4f}{evaluation.coverage}"
+        note = f"{run.flags.model}, {score} on {run.split}"
+        links.add(run.data_dir / links.PAGE, manifest.digest, path, run.title, note)
+    return path
+
+
+def _write_predictions(
+    run: RunFiles, manifest: Manifest, evaluation: Evaluation, best: int | None
+) -> None:
     about: dict[str, object] = {
         "split": run.split, "dataset": manifest.digest, "weights": run.weights,
     }  # fmt: skip
@@ -152,59 +176,12 @@ def write(run: RunFiles) -> Path:
         about,
         Temperature(evaluation.temperature, evaluation.temperature_note),
     )
-    issues = label_issues.find(run.predictions.at(evaluation.temperature))
-    write_file(run.run_dir / ISSUES, label_issues.to_csv(issues, run.classes).encode())
-    write_per_class(run.run_dir / "per_class.csv", evaluation, run.classes, run.train_counts)
-    drawn = draw_predictions(run.predictions, evaluation, run.classes, run.train_counts)
-    whole, best_row = _with_ancestors(run, epochs, best)
-    if len(epochs):
-        drawn["curves"] = curves.curves(whole, best_row)
+
+
+def _write_figures(run: RunFiles, drawn: Mapping[str, Figure]) -> None:
     for name, figure in drawn.items():
         png = to_png(figure, tight=name == "confusion")
-        write_file(run.run_dir / f"{name}.png", png)
-    context = {
-        "run": run,
-        "manifest": manifest,
-        "evaluation": evaluation,
-        "history": epochs,
-        "best": best,
-        "monitor": run.flags.monitor,
-        "model": run.model,
-        "curves": _curve_figures(whole, best_row),
-        "figures": {name: _svg(name, figure) for name, figure in drawn.items() if name != "curves"},
-        **page_of_predictions(run, manifest, evaluation, issues),
-        "data_report": _link_to_data(run),
-        "config_groups": _shown_settings(run.settings),
-        "data_facts": _data_facts((run.flags, *run.others), manifest),
-    }
-    page = html.render("trainer.report", "report.html.j2", context)
-    if (run.run_dir / CONFIG).exists():  # The directory of an evaluation has none.
-        model_card.write(run.run_dir)
-    path = write_file(run.run_dir / PAGE, page.encode())
-    if (run.run_dir / CONFIG).exists() and isinstance(run.data_dir, Path):
-        score = f"macro-F1 {evaluation.macro_f1:.4f}{evaluation.coverage}"
-        note = f"{run.flags.model}, {score} on {run.split}"
-        links.add(run.data_dir / links.PAGE, manifest.digest, path, run.title, note)
-    return path
-
-
-def settings_of(described: RunConfig) -> Settings:
-    """Returns what the page of a training run shows of its config.json."""
-    settings: Settings = {
-        "flags": described.flags.to_dict(),
-        "selection": dataclasses.asdict(described.selection),
-        "device": dataclasses.asdict(described.device),
-        "versions": described.versions,
-        "run": {
-            "size": described.size,
-            "epochs": described.growth or described.flags.epochs,
-            "weights": described.loaded or "all new",
-            "began with": described.fork.describe() if described.fork else "",
-        },
-    }
-    if described.environment:
-        settings = {**settings, "environment": described.environment}
-    return settings
+        atomic.write_file(run.run_dir / f"{name}.png", png)
 
 
 def draw_predictions(
@@ -221,71 +198,6 @@ def draw_predictions(
             predicted, None if evaluation.temperature_note else evaluation.temperature
         ),
     }
-
-
-def write_per_class(
-    path: Path, evaluation: Evaluation, classes: Sequence[str], train_counts: Sequence[int]
-) -> None:
-    """Writes a row for each class, in label order; unknown numbers are empty cells."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        "label class group train_count support precision recall f1 mistaken_for mistaken".split()
-    )
-    for row in class_rows(evaluation, classes, train_counts):
-        result = row.result
-        scores = ("" if v is None else f"{v:.6f}" for v in _scores(result))
-        writer.writerow(
-            [row.label, row.name, row.group, row.train_count, result.support, *scores]
-            + [row.mistaken_for or "", row.mistaken]
-        )
-    write_file(path, buffer.getvalue().encode())
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """A class as the table shows it.
-
-    Attributes:
-      label: its index.
-      name: of the class.
-      group: head, medium or tail.
-      train_count: training pictures without copies.
-      result: precision, recall, F1 and support.
-      mistaken_for: the class that its pictures are most often mistaken for, if any.
-      mistaken: how many of them are.
-    """
-
-    label: int
-    name: str
-    group: str
-    train_count: int
-    result: metrics.ClassResult
-    mistaken_for: str | None
-    mistaken: int
-
-
-def class_rows(
-    evaluation: Evaluation, classes: Sequence[str], train_counts: Sequence[int]
-) -> list[ClassRow]:
-    """Returns a row for each class, in label order."""
-    rows = []
-    for label, name in enumerate(classes):
-        others = evaluation.confusion[label].copy()
-        others[label] = 0
-        most = int(others.argmax())
-        rows.append(
-            ClassRow(
-                label=label,
-                name=name,
-                group=metrics.class_group(train_counts[label]),
-                train_count=int(train_counts[label]),
-                result=evaluation.per_class[label],
-                mistaken_for=classes[most] if others[most] else None,
-                mistaken=int(others[most]),
-            )
-        )
-    return rows
 
 
 def page_of_predictions(
@@ -329,13 +241,6 @@ def page_of_predictions(
         "numbered": len(run.classes) <= figures.NUMBERED_CLASSES,
         "matrix_width": figures.matrix_pixels(run.classes),
     }
-
-
-def write_file(path: Path, data: bytes) -> Path:
-    """Writes a file, with its directory, and returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(path, data)
-    return path
 
 
 def _best_row(run: RunFiles, epochs: History) -> int | None:
@@ -398,58 +303,7 @@ def _svg(name: str, figure: Figure) -> object:
     return to_svg(figure, name.replace("_", "-"), name.replace("_", " "), tight=name == "confusion")
 
 
-def _scores(result: metrics.ClassResult) -> tuple[float | None, ...]:
-    return result.precision, result.recall, result.f1
-
-
 def _group_sizes(train_counts: Sequence[int]) -> dict[str, tuple[int, str]]:
     """Returns group → (number of classes, the range of class sizes as text)."""
     groups = [metrics.class_group(count) for count in train_counts]
     return {group: (groups.count(group), text) for group, text in figures.GROUP_SIZES.items()}
-
-
-def _shown_settings(settings: Settings) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Returns the settings as text, by group."""
-    return [
-        (title, [(name, _text(value)) for name, value in group.items()])
-        for title, group in settings.items()
-    ]
-
-
-def _data_facts(flags: Sequence[TrainConfig], manifest: Manifest) -> list[tuple[str, str]]:
-    """Returns the data set's identity and the flags of the runs that select from it, as text."""
-    image = manifest.image
-    facts = [
-        ("data set", manifest.name),
-        ("digest", manifest.digest),
-        ("sources digest", manifest.digests.get("sources", "–")),
-        ("images", f"{image.width}×{image.height}, {image.resize.value}, {image.encoding.value}"),
-        ("schema version", str(manifest.schema_version)),
-    ]
-    facts += [(f"{split.name} split", _split_text(split)) for split in manifest.splits]
-    given = [each.to_dict() for each in flags]
-    facts += [
-        (f"--{name}", "; ".join(dict.fromkeys(_text(values[name]) for values in given)))
-        for name in _DATA_FLAGS
-        if any(values[name] not in (None, "", []) for values in given)
-    ]
-    return facts
-
-
-def _split_text(split: SplitInfo) -> str:
-    copies = f" + {sum(split.copies):,} copies" if any(split.copies) else ""
-    plural = "" if len(split.shards) == 1 else "s"
-    return f"{sum(split.originals):,} pictures{copies} in {len(split.shards)} shard{plural}"
-
-
-def _text(value: object) -> str:
-    if value is None or value == "" or value == [] or value == ():
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (list, tuple)):
-        more = f", … ({len(value)} in all)" if len(value) > _LISTED else ""
-        return ", ".join(map(_text, value[:_LISTED])) + more
-    return str(value)

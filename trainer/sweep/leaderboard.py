@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.report.page import write_file
+from tfrecords.system import atomic
 from trainer.sweep import grid, halving
 from trainer.sweep.config import METRICS, SweepConfig
 from trainer.sweep.trial_status import TrainingSet
@@ -107,7 +107,7 @@ def write_csv(
     config: SweepConfig, rows: Sequence[Row], over_folds: Mapping[str, OverFolds]
 ) -> Path:
     """Writes leaderboard.csv and returns its path; arguments as for `to_csv`."""
-    return write_file(Path(config.runs_dir) / CSV, to_csv(rows, over_folds).encode())
+    return atomic.write_file(Path(config.runs_dir) / CSV, to_csv(rows, over_folds).encode())
 
 
 def to_csv(rows: Sequence[Row], over_folds: Mapping[str, OverFolds] | None = None) -> str:

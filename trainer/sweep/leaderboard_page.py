@@ -15,8 +15,9 @@ from tfrecords.manifest import Manifest
 from tfrecords.reporting import html
 from tfrecords.reporting.figures import to_svg
 from tfrecords.schema import TRAIN
+from tfrecords.system import atomic
 from trainer import remote
-from trainer.report.page import THUMBNAIL_SIDE, write_file
+from trainer.report.page import THUMBNAIL_SIDE
 from trainer.runs.history import less_is_better
 from trainer.sweep import grid, leaderboard, leaderboard_figures, out_of_fold, trials
 from trainer.sweep.config import SweepConfig
@@ -123,7 +124,7 @@ def write_page(
         **_folds(config, manifest, groups, found),
     }
     page = html.render("trainer.sweep", "leaderboard.html.j2", context)
-    return write_file(Path(config.runs_dir) / PAGE, page.encode())
+    return atomic.write_file(Path(config.runs_dir) / PAGE, page.encode())
 
 
 def best_of_each(rows: Sequence[Row]) -> list[Row]:

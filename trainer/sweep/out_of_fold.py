@@ -28,7 +28,6 @@ from trainer.metrics import label_issues, metrics, predictions
 from trainer.metrics.label_issues import LabelIssue
 from trainer.metrics.metrics import Predictions
 from trainer.metrics.predictions import PredictionsError
-from trainer.report.page import write_file
 from trainer.sweep.fold_groups import FoldGroup
 
 FOLDER = "out_of_fold"
@@ -151,14 +150,14 @@ def write(
     if not groups:
         return
     by_group = {each.group.name: each for each in found}
-    write_file(runs_dir / CSV, _folds_csv(groups, by_group).encode())
+    atomic.write_file(runs_dir / CSV, _folds_csv(groups, by_group).encode())
     for each in found:
         folder = runs_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         with atomic.temporary_path(folder / f"{each.group.name}.parquet") as temporary:
             pq.write_table(each.to_table(digest), temporary, compression="zstd")
         issues = label_issues.to_csv(each.issues, each.classes, each.fold)
-        write_file(folder / f"{each.group.name}.label_issues.csv", issues.encode())
+        atomic.write_file(folder / f"{each.group.name}.label_issues.csv", issues.encode())
 
 
 def predict_command(group: FoldGroup) -> str:

@@ -11,6 +11,7 @@ from trainer.data.stream import stream_source
 from trainer.data.version import DataVersion
 from trainer.metrics import inference
 from trainer.report import page
+from trainer.report.settings import settings_of
 from trainer.runs import directory, load, locate, resuming
 from trainer.runs.checkpoints import Store
 from trainer.runs.config_file import RunConfig
@@ -58,7 +59,7 @@ def write_again(run_dir: str, *, trust_run_code: bool = False) -> Path:
                     history=Path(run_dir, METRICS),
                     predictions=predicted,
                     flags=config,
-                    settings=page.settings_of(run.stored),
+                    settings=settings_of(run.stored),
                     split=config.validation_split,
                     weights="last" if best is None else "best",
                     best_epoch=None if best is None else len(best.history) or None,

@@ -19,6 +19,7 @@ from trainer.metrics import inference
 from trainer.metrics.metrics import Predictions
 from trainer.models import own
 from trainer.report import page
+from trainer.report.settings import settings_of
 from trainer.runs import directory, opening
 from trainer.runs.history import METRICS
 from trainer.train import batch_size, fork, loop
@@ -84,7 +85,7 @@ def write_report(
             history=task.directory.path / METRICS,
             predictions=predictions,
             flags=task.config,
-            settings=page.settings_of(described),
+            settings=settings_of(described),
             split=task.config.validation_split,
             weights=weights,
             best_epoch=best_epoch,

@@ -74,7 +74,8 @@ def files(
 ) -> RunFiles:
     """Writes a data set and a history below `root` and returns a run of them."""
     # Here, for most who make up predictions draw no report of them.
-    from trainer.report.page import RunFiles, settings_of
+    from trainer.report.page import RunFiles
+    from trainer.report.settings import settings_of
 
     classes = len(validation)
     data_dir, run_dir = root / "data", root / "run"

@@ -16,6 +16,7 @@ from tests.support.runs import fake_run, run_configs
 from tfrecords import manifest
 from trainer.metrics import metrics, predictions
 from trainer.report import model_card, page
+from trainer.report.settings import settings_of
 from trainer.runs.config_file import RunConfig
 
 
@@ -137,7 +138,7 @@ def test_says_which_weights_were_loaded(tmp_path: Path) -> None:
     text = "loaded 245 of 247 weights from lite0.h5; new: head"
     config = RunConfig.from_json(dataclasses.replace(card.config, loaded=text).to_json())
     assert f"| Weights | {text} |" in model_card.render(dataclasses.replace(card, config=config))
-    assert dict(page.settings_of(config))["run"]["weights"] == text
+    assert dict(settings_of(config))["run"]["weights"] == text
 
 
 def test_counts_what_was_selected(tmp_path: Path) -> None:
