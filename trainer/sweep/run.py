@@ -15,7 +15,7 @@ from trainer import remote
 from trainer.data import idle
 from trainer.sweep import (
     estimate,
-    grid,
+    grid_file,
     halving,
     leaderboard,
     leaderboard_page,
@@ -144,7 +144,7 @@ def prepare(config: SweepConfig, manifest: Manifest) -> tuple[tuple[Entry, ...],
     Raises:
       UsageError: the grid is wrong, a run directory holds something else, or no trial can run.
     """
-    loaded = grid.load(
+    loaded = grid_file.load(
         config.grid, config.data_dir, config.runs_dir, config.scale, len(manifest.folds)
     )
     loaded, recipe = recipes.settle(loaded, manifest)

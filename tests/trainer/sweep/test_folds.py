@@ -18,7 +18,7 @@ from trainer.metrics.metrics import Predictions
 from trainer.predicting import together
 from trainer.runs.history import History
 from trainer.sweep import __main__ as sweep_main
-from trainer.sweep import grid, leaderboard, out_of_fold, trials
+from trainer.sweep import grid, grid_file, leaderboard, out_of_fold, trials
 from trainer.sweep import run as sweep_run
 from trainer.sweep.fold_groups import FoldGroup, groups_of, over_folds
 from trainer.sweep.out_of_fold import OutOfFold
@@ -30,7 +30,7 @@ METRIC = "val_macro_f1"
 
 
 def names(text: str, folds: int = 3) -> list[tuple[str, int | None]]:
-    found = grid.expand(grid.parse(text, folds), "data", "runs")
+    found = grid.expand(grid_file.parse(text, folds), "data", "runs")
     return [(trial.name, trial.config.fold) for trial in found]
 
 
@@ -64,7 +64,7 @@ def test_folds_that_cannot_be_are_refused(text: str, folds: int, message: str) -
 
 def entries(folder: Path, text: str, scores: list[float], folds: int = 3) -> list[Entry]:
     made = []
-    loaded = grid.expand(grid.parse(text, folds), "data", str(folder))
+    loaded = grid.expand(grid_file.parse(text, folds), "data", str(folder))
     for trial, score in zip(loaded, scores, strict=True):
         history = {} if math.isnan(score) else {METRIC: np.array([score]), "seconds": np.ones(1)}
         status = trials.FAILED if math.isnan(score) else trials.DONE

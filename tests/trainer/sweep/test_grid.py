@@ -10,14 +10,14 @@ from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
 from trainer.choices import AUGMENTATIONS, LOSSES
 from trainer.config import TrainConfig
-from trainer.sweep import grid
+from trainer.sweep import grid, grid_file
 from trainer.sweep.grid import ScaleRule, Trial
 
 STORY = Path(__file__).parents[3] / "experiments" / "story.yaml"
 
 
 def expand(text: str, scale: float = 1.0) -> dict[str, TrainConfig]:
-    return {t.name: t.config for t in grid.expand(grid.parse(text), "data", "runs", scale)}
+    return {t.name: t.config for t in grid.expand(grid_file.parse(text), "data", "runs", scale)}
 
 
 def test_lists_multiply_and_names_say_how() -> None:
@@ -171,10 +171,10 @@ def test_scale_needs_a_rule_and_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no `scale` section"):
         expand("trials: {a: }", scale=0.5)
     with pytest.raises(UsageError, match=r"--grid=.*none.yaml: No such file"):
-        grid.load(tmp_path / "none.yaml", "data", "runs")
+        grid_file.load(tmp_path / "none.yaml", "data", "runs")
     (tmp_path / "bad.yaml").write_text("gird: {}")
     with pytest.raises(UsageError, match=r"bad.yaml: no section 'gird'"):
-        grid.load(tmp_path / "bad.yaml", "data", "runs")
+        grid_file.load(tmp_path / "bad.yaml", "data", "runs")
 
 
 def test_scale_changes_flags_and_the_names_made_of_them() -> None:
@@ -260,7 +260,7 @@ def test_differing_flags_and_how_they_are_shown() -> None:
 
 
 def test_the_story_is_all_there() -> None:
-    found = grid.load(STORY, "data", "runs")
+    found = grid_file.load(STORY, "data", "runs")
     configs = [trial.config for trial in found]
     base = {"num_classes": None, "image_size": (128, 128), "wide": False, "batch_size": 64}
     all42 = [c for c in configs if all(getattr(c, n) == v for n, v in base.items())]
@@ -271,7 +271,7 @@ def test_the_story_is_all_there() -> None:
     assert {c.wide for c in configs} == {False, True}
     assert {"rotate" in c.augment for c in configs} == {False, True}
     assert {c.device for c in configs} == {"auto", "cpu"}
-    tenth = [trial.config for trial in grid.load(STORY, "data", "runs", 0.1)]
+    tenth = [trial.config for trial in grid_file.load(STORY, "data", "runs", 0.1)]
     assert len(tenth) == len(configs)
     assert max(c.per_class or 0 for c in tenth) == 70
     assert {c.image_size for c in tenth} == {(40, 40), (72, 72)}

@@ -20,7 +20,8 @@ from trainer.recipes.flags import DECIDING
 from trainer.runs import opening
 from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.sweep import recipes as sweep_recipes
-from trainer.sweep.grid import expand, parse
+from trainer.sweep.grid import expand
+from trainer.sweep.grid_file import parse
 from trainer.train import recipe
 
 
