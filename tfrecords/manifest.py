@@ -412,7 +412,7 @@ def digest_of_config(config: Mapping[str, Any]) -> str:
     return _sha256_lines([json.dumps(config, sort_keys=True, ensure_ascii=False)])
 
 
-def digest_of_sources(rows: Iterable[tuple[str, str]]) -> str:
+def digest_of_sources(rows: Iterable[tuple[str, str | None]]) -> str:
     """Returns the sha256 over (key, sha256) of every source, given in key order."""
     return _sha256_lines(f"{sha256}  {key}" for key, sha256 in rows)
 
