@@ -133,19 +133,43 @@ def _one_column(
     values = list(
         dict.fromkeys(unicodedata.normalize("NFC", row.values[column]) for row in sample.rows())
     )
-    strange = [value for value in values if value not in classes]
     if label is not None and all(map(_NUMBER.fullmatch, values)):
         say(f"{sample.source}: column {name!r} is the probability of that class")
         return Answers((label,), columns=(column,))
-    if len(strange) < len(values):
-        if strange and all(map(_WHOLE.fullmatch, classes)):
-            _unclear(sample, name, f"some of its values are no classes, such as {strange[0]!r}")
-        if strange:
-            say(
-                f"{sample.source}: column {name!r} holds names of classes; the run does not know "
-                f"{some(strange)}"
-            )
+    if any(value in classes for value in values):
+        _check_names(sample, name, values, classes, say)
         return Answers(columns=(column,))
+    _check_indexes(sample, name, values, classes, say)
+    return Answers(as_index=True, columns=(column,))
+
+
+def _check_names(
+    sample: Sample, name: str, values: Sequence[str], classes: Sequence[str], say: Say
+) -> None:
+    """Says which values of a column of class names the run does not know.
+
+    Raises:
+      UsageError: there are some, and the column may as well hold indexes.
+    """
+    strange = [value for value in values if value not in classes]
+    if not strange:
+        return
+    if all(map(_WHOLE.fullmatch, classes)):
+        _unclear(sample, name, f"some of its values are no classes, such as {strange[0]!r}")
+    say(
+        f"{sample.source}: column {name!r} holds names of classes; the run does not know "
+        f"{some(strange)}"
+    )
+
+
+def _check_indexes(
+    sample: Sample, name: str, values: Sequence[str], classes: Sequence[str], say: Say
+) -> None:
+    """Says that a column, no value of which is a class, is taken for indexes of classes.
+
+    Raises:
+      UsageError: it cannot be.
+    """
     if not all(map(_WHOLE.fullmatch, values)):
         if all(map(_NUMBER.fullmatch, values)):
             raise UsageError(
@@ -166,7 +190,6 @@ def _one_column(
         f"{sample.source}: column {name!r} holds whole numbers, taken for indexes of the run's "
         f"classes in its order: {listed}{', …' if len(classes) > _NAMED else ''}"
     )
-    return Answers(as_index=True, columns=(column,))
 
 
 def _unclear(sample: Sample, name: str, why: str) -> None:
