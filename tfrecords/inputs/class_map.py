@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
@@ -23,18 +23,34 @@ def read(table: InputPath, files: FileSystem) -> dict[str, str]:
     Raises:
       UsageError: the table cannot be read, or a line is wrong; the text has its number.
     """
+    result: dict[str, str] = {}
+    for line, source, target in _lines(table, _text(table, files)):
+        if not source:
+            raise UsageError(f"{table} line {line}: {_FROM} is empty")
+        if result.setdefault(source, target) != target:
+            raise UsageError(
+                f"{table} line {line}: {source!r} is mapped a second time, to "
+                f"{target or _DROP!r} after {result[source] or _DROP!r}"
+            )
+    return result
+
+
+def _text(table: InputPath, files: FileSystem) -> str:
     try:
         with files.open(table.path) as file:
-            text = file.read().decode("utf-8-sig")
+            return file.read().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{table}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{table} is not UTF-8: {error}") from error
+
+
+def _lines(table: InputPath, text: str) -> Iterator[tuple[int, str, str]]:
+    """Yields (number of the line, class, its new name); the name is "" of a class to drop."""
     reader = csv.reader(io.StringIO(text))
     header = [name.strip() for name in next(reader, [])]
     if sorted(header) != sorted((_FROM, _TO)):
         raise UsageError(f"{table}: the header must be {_FROM},{_TO}, it is {','.join(header)!r}")
-    result: dict[str, str] = {}
     for fields in reader:
         if not any(field.strip() for field in fields):
             continue
@@ -44,15 +60,7 @@ def read(table: InputPath, files: FileSystem) -> dict[str, str]:
                 'put a name with a comma in it in double quotes ("…")'
             )
         row = dict(zip(header, map(_name, fields), strict=True))
-        source, target = row[_FROM], "" if row[_TO] == _DROP else row[_TO]
-        if not source:
-            raise UsageError(f"{table} line {reader.line_num}: {_FROM} is empty")
-        if result.setdefault(source, target) != target:
-            raise UsageError(
-                f"{table} line {reader.line_num}: {source!r} is mapped a second time, to "
-                f"{target or _DROP!r} after {result[source] or _DROP!r}"
-            )
-    return result
+        yield reader.line_num, row[_FROM], "" if row[_TO] == _DROP else row[_TO]
 
 
 def apply(rows: Iterable[SourceFile], names: Mapping[str, str]) -> tuple[SourceFile, ...]:
