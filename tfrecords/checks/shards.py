@@ -218,18 +218,21 @@ def check_files(data_dir: Path, found: Manifest, named: Collection[str]) -> Iter
     if manifest.MANIFEST not in named:
         yield from _check_seal(data_dir, found)
     for name, sha256 in found.files.items():
-        if name in named or name not in expected:
-            continue
-        try:
-            with _HashingFile(data_dir / name) as raw, io.BufferedReader(raw, _READ_BYTES) as file:
-                while file.read(_READ_BYTES):
-                    pass
-                came = raw.sha256.hexdigest()
-        except OSError as error:
-            yield Problem(name, f"cannot be read: {error.strerror or error}")
-            continue
-        if came != sha256:
-            yield Problem(name, f"sha256 is {came[:12]}…, the manifest says {sha256[:12]}…")
+        if name in expected and name not in named:
+            yield from _check_sha256(data_dir / name, sha256)
+
+
+def _check_sha256(path: Path, sha256: str) -> Iterator[Problem]:
+    try:
+        with _HashingFile(path) as raw, io.BufferedReader(raw, _READ_BYTES) as file:
+            while file.read(_READ_BYTES):
+                pass
+            came = raw.sha256.hexdigest()
+    except OSError as error:
+        yield Problem(path.name, f"cannot be read: {error.strerror or error}")
+        return
+    if came != sha256:
+        yield Problem(path.name, f"sha256 is {came[:12]}…, the manifest says {sha256[:12]}…")
 
 
 def _check_seal(data_dir: Path, found: Manifest) -> Iterator[Problem]:
