@@ -32,20 +32,27 @@ def code_in(path: str | Path) -> tuple[str, ...]:
 def _code(part: Any) -> Iterator[str]:
     """Yields the names of the objects in a part of the document that are code."""
     if isinstance(part, dict):
-        if isinstance(name := part.get("class_name"), str):
-            module = str(part.get("module") or "")
-            ours = module == "builtins" or module.partition(".")[0] in ("keras", "")
-            if name in ("Lambda", "__lambda__"):
-                yield "a Lambda layer"
-            elif not ours:
-                yield f"{module}.{_of_function(part) or name}"
-            elif part.get("registered_name") not in (None, name):
-                yield str(part["registered_name"])
+        if name := _name_of_code(part):
+            yield name
         for value in part.values():
             yield from _code(value)
     elif isinstance(part, list):
         for value in part:
             yield from _code(value)
+
+
+def _name_of_code(part: dict[str, Any]) -> str:
+    """Returns the name of an object that is code; "" for data, and for Keras' own classes."""
+    name = part.get("class_name")
+    if not isinstance(name, str):
+        return ""
+    if name in ("Lambda", "__lambda__"):
+        return "a Lambda layer"
+    module = str(part.get("module") or "")
+    if module != "builtins" and module.partition(".")[0] not in ("keras", ""):
+        return f"{module}.{_of_function(part) or name}"
+    registered = part.get("registered_name")
+    return "" if registered in (None, name) else str(registered)
 
 
 def _of_function(part: dict[str, Any]) -> str:
