@@ -248,6 +248,10 @@ def _restore(state: State, checkpoint: Checkpoint) -> None:
 
 def _unusable(task: Task, state: State, checkpoint: Checkpoint) -> str | None:
     """Returns why a run cannot resume from a checkpoint whose CRCs are sound, or None."""
+    return _wrong_arrays(state, checkpoint) or _wrong_numbers(task, state, checkpoint)
+
+
+def _wrong_arrays(state: State, checkpoint: Checkpoint) -> str | None:
     try:
         checkpoints.check(state.stepper.state, checkpoint.arrays)
     except TrainerError as error:
@@ -259,6 +263,10 @@ def _unusable(task: Task, state: State, checkpoint: Checkpoint) -> str | None:
         values = checkpoint.arrays.get(f"tally/{name}")
         if values is None or values.shape != np.shape(empty):
             return f"it has no tally of {name}"
+    return None
+
+
+def _wrong_numbers(task: Task, state: State, checkpoint: Checkpoint) -> str | None:
     if not _is_place(task, checkpoint):
         return (
             f"epoch {checkpoint.epoch}, step {checkpoint.step} and {checkpoint.global_step} steps "
