@@ -273,15 +273,7 @@ def _open_tiff(data: bytes) -> Picture:
         )
     layout = tiff.Layout.of(tags)
     header = ImageHeader("TIFF", layout.width, layout.height, "")
-    if tiff.begins_with_thumbnail(tags):
-        raise _unsupported(
-            "a TIFF that begins with a thumbnail (as raw files of cameras do)",
-            "save the picture itself as TIFF or JPEG",
-            header,
-        )
-    compression = tiff.unsupported_compression(tags)
-    if compression is not None:
-        raise _unsupported(f"a TIFF compressed with {compression}", "save it with LZW", header)
+    _refuse_unsupported_tiff(tags, header)
     deep = tiff.DeepTiff.of(tags)
     if deep is not None:
         return _OwnPicture(deep, deep.has_16_bits)
@@ -296,6 +288,18 @@ def _open_tiff(data: bytes) -> Picture:
         if found.reason is RejectReason.UNSUPPORTED_FORMAT:
             raise _unsupported(f"a TIFF of {layout.described}") from error
         raise found from error
+
+
+def _refuse_unsupported_tiff(tags: directories.Directory, header: ImageHeader) -> None:
+    if tiff.begins_with_thumbnail(tags):
+        raise _unsupported(
+            "a TIFF that begins with a thumbnail (as raw files of cameras do)",
+            "save the picture itself as TIFF or JPEG",
+            header,
+        )
+    compression = tiff.unsupported_compression(tags)
+    if compression is not None:
+        raise _unsupported(f"a TIFF compressed with {compression}", "save it with LZW", header)
 
 
 def _open_gif(data: bytes) -> Picture:
