@@ -180,27 +180,31 @@ def _max_frame_pixels(payload: bytes) -> int:
 
 
 def _skip_operating_points(bits: _Bits) -> None:
-    model, delay_bits = 0, 0
-    if bits.take(1):
-        bits.take(64)
-        if bits.take(1):
-            zeros = 0
-            while not bits.take(1):
-                zeros += 1
-            bits.take(zeros)
-        model = bits.take(1)
-        if model:
-            delay_bits = bits.take(5) + 1
-            bits.take(42)
+    delay_bits = _skip_timing(bits) if bits.take(1) else 0
     display_delay = bits.take(1)
     for _ in range(bits.take(5) + 1):
         bits.take(12)
         if bits.take(5) > 7:
             bits.take(1)
-        if model and bits.take(1):
+        if delay_bits and bits.take(1):
             bits.take(2 * delay_bits + 1)
         if display_delay and bits.take(1):
             bits.take(4)
+
+
+def _skip_timing(bits: _Bits) -> int:
+    """Returns the bits of a delay in the decoder model; 0 where there is none."""
+    bits.take(64)
+    if bits.take(1):
+        zeros = 0
+        while not bits.take(1):
+            zeros += 1
+        bits.take(zeros)
+    if not bits.take(1):
+        return 0
+    delay_bits = bits.take(5) + 1
+    bits.take(42)
+    return delay_bits
 
 
 class _Bits:
