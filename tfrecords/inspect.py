@@ -77,14 +77,13 @@ def main(config: InspectConfig) -> None:
     found = manifest.load(config.data_dir)
     splits = found.splits if config.split is None else (found.split(config.split),)
     if not (config.records or config.samples or config.histogram):
-        for line in summary(found, splits, shutil.get_terminal_size((100, 24)).columns, _unicode()):
-            print(line)
+        width = shutil.get_terminal_size((100, 24)).columns
+        print(*summary(found, splits, width, _unicode()), sep="\n")
     if config.records:
         for split in splits:
             if split is not splits[0]:
                 print()
-            for line in record_lines(config.data_dir, found, split, config.records):
-                print(line)
+            print(*record_lines(config.data_dir, found, split, config.records), sep="\n")
     if config.samples:
         _write(config.samples, sample_png(config.data_dir, found, config.split or TRAIN))
     if config.histogram:
