@@ -170,24 +170,18 @@ def _train_epochs(task: Task, state: State, progress: EpochProgress) -> str:
     batches: Iterator[Batch] | None = None
     with ExitStack() as open_streams:
         while state.epoch < config.epochs:
-            predictions: Predictions | None = None
             if _stopped_early(task, state):
                 return "stopped_early"
             if 0 < config.stop_after_epoch <= state.epoch:
                 return "paused"
-            state.stepper.enter(
-                optim.phase_of(config, state.epoch),
-                frozen=state.epoch < config.frozen_epochs,
-                begins=state.epoch == config.frozen_epochs and state.step == 0,
-            )
+            _enter_phase(task, state)
+            predictions: Predictions | None = None
             if config.fits_head and state.epoch == 0:
                 with failures.reading(task.train, config):
                     predictions = train_head(task, state, progress)
             else:
                 if batches is None:
-                    batches = _batches(task, state)
-                    if isinstance(batches, Epochs):
-                        open_streams.callback(batches.close)
+                    batches = _batches(task, state, open_streams)
                 progress.start_epoch(state.epoch, state.meter.pictures)
                 try:
                     _train_epoch(task, state, batches, progress)
@@ -218,12 +212,30 @@ def _stopped_early(task: Task, state: State) -> bool:
     return history.stopped_early(state.history, config.monitor, config.early_stopping, since)
 
 
-def _batches(task: Task, state: State) -> Iterator[Batch]:
-    """Returns the batches from the state's epoch and step on; fills a cache first."""
+def _enter_phase(task: Task, state: State) -> None:
+    """Makes the step that of the state's epoch: its rates, and the layers that it trains."""
+    config = task.config
+    state.stepper.enter(
+        optim.phase_of(config, state.epoch),
+        frozen=state.epoch < config.frozen_epochs,
+        begins=state.epoch == config.frozen_epochs and state.step == 0,
+    )
+
+
+def _batches(task: Task, state: State, open_streams: ExitStack) -> Iterator[Batch]:
+    """Returns the batches from the state's epoch and step on; fills a cache first.
+
+    Args:
+      task: of the run.
+      state: where it is.
+      open_streams: closes them.
+    """
     with failures.reading(task.train, task.config):
         if task.devices.replicas > 1:
             return iter(_distributed_stream(task, state))
-        return _epochs(task, state)
+        epochs = _epochs(task, state)
+        open_streams.callback(epochs.close)
+        return epochs
 
 
 def _train_epoch(
