@@ -168,15 +168,10 @@ def run(
                 return
             for entry in _startable(waiting, len(free), held, listener):
                 waiting.remove(entry)
-                if reason := trial_status.replaced_data(entry.trial.config.data_dir, entry.digest):
-                    entry.status, entry.reason = FAILED, reason
-                    listener.ended(entry)
-                    continue
-                share = free.pop(0)
-                running.append(start(entry, until(entry.trial), share))
-                listener.started(entry)
-            for child in [c for c in running if c.process.poll() is not None]:
-                running.remove(child)
+                if not _lost_its_data(entry, listener):
+                    running.append(start(entry, until(entry.trial), free.pop(0)))
+                    listener.started(entry)
+            for child in _take_ended(running):
                 free.insert(0, child.share)
                 conclude(child, stopped=False)
                 listener.ended(child.entry)
@@ -189,6 +184,23 @@ def run(
     finally:
         for child in running:  # Empty unless an exception ended the loop.
             child.process.kill()
+
+
+def _lost_its_data(entry: Entry, listener: Listener) -> bool:
+    """Returns whether a trial fails for its data set, which was baked anew since."""
+    reason = trial_status.replaced_data(entry.trial.config.data_dir, entry.digest)
+    if reason:
+        entry.status, entry.reason = FAILED, reason
+        listener.ended(entry)
+    return bool(reason)
+
+
+def _take_ended(running: list[Child]) -> list[Child]:
+    """Takes those whose process has ended out of `running`, and returns them."""
+    ended = [child for child in running if child.process.poll() is not None]
+    for child in ended:
+        running.remove(child)
+    return ended
 
 
 def start(entry: Entry, until: int, share: Resources) -> Child:
