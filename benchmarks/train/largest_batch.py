@@ -107,18 +107,7 @@ def traced_step(model: Any, side: int, batch: int) -> Any:
 def peak_bytes(graph: Any) -> int:
     """Returns the most bytes that live at once when a graph's operations run in their order."""
     operations = graph.get_operations()
-    root: dict[str, str] = {}
-    for operation in operations:
-        aliased = operation.type in _ALIASES and operation.inputs
-        for i, output in enumerate(operation.outputs):
-            source = operation.inputs[min(i, len(operation.inputs) - 1)].name if aliased else None
-            root[output.name] = root.get(source, source) if source else output.name
-    last_use: dict[str, int] = {}
-    for index, operation in enumerate(operations):
-        for value in operation.inputs:
-            last_use[root[value.name]] = index
-    for value in graph.outputs:
-        last_use[root[value.name]] = len(operations)
+    last_use = _last_uses(operations, graph.outputs)
     live, peak = 0, 0
     ending: dict[int, int] = {}
     for index, operation in enumerate(operations):
@@ -131,6 +120,27 @@ def peak_bytes(graph: Any) -> int:
         peak = max(peak, live)
         live -= ending.pop(index, 0)
     return peak
+
+
+def _last_uses(operations: Sequence[Any], outputs: Sequence[Any]) -> dict[str, int]:
+    """Returns tensor → index of the last operation that reads it, or another name of it."""
+    root = _roots(operations)
+    last_use: dict[str, int] = {}
+    for index, operation in enumerate(operations):
+        for value in operation.inputs:
+            last_use[root[value.name]] = index
+    return last_use | {root[value.name]: len(operations) for value in outputs}
+
+
+def _roots(operations: Sequence[Any]) -> dict[str, str]:
+    """Returns tensor → the tensor whose memory it shares, which is mostly itself."""
+    root: dict[str, str] = {}
+    for operation in operations:
+        aliased = operation.type in _ALIASES and operation.inputs
+        for i, output in enumerate(operation.outputs):
+            source = operation.inputs[min(i, len(operation.inputs) - 1)].name if aliased else None
+            root[output.name] = root.get(source, source) if source else output.name
+    return root
 
 
 def _tensor_bytes(tensor: Any) -> int:
