@@ -55,12 +55,7 @@ def carry_out(
     figures = _Figures(pool)
     with BakeProgress(layout, len(bundles), dealt.to_decode) as progress:
         outcome, counters = _run_pipeline(dealt, layout, beam_arguments, pool, figures)
-    for note in outcome.notes:
-        say(f"note: {note}")
-    for meter in outcome.leaks:
-        say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
-    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
-        say(line)
+    _say_outcome(config, outcome)
     if outcome.failure is not None:
         raise BakeError(f"{outcome.failure}. Each file's reason is in {outcome.ledger}")
     facts = BakeFacts(
@@ -88,6 +83,15 @@ def carry_out(
     if failure is not None:
         raise _unreported(config, failure) from failure
     return 0
+
+
+def _say_outcome(config: PrepareConfig, outcome: Outcome) -> None:
+    for note in outcome.notes:
+        say(f"note: {note}")
+    for meter in outcome.leaks:
+        say(meter.note(by_appearance=outcome.split_by is SplitBy.APPEARANCE))
+    for line in honesty_lines(config, outcome.split_by, outcome.leaks, outcome.optimism):
+        say(line)
 
 
 def already_baked(config: PrepareConfig) -> int:
