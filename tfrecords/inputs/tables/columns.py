@@ -216,16 +216,26 @@ class _Search:
         if len(found) > 1:
             self._unclear("the classes", "--label_column", found)
         if not found:
-            others = [c for c, name in enumerate(self._names) if name and c not in taken]
-            found = others if len(others) == 1 else self._one_hot(others)
-            if not found:
-                self._unclear("the classes", "--label_column", [])
-            if len(found) > 1:
-                self.notes.append(
-                    f"each of its {len(found)} columns of 0 and 1 is a class: {self._listed(found)}"
-                )
-                return tuple(found)
+            return self._unnamed_labels(taken)
         self._guessed("classes", found)
+        return tuple(found)
+
+    def _unnamed_labels(self, taken: Collection[int]) -> tuple[int, ...]:
+        """Returns the only column that is left, or those of 0 and 1, one for each class.
+
+        Raises:
+          UsageError: there is neither.
+        """
+        others = [c for c, name in enumerate(self._names) if name and c not in taken]
+        found = others if len(others) == 1 else self._one_hot(others)
+        if not found:
+            self._unclear("the classes", "--label_column", [])
+        if len(found) > 1:
+            self.notes.append(
+                f"each of its {len(found)} columns of 0 and 1 is a class: {self._listed(found)}"
+            )
+        else:
+            self._guessed("classes", found)
         return tuple(found)
 
     def _given(self, flag: str, name: str) -> int:

@@ -293,35 +293,46 @@ def _files_of(
 ) -> Iterator[TableFile]:
     noticed = _Noticed()
     for row in rows:
-        try:
-            found = finder.find(row.path)
-        except AmbiguousPathError as error:
-            found = Found(_called_like(table, row, error, finder), by_name=True)
-            noticed.like_table.add(root_of(found.file.name, row.path))
-        if found is None:
-            where = finder.where(row.path)
-            noticed.missing.add(f"line {row.line}: {row.path!r}, looked for at {where}")
-            file = ListedFile(
-                row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
-            )
-        else:
-            file = found.file
-            if found.by_name:
-                what = f"line {row.line}: {row.path!r} is {file.name!r}"
-                noticed.by_name.add(what)
-                if not _is_called_like(table, root_of(file.name, row.path)):
-                    noticed.elsewhere.add(what)
-        yield TableFile(row, file)
-    missing, by_name = noticed.missing, noticed.by_name
+        yield TableFile(row, _file_of(table, row, finder, noticed))
     _say_like_table(table, noticed, finder, say)
-    if missing.count == len(rows):
+    _say_missing(table, len(rows), noticed, say)
+
+
+def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed) -> ListedFile:
+    """Returns the file of a row, or a rejected one where it is missing."""
+    try:
+        found = finder.find(row.path)
+    except AmbiguousPathError as error:
+        found = Found(_called_like(table, row, error, finder), by_name=True)
+        noticed.like_table.add(root_of(found.file.name, row.path))
+    if found is None:
+        where = finder.where(row.path)
+        noticed.missing.add(f"line {row.line}: {row.path!r}, looked for at {where}")
+        return ListedFile(
+            row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
+        )
+    if found.by_name:
+        what = f"line {row.line}: {row.path!r} is {found.file.name!r}"
+        noticed.by_name.add(what)
+        if not _is_called_like(table, root_of(found.file.name, row.path)):
+            noticed.elsewhere.add(what)
+    return found.file
+
+
+def _say_missing(table: InputPath, rows: int, noticed: _Noticed, say: Say) -> None:
+    """Says how many files of `rows` are missing, and how many were found by their names alone.
+
+    Raises:
+      UsageError: all are missing.
+    """
+    missing, by_name = noticed.missing, noticed.by_name
+    if missing.count == rows:
         raise UsageError(
-            f"{table}: none of its {len(rows):,} files exists; the first, {missing.first}; "
+            f"{table}: none of its {rows:,} files exists; the first, {missing.first}; "
             "paths start from --input_dir, or from the table's own folder"
         )
     if missing.count:
-        files = counted(len(rows), "file")
-        say(f"{table}: {missing.count:,} of {files} missing; {missing.first}")
+        say(f"{table}: {missing.count:,} of {counted(rows, 'file')} missing; {missing.first}")
     if by_name.count:
         say(f"{table}: {counted(by_name.count, 'file')} found by name; {by_name.first}")
 
@@ -382,6 +393,14 @@ def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Sa
     )
 
 
+def _refuse_two_splits(table: InputPath, first: TableRow, second: TableRow) -> None:
+    if first.split != second.split:
+        raise UsageError(
+            f"{table} lines {first.line} and {second.line} put {second.path!r} into two splits, "
+            f"{first.split or 'none'} and {second.split or 'none'}: remove one of them"
+        )
+
+
 def _noticing_repeats(
     table: InputPath, found: Iterable[TableFile], say: Say
 ) -> Iterator[TableFile]:
@@ -392,11 +411,7 @@ def _noticing_repeats(
         row, others = item.row, earlier.setdefault(item.file.name, [])
         same = next((other.row for other in others if other.row.label == row.label), None)
         if same is not None:
-            if same.split != row.split:
-                raise UsageError(
-                    f"{table} lines {same.line} and {row.line} put {row.path!r} into two splits, "
-                    f"{same.split or 'none'} and {row.split or 'none'}: remove one of them"
-                )
+            _refuse_two_splits(table, same, row)
             noticed.repeated.add(f"line {row.line} is line {same.line}")
         elif others:
             noticed.conflicts.add(
