@@ -154,24 +154,7 @@ def make_plan(
         grouping = dataclasses.replace(grouping, unit=unit)
     split_index = stages.assign_splits(pictures, grouping.unit, config)
     balanced, folded = _balance(pictures, facts, grouping, split_index, len(classes), config)
-    records = {
-        name: records_of_split(
-            index,
-            facts,
-            pictures,
-            split_index,
-            balanced,
-            config.num_shards if index == TRAIN_INDEX else None,
-        )
-        for index, name in enumerate(config.split_names)
-        if folded is None or index != TRAIN_INDEX
-    }
-    shards: tuple[int, ...] = ()
-    if folded is not None:
-        train, shards = records_of_folds(
-            facts, pictures, split_index, folded, balanced, config.num_shards
-        )
-        records = {TRAIN: train, **records}
+    records, fold_shards = _records(facts, pictures, split_index, folded, balanced, config)
     keys = facts["key"]
     short = find_shortfall(pictures, grouping, split_index, keys, classes, config)
     reason = facts_table.column(facts, "reason")
@@ -191,9 +174,34 @@ def make_plan(
             *_fold_notes(folded, pictures, grouping, split_index, classes),
         ),
         failure=_failure(classes, decisions, reason, short, folded, config),
-        folds=() if folded is None else _fold_infos(folded, shards),
+        folds=() if folded is None else _fold_infos(folded, fold_shards),
         fold=None if folded is None else _of_rows(folded.fold, pictures.row, len(facts)),
     )
+
+
+def _records(
+    facts: pa.Table,
+    pictures: Pictures,
+    split_index: np.ndarray,
+    folded: Folds | None,
+    balanced: Balanced,
+    config: PrepareConfig,
+) -> tuple[dict[str, Records], tuple[int, ...]]:
+    """Returns the records of each split, train first, and the shards of each fold of train."""
+    others = {
+        name: records_of_split(index, facts, pictures, split_index, balanced)
+        for index, name in enumerate(config.split_names)
+        if index != TRAIN_INDEX
+    }
+    if folded is None:
+        train = records_of_split(
+            TRAIN_INDEX, facts, pictures, split_index, balanced, config.num_shards
+        )
+        return {TRAIN: train, **others}, ()
+    train, shards = records_of_folds(
+        facts, pictures, split_index, folded, balanced, config.num_shards
+    )
+    return {TRAIN: train, **others}, shards
 
 
 def _balance(
