@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
@@ -228,7 +228,12 @@ def _results(card: Card, evaluation: Evaluation) -> str:
         for name, values in results.items()
     ]
     text = _table(("Evaluated on", *titles, "Temperature"), rows)
-    note = (
+    return f"{text}\n\n{' '.join(_remarks(card, evaluation))}"
+
+
+def _remarks(card: Card, evaluation: Evaluation) -> Iterator[str]:
+    """Yields the sentences below the table of results."""
+    yield (
         f"Head, medium and tail are mean recalls of the classes with more than "
         f"{metrics.HEAD_ABOVE}, {metrics.TAIL_BELOW} to {metrics.HEAD_ABOVE} and fewer than "
         f"{metrics.TAIL_BELOW} training pictures."
@@ -241,25 +246,24 @@ def _results(card: Card, evaluation: Evaluation) -> str:
         if 0 < number < len(card.classes)
     ]
     if partly:
-        note += (
-            " Macro-F1 and balanced accuracy are means over the classes that have pictures, of "
+        yield (
+            "Macro-F1 and balanced accuracy are means over the classes that have pictures, of "
             f"{len(card.classes):,}: {', '.join(partly)}."
         )
     own = card.config.dataset.digest
     elsewhere = [name for name, test in card.tests.items() if test.digest not in ("", own)]
     if elsewhere:
-        note += f" On another data set than the run's: {', '.join(map(_cell, elsewhere))}."
+        yield f"On another data set than the run's: {', '.join(map(_cell, elsewhere))}."
     leaky = [name for name, test in card.tests.items() if test.leaks]
     if card.split == card.config.flags.train_split:
         leaky.insert(0, card.split)
     if leaky:
-        note += f" **{', '.join(leaky)}: holds pictures that the run trained on.**"
+        yield f"**{', '.join(leaky)}: holds pictures that the run trained on.**"
     if not card.tests:
-        note += (
-            f" The best epoch was chosen on the {card.split} split, so its numbers are a little "
+        yield (
+            f"The best epoch was chosen on the {card.split} split, so its numbers are a little "
             "optimistic: `evenshard evaluate --split=test` adds those of an unused split."
         )
-    return f"{text}\n\n{note}"
 
 
 def _limits(card: Card, evaluation: Evaluation) -> str:
