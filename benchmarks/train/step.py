@@ -148,20 +148,10 @@ def main() -> int:
     data_dir = datasets.baked(root, flags.side, "jpeg")
     path, few = arrays(data_dir), arrays(data_dir, FEW)
     steps = -(-manifest.load(data_dir).split("train").records // flags.batch)
-    epochs, batch = max(2, flags.epochs), flags.batch
-    competitors = [
-        train(OURS, data_dir, epochs, batch),
-        train(OURS_CACHED, data_dir, epochs, batch, "--cache=decoded"),
-        fit(FIT, path, epochs, batch),
-        fit(FIT_AUTO, path, epochs, batch, "auto"),
-    ]
+    epochs = max(2, flags.epochs)
+    competitors = _steps(data_dir, path, epochs, flags.batch)
     if not flags.steps_only:
-        competitors += [
-            train(OURS_FIRST, data_dir, 1, batch, f"--per_class={FEW}", "--checkpoint_steps=1"),
-            fit(FIT_FIRST, few, 1, batch),
-            imports(OURS_IMPORT, "import trainer.train.run"),
-            imports(KERAS_IMPORT, "import keras, tensorflow"),
-        ]
+        competitors += _starts(data_dir, few, flags.batch)
     title = f"training step, {datasets.title(root)}"
     runs = compare.compete(competitors, flags.rounds, compare.slug(title))
     metric, cpu_metric = step_ms(epochs, steps), step_cpu_ms(epochs, steps)
@@ -174,8 +164,40 @@ def main() -> int:
         Column("CPU s", compare.cpu),
         Column("peak MiB", compare.peak_mib, 0),
     ]
+    claims = _claims_of_steps(metric, cpu_metric)
+    if not flags.steps_only:
+        claims += [
+            Claim("start to first step / Model.fit's", OURS_FIRST, FIT_FIRST, first_step,
+                  first_step),
+            Claim("imports / TensorFlow's and Keras'", OURS_IMPORT, KERAS_IMPORT),
+        ]  # fmt: skip
+    about = {"side": flags.side, "batch": flags.batch, "epochs": epochs, "steps": steps}
+    kept = compare.show(title, runs, columns, claims, metric, about)
+    compare.remove(OUT)
+    return int(flags.strict and not kept)
+
+
+def _steps(data_dir: Path, path: Path, epochs: int, batch: int) -> list[Competitor]:
+    return [
+        train(OURS, data_dir, epochs, batch),
+        train(OURS_CACHED, data_dir, epochs, batch, "--cache=decoded"),
+        fit(FIT, path, epochs, batch),
+        fit(FIT_AUTO, path, epochs, batch, "auto"),
+    ]
+
+
+def _starts(data_dir: Path, few: Path, batch: int) -> list[Competitor]:
+    return [
+        train(OURS_FIRST, data_dir, 1, batch, f"--per_class={FEW}", "--checkpoint_steps=1"),
+        fit(FIT_FIRST, few, 1, batch),
+        imports(OURS_IMPORT, "import trainer.train.run"),
+        imports(KERAS_IMPORT, "import keras, tensorflow"),
+    ]
+
+
+def _claims_of_steps(metric: compare.Metric, cpu_metric: compare.Metric) -> list[Claim]:
     inner = compare.reported("inner_ms")
-    claims = [
+    return [
         Claim("step: trainer.train / Model.fit as it comes", OURS, FIT_AUTO, metric, metric,
               at_most=1.0),
         Claim("step, CPU time: trainer.train / Model.fit as it comes", OURS, FIT_AUTO, cpu_metric,
@@ -187,16 +209,6 @@ def main() -> int:
         Claim("the same, our steps alone / Model.fit", OURS, FIT, inner, metric),
         Claim("memory / Model.fit's", OURS, FIT, compare.peak_mib, compare.peak_mib),
     ]  # fmt: skip
-    if not flags.steps_only:
-        claims += [
-            Claim("start to first step / Model.fit's", OURS_FIRST, FIT_FIRST, first_step,
-                  first_step),
-            Claim("imports / TensorFlow's and Keras'", OURS_IMPORT, KERAS_IMPORT),
-        ]  # fmt: skip
-    about = {"side": flags.side, "batch": batch, "epochs": epochs, "steps": steps}
-    kept = compare.show(title, runs, columns, claims, metric, about)
-    compare.remove(OUT)
-    return int(flags.strict and not kept)
 
 
 if __name__ == "__main__":
