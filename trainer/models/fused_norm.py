@@ -23,17 +23,11 @@ _TYPES = ("float32", "float16", "bfloat16")
 
 
 @contextmanager
-def fused_normalisation(active: bool = True) -> Iterator[None]:
+def fused_normalisation() -> Iterator[None]:
     """Makes layers that are called in the block, to train, use the fused kernel where it fits.
 
     Outputs, gradients and moving averages are those of Keras to rounding.
-
-    Args:
-      active: False changes nothing.
     """
-    if not active:
-        yield
-        return
     layer_class = keras.layers.BatchNormalization
     plain = layer_class.call
 

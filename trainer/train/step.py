@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import keras
@@ -245,7 +246,7 @@ class Stepper:
         values = [v.value for v in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            with fused_normalisation(self._on_gpu and not self._jit):
+            with fused_normalisation() if self._on_gpu and not self._jit else nullcontext():
                 logits = self.model(batch.images, training=True)
             targets = losses.soft_targets(
                 batch.labels, batch.partners, batch.share, logits.shape[-1]
