@@ -111,7 +111,9 @@ def _look_at_libraries(found: Findings, libraries: list[Library]) -> None:
             found.fact(f"[{extra}]", f"absent: {use}; pip install 'evenshard[{extra}]'")
     present = [each for each in libraries if not each.extra or each.extra not in missing]
     found.problems += _wrong_versions(present)
-    _try_imports(found, present, has_trainer="trainer" not in missing)
+    _try_imports(found, present)
+    if "trainer" not in missing:
+        _look_at_gpus(found, graphics.ask_tensorflow(), graphics.ask_system())
     _look_at_resize(found, installation.resize_kernel())
 
 
@@ -149,8 +151,8 @@ def _wrong_versions(libraries: list[Library]) -> Iterator[str]:
             )
 
 
-def _try_imports(found: Findings, libraries: list[Library], has_trainer: bool) -> None:
-    """Imports what is installed in other processes; TensorFlow tells of GPUs on the way."""
+def _try_imports(found: Findings, libraries: list[Library]) -> None:
+    """Imports what is installed in other processes; `_look_at_gpus` does so with TensorFlow."""
     of_tensorflow = ("tensorflow", "keras")
     # A distribution of weights has no module of its own name that every version has.
     tried = [
@@ -160,8 +162,6 @@ def _try_imports(found: Findings, libraries: list[Library], has_trainer: bool) -
     ]
     for module, why in installation.failed_imports(list(dict.fromkeys(tried))).items():
         found.problems.append(f"import {module} fails: {why}")
-    if has_trainer:
-        _look_at_gpus(found, graphics.ask_tensorflow(), graphics.ask_system())
 
 
 def _look_at_gpus(found: Findings, tensorflow: TensorFlow, system: System) -> None:
