@@ -7,7 +7,8 @@ import enum
 from tfrecords.schema import TRAIN
 
 # Values of --class_order that are no file.
-CLASS_ORDERS = NATURAL, BY_NAME = "natural", "name"
+NATURAL = "natural"
+CLASS_ORDERS = (NATURAL, "name")
 
 DEFAULT_SPLITS = ((TRAIN, 0.8), ("validation", 0.1), ("test", 0.1))
 

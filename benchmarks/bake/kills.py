@@ -86,7 +86,7 @@ def main() -> int:
                 key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
             )
             what = f"after {hits} kills" if name == "killed" else "2 workers"
-            print(f"{what}: {'identical to 1 worker' if not different else different}")
+            print(f"{what}: {different or 'identical to 1 worker'}")
             same = same and not different
     print(f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s, report included")
     return 0 if same else 1

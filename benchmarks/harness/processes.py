@@ -192,7 +192,7 @@ class _Watcher(threading.Thread):
 
     def _tree(self) -> Iterable[int]:
         """Yields the tree's processes; one that changed its parent stays known."""
-        found = {pid: parsed for pid, parsed in _processes()}
+        found = dict(_processes())
         self._known &= found.keys()
         grown = True
         while grown:

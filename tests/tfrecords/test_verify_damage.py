@@ -30,7 +30,7 @@ def missed(data_dir: Path, seeds: range) -> list[str]:
     before = {path: path.read_bytes() for path in files}
     result = []
     for seed in seeds:
-        what = damage(data_dir, files, seed)
+        what = damage(files, seed)
         if not is_found(data_dir):
             result.append(what)
         for path, data in before.items():

@@ -22,7 +22,7 @@ def damage(attempt: Case) -> str:
     data_dir = attempt.folder / "d"
     shutil.copytree(source, data_dir)
     files = sorted(path for path in data_dir.iterdir() if path.is_file())
-    what = damages.damage(data_dir, files, attempt.seed)
+    what = damages.damage(files, attempt.seed)
     if not damages.is_found(data_dir):
         raise Lost(f"verify does not find it: {what}")
     return what.split(" ")[1]

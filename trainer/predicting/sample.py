@@ -133,7 +133,7 @@ def read(
     for note in (*table.notes, *columns.notes):
         say(f"{source}: {note}")
     named = _line_of_separator(decoded, table)
-    records = list(_records(source, decoded.text[len(named) :], table.separator, bool(named)))
+    records = list(_records(decoded.text[len(named) :], table.separator, 2 if named else 1))
     _check(table, records)
     head = named
     while records and table.has_header:
@@ -153,11 +153,11 @@ def _line_of_separator(decoded: DecodedText, table: TableText) -> str:
     return "" if decoded.text == table.text else decoded.text.partition("\n")[0] + "\n"
 
 
-def _records(source: InputPath, text: str, separator: str, skipped: bool) -> Iterator[Record]:
-    """Yields the lines of a table whose quotes are sound."""
+def _records(text: str, separator: str, first_line: int) -> Iterator[Record]:
+    """Yields the lines of a table whose quotes are sound, numbered from `first_line` on."""
     plain = f"[^{re.escape(separator)}\\r\\n]*"
     pattern = re.compile(f' *"(?:[^"]|"")*"{plain}|{plain}')
-    position, line, raw = 0, 1 + skipped, []
+    position, line, raw = 0, first_line, []
     while position < len(text):
         match = pattern.match(text, position)
         token = match.group() if match else ""

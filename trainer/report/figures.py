@@ -177,7 +177,7 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
         axes.spines[side].set_visible(True)
     for side in ("left", "bottom"):  # The edges of the groups take their place.
         axes.spines[side].set_visible(False)
-    _cell_lines(axes, len(matrix), look)
+    _cell_lines(axes, len(matrix))
     if len(matrix) <= NUMBERED_CLASSES:
         for (row, column), value in np.ndenumerate(matrix):
             strong = strength[row, column] > 0.55
@@ -192,7 +192,7 @@ def _matrix(axes: Axes, matrix: np.ndarray, look: MatrixLook) -> None:
             )
 
 
-def _cell_lines(axes: Axes, classes: int, look: MatrixLook) -> None:
+def _cell_lines(axes: Axes, classes: int) -> None:
     """Draws a hairline between cells; every fifth is a little stronger."""
     if classes <= NUMBERED_CLASSES:
         return

@@ -14,7 +14,7 @@ from tfrecords.sharding import stable_hash
 KINDS = ("flip", "cut", "swap", "delete", "append", "blank", "insert")
 
 
-def damage(data_dir: Path, files: list[Path], seed: int) -> str:
+def damage(files: list[Path], seed: int) -> str:
     """Damages a data set in a way that is a function of the seed; says how."""
     rng = np.random.default_rng(stable_hash("damage", seed))
     kind = KINDS[rng.integers(len(KINDS))]
