@@ -265,9 +265,9 @@ def _take_positional(
     """Moves arguments that stand alone into `values`; returns the others."""
     result = list(remaining)
     for name, item in flags_of(config).items():
-        if item.metadata["positional"] and name not in values and result:
-            if not result[0].startswith("-"):
-                values[name] = result.pop(0)
+        is_open = item.metadata["positional"] and name not in values
+        if is_open and result and not result[0].startswith("-"):
+            values[name] = result.pop(0)
     return result
 
 

@@ -105,9 +105,9 @@ class Trainability:
         """
         self.everything()
         for layer, _ in self._layers:
-            if isinstance(layer, layers.BatchNormalization):
-                if all(id(variable) in loaded for variable in layer.weights):
-                    layer.trainable = False
+            is_norm = isinstance(layer, layers.BatchNormalization)
+            if is_norm and all(id(variable) in loaded for variable in layer.weights):
+                layer.trainable = False
 
     def _put_back_weights_of(self, layer: keras.layers.Layer) -> None:
         own = {id(weight) for weight in layer.weights}

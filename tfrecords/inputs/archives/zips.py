@@ -240,10 +240,10 @@ def _zip64(
 
 def _unicode_path(extra: bytes, name: bytes) -> bytes | None:
     """Returns the UTF-8 name of Info-ZIP's field, if it is of this very name."""
-    if len(extra) > 5 and extra[0] == 1:
-        if int.from_bytes(extra[1:5], "little") == zlib.crc32(name):
-            return extra[5:]
-    return None
+    if len(extra) <= 5 or extra[0] != 1:
+        return None
+    is_of_name = int.from_bytes(extra[1:5], "little") == zlib.crc32(name)
+    return extra[5:] if is_of_name else None
 
 
 def _links(entry: Entry, file: BinaryIO) -> Entry:
