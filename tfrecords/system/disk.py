@@ -159,4 +159,4 @@ def _temporary_directory() -> str:
     try:
         return tempfile.gettempdir()
     except OSError:  # None can be written to.
-        return os.environ.get("TMPDIR", "/tmp")  # noqa: S108
+        return os.environ.get("TMPDIR", "/tmp")
