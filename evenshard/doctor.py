@@ -66,6 +66,7 @@ class Findings:
     slow: list[str] = field(default_factory=list)
 
     def fact(self, name: str, value: str) -> None:
+        """Adds a line to what is shown."""
         self.facts.append((name, value))
 
 

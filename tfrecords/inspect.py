@@ -299,6 +299,7 @@ def _facts(pairs: dict[str, str]) -> Iterable[str]:
 
 
 def show_value(value: object) -> str:
+    """Returns a value of a manifest's configuration as text: "a=1, b=2", "x:0.8, y:0.2", "none"."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={show_value(item)}" for name, item in value.items())
     if isinstance(value, list):

@@ -172,7 +172,11 @@ def run(config: VerifyConfig) -> Verdict:
 
 
 def main(config: VerifyConfig) -> int:
-    """Runs the command; prints problems to standard output."""
+    """Runs the command; prints problems to standard output.
+
+    Raises:
+      EvenshardError: there are some.
+    """
     verdict = run(config)
     for line in problem_lines(verdict.problems):
         print(line)

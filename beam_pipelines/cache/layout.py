@@ -35,6 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, config: PrepareConfig) -> Layout:
+        """Returns the directories of a bake, which are named by what their files depend on."""
         pixels = identity.pixels_digest(config)
         copies = manifest.digest_of_config(
             {

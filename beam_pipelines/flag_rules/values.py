@@ -155,17 +155,23 @@ def classes_map_of(value: Any) -> str | tuple[tuple[str, str], ...] | None:
 
 
 def show_pairs(value: str | tuple[tuple[str, str], ...] | None) -> str:
+    """Returns pairs as on a command line, "a:b,c:d"; a word or a file as it is, "" for None."""
     if value is None or isinstance(value, str):
         return value or ""
     return ",".join(f"{first}:{second}" for first, second in value)
 
 
 def show_names(value: str | tuple[str, ...]) -> str:
+    """Returns names as on a command line, "a,b"; a word or a file as it is."""
     return value if isinstance(value, str) else ",".join(value)
 
 
 def auto_of(value: Any) -> int | None:
-    """Returns a whole number, or None for auto."""
+    """Returns a whole number, or None for auto.
+
+    Raises:
+      ValueError: it is neither.
+    """
     if value is None or value == "auto":
         return None
     try:
@@ -175,14 +181,21 @@ def auto_of(value: Any) -> int | None:
 
 
 def show_auto(value: int | None) -> str:
+    """Returns a number as on a command line, "auto" for None."""
     return "auto" if value is None else str(value)
 
 
 def show_splits(splits: tuple[tuple[str, float], ...]) -> str:
+    """Returns splits as on a command line, "train:0.8,test:0.2"."""
     return ",".join(f"{name}:{fraction:g}" for name, fraction in splits)
 
 
 def record_size_of(value: Any) -> tuple[int, int]:
+    """Returns (height, width) of records in pixels, from 128, "96x128" or a pair.
+
+    Raises:
+      ValueError: it is no size.
+    """
     size = values.image_size(value)
     if size is None:
         raise ValueError("N or HxW in pixels is expected, such as 128 or 96x128")

@@ -84,7 +84,7 @@ def decide(
     """Collects what the stages of a plan decided.
 
     Args:
-      reason: why each source is rejected by its facts, or null.
+      reason: [n], why each source is rejected by its facts, or null.
       deduplicated, grouping, split_index, balanced: what the stages returned.
       records: of every split.
     """

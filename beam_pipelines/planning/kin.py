@@ -95,7 +95,7 @@ def decide(
 
 
 def whole_packs(facts: pa.Table, rows: np.ndarray) -> np.ndarray:
-    """Returns the rows of as many packs as make up `MAX_PICTURES`; all, if there are no more."""
+    """Returns those of int64[k] rows in as many packs as make up `MAX_PICTURES`, or all."""
     return rows[whole_packs_mask(facts, rows)]
 
 

@@ -46,6 +46,7 @@ class CopyOrder:
 
     @classmethod
     def of(cls, plan: Plan, bundles: int) -> CopyOrder:
+        """Returns the order of a plan's copies; each source's key decides its bundle."""
         train = plan.records[TRAIN]
         copies = np.flatnonzero(train.copy > 0)
         rows, member = np.unique(train.row[copies], return_inverse=True)

@@ -60,7 +60,7 @@ class Pictures:
         )
 
     def take(self, indices: np.ndarray) -> Pictures:
-        """Returns some of the pictures."""
+        """Returns the pictures at int64[m] indices."""
         columns = (self.row, self.label, self.order, self.fixed)
         return Pictures(*(values[indices] for values in columns))
 

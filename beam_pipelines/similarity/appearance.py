@@ -155,7 +155,7 @@ def _loaded(
 
 
 def sample(rows: np.ndarray, size: int) -> np.ndarray:
-    """Returns at most `size` rows, in order; the same ones for the same number of rows."""
+    """Returns at most `size` of int64[n] rows, in order; the same of equally many rows."""
     if len(rows) <= size:
         return rows
     rng = np.random.default_rng(stable_hash("leaks", len(rows), size))

@@ -141,7 +141,7 @@ def cheapest(
 
 
 def count_pairs(keys: np.ndarray) -> float:
-    """Returns how many pairs of equal keys are compared; a whole number or a half."""
+    """Returns how many pairs of equal keys, uint64[n], are compared; a whole number or a half."""
     counts = np.unique(keys, return_counts=True)[1].astype(np.float64)
     return float((counts * np.minimum(counts - 1, 2 * MAX_STEPS)).sum() / 2)
 

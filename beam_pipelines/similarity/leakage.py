@@ -63,7 +63,7 @@ def measure(
 def expected_share(
     thumbnails: LoadThumbnails, class_ids: np.ndarray, group: np.ndarray, train_share: float
 ) -> float:
-    """Returns what the meter will read where groups are dealt at random, before they are.
+    """Returns what the meter will read, 0 to 1, where groups are dealt at random, before they are.
 
     Args:
       thumbnails, class_ids, group, train_share: as of `expected_readings`, of all pictures.
@@ -107,7 +107,7 @@ def expected_readings(
 
 
 def mean_reading(parts: Iterable[np.ndarray]) -> float:
-    """Returns the mean of `expected_readings` of all classes, in any order and any parts."""
+    """Returns the mean of float64[n] of `expected_readings`, in any order and any parts."""
     readings = np.concatenate([np.zeros(0), *parts])
     # The last digits of a power may depend on the machine, and a split must not.
     return round(math.fsum(readings.tolist()) / max(len(readings), 1), 6)
@@ -217,7 +217,7 @@ class _Neighbours:
 
 
 def median_distance(thumbnails: np.ndarray) -> float:
-    """Returns the median distance of two pictures; at least 1, for a class of equal pictures."""
+    """Returns the median distance of two of uint8[n, 16, 16, 3] thumbnails; at least 1."""
     some = appearance.sample(np.arange(len(thumbnails)), MEDIAN_SAMPLE)
     table = appearance.features(thumbnails[some]).astype(np.float32)
     squared = appearance.squared_distances(table, table)[np.triu_indices(len(some), 1)]

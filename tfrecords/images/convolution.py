@@ -38,7 +38,7 @@ class Filter(enum.Enum):
     BOX = 0.5
 
     def at(self, place: np.ndarray) -> np.ndarray:
-        """Returns the weights at distances from the centre, in output pixels."""
+        """Returns the weights, float64, at distances from the centre, in output pixels."""
         if self is Filter.BOX:
             return ((place > -0.5) & (place <= 0.5)).astype(np.float64)
         return np.maximum(1.0 - np.abs(place), 0.0)

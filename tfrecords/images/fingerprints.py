@@ -74,7 +74,13 @@ _DARKER = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`fingerprint`, `difference_hash` and `thumbnail` of a picture, for less than one by one."""
+    """`fingerprint`, `difference_hash` and `thumbnail` of a picture, for less than one by one.
+
+    Attributes:
+      fingerprint: 32 bytes.
+      difference_hash: 64 bits.
+      thumbnail: uint8[16, 16, 3].
+    """
 
     fingerprint: bytes
     difference_hash: int
@@ -82,6 +88,7 @@ class Facts:
 
     @classmethod
     def of(cls, picture: Picture) -> Facts:
+        """Returns the facts of a picture, which is reduced to its cells once."""
         found = cells(picture)
         luma = _luma(found)
         return cls(_fingerprint(luma), _difference_hash(luma), thumbnail(found))

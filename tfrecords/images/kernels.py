@@ -80,7 +80,7 @@ def _kernel(_: str) -> Kernel:
 def by_numpy(
     data: bytes, shape: tuple[int, int, int], part: Part, size: tuple[int, int], filter: Filter
 ) -> np.ndarray:
-    """Resizes a part of a picture; a `Kernel`."""
+    """Resizes a part of a picture to uint8[height, width, channels]; a `Kernel`."""
     left, top, width, height = part
     pixels = np.frombuffer(data, np.uint8).reshape(shape)
     if size[1] != height or not top.is_integer():

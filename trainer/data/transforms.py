@@ -179,7 +179,7 @@ def rotation(angle: tf.Tensor) -> tf.Tensor:
 
 
 def centred(maps: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Returns maps about the middle of the picture instead of its first pixel."""
+    """Returns float32[B, 3, 3] maps about the middle of the picture, not its first pixel."""
     x, y = (width - 1) / 2, (height - 1) / 2
     back = tf.constant([[1, 0, x], [0, 1, y], [0, 0, 1]], tf.float32)
     forth = tf.constant([[1, 0, -x], [0, 1, -y], [0, 0, 1]], tf.float32)

@@ -92,7 +92,7 @@ class Objective:
         return len(self._features.labels)
 
     def head(self, vector: np.ndarray) -> Head:
-        """Returns the head that a vector stands for."""
+        """Returns the head that float64[size], a vector, stands for."""
         kernel, bias = self._split(vector)
         scaled = kernel / self._deviation[:, None]
         return Head(scaled, bias - self._mean @ scaled, self.penalty)

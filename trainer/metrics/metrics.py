@@ -234,7 +234,11 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 def class_results(confusion: np.ndarray) -> tuple[ClassResult, ...]:
-    """Returns precision, recall and F1 of each class, in label order."""
+    """Returns precision, recall and F1 of each class, in label order.
+
+    Args:
+      confusion: int64[classes, classes], pictures by true and by predicted class.
+    """
     right = np.diagonal(confusion)
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     return tuple(

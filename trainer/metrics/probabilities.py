@@ -88,7 +88,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def shifted(logits: np.ndarray) -> np.ndarray:
-    """Returns logits minus each row's largest, so that no exponential overflows."""
+    """Returns [n, classes] logits minus each row's largest, so that no exponential overflows."""
     return logits - logits.max(axis=1, keepdims=True)
 
 

@@ -71,7 +71,7 @@ class _Tensor:
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Returns the tensors of a state dictionary by name.
+    """Returns the tensors of a state dictionary by name, each of its shape and type there.
 
     Raises:
       TrainerError: the file cannot be read, or holds anything but a dictionary of tensors.

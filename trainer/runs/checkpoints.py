@@ -216,7 +216,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def capture(state: Mapping[str, Variable]) -> dict[str, np.ndarray]:
-    """Returns the values of variables."""
+    """Returns the values of variables by name, each of its variable's shape and type."""
     return {name: np.asarray(variable.numpy()) for name, variable in state.items()}
 
 

@@ -97,7 +97,12 @@ class RunDir:
             tensorboard.append(events, len(history) - 1, _epoch(history[-1]))
 
     def show_samples(self, images: tf.Tensor, epoch: int) -> None:
-        """Adds training pictures of epoch `epoch`, from 0, to tensorboard/."""
+        """Adds training pictures to tensorboard/.
+
+        Args:
+          images: uint8[B, H, W, 3], or [steps, B, H, W, 3] of stacked batches.
+          epoch: that they are of, from 0.
+        """
         if not isinstance(images, tf.Tensor):  # Those of several devices are none.
             return
         first = images[0] if images.ndim == 5 else images  # With --steps_per_execution.

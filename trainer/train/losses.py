@@ -75,7 +75,17 @@ def soft_targets(
 
 
 def smooth(targets: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Returns targets with `smoothing` of their mass spread evenly. Source: Szegedy 2016."""
+    """Returns targets with a part of their mass spread evenly over all classes.
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision".
+
+    Args:
+      targets: float32[n, classes], each row of sum 1.
+      smoothing: the part, 0 to 1.
+
+    Returns:
+      float32[n, classes].
+    """
     if not smoothing:
         return targets
     return targets * (1 - smoothing) + smoothing / targets.shape[-1]
@@ -108,16 +118,20 @@ def log_prior(counts: Sequence[int]) -> np.ndarray:
 
 
 def effective_number_weights(counts: Sequence[int], beta: float) -> np.ndarray:
-    """Returns (1 - β) / (1 - β^n) of each class, scaled to sum to the number of classes.
+    """Returns float64[classes], (1 - β) / (1 - β^n) of each, scaled to a mean of 1.
 
     Source: Cui et al. 2019, "Class-balanced loss based on effective number of samples".
+
+    Args:
+      counts: training pictures of each class, n, at least 1.
+      beta: β, 0 to below 1.
     """
     weights = (1 - beta) / (1 - beta ** np.asarray(counts, np.float64))
     return weights * len(weights) / weights.sum()
 
 
 def inverse_weights(counts: Sequence[int]) -> np.ndarray:
-    """Returns 1 / n of each class, scaled to sum to the number of classes."""
+    """Returns float64[classes], 1 / n of each class, scaled to a mean of 1."""
     weights = 1 / np.asarray(counts, np.float64)
     return weights * len(weights) / weights.sum()
 

@@ -178,7 +178,7 @@ class Stepper:
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     def use_average(self) -> dict[str, np.ndarray]:
-        """Puts the averages into the model and returns what they replaced."""
+        """Puts the averages into the model and returns what they replaced, name → array."""
         state = model_state(self.model)
         replaced = {name: np.asarray(state[name].numpy()) for name in self.average}
         for name, variable in self.average.items():
@@ -305,7 +305,11 @@ def empty_tally(classes: int) -> Tally:
 
 
 def to_host(packed: tf.Tensor) -> list[Tally]:
-    """Returns the tally of each step of an execution as numpy; waits for the device, once."""
+    """Returns the tally of each step of an execution as numpy; waits for the device, once.
+
+    Args:
+      packed: float32[1 + 3·classes], or a row for each step.
+    """
     rows = np.atleast_2d(np.asarray(packed))
     return [Tally(row[0], *np.split(row[1:], 3)) for row in rows]
 
