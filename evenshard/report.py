@@ -13,6 +13,7 @@ from tfrecords.cli.flags import flag
 from tfrecords.cli.run import DONE, Command
 from tfrecords.errors import UsageError
 from tfrecords.system import extras
+from trainer import run_flags
 from trainer.runs import evaluation_file
 
 # By these files a directory is known.
@@ -39,13 +40,8 @@ class ReportConfig:
     run_dir: str = flag(
         "", "What", "A run, in the place of DIR; a data set is refused.", metavar="DIR"
     )
-    trust_run_code: bool = flag(
-        False,
-        "What",
-        "Run the code that the run directory names or holds, where its network is a person's own "
-        "(--model=module:function) and needs it. Only for a run whose author you trust.",
-    )
-    verbose: bool = flag(False, "Output", "Show tracebacks and TensorFlow's log.", short="v")
+    trust_run_code: bool = run_flags.trust_run_code("What")
+    verbose: bool = run_flags.verbose("Output")
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)

@@ -10,7 +10,7 @@ from typing import Any
 from tfrecords.cli import flags, values
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
-from trainer import choices, config_checks, remote
+from trainer import choices, config_checks, remote, run_flags
 from trainer.choices import (
     AUGMENTATIONS,
     AUTO_AUGMENT,
@@ -362,7 +362,7 @@ class TrainConfig(DataFlags):
     progress: str = flag(
         "auto", _RUN, "Bar on a terminal, else lines.", choices=("auto", "bar", "lines", "none")
     )
-    verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
+    verbose: bool = run_flags.verbose(_RUN)
 
     settled: dataclasses.InitVar[Mapping[str, Any] | None] = None
 

@@ -15,7 +15,7 @@ from tfrecords.errors import TrainerError, UsageError
 from tfrecords.inputs import filters
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import InputRules
-from trainer import remote, tensorflow_import
+from trainer import remote, run_flags, tensorflow_import
 from trainer.predicting.wish import LabelForm, Wish, check_suffix
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ class PredictConfig:
         "or seeds, the probabilities are averaged.",
         metavar="DIR,…",
     )
-    trust_run_code: bool = flag(
-        False,
-        _WHAT,
-        "Run the code that the run directory names or holds, where its network is a person's own "
-        "(--model=module:function) and needs it. Only for a run whose author you trust.",
-    )
+    trust_run_code: bool = run_flags.trust_run_code(_WHAT)
     input: str = flag(
         MISSING,
         _WHAT,
@@ -105,12 +100,7 @@ class PredictConfig:
         metavar="0..1",
     )
 
-    weights: str = flag(
-        "best",
-        _HOW,
-        "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
-        choices=("best", "last", "ema"),
-    )
+    weights: str = run_flags.weights(_HOW)
     tta: str = flag(
         "none",
         _HOW,
@@ -160,7 +150,7 @@ class PredictConfig:
         "Write the N likeliest classes and their probabilities too, to OUTPUT.top_k.csv.",
         metavar="N",
     )
-    verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
+    verbose: bool = run_flags.verbose(_OUTPUT)
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)

@@ -9,9 +9,8 @@ from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
 from tfrecords.sharding import stable_hash
-from trainer import remote
+from trainer import remote, run_flags
 
-WEIGHTS = ("best", "last", "ema")
 TTA = ("none", "flip")
 
 # Longer lists of classes are named by their number and a digest.
@@ -35,12 +34,7 @@ class EvaluateConfig:
         "probabilities is evaluated, as predict writes it.",
         metavar="DIR,…",
     )
-    trust_run_code: bool = flag(
-        False,
-        _WHAT,
-        "Run the code that the run directory names or holds, where its network is a person's own "
-        "(--model=module:function) and needs it. Only for a run whose author you trust.",
-    )
+    trust_run_code: bool = run_flags.trust_run_code(_WHAT)
     data_dir: str = flag(
         "",
         _WHAT,
@@ -65,7 +59,7 @@ class EvaluateConfig:
         _HOW,
         "best: of the best epoch, which is the average in a run with --ema; last: as the last "
         "step left them; ema: the moving average at the last step.",
-        choices=WEIGHTS,
+        choices=run_flags.WEIGHTS,
     )
     logit_adjustment: float = flag(
         0.0,
@@ -87,7 +81,7 @@ class EvaluateConfig:
         "Where results go. Default: RUN_DIR/evaluation/SPLIT…; required with several runs.",
         metavar="DIR",
     )
-    verbose: bool = flag(False, _RUN, "Show tracebacks and TensorFlow's log.", short="v")
+    verbose: bool = run_flags.verbose(_RUN)
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)

@@ -9,7 +9,7 @@ from typing import Any
 from tfrecords.cli import flags
 from tfrecords.cli.flags import flag
 from tfrecords.errors import UsageError
-from trainer import remote
+from trainer import remote, run_flags
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -44,12 +44,7 @@ class ExportConfig:
     """
 
     run_dir: str = flag(MISSING, _WHAT, "Directory of a training run.", metavar="DIR")
-    trust_run_code: bool = flag(
-        False,
-        _WHAT,
-        "Run the code that the run directory names or holds, where its network is a person's own "
-        "(--model=module:function) and needs it. Only for a run whose author you trust.",
-    )
+    trust_run_code: bool = run_flags.trust_run_code(_WHAT)
     format: tuple[str, ...] = flag(
         ("saved_model",),
         _WHAT,
@@ -57,12 +52,7 @@ class ExportConfig:
         "--format=saved_model,onnx.",
         choices=FORMATS,
     )
-    weights: str = flag(
-        "best",
-        _WHAT,
-        "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
-        choices=("best", "last", "ema"),
-    )
+    weights: str = run_flags.weights(_WHAT)
     temperature: float | str = flag(
         FITTED,
         _WHAT,
@@ -95,7 +85,7 @@ class ExportConfig:
 
     output: str = flag("", _OUTPUT, "Folder to write into. Default: RUN_DIR/export.", metavar="DIR")
     overwrite: bool = flag(False, _OUTPUT, "Replace an export of another run or other weights.")
-    verbose: bool = flag(False, _OUTPUT, "Show tracebacks and TensorFlow's log.", short="v")
+    verbose: bool = run_flags.verbose(_OUTPUT)
 
     def __post_init__(self) -> None:
         flags.convert_fields(self)
