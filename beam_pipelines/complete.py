@@ -21,6 +21,7 @@ from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE
 from tfrecords import ledger, manifest
 from tfrecords.errors import EvenshardError, UsageError
 from tfrecords.inputs.rows import UNKNOWN_SIZE, SourceFile
+from tfrecords.inputs.say import some
 from tfrecords.manifest import Manifest
 from tfrecords.schema import TRAIN
 
@@ -69,7 +70,7 @@ def other_flags(asked: PrepareConfig, there: Manifest) -> str:
     names = [name for name in one | other if one.get(name) != other.get(name)]
     names = _as_typed(names, one, other)
     flags = sorted({_FLAGS.get(name, f"--{name}") for name in names})
-    return f"baked otherwise ({_listed(flags)})" if flags else ""
+    return f"baked otherwise ({some(flags, _SHOWN)})" if flags else ""
 
 
 def _as_typed(names: Sequence[str], *sides: Mapping[str, Any]) -> list[str]:
@@ -116,7 +117,7 @@ def other_input(rows: Iterable[SourceFile], config: PrepareConfig) -> str:
         elif _differs(row, before) or (row.member is None and _rewritten(row, before, written)):
             changed.append(row.key)
     found = (("new", new), ("changed", changed), ("gone", [*had]))
-    told = [f"{len(keys):,} {what} ({_listed(keys, 1)})" for what, keys in found if keys]
+    told = [f"{len(keys):,} {what} ({some(keys, 1)})" for what, keys in found if keys]
     return f"and the input has changed since: {', '.join(told)}" if told else ""
 
 
@@ -173,8 +174,3 @@ def _refusal(config: PrepareConfig, why: str) -> str:
         f"--output_dir={config.output_dir} holds a complete data set{why}{again}; "
         "give --overwrite to replace it, or another directory"
     )
-
-
-def _listed(names: Sequence[str], most: int = _SHOWN) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

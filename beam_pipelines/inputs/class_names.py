@@ -6,6 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from tfrecords.inputs.say import many
+
 # Names that a line on the terminal shows before it only counts them.
 _SHOWN = 8
 
@@ -37,7 +39,7 @@ def _capitals_note(classes: Collection[str]) -> Iterator[str]:
     alike = sorted(name for name in classes if folded[name.casefold()] > 1)
     if alike:
         yield (
-            f"the classes {_some(alike)} differ in capitals only; --classes_map merges them if "
+            f"the classes {many(alike)} differ in capitals only; --classes_map merges them if "
             "they are the same"
         )
 
@@ -73,7 +75,7 @@ def _copy_note(classes: Collection[str]) -> Iterator[str]:
     ]
     if odd:
         yield (
-            f"{_some(list(map(repr, odd)))} {'is a class' if len(odd) == 1 else 'are classes'} by "
+            f"{many(map(repr, odd))} {'is a class' if len(odd) == 1 else 'are classes'} by "
             "the name of a copy or of a new folder; --exclude leaves folders out, --classes_map "
             "merges classes"
         )
@@ -91,7 +93,7 @@ def _several_note(classes: Collection[str]) -> Iterator[str]:
         made = sorted(name for name, words in several.items() if known.issuperset(words))
         if made:
             yield (
-                f"the classes {_some(list(map(repr, made)))} look like several labels of one "
+                f"the classes {many(map(repr, made))} look like several labels of one "
                 "picture; each is a class of its own here, for a picture has one class"
             )
             return
@@ -100,8 +102,3 @@ def _several_note(classes: Collection[str]) -> Iterator[str]:
 def _in_several(lists: Iterable[Sequence[str]]) -> set[str]:
     counts = Counter(word for words in lists for word in set(words))
     return {word for word, count in counts.items() if count > 1}
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -10,10 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.choices import NATURAL
+from tfrecords.inputs.say import many
 from tfrecords.schema import TRAIN_INDEX
-
-# Classes that a note names before it only counts them.
-_SHOWN = 8
 
 # A class that loses more than this share of its files is named, however few they are in all.
 _MUCH = 0.2
@@ -59,11 +57,11 @@ def missing_notes(
         for row in np.flatnonzero(counts[:, TRAIN_INDEX] == 0).tolist()
     ]
     if untrained:
-        yield f"no picture to train on: {_some(untrained)}"
+        yield f"no picture to train on: {many(untrained)}"
     if vanished := list(_vanished(classes, facts)):
-        yield f"no class is made of {_some(vanished)}: not one of their files is a usable picture"
+        yield f"no class is made of {many(vanished)}: not one of their files is a usable picture"
     if thinned := list(_thinned(classes, facts)):
-        yield f"many files are rejected of {_some(thinned)}"
+        yield f"many files are rejected of {many(thinned)}"
 
 
 def _thinned(classes: Sequence[str], facts: pa.Table) -> Iterator[str]:
@@ -101,8 +99,3 @@ def _natural(name: str) -> list[tuple[int, str]]:
     """Returns a key that counts digits as numbers: text and numbers take turns in it."""
     parts = _NUMBER.split(name)
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

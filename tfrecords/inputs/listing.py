@@ -25,7 +25,7 @@ from tfrecords.inputs.options import MEGABYTE, InputOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
-from tfrecords.inputs.say import Say, counted, silent
+from tfrecords.inputs.say import Say, counted, many, silent, some
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.table_input import open_table
 from tfrecords.inputs.tables import beside
@@ -303,7 +303,7 @@ def _unreadable_note(rows: Iterable[SourceFile]) -> Iterator[str]:
         if row.problem is RejectReason.UNREADABLE and row.member is None
     ]
     if found:
-        yield f"cannot be read, and whatever lies in it is missing: {_some(found, 3)}"
+        yield f"cannot be read, and whatever lies in it is missing: {some(found, 3)}"
 
 
 def _ignored_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[str]:
@@ -314,7 +314,7 @@ def _ignored_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[st
             by_reason.setdefault(file.problem.value, []).append(file.name)
     if by_reason:
         told = ", ".join(
-            f"{len(names):,} {reason} ({_some(sorted(names), 3)})"
+            f"{len(names):,} {reason} ({some(sorted(names), 3)})"
             for reason, names in sorted(by_reason.items())
         )
         yield f"{source}: left out unread: {told}"
@@ -369,16 +369,11 @@ def _vanished(files: Sequence[ListedFile], folders: FolderLayout) -> Iterator[st
         else:
             classes.add(place.class_name)
     if gone := [f"{name}/ ({why})" for name, why in sorted(without.items()) if name not in classes]:
-        yield f"no class is made of {_some(gone)}"
+        yield f"no class is made of {many(gone)}"
     if empty:
-        yield f"empty folders: {_some(empty)}"
+        yield f"empty folders: {many(empty)}"
 
 
 def _folder_of(name: str) -> str:
     folder = name.rpartition("/")[0]
     return f"{folder}/" if folder else ""
-
-
-def _some(names: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -20,8 +20,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def some(names: Iterable[str]) -> str:
-    """Returns the first names, and how many more there are."""
+def some(names: Iterable[str], most: int = NAMED) -> str:
+    """Returns the first names, at most `most`, and how many more there are."""
     names = list(names)
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def many(names: Iterable[str]) -> str:
+    """Returns more of the names than `some`, for a message that is about them."""
+    return some(names, 2 * NAMED)
