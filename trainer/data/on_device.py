@@ -67,20 +67,30 @@ class Chooser:
             chosen["colors"] = augment.color_jitter(draw)
         if "cutout" in names:
             chosen["hidden"] = augment.cutout_marks(draw, height, width)
-        share = tf.ones(labels.shape, tf.float32)
-        if "cutmix" in names:
+        mixing, share = self._mixing(draw, height, width)
+        if share is None:
+            return images, labels, tf.ones(labels.shape, tf.float32), Choices(**chosen)
+        return images, tf.roll(labels, 1, axis=0), share, Choices(**chosen, **mixing)
+
+    def _mixing(
+        self, draw: Draw, height: int, width: int
+    ) -> tuple[dict[str, Any], tf.Tensor | None]:
+        """Returns how pictures are mixed with others, and float32[B], the share of each itself.
+
+        The share is None where none are mixed.
+        """
+        asked, chosen, share = self._augmenter, dict[str, Any](), None
+        if "cutmix" in asked.names:
             *marks, share = augment.cutmix_marks(draw, height, width, asked.cutmix_alpha)
             chosen["pasted"] = tuple(marks)
-        if "mixup" in names:
-            chosen["share"] = draw.beta("mixup", asked.mixup_alpha)
-        if {"mixup", "cutmix"} <= set(names):
-            chosen["mixes"] = draw.coin("mix")
-            share = tf.where(chosen["mixes"], chosen["share"], share)
-        elif "mixup" in names:
-            share = chosen["share"]
-        mixes = {"mixup", "cutmix"} & set(names)
-        partners = tf.roll(labels, 1, axis=0) if mixes else labels
-        return images, partners, share, Choices(**chosen)
+        if "mixup" in asked.names:
+            own = chosen["share"] = draw.beta("mixup", asked.mixup_alpha)
+            if share is None:
+                share = own
+            else:
+                chosen["mixes"] = draw.coin("mix")
+                share = tf.where(chosen["mixes"], own, share)
+        return chosen, share
 
 
 def chooser(config: TrainConfig, devices: Devices) -> Chooser | None:

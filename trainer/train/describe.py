@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tfrecords.cli import flags
 from tfrecords.inputs.say import counted
 from tfrecords.system import memory
@@ -13,36 +15,45 @@ from trainer.train.state import State, Task
 
 def describe(task: Task, state: State) -> str:
     """Returns what is trained, on what, for how long, and where a resumed run continues."""
+    return "\n".join((*_of_training(task, state), *_of_directory(task, state)))
+
+
+def _of_training(task: Task, state: State) -> Iterator[str]:
+    """Yields what is trained, on what and for how long."""
     config, train = task.config, task.train
     height, width = train.size
     frozen = state.stepper.frozen
     kept = f" ({frozen:,} in layers that it freezes)" if frozen else ""
-    lines = [
-        f"{config.model}: {state.stepper.model.count_params():,} parameters{kept}, "
-        f"{task.devices.precision} on {', '.join(task.devices.names)}",
-        f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
-        f"{task.validation.records:,} to validate; {_epochs(task)}",
-    ]
-    if state.stepper.loaded is not None:
-        lines.insert(1, state.stepper.loaded.describe())
     if task.recipe:
-        lines.insert(0, task.recipe)
+        yield task.recipe
+    yield (
+        f"{config.model}: {state.stepper.model.count_params():,} parameters{kept}, "
+        f"{task.devices.precision} on {', '.join(task.devices.names)}"
+    )
+    if state.stepper.loaded is not None:
+        yield state.stepper.loaded.describe()
+    yield (
+        f"{train.records:,} pictures of {task.classes} classes at {height}x{width}, "
+        f"{task.validation.records:,} to validate; {_epochs(task)}"
+    )
     if config.cache != "none":
         cost = train.encoded_bytes if config.cache == "encoded" else train.decoded_bytes
-        lines.append(memory.cache_cost(config.cache, cost, memory.available_bytes()))
-    if task.directory.config.fork:
-        lines.append(task.directory.config.fork.describe())
-    if task.directory.config.growth:
-        lines.append(task.directory.config.growth)
+        yield memory.cache_cost(config.cache, cost, memory.available_bytes())
+
+
+def _of_directory(task: Task, state: State) -> Iterator[str]:
+    """Yields what the run directory brings along, and where a resumed run continues."""
+    stored = task.directory.config
+    if stored.fork:
+        yield stored.fork.describe()
+    if stored.growth:
+        yield stored.growth
     if task.directory.replaces is not None:
-        lines.append(
-            f"the run before is kept in {task.directory.replaces} until the first checkpoint"
-        )
-    if state.epoch == config.epochs:
-        lines.append("already trained: only the results are written again")
+        yield f"the run before is kept in {task.directory.replaces} until the first checkpoint"
+    if state.epoch == task.config.epochs:
+        yield "already trained: only the results are written again"
     elif state.epoch or state.step:
-        lines.append(f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}")
-    return "\n".join(lines)
+        yield f"resuming at epoch {state.epoch + 1}, step {state.step} of {task.steps}"
 
 
 def notes(task: Task) -> list[str]:
