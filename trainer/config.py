@@ -162,11 +162,7 @@ class TrainConfig(DataFlags):
         typed_as=("gradient_accumulation_steps", "accumulate"),
     )
     optimizer: str = flag(
-        "adamw",
-        _LEARNING,
-        "Optimizer.",
-        choices=OPTIMIZERS,
-        typed_as=("optim", "opt"),
+        "adamw", _LEARNING, "Optimizer.", choices=OPTIMIZERS, typed_as=("optim", "opt")
     )
     learning_rate: float | None = flag(
         None,
@@ -322,11 +318,7 @@ class TrainConfig(DataFlags):
     )
 
     seed: int = flag(
-        0,
-        _RUN,
-        "Of everything random.",
-        metavar="N",
-        typed_as=("random_seed", "random_state"),
+        0, _RUN, "Of everything random.", metavar="N", typed_as=("random_seed", "random_state")
     )
     resume: bool = flag(
         True,
