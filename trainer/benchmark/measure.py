@@ -23,10 +23,10 @@ from trainer.config import TrainConfig
 from trainer.data import augment, on_device
 from trainer.data.folds import of_run
 from trainer.data.on_device import blank_batch
+from trainer.data.record_pixels import decoder
 from trainer.data.selection import Selection, Source, open_configured
 from trainer.data.stream import (
     Batch,
-    decoder,
     steps_per_epoch,
     stream_options,
     training_stream,

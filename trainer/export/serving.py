@@ -1,8 +1,8 @@
 """A network with its preprocessing, in TensorFlow ops alone: file bytes in, named classes out.
 
 It repeats `tfrecords.images.canonicalise`, which turns a file into a record, and
-`data.stream.decoder`, which turns a record into pixels, as closely as TensorFlow's own ops can.
-docs/export.md says how close that is and where they differ.
+`data.record_pixels.decoder`, which turns a record into pixels, as closely as TensorFlow's own
+ops can. docs/export.md says how close that is and where they differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfrecords.images.canonicalise import FULL_CHROMA_SIDE
 from tfrecords.images.resize import REDUCING_GAP
 from tfrecords.schema import Encoding, ImageSpec, Resize
-from trainer.data import stream
+from trainer.data import record_pixels
 from trainer.export import image_headers, resizing
 from trainer.metrics.probabilities import Probabilities
 from trainer.runs.load import LoadedRun
@@ -111,7 +111,7 @@ def reader(spec: ImageSpec, size: tuple[int, int]) -> Reader:
     # PNG stands in for raw, which TensorFlow has no op to encode.
     lossless = spec.encoding is not Encoding.JPEG
     stored = dataclasses.replace(spec, encoding=Encoding.PNG) if lossless else spec
-    decode_record = stream.decoder(stored, size)
+    decode_record = record_pixels.decoder(stored, size)
     return lambda image: decode_record(_store(fit(decode(image, spec), spec), stored))
 
 

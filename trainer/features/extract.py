@@ -17,8 +17,9 @@ from tfrecords.cli.progress import Progress
 from tfrecords.sharding import stable_hash
 from trainer import remote
 from trainer.data.augment import Augmenter
+from trainer.data.record_pixels import decoder
 from trainer.data.selection import Source
-from trainer.data.stream import decoder, stream_options
+from trainer.data.stream import stream_options
 from trainer.features.backbone import Runtime, Runtimes
 from trainer.features.store import FOLDER, FeatureStore
 

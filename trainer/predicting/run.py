@@ -24,7 +24,8 @@ from tfrecords.schema import ImageSpec
 from tfrecords.system import cores, scratch
 from trainer.data import decoding
 from trainer.data.decoding import Decoded, Decoders
-from trainer.data.stream import decoder, stream_options
+from trainer.data.record_pixels import decoder
+from trainer.data.stream import stream_options
 from trainer.predicting import (
     answers,
     ensemble,

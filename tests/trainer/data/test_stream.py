@@ -12,7 +12,7 @@ from tests.support.datasets import fakes
 from tfrecords import example, framing
 from tfrecords import manifest as manifests
 from tfrecords.images import canonicalise
-from tfrecords.schema import Encoding, ImageSpec, Resize
+from tfrecords.schema import Encoding, ImageSpec
 from trainer.data import augment, epochs
 from trainer.data import selection as selections
 from trainer.data import stream as data
@@ -182,28 +182,6 @@ def test_evaluation_gives_the_stored_pixels(tmp_path: Path, encoding: Encoding) 
             assert source.selection.labels[label] == true_label
             seen.append(id_.decode())
     assert len(seen) == len(set(seen)) == 11 and not any("#" in id_ for id_ in seen)
-
-
-@pytest.mark.parametrize("encoding", list(Encoding))
-@pytest.mark.parametrize("size", [(8, 8), (12, 10), (3, 3)])
-def test_a_smaller_size_is_the_bakes_own_resize(encoding: Encoding, size: tuple[int, int]) -> None:
-    spec = ImageSpec(32, 32, encoding=encoding)
-    image = fakes.picture("resize", 32, 32)
-    found = data.decoder(spec, size)(tf.constant(canonicalise.encode(image, spec))).numpy()
-    expected = canonicalise.resize(image, ImageSpec(*size))
-    difference = np.abs(found.astype(int) - np.asarray(expected).astype(int))
-    assert difference.mean() < 4 and difference.max() < 16
-
-
-@pytest.mark.parametrize("encoding", [Encoding.JPEG, Encoding.PNG])
-def test_unequal_shapes_are_cropped_to_their_centre(encoding: Encoding) -> None:
-    spec = ImageSpec(16, 16, Resize.SHORT_SIDE, encoding)
-    wide = fakes.picture("wide", 16, 40)
-    found = data.decoder(spec, (16, 16))(tf.constant(canonicalise.encode(wide, spec))).numpy()
-    expected = np.asarray(wide)[:, 12:28].astype(int)
-    assert np.abs(found.astype(int) - expected).max() < (30 if encoding is Encoding.JPEG else 1)
-    small = data.decoder(spec, (8, 12))(tf.constant(canonicalise.encode(wide, spec))).numpy()
-    assert small.shape == (8, 12, 3)
 
 
 def test_damage_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.support.datasets import fakes
 from tfrecords.images import canonicalise
 from tfrecords.images import resize as resizing
 from tfrecords.schema import Encoding, ImageSpec, Resize
-from trainer.data import stream
+from trainer.data import record_pixels
 from trainer.export import serving
 
 _DECODE = tf.function(
@@ -131,7 +131,7 @@ def test_fits_as_the_bake(resize: Resize, source: tuple[int, int], side: int) ->
 def test_reads_what_training_saw(spec: ImageSpec, size: tuple[int, int]) -> None:
     """From file to the network's pixels: equal, where both have the same libjpeg-turbo."""
     read = tf.function(serving.reader(spec, size), input_signature=[tf.TensorSpec([], tf.string)])
-    decode = stream.decoder(spec, size)
+    decode = record_pixels.decoder(spec, size)
     for seed, (height, width) in enumerate([(90, 120), (200, 61), (33, 40), (271, 533)]):
         file = fakes.picture_bytes(seed, height=height, width=width)
         baked = canonicalise.canonicalise(file, spec, canonicalise.PixelLimits()).data
