@@ -62,7 +62,7 @@ class PrepareConfig:
     input_dir: str = flag(
         "",
         _INPUT,
-        "Class folders with pictures in them, or a .zip or .tar of such; a path or any URL that "
+        "Class folders with pictures, or a .zip or .tar of them; a path or any URL that "
         "Beam reads (gs://, s3://, hdfs://). Folders such as train/ and test/ above the classes "
         "fix the split.",
         metavar="DIR",
@@ -95,8 +95,8 @@ class PrepareConfig:
     label_column: tuple[str, ...] = flag(
         (),
         _INPUT,
-        "The column of classes; of several, each is a class and has a 1 in its rows. Default: "
-        "label, or a usual name, which is then printed.",
+        "The column of classes. Several columns: each is a class, with a 1 in the rows of that "
+        "class. Default: label, or a usual name, which is then printed.",
         metavar="NAME,…",
         typed_as=("class_column", "target_column", "y_col"),
     )
@@ -110,22 +110,22 @@ class PrepareConfig:
     csv_separator: str = flag(
         "",
         _INPUT,
-        "Between the table's fields, one character or tab. Default: found from its first lines.",
+        "Character between the table's fields, or tab. Default: detected from its first lines.",
         metavar="CHARACTER",
         typed_as=("sep", "separator", "delimiter"),
     )
     csv_encoding: str = flag(
         "",
         _INPUT,
-        "Of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
+        "Encoding of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
         metavar="CODEC",
         typed_as=("encoding",),
     )
     zip_encoding: str = flag(
         "",
         _INPUT,
-        "Of names in an archive that are not UTF-8, such as cp932 or gbk. Default: guessed, which "
-        "is then printed.",
+        "Encoding of names in an archive that are not UTF-8, such as cp932 or gbk. Default: a "
+        "guess, which is then printed.",
         metavar="CODEC",
         typed_as=("archive_encoding", "name_encoding"),
     )
@@ -142,7 +142,7 @@ class PrepareConfig:
     class_level: int | None = flag(
         None,
         _INPUT,
-        "Which folder of a path below the input is the class, 1 for the top one. Default: found "
+        "Which folder of a path below the input is the class, 1 for the top one. Default: derived "
         "from all names.",
         metavar="N",
     )
@@ -150,13 +150,13 @@ class PrepareConfig:
         (),
         _INPUT,
         "Read only files that one of these globs matches: *.png, cat/**, /train. They match at any "
-        "folder of a path, or at the top if they begin with a slash; a folder stands for all in "
-        "it.",
+        "folder of a path, or at the top if they begin with a slash; one that matches a folder "
+        "matches all in it.",
         metavar="GLOB,…",
         typed_as=("only", "pattern"),
     )
     exclude: tuple[str, ...] = flag(
-        (), _INPUT, "Leave out files that one of these globs matches, included or not.",
+        (), _INPUT, "Leave out files that match one of these globs, even if --include matches.",
         metavar="GLOB,…",
         typed_as=("ignore", "skip"),
     )  # fmt: skip
@@ -164,7 +164,7 @@ class PrepareConfig:
         NATURAL,
         _INPUT,
         "Order of the labels. natural: 2 before 10; name: by characters, as torchvision and Keras "
-        "do; or a file with one class a line.",
+        "do; or a file with one class per line.",
         metavar="natural|name|FILE",
         parse=class_order_of,
         show=show_names,
@@ -183,7 +183,7 @@ class PrepareConfig:
         "dataset", _INPUT, "Name of the data set; begins every shard's file name.", metavar="NAME"
     )
     overwrite: bool = flag(
-        False, _INPUT, "Replace the complete data set that is there.", typed_as=("force",)
+        False, _INPUT, "Replace a complete data set in --output_dir.", typed_as=("force",)
     )
     keep_cache: bool = flag(
         False,
@@ -208,7 +208,7 @@ class PrepareConfig:
         "the whole picture, sizes then differ.",
     )
     encoding: Encoding = flag(
-        Encoding.JPEG, _PIXELS, "raw is largest and fastest to read.", typed_as=("format",)
+        Encoding.JPEG, _PIXELS, "raw is the largest and the fastest to read.", typed_as=("format",)
     )
     jpeg_quality: int = flag(
         95, _PIXELS, "Quality of JPEG records.", metavar="1..100", typed_as=("quality",)
@@ -222,30 +222,29 @@ class PrepareConfig:
     truncated: str = flag(
         Truncated.KEEP.value,
         _PIXELS,
-        "JPEGs without their last marker: keep takes those that lack at most 5% of their rows, as "
-        "every viewer shows them, and notes it in sources.parquet.",
+        "JPEGs without their last marker. keep: keep those that lack at most 5% of their rows, as "
+        "image viewers show them, with a note in sources.parquet.",
         choices=(Truncated.KEEP.value, Truncated.REJECT.value),
     )
     max_file_mb: int = flag(
         DEFAULT_MAX_FILE_MB,
         _PIXELS,
-        "Reject larger files, in MB, without reading them; no more than this is decompressed of "
-        "a file in an archive.",
+        "Reject files larger than N MB without reading them; also the most that is decompressed "
+        "of a file in an archive.",
         metavar="N",
     )
     max_reject_fraction: float = flag(
         0.05,
         _PIXELS,
-        "Fail if a larger share of the files is rejected; the table of sources is written in any "
-        "case.",
+        "Fail if a larger share of the files is rejected; sources.parquet is written in any case.",
         metavar="0..1",
     )
 
     splits: tuple[tuple[str, float], ...] = flag(
         DEFAULT_SPLITS,
         _SPLIT,
-        "Fractions of each class; the first is train. Where the input fixes splits, those that it "
-        "lacks are taken from train; of the default ones, validation only. folds:5,test:0.1 "
+        "Fractions of each class; the first is train. If the input fixes splits, those that it "
+        "lacks are taken from train; of the default ones, only validation. folds:5,test:0.1 "
         "divides train into folds: see --folds.",
         metavar="NAME:F,…|folds:K,…",
         typed_as=("split", "test_size", "validation_split", "val_split"),
@@ -279,8 +278,8 @@ class PrepareConfig:
     group_by: str | None = flag(
         None,
         _SPLIT,
-        "Regular expression on a picture's path below the input; pictures whose match (or first "
-        "group) is equal, as of one video or patient, stay in one split.",
+        "Regular expression on a picture's path below the input. Pictures with the same match (or "
+        "first group), such as frames of one video, stay in one split.",
         metavar="REGEX",
     )
     group_within: GroupWithin = flag(
@@ -298,22 +297,24 @@ class PrepareConfig:
         SplitBy.AUTO,
         _SPLIT,
         "appearance keeps similar-looking pictures in one split, for an honest estimate where "
-        "file names do not tell what belongs together; random assigns each on its own; "
-        "auto takes appearance where many pictures are related, such as frames of videos, and says "
-        "so.",
+        "file names do not tell what belongs together; random assigns each picture separately; "
+        "auto is appearance if many pictures are related, such as frames of videos, else random, "
+        "and says so.",
     )
 
     per_class: int | None = flag(
         None,
         _BALANCE,
-        "Exactly N train records a class: larger classes are capped, smaller ones get augmented "
+        "Exactly N train records per class: larger classes are capped, smaller ones get augmented "
         "copies. Without any of these flags nothing is balanced.",
         metavar="N",
     )
     min_per_class: int | None = flag(
         None, _BALANCE, "Fill smaller classes with augmented copies up to N.", metavar="N"
     )
-    max_per_class: int | None = flag(None, _BALANCE, "At most N records a class.", metavar="N")
+    max_per_class: int | None = flag(
+        None, _BALANCE, "At most N train records per class.", metavar="N"
+    )
     balance: str | None = flag(
         None,
         _BALANCE,
@@ -343,7 +344,7 @@ class PrepareConfig:
     plan_only: bool = flag(
         False,
         _RUNNING,
-        "Print what a bake would give, per class, with an estimate of its time; write no data set.",
+        "Print what a bake would write, per class, with an estimate of its time; bake nothing.",
         typed_as=("dry_run",),
     )
     workers: int = flag(

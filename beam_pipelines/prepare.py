@@ -55,13 +55,13 @@ COMMAND = Command(
     module="beam_pipelines.prepare",
     summary=(
         "Bakes a folder of labelled pictures into balanced TFRecord shards. `evenshard plan` "
-        "takes the same flags and shows what a bake would give, without baking."
+        "takes the same flags and shows what a bake would write, without baking."
     ),
     arguments="--input_dir=DIR --output_dir=DIR",
     config=PrepareConfig,
     main=main,
     notes=(
-        "Every option of Apache Beam passes through, such as --project and --region below. Other "
+        "Options of Apache Beam, such as --project and --region below, are passed on to it. Other "
         "runners than local, and URLs such as gs://, need Beam: pip install 'evenshard[beam]'."
     ),
     examples="""\

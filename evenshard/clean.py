@@ -83,16 +83,16 @@ def _places(count: int) -> str:
 COMMAND = Command(
     module="evenshard.clean",
     summary=(
-        "Lists what commands left below a folder and what can be made again: caches of bakes, "
-        "features of frozen networks, runs that --noresume has replaced, files of commands that "
-        "were killed. Removes them with --yes."
+        "Lists what can be removed below a folder: caches of bakes, features of frozen networks, "
+        "runs that --noresume has replaced, files of commands that were killed. Removes it with "
+        "--yes."
     ),
     arguments="DIR",
     config=CleanConfig,
     main=main,
     notes=(
-        "Data sets, runs and everything that this program did not write stay, and so does what "
-        "another process uses."
+        "It keeps data sets, runs, everything that this program did not write, and what another "
+        "process is using."
     ),
     examples="evenshard clean shards\nevenshard clean . --yes",
 )

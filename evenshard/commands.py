@@ -39,7 +39,7 @@ _BAKE = "beam_pipelines.prepare"
 COMMANDS = (
     SubCommand("bake", _BAKE, _PREPARE, "Bake class folders into balanced TFRecord shards.",
                typed_as=("prepare", "build", "create", "convert")),
-    SubCommand("plan", _BAKE, _PREPARE, "Show what a bake would give and take; bake nothing.",
+    SubCommand("plan", _BAKE, _PREPARE, "Show what a bake would write, and how long it takes.",
                flags=("--plan_only",), typed_as=("preview", "estimate")),
     SubCommand("inspect", "tfrecords.inspect", _PREPARE, "Show what is in a data set.",
                typed_as=("show", "info", "ls")),

@@ -249,8 +249,8 @@ COMMAND = Command(
     module="evenshard.doctor",
     summary=(
         "Says what is installed and whether it works, whether TensorFlow sees a GPU and why not, "
-        "what cores, memory and disk there are, and what will be slow. Please add its output to "
-        "every report of a fault."
+        "what cores, memory and disk there are, and what will be slow. Please include its "
+        "output in bug reports."
     ),
     arguments="[DIR]",
     config=DoctorConfig,

@@ -31,7 +31,7 @@ class ReportConfig:
     """
 
     directory: str = flag(
-        "", "What", "Data set, or directory of a trained run: which of them is seen by its files.",
+        "", "What", "Data set, or directory of a trained run; its files show which it is.",
         metavar="DIR", positional=True, typed_as=("dir", "path", "output_dir"),
     )  # fmt: skip
     data_dir: str = flag(

@@ -57,10 +57,11 @@ class TrainConfig(DataFlags):
     recipe: str = flag(
         recipes.AUTO,
         _MODEL,
-        "scratch: springfield_cnn from new weights; head: a head on ImageNet features that are "
-        "computed once, in a minute; finetune: the same, then epochs of the whole network. auto "
-        "chooses by the pictures and what is installed, and says so; any flag of the network or of "
-        "its steps and augmentation leaves it to you.",
+        "scratch: springfield_cnn from random weights; head: a head on ImageNet features that are "
+        f"computed once; finetune: the same, then {recipes.UNFREEZE_EPOCHS} epochs of the whole "
+        "network (--unfreeze_epochs). auto chooses by the pictures and what is installed, and says "
+        "why; with any flag of the network, its steps or augmentation, it trains from scratch, "
+        "unless the flags give weights.",
         choices=recipes.RECIPES,
     )
     model: str = flag(
@@ -68,7 +69,7 @@ class TrainConfig(DataFlags):
         _MODEL,
         "auto (the recipe's), springfield_cnn, efficientnet-lite0 (or 1, 2), any "
         "keras.applications name (resnet50, efficientnetv2-b0, convnext_tiny, …), or "
-        "module:function, a network of your own: the end of this help says how.",
+        "module:function, a network of your own, as described above.",
         metavar="NAME",
         typed_as=("arch", "network", "backbone"),
     )
@@ -79,7 +80,8 @@ class TrainConfig(DataFlags):
         _MODEL,
         "Start from: none, imagenet (efficientnet-lite, with evenshard[pretrained], and "
         "keras.applications, which downloads them), or a .keras or .weights.h5 file, whose layers "
-        "are matched by kind, order and shape; what does not fit (the head) starts anew.",
+        "are matched by kind, order and shape; what does not fit (the head) "
+        "starts from random weights.",
         metavar="none|imagenet|PATH",
         typed_as=("pretrained",),
     )
@@ -93,16 +95,16 @@ class TrainConfig(DataFlags):
         "none",
         _MODEL,
         "backbone: compute the features of each picture once, keep them beside the shards, and fit "
-        "the head on them, its regularisation chosen on validation; takes the place of --epochs. "
-        "There is no augmentation, except by --feature_views.",
+        "the head on them, its regularisation chosen on validation; replaces --epochs. There is no "
+        "augmentation, except by --feature_views.",
         choices=("none", recipes.FREEZE_BACKBONE),
     )
     head_features: str = flag(
         recipes.AUTO_FEATURES,
         _MODEL,
         "What the head sees, each averaged over the picture. last: the network's last maps; "
-        "multilevel: those of three earlier blocks, too (efficientnet-lite). auto: multilevel for "
-        "a head on ImageNet features alone, without --unfreeze_epochs.",
+        "multilevel: also those of three earlier blocks (efficientnet-lite). auto: multilevel for "
+        "a head on ImageNet features without --unfreeze_epochs, else last.",
         choices=recipes.HEAD_FEATURES,
     )
     feature_views: int = flag(
@@ -134,22 +136,22 @@ class TrainConfig(DataFlags):
     train_batch_norm: bool = flag(
         False,
         _MODEL,
-        "Train batch normalisation whose weights were loaded, too; it keeps its statistics "
-        "otherwise.",
+        "Also train batch normalisation layers whose weights were loaded; otherwise they keep "
+        "their statistics.",
     )
 
     epochs: int = flag(
         DEFAULT_EPOCHS,
         _LEARNING,
-        "Passes over the selected records. A larger number extends a finished run; its schedule "
-        "is then that of the larger number.",
+        "Passes over the selected records. A larger number extends a finished run, with the "
+        "schedule of the larger number.",
         metavar="N",
         typed_as=("num_epochs", "max_epochs"),
     )
     batch_size: int | str = flag(
         64,
         _LEARNING,
-        "Pictures a step, or auto: the largest that fits.",
+        "Pictures per step, or auto: the most that fit in memory.",
         metavar="N|auto",
         typed_as=("batch", "bs"),
         parse=values.number_or_word(AUTO_BATCH, 1),
@@ -176,24 +178,24 @@ class TrainConfig(DataFlags):
         "cosine",
         _LEARNING,
         "After warm-up: cosine to 0; step, ×0.1 at 60%, 80% and 90%; or constant. Frozen epochs "
-        "have a schedule of their own.",
+        "have their own schedule.",
         choices=("cosine", "step", "constant"),
         typed_as=("scheduler", "lr_scheduler"),
     )
     warmup_epochs: float = flag(
-        2.0, _LEARNING, "Linear warm-up; at most a fifth of the run.", metavar="E"
+        2.0, _LEARNING, "Epochs of linear warm-up; at most a fifth of the run.", metavar="E"
     )
     momentum: float = flag(0.9, _LEARNING, "Nesterov momentum of sgd.", metavar="M")
     weight_decay: float | None = flag(
         None,
         _LEARNING,
-        "Decoupled weight decay, never of biases and normalisation. Default: adamw 0.05, "
+        "Decoupled weight decay, not applied to biases and normalisation. Default: adamw 0.05, "
         "sgd 5e-4, lamb 0.02, lion 0.5.",
         metavar="W",
         typed_as=("wd",),
     )
     clip_norm: float = flag(0.0, _LEARNING, "Clip the gradient's global norm; 0: off.", metavar="C")
-    label_smoothing: float = flag(0.1, _LEARNING, "Mass spread over all classes.", metavar="S")
+    label_smoothing: float = flag(0.1, _LEARNING, "Share spread over all classes.", metavar="S")
     ema: float = flag(
         0.0,
         _LEARNING,
@@ -206,11 +208,11 @@ class TrainConfig(DataFlags):
         0,
         _LEARNING,
         "Stop after N epochs without a better --monitor; 0: off. A larger number, or 0, lets a run "
-        "that stopped so go on.",
+        "that stopped early continue.",
         metavar="N",
         typed_as=("patience",),
     )
-    monitor: str = flag("val_macro_f1", _LEARNING, "What the best epoch is best at.",
+    monitor: str = flag("val_macro_f1", _LEARNING, "Metric that chooses the best epoch.",
                         choices=MONITORS)  # fmt: skip
 
     loss: str = flag(
@@ -223,7 +225,7 @@ class TrainConfig(DataFlags):
         0.5,
         _TAIL,
         "Temperature τ of the prior in logit_adjusted. 0: cross-entropy; 1: all classes count "
-        "alike; half-way the tail gains and top-1 loses nothing (docs/ablation.md).",
+        "alike; 0.5: rare classes gain, and top-1 loses little (docs/ablation.md).",
         metavar="T",
     )
     focal_gamma: float = flag(2.0, _TAIL, "Exponent γ of focal.", metavar="G")
@@ -246,16 +248,16 @@ class TrainConfig(DataFlags):
     augment: tuple[str, ...] = flag(
         (AUTO_AUGMENT,),
         _AUGMENT,
-        f"What is done to training pictures, afresh each epoch; --augment= for nothing. auto: "
+        "How training pictures are augmented, anew in each epoch; --augment= turns it off. auto: "
         f"{','.join(LIGHT)}, and in a run of {STRONG_FROM} epochs or more {','.join(STRONG)}; "
-        f"{','.join(WITHOUT_FLIPS)} where mirrored pictures of one class look like another.",
+        f"{','.join(WITHOUT_FLIPS)} if mirrored pictures of one class look like another.",
         choices=(AUTO_AUGMENT, *AUGMENTATIONS),
     )
     crop_scale: float | None = flag(
         None,
         _AUGMENT,
         f"Smallest area of a random crop, as a fraction. Default: {LIGHT_CROP}, and "
-        f"{STRONG_CROP} where auto is strong.",
+        f"{STRONG_CROP} with auto in a run of {STRONG_FROM} epochs or more.",
         metavar="A",
     )
     rotate_degrees: float = flag(15.0, _AUGMENT, "Largest rotation.", metavar="D")
@@ -318,12 +320,12 @@ class TrainConfig(DataFlags):
     )
 
     seed: int = flag(
-        0, _RUN, "Of everything random.", metavar="N", typed_as=("random_seed", "random_state")
+        0, _RUN, "Seed of everything random.", metavar="N", typed_as=("random_seed", "random_state")
     )
     resume: bool = flag(
         True,
         _RUN,
-        "Carry on from the last checkpoint. --noresume: start anew.",
+        "Resume from the last checkpoint. --noresume: start again from the beginning.",
         typed_as=("restore", "overwrite"),
     )
     fork_from: str = flag(
@@ -344,7 +346,7 @@ class TrainConfig(DataFlags):
         0,
         _RUN,
         "Pause after epoch N; schedules still span --epochs, and the same command without this "
-        "carries on to the same end. 0: off.",
+        "continues to the same result. 0: off.",
         metavar="N",
     )
     checkpoint_steps: int = flag(

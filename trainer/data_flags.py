@@ -25,7 +25,7 @@ class DataFlags:
     run_dir: str = flag(
         MISSING,
         _DATA,
-        "Directory for checkpoints and results; made if absent.",
+        "Directory for checkpoints and results; created if absent.",
         metavar="DIR",
         typed_as=("output_dir", "out", "logdir", "log_dir", "model_dir", "workdir"),
     )

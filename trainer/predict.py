@@ -35,8 +35,8 @@ class PredictConfig:
     run_dir: tuple[str, ...] = flag(
         MISSING,
         _WHAT,
-        "Directory of a training run; nothing else of it is needed. Of several, such as folds "
-        "or seeds, the probabilities are averaged.",
+        "Directory of a training run; its data set is not needed. The probabilities of several "
+        "runs, such as folds or seeds, are averaged.",
         metavar="DIR,…",
     )
     trust_run_code: bool = run_flags.trust_run_code(_WHAT)
@@ -57,24 +57,27 @@ class PredictConfig:
     csv_separator: str = flag(
         "",
         _WHAT,
-        "Between the table's fields, one character or tab. Default: found from its first lines.",
+        "Character between the table's fields, or tab. Default: detected from its first lines.",
         metavar="CHARACTER",
     )
     csv_encoding: str = flag(
         "",
         _WHAT,
-        "Of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
+        "Encoding of the table, such as cp1252. Default: UTF-8, or what its byte order mark says.",
         metavar="CODEC",
     )
     zip_encoding: str = flag(
         "",
         _WHAT,
-        "Of names in an archive that are not UTF-8, such as cp932. Default: guessed, which is "
-        "then printed.",
+        "Encoding of names in an archive that are not UTF-8, such as cp932. Default: a guess, "
+        "which is then printed.",
         metavar="CODEC",
     )
     max_file_mb: int = flag(
-        DEFAULT_MAX_FILE_MB, _WHAT, "Reject larger files, in MB, without reading them.", metavar="N"
+        DEFAULT_MAX_FILE_MB,
+        _WHAT,
+        "Reject files larger than N MB without reading them.",
+        metavar="N",
     )
     include: tuple[str, ...] = flag(
         (), _WHAT, "Read only files that one of these globs matches, as in a bake: test/**, *.png.",
@@ -82,7 +85,7 @@ class PredictConfig:
         typed_as=("only", "pattern"),
     )  # fmt: skip
     exclude: tuple[str, ...] = flag(
-        (), _WHAT, "Leave out files that one of these globs matches, included or not.",
+        (), _WHAT, "Leave out files that match one of these globs, even if --include matches.",
         metavar="GLOB,…",
         typed_as=("ignore", "skip"),
     )  # fmt: skip
@@ -95,8 +98,8 @@ class PredictConfig:
     max_reject_fraction: float = flag(
         0.05,
         _WHAT,
-        "Exit with 1 if a larger share of the pictures could not be read; the output is "
-        "written all the same. Ids of --like without a picture count, and stop before the work.",
+        "Exit with code 1 if a larger share of the pictures could not be read; the output is still "
+        "written. Ids of --like without a picture also count, and stop the command at once.",
         metavar="0..1",
     )
 
@@ -136,7 +139,7 @@ class PredictConfig:
         typed_as=("proba", "probs", "soft"),
     )
     positive_class: str = flag(
-        "", _OUTPUT, "Write the probability of this class alone.", metavar="NAME"
+        "", _OUTPUT, "Write only the probability of this class.", metavar="NAME"
     )
     escape_formulas: bool = flag(
         False,
@@ -147,7 +150,7 @@ class PredictConfig:
     top_k: int = flag(
         0,
         _OUTPUT,
-        "Write the N likeliest classes and their probabilities too, to OUTPUT.top_k.csv.",
+        "Also write the N likeliest classes and their probabilities, to OUTPUT.top_k.csv.",
         metavar="N",
     )
     verbose: bool = run_flags.verbose(_OUTPUT)

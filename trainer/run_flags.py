@@ -14,7 +14,7 @@ def trust_run_code(group: str) -> Any:
     return flag(
         False,
         group,
-        "Run the code that the run directory names or holds, where its network is a person's own "
+        "Run the code that the run directory names or contains, if its network is user-defined "
         "(--model=module:function) and needs it. Only for a run whose author you trust.",
     )
 
@@ -24,7 +24,8 @@ def weights(group: str) -> Any:
     return flag(
         "best",
         group,
-        "Of the best epoch by the run's --monitor, of the last step, or their moving average.",
+        "Weights of the best epoch by the run's --monitor, of the last step, or their moving "
+        "average.",
         choices=WEIGHTS,
     )
 

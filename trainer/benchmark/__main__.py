@@ -24,7 +24,7 @@ class BenchmarkConfig(TrainConfig):
     """A training run to be measured, and how."""
 
     run_dir: str = flag("", "Run", "Not used: nothing is written.", metavar="DIR")
-    seconds: float = flag(3.0, "Benchmark", "To measure each of ten stages.", metavar="S")
+    seconds: float = flag(3.0, "Benchmark", "Seconds to measure each of ten stages.", metavar="S")
     json: str = flag("", "Benchmark", "Also write all numbers to this file.", metavar="FILE")
 
     def __post_init__(self, settled: Mapping[str, Any] | None) -> None:

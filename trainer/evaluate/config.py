@@ -30,8 +30,8 @@ class EvaluateConfig:
     run_dir: tuple[str, ...] = flag(
         MISSING,
         _WHAT,
-        "Directory of a training run. Of several, such as folds or seeds, the mean of the "
-        "probabilities is evaluated, as predict writes it.",
+        "Directory of a training run. With several, such as folds or seeds, their averaged "
+        "probabilities are evaluated, as predict writes them.",
         metavar="DIR,…",
     )
     trust_run_code: bool = run_flags.trust_run_code(_WHAT)
@@ -45,13 +45,13 @@ class EvaluateConfig:
     classes: tuple[str, ...] = flag(
         (),
         _WHAT,
-        "Only pictures of these classes; the network still chooses among all it knows.",
+        "Only pictures of these classes; the network still chooses among all its classes.",
         metavar="A,B,…",
     )
     allow_leaks: bool = flag(
         False,
         _WHAT,
-        "Evaluate on a split that a run has, in part, trained on; the result says so.",
+        "Evaluate on a split that a run was partly trained on; the result says so.",
     )
 
     weights: str = flag(

@@ -25,16 +25,16 @@ def main(config: ExportConfig) -> int:
 COMMAND = Command(
     module="trainer.export",
     summary=(
-        "Writes a trained network as a SavedModel, ONNX or LiteRT file, and checks that it still "
-        "gives the answers of the live one."
+        "Writes a trained network as a SavedModel, ONNX or LiteRT file, and checks that its "
+        "predictions agree with the original's."
     ),
     arguments="--run_dir=R",
     config=ExportConfig,
     main=main,
     notes=(
-        "Names of the classes, softmax and the rule of resizing are inside. predict.py, which is "
-        "written beside the files, reads each of them without this package; docs/export.md says "
-        "how. If the check fails nothing is written, and the exit code is 1."
+        "The export includes the class names, the softmax and the resizing rule. predict.py, which "
+        "is written next to the files, reads each format without this package; docs/export.md "
+        "says how. If the check fails, nothing is written, and the exit code is 1."
     ),
     examples="evenshard export --run_dir=runs/a --format=saved_model,onnx,litert",
     extra="trainer",

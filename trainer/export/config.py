@@ -56,8 +56,8 @@ class ExportConfig:
     temperature: float | str = flag(
         FITTED,
         _WHAT,
-        "Divides the logits, which calibrates probabilities and changes no answer. fitted: what "
-        "the run found on its validation split for these weights; or a number, 1 for none.",
+        "Divides the logits, which calibrates probabilities and changes no predicted class. "
+        "fitted: what the run fitted on its validation split; or a number, 1 for none.",
         metavar="fitted|T",
         parse=_temperature,
     )
@@ -65,14 +65,14 @@ class ExportConfig:
     parity_pictures: int = flag(
         200,
         _CHECK,
-        "Pictures on which the exported network must agree with the live one; 0: no check.",
+        "Pictures on which the exported network must agree with the original; 0: no check.",
         metavar="N",
     )
     data_dir: str = flag(
         "",
         _CHECK,
-        "Data set that they come from, of its test or else validation split. Default: the one "
-        "the run was trained on.",
+        "Data set of the pictures to check, from its test or else validation split. Default: the "
+        "one the run was trained on.",
         metavar="DIR",
     )
     parity_input: str = flag(

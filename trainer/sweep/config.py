@@ -29,7 +29,7 @@ class SweepConfig:
     runs_dir: str = flag(
         MISSING,
         _WHAT,
-        "Directory of a run directory for each trial, leaderboard.csv and report/index.html.",
+        "Directory for the trials' run directories, leaderboard.csv and report/index.html.",
         metavar="DIR",
     )
     grid: str = flag(
@@ -45,7 +45,7 @@ class SweepConfig:
     metric: str = flag(
         "val_macro_f1",
         _WHAT,
-        "What the leaderboard is ordered by: of each trial, at the epoch whose weights it keeps.",
+        "Metric that orders the leaderboard: of each trial, at the epoch whose weights it keeps.",
         choices=METRICS,
     )
 
@@ -61,7 +61,7 @@ class SweepConfig:
     halving: int = flag(
         0,
         _HALVING,
-        "Pause trials at each rung and go on with the best 1/N only, e.g. 3. 0: off.",
+        "Pause trials at each rung and continue with only the best 1/N, e.g. 3. 0: off.",
         metavar="N",
     )
     rungs: int = flag(
