@@ -52,7 +52,7 @@ def summary_lines(
 
 def already_lines(config: PrepareConfig, dataset: Manifest) -> Iterator[str]:
     """Yields what is said of a data set that the same bake has given before."""
-    yield f"{config.output_dir} is complete, of the same input and flags: nothing to do"
+    yield f"{config.output_dir} is complete, with the same input and flags: nothing to do"
     yield from _last_lines(config, dataset, reported=True)
 
 

@@ -91,7 +91,7 @@ def find(name: str) -> SubCommand:
         hint = f"did you mean {meant!r}?"
     elif os.path.exists(name):
         plan = shlex.join(("evenshard", "plan", f"--input_dir={name}", "--output_dir=shards"))
-        hint = f"to see what a bake of it would give: {plan}"
+        hint = f"to see what a bake of it would write: {plan}"
     else:
         hint = "evenshard --help lists all commands"
     raise UsageError(f"unknown command {name!r}; {hint}")

@@ -174,8 +174,8 @@ def _claim(config: DemoConfig) -> None:
     changed = " ".join(f"--{n}={v}" for n, v in begun.items() if v != config.size[n])
     again = _typed(dataclasses.replace(config, **begun))
     raise UsageError(
-        f"{root} holds a demo of {changed}: to carry on with it, `{again}`; for one of these "
-        f"flags another folder, `{_typed(other)}`, or remove this one first, "
+        f"{root} holds a demo of {changed}: to carry on with it, `{again}`; for these flags "
+        f"another folder, `{_typed(other)}`, or remove this one first, "
         f"`rm -r {shlex.quote(config.dir)}`"
     )
 
@@ -202,8 +202,8 @@ COMMAND = Command(
     main=run_demo,
     examples="evenshard demo\nevenshard demo small --scale=0.02 --epochs=2",
     notes=(
-        "A step whose result is there is left out: the same command carries on where it stopped. "
-        "Other flags need another folder."
+        "Finished steps are skipped, so the same command carries on where it stopped. Other flags "
+        "need another folder."
     ),
     after_interrupt="the same command carries on",
 )

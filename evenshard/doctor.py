@@ -88,7 +88,7 @@ def text(found: Findings) -> str:
             lines += ["", f"{title}:", *(f"- {item}" for item in items)]
     if not found.problems:
         lines += ["", "Nothing is wrong."]
-    lines += ["What training is held up by, in numbers: evenshard benchmark --data_dir=SHARDS"]
+    lines += ["To measure what limits training: evenshard benchmark --data_dir=SHARDS"]
     return "\n".join(lines)
 
 
@@ -97,7 +97,7 @@ def _look_at_libraries(found: Findings, libraries: list[Library]) -> None:
     found.fact("python", f"{platform.python_version()}, {sys.executable}")
     if not libraries:
         found.problems.append(
-            "evenshard runs from its source and is not installed, so that what it needs is not "
+            "evenshard runs from its source and is not installed, so its requirements are not "
             "known; run: pip install evenshard"
         )
     always = [each for each in libraries if not each.extra]
@@ -122,7 +122,7 @@ def _look_at_resize(found: Findings, kernel: str) -> None:
     """Says what resizes pictures; all of it gives the same bytes."""
     if not kernel:
         found.problems.append(
-            "what resizes pictures cannot be told: is EVENSHARD_RESIZE_KERNEL, if set, one of "
+            "cannot tell what resizes pictures: is EVENSHARD_RESIZE_KERNEL, if set, one of "
             "numpy, none, sse4.1, avx2, neon that this machine can run?"
         )
         return

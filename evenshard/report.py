@@ -34,12 +34,8 @@ class ReportConfig:
         "", "What", "Data set, or directory of a trained run; its files show which it is.",
         metavar="DIR", positional=True, typed_as=("dir", "path", "output_dir"),
     )  # fmt: skip
-    data_dir: str = flag(
-        "", "What", "A data set, in the place of DIR; a run is refused.", metavar="DIR"
-    )
-    run_dir: str = flag(
-        "", "What", "A run, in the place of DIR; a data set is refused.", metavar="DIR"
-    )
+    data_dir: str = flag("", "What", "A data set, instead of DIR; a run is refused.", metavar="DIR")
+    run_dir: str = flag("", "What", "A run, instead of DIR; a data set is refused.", metavar="DIR")
     trust_run_code: bool = run_flags.trust_run_code("What")
     verbose: bool = run_flags.verbose("Output")
 

@@ -292,7 +292,7 @@ def _data_dir_of(run_dir: str) -> Folder:
         raise TrainerError(f"{run_dir} is neither a run nor an evaluation: it has no config.json")
     judged = StoredEvaluation.read(Path(run_dir, EVALUATION))
     if not judged.data_dir:
-        raise UsageError(f"{run_dir} does not say which data set it is of: give --data_dir")
+        raise UsageError(f"{run_dir} does not say which data set it belongs to: give --data_dir")
     there = remote.load(judged.data_dir).digest
     if judged.digest not in ("", there):
         raise TrainerError(
@@ -329,8 +329,8 @@ def main(config: LineageConfig) -> int:
 COMMAND = Command(
     module="trainer.lineage",
     summary=(
-        "Leads from a record's id, from a row of predictions.parquet or from a run's worst "
-        "mistakes back to the source file: its size, near-duplicates, split and place in the "
+        "Traces a record's id, a row of predictions.parquet or a run's worst mistakes back to "
+        "the source file: its size, near-duplicates, split and place in the "
         "shards."
     ),
     arguments="",

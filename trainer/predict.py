@@ -248,12 +248,12 @@ def describe(found: Submission, output: str, seconds: float) -> str:
 
 COMMAND = Command(
     module="trainer.predict",
-    summary="Names the class of each unlabelled picture, in a CSV with a line for each.",
+    summary="Predicts the class of each unlabelled picture, and writes a CSV with a line for each.",
     arguments="--run_dir=R --input=DIR --output=submission.csv",
     config=PredictConfig,
     main=main,
     notes=(
-        "Pictures are decoded and resized as the bake did it. One that cannot be read gets the "
+        "Pictures are decoded and resized as in the bake. One that cannot be read gets the "
         "fallback class, and a line in OUTPUT.rejects.csv that says why. docs/predict.md has more."
     ),
     examples=(

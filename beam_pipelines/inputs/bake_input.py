@@ -121,8 +121,8 @@ def refuse_output(config: PrepareConfig) -> None:
         return
     if is_folder:
         raise UsageError(
-            f"--output_dir={config.output_dir} lies in --input_dir={config.input_dir}, where the "
-            "next bake would take it for pictures; choose a directory outside of it"
+            f"--output_dir={config.output_dir} is inside --input_dir={config.input_dir}, where the "
+            "next bake would read it as input; choose a directory outside of it"
         )
 
 
@@ -148,13 +148,13 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
         )
     if any(row.problem is RejectReason.SIDECAR and is_table(row.key) for row in listed):
         raise UsageError(
-            f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected, "
+            f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected, "
             f"or {_tables(input_dir, listed)}"
         )
     deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
     hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if deeper else ""
     raise UsageError(
-        f"--input_dir={input_dir} has one class only, {classes[0]!r}; at least two expected{hint}"
+        f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected{hint}"
     )
 
 
@@ -181,13 +181,13 @@ def _check_names(classes: Sequence[str]) -> None:
         if len(name.splitlines()) > 1 or name.endswith(("\n", "\r")):
             raise UsageError(
                 f"the class {name!r} has a line break in its name, and lists of labels have one "
-                "name a line: rename it, or give it another name with --classes_map"
+                "name per line: rename it, or give it another name with --classes_map"
             )
         other = shown.setdefault(" ".join(name.split()), name)
         if other != name:
             raise UsageError(
-                f"the classes {other!r} and {name!r} differ in white space alone, which lists of "
-                "labels lose: rename one, or make them one class with --classes_map"
+                f"the classes {other!r} and {name!r} differ only in white space, which lists of "
+                "labels do not keep: rename one, or merge them with --classes_map"
             )
 
 

@@ -53,7 +53,7 @@ def _alike_note(classes: Collection[str]) -> Iterator[str]:
     if groups:
         told = "; ".join(", ".join(map(repr, names)) for names in groups[:_SHOWN])
         yield (
-            f"classes that are written alike are kept apart: {told}; --classes_map merges them if "
+            f"classes with similar names are kept apart: {told}; --classes_map merges them if "
             "they are the same"
         )
 
@@ -75,7 +75,7 @@ def _copy_note(classes: Collection[str]) -> Iterator[str]:
     ]
     if odd:
         yield (
-            f"{many(map(repr, odd))} {'is a class' if len(odd) == 1 else 'are classes'} by "
+            f"{many(map(repr, odd))} {'is a class' if len(odd) == 1 else 'are classes'} with "
             "the name of a copy or of a new folder; --exclude leaves folders out, --classes_map "
             "merges classes"
         )
@@ -94,7 +94,7 @@ def _several_note(classes: Collection[str]) -> Iterator[str]:
         if made:
             yield (
                 f"the classes {many(map(repr, made))} look like several labels of one "
-                "picture; each is a class of its own here, for a picture has one class"
+                "picture; each is a separate class here, since a picture has one class"
             )
             return
 

@@ -40,7 +40,7 @@ def settle_splits(
         raise UsageError(
             f"the input fixes {many(sorted(given))} and has no picture to train on; "
             "name the train split, or give --splits_from=none (of a table, --split_column=none) to "
-            "split anew"
+            "split again"
         )
     absent = [name for name in names if name not in given and name != TRAIN]
     dropped = [name for name in absent if name != VALIDATION and splits == DEFAULT_SPLITS]
@@ -127,7 +127,7 @@ def _taken_notes(
         example = _splits_text({**dict.fromkeys(others, 0.1), name: 0.15})
         yield (
             f"the input has no {name} split, and none is taken from train, so nothing can be "
-            f"evaluated on it; to have one, name it, as in --splits={example}"
+            f"evaluated on it; to get one, name it, as in --splits={example}"
         )
 
 

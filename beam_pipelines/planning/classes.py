@@ -59,9 +59,9 @@ def missing_notes(
     if untrained:
         yield f"no picture to train on: {many(untrained)}"
     if vanished := list(_vanished(classes, facts)):
-        yield f"no class is made of {many(vanished)}: not one of their files is a usable picture"
+        yield f"no class is made of {many(vanished)}: none of their files is a usable picture"
     if thinned := list(_thinned(classes, facts)):
-        yield f"many files are rejected of {many(thinned)}"
+        yield f"many files are rejected in {many(thinned)}"
 
 
 def _thinned(classes: Sequence[str], facts: pa.Table) -> Iterator[str]:

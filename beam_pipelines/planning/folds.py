@@ -54,7 +54,7 @@ class Folds:
         return (
             f"{empty} of {self.count} folds got no picture: a group is never divided, and there "
             "are too few groups; give fewer --folds, or a --group_by, --near_distance or "
-            "--split_by that makes smaller groups; --allow_empty_splits bakes all the same"
+            "--split_by that makes smaller groups; --allow_empty_splits bakes anyway"
         )
 
 
@@ -155,8 +155,8 @@ def notes(
     never = np.flatnonzero((groups > 0) & (validated == 0)).tolist()
     if never:
         yield (
-            f"{_named([classes[each] for each in never])}: one group only, so trained on in every "
-            "fold and never validated"
+            f"{_named([classes[each] for each in never])}: only one group, so it is trained on in "
+            "every fold and never validated"
         )
     absent = np.flatnonzero((folds.originals == 0).any(axis=0) & (validated > 0)).tolist()
     if absent:

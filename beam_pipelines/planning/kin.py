@@ -48,10 +48,10 @@ class Decided:
         if self.share is None or self.split_by is not SplitBy.APPEARANCE:
             return None
         return (
-            f"--split_by=auto took appearance: dealt at random, {self.share:.0%} of the pictures "
-            "would have a near one of their class in train, as frames of one video have, and "
-            "scores would be too high; --split_by=random deals them all the same, and --group_by "
-            "is better where names tell what belongs together"
+            f"--split_by=auto chose appearance: in a random split, {self.share:.0%} of the "
+            "pictures would have a similar one of their class in train, like frames of one video, "
+            "and scores would be too high; --split_by=random splits at random anyway, and "
+            "--group_by is better if names tell what belongs together"
         )
 
 

@@ -29,7 +29,7 @@ def remarks(facts: pa.Table, row: np.ndarray) -> Iterator[str]:
     odd = np.flatnonzero(detail.is_valid().to_numpy())
     if len(odd):
         key, text = facts["key"][int(row[odd[0]])], detail[int(odd[0])]
-        pictures = "picture is odd and is" if len(odd) == 1 else "pictures are odd and are"
+        pictures = "unusual picture is" if len(odd) == 1 else "unusual pictures are"
         yield (
             f"{len(odd):,} {pictures} kept, such as {key.as_py()!r} ({text.as_py()}); see detail "
             f"in {manifest.SOURCES}"

@@ -111,7 +111,7 @@ class Shortfall:
         if by_rounding:
             least = min(each.least for each in by_rounding)
             lines.append(
-                f"{_counts(by_rounding)}: a class gives it a picture from {least} pictures on; "
+                f"{_counts(by_rounding)}: a class needs {least} pictures to give it one; "
                 "larger fractions in --splits, or fewer splits, give it more"
             )
         return lines
@@ -120,7 +120,7 @@ class Shortfall:
         """Returns why no data set may be written, or None."""
         if not any(each.fails for each in self.short):
             return None
-        return "; ".join((*self.lines(), "--allow_empty_splits bakes all the same"))
+        return "; ".join((*self.lines(), "--allow_empty_splits bakes anyway"))
 
 
 def find_shortfall(

@@ -155,7 +155,7 @@ class LeakMeter:
                 "doubtful, more than pictures that are merely alike: look at the nearest pairs in "
                 f"the report, and if they are of one object or video, {_MEND}"
             )
-        return f"bad, as where frames of one video are on both sides: {_MEND}"
+        return f"bad, as if frames of one video were on both sides: {_MEND}"
 
 
 # A split that the input gives stays as it is, whatever the flags say.

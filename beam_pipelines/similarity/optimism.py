@@ -77,8 +77,8 @@ class Optimism:
         return (
             f"expected optimism: {verdict} (the most similar train picture has the right class "
             f"for {self.claimed:.0%} of {self.pictures:,} pictures, and for {self.without_kin:.0%} "
-            "if train pictures that may show the same thing are passed over; a difference of up "
-            f"to {USUAL:.0%} is usual)"
+            "without train pictures that may show the same thing; a difference of up to "
+            f"{USUAL:.0%} is usual)"
         )
 
 

@@ -38,7 +38,7 @@ _DETAIL = {
     RejectReason.NAME_NOT_UTF8: "the name is not UTF-8: rename the file",
     RejectReason.HIDDEN: "hidden files and files of the operating system are not read",
     RejectReason.NO_CLASS: "the file is in no class folder",
-    RejectReason.SIDECAR: "by its name it lies beside pictures and is none: it is not read",
+    RejectReason.SIDECAR: "by its name a description or similar file, not a picture: not read",
     RejectReason.EXCLUDED: "--include or --exclude leaves it out",
     RejectReason.UNLABELLED: "its folder has no classes: it is left for predict",
     RejectReason.OWN_OUTPUT: "it is part of a data set or a run that evenshard wrote",

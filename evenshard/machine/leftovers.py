@@ -120,7 +120,7 @@ def _cache(path: Path) -> Leftover:
     what = (
         "cache of a bake; without it the next bake decodes the pictures again"
         if is_complete
-        else "work of a bake that is not finished; without it that bake begins anew"
+        else "work of a bake that is not finished; without it that bake starts again"
     )
     return _lockable(path, what, path / CACHE_LOCK)
 
@@ -193,7 +193,7 @@ def _in_use(lock: Path) -> str:
     try:
         is_locked = locks.is_locked(lock)
     except OSError:
-        return "whether it is in use cannot be told"
+        return "cannot tell whether it is in use"
     return f"in use by {locks.holder(lock) or 'another process'}" if is_locked else ""
 
 

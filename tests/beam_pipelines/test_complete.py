@@ -57,7 +57,7 @@ def test_the_same_bake_again_is_done_and_writes_nothing(
     assert prepare.main(again) == 0
     assert state(Path(asked.output_dir)) == before
     first, *_, last = capsys.readouterr().err.splitlines()
-    assert first == f"{asked.output_dir} is complete, of the same input and flags: nothing to do"
+    assert first == f"{asked.output_dir} is complete, with the same input and flags: nothing to do"
     assert last.startswith("next: evenshard train ")
 
 

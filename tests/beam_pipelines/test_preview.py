@@ -65,7 +65,7 @@ def test_a_folder_without_a_picture_is_an_error(tmp_path: Path) -> None:
 
 def test_nothing_is_written_into_the_input(config: PrepareConfig) -> None:
     inside = dataclasses.replace(config, output_dir=f"{config.input_dir}/shards")
-    with pytest.raises(UsageError, match="lies in --input_dir="):
+    with pytest.raises(UsageError, match="is inside --input_dir="):
         preview.run(inside)
     assert not Path(inside.output_dir).exists()
 

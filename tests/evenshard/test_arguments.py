@@ -26,7 +26,7 @@ from trainer.config import TrainConfig
     [
         ("--per_class=0 must be at least 1", "per_class=0 must be at least 1"),
         ("give --overwrite to replace it", "give overwrite=True to replace it"),
-        ("--noresume starts anew", "resume=False starts anew"),
+        ("--noresume starts again", "resume=False starts again"),
         ("--near_duplicates=drop: no", 'near_duplicates="drop": no'),
         ("use --batch_size=auto, or --grad_accum", 'use batch_size="auto", or grad_accum'),
         ("--splits=train:0.8,test:0.2 is odd", "splits=train:0.8,test:0.2 is odd"),

@@ -162,7 +162,7 @@ def test_the_work_of_an_unfinished_bake_is_named_as_such(tmp_path: Path) -> None
     path = cache(tmp_path)
     (path.parent / "manifest.json").unlink()
     (found,) = leftovers.find(tmp_path)
-    assert "begins anew" in found.what
+    assert "starts again" in found.what
 
 
 def test_an_absent_folder_a_url_and_nothing(

@@ -111,7 +111,7 @@ def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:
     [
         (
             "'my pictures'",
-            "unknown command 'my pictures'; to see what a bake of it would give: evenshard plan "
+            "unknown command 'my pictures'; to see what a bake of it would write: evenshard plan "
             "'--input_dir=my pictures' --output_dir=shards",
         ),
         ("bake pictures", "unexpected argument 'pictures': did you mean --input_dir=pictures?"),

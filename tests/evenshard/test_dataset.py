@@ -136,7 +136,7 @@ def test_verify_names_the_damage(world: Path, tmp_path: Path) -> None:
     assert shard.name in str(verdict.problems[0])
     with pytest.raises(framing.DamagedRecordError):
         list(evenshard.open(copy).records("test"))
-    with pytest.raises(evenshard.EvenshardError, match="is another file than it was"):
+    with pytest.raises(evenshard.EvenshardError, match="was replaced by another file"):
         list(copy.records("test"))
     with pytest.raises(evenshard.UsageError, match='images="some"'):
         copy.verify(images="some")

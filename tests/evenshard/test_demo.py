@@ -54,7 +54,7 @@ def test_other_flags_in_the_same_folder_are_told_what_to_do(
     assert demo.COMMAND.run(["my demo", "--scale=0.02"]) == 2
     assert capsys.readouterr().err == (
         "error: my demo holds a demo of --epochs=2: to carry on with it, `evenshard demo 'my demo' "
-        "--scale=0.02 --epochs=2`; for one of these flags another folder, `evenshard demo "
+        "--scale=0.02 --epochs=2`; for these flags another folder, `evenshard demo "
         "'my demo-2' --scale=0.02`, or remove this one first, `rm -r 'my demo'`\n"
     )
     assert demo.COMMAND.run(["my demo-2", "--scale=0.02"]) == 0

@@ -83,7 +83,7 @@ def test_a_paused_run_is_carried_on(
     assert not paused.report.exists()
     assert len(evenshard.train(dataset, tmp_path / "run", epochs=2, **TINY).history) == 2
     runs.assert_same_end(trained / "runs" / "a", tmp_path / "run")
-    with pytest.raises(evenshard.UsageError, match="or resume=False to start anew"):
+    with pytest.raises(evenshard.UsageError, match="or resume=False to start again"):
         evenshard.train(dataset, tmp_path / "run", epochs=2, seed=1, **TINY)
 
 

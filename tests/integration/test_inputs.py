@@ -140,7 +140,7 @@ def test_an_output_in_the_input_is_refused_before_anything_is_written(tmp_path: 
         flags = (f"--input_dir={root}", f"--output_dir={root / 'shards'}", *more)
         done = commands.call("beam_pipelines.prepare", *flags)
         assert done.returncode == 2
-        assert "lies in --input_dir=" in done.stderr
+        assert "is inside --input_dir=" in done.stderr
     assert not (root / "shards").exists()
 
 

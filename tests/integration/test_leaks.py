@@ -71,7 +71,7 @@ def test_a_random_split_of_tracks_leaks_and_the_bake_says_so(tracks: Path, tmp_p
 def test_by_default_kin_are_split_by_appearance(tracks: Path, tmp_path: Path) -> None:
     mates, near, said = bake(tracks, tmp_path, "--near_duplicates=off")
     assert mates <= 0.2 and near < 0.2
-    assert "--split_by=auto took appearance" in said and "instead: evenshard" not in said
+    assert "--split_by=auto chose appearance" in said and "instead: evenshard" not in said
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["config"]["split_by"] == "appearance"
 

@@ -40,7 +40,7 @@ def kill_bake(attempt: Case) -> str:
 def _finish_bake(flags: tuple[str, ...], output: Path) -> None:
     ended = case.run(bench.BAKE, *flags)
     ended.require_told("the bake after kills")
-    if ended.code == 0 and "is complete, of the same input" in ended.err:
+    if ended.code == 0 and "is complete, with the same input" in ended.err:
         # It was hit after its last file, before or while it wrote the report.
         _finish_overwrite(flags, output)
     elif ended.code != 0:

@@ -243,4 +243,4 @@ def test_out_of_memory_is_said(data_dir: Path, tmp_path: Path) -> None:
 def test_a_diverging_run_stops(data_dir: Path, tmp_path: Path) -> None:
     flags = ("--learning_rate=1000", "--optimizer=sgd", "--warmup_epochs=0", "--precision=float32")
     done = train(data_dir, tmp_path / "r", *flags, good=False)
-    assert "Start anew with a lower" in done.stderr
+    assert "Start again with a lower" in done.stderr

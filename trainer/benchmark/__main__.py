@@ -70,7 +70,7 @@ COMMAND = Command(
     arguments="--data_dir=O",
     config=BenchmarkConfig,
     main=main,
-    notes="It takes every flag of evenshard train: give it those of the training that you mean.",
+    notes="It takes every flag of evenshard train: give the flags that you want to train with.",
     extra="trainer",
 )
 

@@ -56,9 +56,9 @@ class Exchange:
         """Returns what is said of it where pictures are therefore not flipped."""
         first, second = self.classes
         return (
-            f"pictures are not flipped, since mirrored ones of {first!r} are taken for {second!r} "
-            f"and the other way round ({self.share:.0%} of them more often than upright ones); "
-            "--augment=flip,crop flips them all the same"
+            f"pictures are not flipped, since mirrored ones of {first!r} look like {second!r} "
+            f"and vice versa ({self.share:.0%} of them more often than upright ones); "
+            "--augment=flip,crop flips them anyway"
         )
 
 

@@ -74,7 +74,7 @@ def _batch_above(config: TrainConfig, train: Source) -> str:
         return ""
     return (
         f"--batch_size={size} is above the {train.records:,} pictures of an epoch: each epoch is "
-        "one step, filled up with repeats that count nothing"
+        "one step, filled up with repeats that do not count"
     )
 
 
@@ -87,7 +87,7 @@ def _unvalidated(validation: Source) -> str:
     have = "has" if len(names) == 1 else "have"
     return (
         f"{len(names):,} of {len(counts):,} classes {have} no picture in split "
-        f"{validation.split.name!r}, so nothing will be known of {_listed(names)}"
+        f"{validation.split.name!r}, so nothing will be known about {_listed(names)}"
     )
 
 

@@ -82,8 +82,8 @@ class DataVersion:
         what = self._change()
         if what is not None:
             raise ReplacedDataError(
-                f"the data set in {self.data_dir} was replaced while it was read: {what}. What was "
-                "made of it since is dropped; bake to another --output_dir, or start again on the "
+                f"the data set in {self.data_dir} was replaced while it was read: {what}. Results "
+                "since then are dropped; bake to another --output_dir, or start again on the "
                 "new one"
             )
 
@@ -123,7 +123,7 @@ class DataVersion:
             return f"it was {self.manifest.digest[:12]}…, is now {there.digest[:12]}…"
         for path, stamp in self.shards.items():
             if _stamp(path) != stamp:
-                return f"{path.name} is another file than it was"
+                return f"{path.name} was replaced by another file"
         return None
 
 

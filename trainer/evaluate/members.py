@@ -17,7 +17,7 @@ from trainer.runs.config_file import RunConfig
 
 # A mean of calibrated probabilities; a temperature of its own would be another network's.
 OF_THE_MEAN = Temperature(
-    note="the mean of several runs has none of its own, each run's probabilities have the run's"
+    note="the mean of several runs has none; the probabilities of each run have that of the run"
 )
 
 
@@ -39,8 +39,7 @@ def check(config: EvaluateConfig, run_dirs: Sequence[str]) -> tuple[RunConfig, .
         return stored
     if not config.output_dir:
         raise UsageError(
-            "--output_dir is required with several runs: what they say together belongs to none "
-            "of them"
+            "--output_dir is required with several runs: their result belongs to no single run"
         )
     if config.logit_adjustment:
         raise UsageError(
@@ -73,8 +72,8 @@ def manifest_of(config: EvaluateConfig, stored: Sequence[RunConfig], found: Mani
     if any(split != splits[0] for split in splits):
         folds = ", ".join(f"--fold={each.flags.fold}" for each in stored)
         raise UsageError(
-            f"--split={config.split} is another one for each fold, and the runs have {folds}: what "
-            "one has not seen, others were trained on; give --split=test, or one run at a time"
+            f"--split={config.split} differs between folds, and the runs have {folds}: pictures "
+            "that one has not seen, others were trained on; give --split=test, or one run at a time"
         )
     return manifests[0]
 

@@ -126,7 +126,7 @@ def describe(result: Result) -> str:
             lines.append(f"  {item.read}")
             if item.read.parity.agreement < parity.MIN_AGREEMENT:
                 lines.append(
-                    "  warning: where every answer must agree, give it pixels made by the bake"
+                    "  warning: if every prediction must agree, give it pixels made by the bake"
                 )
     lines.append(f"probabilities {result.temperature}")
     return "\n".join([*lines, f"input, classes, digests: {result.document}"])

@@ -324,7 +324,7 @@ def _check_saved(name: str, model: keras.Model, pixels: np.ndarray, logits: np.n
     )
     if not same or not np.allclose(found, logits, rtol=0, atol=tolerance):
         raise UsageError(
-            f"--model={name}: saved in a .keras file and read back it is another network: "
+            f"--model={name}: saved in a .keras file and read back, it is a different network: "
             "get_config of a layer leaves something out, or weights are made in call; make them "
             "in build"
         )

@@ -82,7 +82,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise TrainerError(f"cannot read {path}: {error.strerror or error}") from error
     except _NOT_TENSORS as error:
-        raise TrainerError(f"{path} is no legacy PyTorch file of tensors: {error}") from error
+        raise TrainerError(f"{path} is not a legacy PyTorch file of tensors: {error}") from error
 
 
 def _read(file: IO[bytes]) -> dict[str, np.ndarray]:

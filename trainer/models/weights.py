@@ -107,7 +107,7 @@ def load_matching_weights(model: keras.Model, path: str, *, partial: bool = Fals
     if loaded.share < LEAST_SHARE and not partial:
         raise TrainerError(
             f"--weights: only {len(loaded.variables)} of {loaded.total} weights of {model.name} "
-            f"fit {path}: it is of another network; --partial_weights takes what fits"
+            f"fit {path}: it is of another network; --partial_weights loads what fits"
         )
     for key, source in pairs.items():
         ours[key].assign(stored[source])

@@ -155,7 +155,7 @@ def _check_names(
     if not strange:
         return
     if all(map(_WHOLE.fullmatch, classes)):
-        _unclear(sample, name, f"some of its values are no classes, such as {strange[0]!r}")
+        _unclear(sample, name, f"some of its values are not classes, such as {strange[0]!r}")
     say(
         f"{sample.source}: column {name!r} holds names of classes; the run does not know "
         f"{some(strange)}"
@@ -178,7 +178,7 @@ def _check_indexes(
             )
         _unclear(sample, name, f"none of its values is a class of the run, such as {values[0]!r}")
     if all(map(_WHOLE.fullmatch, classes)):
-        _unclear(sample, name, f"the run's classes are numbers too, and {values[0]} is none")
+        _unclear(sample, name, f"the run's classes are numbers, and {values[0]} is none of them")
     highest = max(map(int, values))
     if highest >= len(classes) or min(map(int, values)) < 0:
         raise UsageError(

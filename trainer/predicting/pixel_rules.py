@@ -26,9 +26,9 @@ def check(manifests: Iterable[Manifest], now: Manifest | None = None) -> None:
         warnings.warn(
             OtherPixelsWarning(
                 f"the run was trained on pictures made by version {version} of the rules in "
-                f"docs/pixels.md, and these are made by version {given}: pixels differ, of most "
-                "pictures by a level of 255 here and there; bake the data set again and train on "
-                "it for the same ones"
+                f"docs/pixels.md, and these are made by version {given}: pixels differ, in most "
+                "pictures by one level of 255 in places; to have the same pixels, bake the data "
+                "set again and train on it"
             ),
             stacklevel=2,
         )

@@ -195,7 +195,7 @@ def _check(table: TableText, records: Sequence[Record]) -> None:
     theirs = [fields for _, fields in table.rows()]
     if ours[table.has_header :] != theirs:
         raise UsageError(
-            f"{table.source}: its quotes can be understood in two ways: save it anew as CSV"
+            f"{table.source}: its quotes can be understood in two ways: save it again as CSV"
         )
     if not theirs:
         raise UsageError(f"{table.source} has a header and no rows")

@@ -89,11 +89,11 @@ def choose(situation: Situation) -> Choice:
     if side < SCRATCH_BELOW and situation.train >= SCRATCH_FROM:
         return Choice(
             SCRATCH,
-            f"{situation.train:,} pictures of {side} pixels teach more than pretrained features "
-            "tell of them",
+            f"{situation.train:,} pictures of {side} pixels are enough to train from scratch, "
+            "which is better at this size",
         )
     if situation.gpu:
-        return Choice(FINETUNE, "pretrained weights are installed, and a GPU is there")
+        return Choice(FINETUNE, "pretrained weights are installed, and there is a GPU")
     return Choice(HEAD, "pretrained weights are installed, and there is no GPU")
 
 

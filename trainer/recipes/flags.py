@@ -71,9 +71,9 @@ _NOT_OF_HEAD = (
 )  # fmt: skip
 
 _NO_USE = {
-    SCRATCH: "--recipe=scratch starts from new weights and has no use for --{name}: leave it out, "
+    SCRATCH: "--recipe=scratch starts from random weights and does not use --{name}: leave it out, "
     "or give --recipe=head or --recipe=finetune",
-    HEAD: "--recipe=head fits the head at once and has no use for --{name}: leave it out, or give "
+    HEAD: "--recipe=head fits the head at once and does not use --{name}: leave it out, or give "
     "--recipe=finetune",
 }
 

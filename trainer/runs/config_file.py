@@ -302,7 +302,7 @@ class RunConfig:
         except ValueError as error:
             raise TrainerError(
                 f"{path} is damaged: {error}; restore the file, or train with --noresume to "
-                "start anew"
+                "start again"
             ) from error
 
 

@@ -146,7 +146,7 @@ def load_run(
     if checkpoint.fingerprint not in stored.resumable:
         raise TrainerError(
             f"{run_dir}: its {weights} checkpoint is of another run than its config.json: restore "
-            "the files of one run, or train it with --noresume to start anew"
+            "the files of one run, or train it with --noresume to start again"
         )
     _assign(run_dir, model, checkpoint.arrays)
     return LoadedRun(model, stored, validation.of_checkpoint(stored, checkpoint, averaged=averaged))

@@ -70,7 +70,7 @@ def _stored(run_dir: RunDir) -> RunConfig | None:
     if stored is None and not _is_resumable(run_dir):
         raise UsageError(
             f"{run_dir.path} holds a run of another configuration, whose {CONFIG} is gone: give "
-            "another --run_dir, the flags of that run to resume it, or --noresume to start anew"
+            "another --run_dir, the flags of that run to resume it, or --noresume to start again"
         )
     return stored
 
@@ -88,7 +88,7 @@ def _refuse_earlier_network(path: Path, stored: RunConfig) -> None:
         raise UsageError(
             f"{path} holds a run of an earlier evenshard, whose springfield_cnn for pictures of "
             f"{height}x{width} was another network: predict, evaluate and export take it as it is, "
-            "but it cannot be trained on; give another --run_dir, or --noresume to start anew"
+            "but it cannot be trained on; give another --run_dir, or --noresume to start again"
         )
 
 
@@ -115,7 +115,7 @@ def _refuse_other_flags(run_dir: RunDir, stored: RunConfig, more: Collection[str
         same += f" with --head_features={before.head_features}"
     raise UsageError(
         f"{path} holds a run of another configuration ({'; '.join(changes)}): give another "
-        f"--run_dir, {same} to resume, or --noresume to start anew"
+        f"--run_dir, {same} to resume, or --noresume to start again"
     )
 
 

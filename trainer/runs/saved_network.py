@@ -19,13 +19,13 @@ def code_in(path: str | Path) -> tuple[str, ...]:
     modules, which reading the file would look up.
 
     Raises:
-      OSError, ValueError: it is no .keras file.
+      OSError, ValueError: it is not a .keras file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             document = json.loads(archive.read(_CONFIG_MEMBER))
     except (zipfile.BadZipFile, KeyError, RecursionError) as error:
-        raise ValueError(f"it is no .keras file: {error}") from error
+        raise ValueError(f"it is not a .keras file: {error}") from error
     return tuple(dict.fromkeys(_code(document)))
 
 

@@ -59,7 +59,7 @@ COMMAND = Command(
     config=SweepConfig,
     main=main,
     notes=(
-        "The same command again carries on: finished trials are skipped, a killed one resumes "
+        "The same command resumes a sweep: finished trials are skipped, a killed one resumes "
         "exactly, a failed one is tried again. docs/sweeps.md describes the grid file."
     ),
     examples=("evenshard sweep --data_dir=shards --runs_dir=runs --grid=experiments/story.yaml"),

@@ -180,7 +180,7 @@ def _check_overrides(grid: Grid) -> None:
                 unused.pop(number, None)
     for number, override in unused.items():
         wanted = ", ".join(f"{name}: {' or '.join(texts)}" for name, texts in override.when.items())
-        raise UsageError(f"override {number} is for no trial: none has {wanted}; leave it out")
+        raise UsageError(f"override {number} matches no trial: none has {wanted}; leave it out")
 
 
 def _settle(values: Values, grid: Grid, scale: float) -> dict[str, str]:

@@ -26,7 +26,7 @@ def main(config: TrainConfig) -> int:
     if result.status == "paused":
         print(
             f"paused after epoch {result.epochs} of {result.planned}, by --stop_after_epoch: "
-            "without it, the same command trains on"
+            "without it, the same command continues"
         )
         return DONE
     if result.weights == "last":
@@ -48,7 +48,7 @@ COMMAND = Command(
     config=TrainConfig,
     main=main,
     notes=(
-        "The same command again resumes a run that was cut short, and ends with the same weights. "
+        "The same command resumes an interrupted run, and ends with the same weights. "
         "Exit code: 0 done or paused, 1 failed, 2 usage, 130 (Ctrl-C) or 143 (SIGTERM) unfinished, "
         "to be run again. "
         "A network of your own: --model=module:function names a function (height, width, classes) "

@@ -68,7 +68,7 @@ def _frozen(config: TrainConfig) -> str:
         return ""
     return (
         f"--freeze_epochs={config.freeze_epochs} takes all of the run's "
-        f"{counted(config.epochs, 'epoch')}: the head alone is trained"
+        f"{counted(config.epochs, 'epoch')}: only the head is trained"
     )
 
 

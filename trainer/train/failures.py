@@ -99,7 +99,7 @@ def diverged(problem: str, directory: RunDir, step: int, epoch: int) -> TrainerE
     last = directory.store.latest()
     kept = f"the checkpoint of step {last.global_step} is kept" if last else "no checkpoint yet"
     return TrainerError(
-        f"{problem} at step {step} (epoch {epoch + 1}); {kept}. Start anew with a lower "
+        f"{problem} at step {step} (epoch {epoch + 1}); {kept}. Start again with a lower "
         "--learning_rate, a longer --warmup_epochs or --clip_norm=1"
     )
 

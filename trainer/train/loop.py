@@ -129,7 +129,7 @@ def train(task: Task, state: State) -> Trained:
 
     def stop(number: int) -> None:
         state.stop = number
-        progress.say("stopping after this step; once more stops at once, at the last checkpoint")
+        progress.say("stopping after this step; a second one stops at once, at the last checkpoint")
 
     with task.version.reading(), stopping_on_signal(stop), _writing(state.writer):
         status = _train_epochs(task, state, progress)
@@ -337,8 +337,8 @@ def _with_kept_epoch(
     if kept == result.best_epoch or not 0 < kept <= len(state.history):
         return result
     progress.say(
-        f"the weights are those of epoch {kept}, which an earlier version kept: of equals the "
-        f"first. Today's rule, the lowest loss of them, gives epoch {result.best_epoch}"
+        f"the weights are those of epoch {kept}, which an earlier version kept as the first of "
+        f"equal ones. The present rule, the lowest loss of them, gives epoch {result.best_epoch}"
     )
     return dataclasses.replace(result, best_epoch=kept, best=state.history[kept - 1])
 

@@ -210,7 +210,7 @@ def resume(task: Task, state: State) -> bool:
     if count:
         raise TrainerError(
             f"none of the {count} checkpoints in {store.directory} can be used ({reason}): "
-            "--noresume starts anew"
+            "--noresume starts again"
         )
     return False
 
@@ -234,7 +234,7 @@ def _refuse_another(task: Task, checkpoint: Checkpoint) -> None:
     if checkpoint.fingerprint not in task.directory.config.resumable:
         raise TrainerError(
             f"the checkpoints in {task.directory.path} are of another configuration than its "
-            "config.json: --noresume starts anew"
+            "config.json: --noresume starts again"
         )
 
 
@@ -270,12 +270,12 @@ def _wrong_numbers(task: Task, state: State, checkpoint: Checkpoint) -> str | No
     if not _is_place(task, checkpoint):
         return (
             f"epoch {checkpoint.epoch}, step {checkpoint.step} and {checkpoint.global_step} steps "
-            f"in all are no place of {task.config.epochs} epochs of {task.steps} steps"
+            f"in all are not a position in {task.config.epochs} epochs of {task.steps} steps"
         )
     if checkpoint.extra.keys() != state.meter.counters().keys():
         return f"its counters are {', '.join(checkpoint.extra) or 'none'}"
     if not all(map(_is_number, checkpoint.extra.values())):
-        return "its counters are no numbers"
+        return "its counters are not numbers"
     needed = ("epoch", "step", "seconds", task.config.monitor)
     for number, row in enumerate(checkpoint.history, start=1):
         if not all(_is_number(row.get(name)) for name in needed) or row["epoch"] != number:

@@ -54,7 +54,7 @@ def test_classes_without_train_pictures_and_without_any_are_told(facts: pa.Table
         classes.missing_notes(("cat", "fox"), label, split_index, ("train", "test"), facts)
     ) == [
         "no picture to train on: fox (2 test)",
-        "no class is made of owl (1 empty): not one of their files is a usable picture",
+        "no class is made of owl (1 empty): none of their files is a usable picture",
     ]
 
 
@@ -74,4 +74,4 @@ def test_classes_that_lose_much_are_told() -> None:
     )
     label, split_index = np.array([0] * 9 + [1]), np.zeros(10, np.int8)
     notes = classes.missing_notes(("cat", "fox"), label, split_index, ("train",), facts)
-    assert list(notes) == ["many files are rejected of fox (1 of 2)"]
+    assert list(notes) == ["many files are rejected in fox (1 of 2)"]

@@ -214,7 +214,7 @@ def test_few_groups_are_told() -> None:
     rows += [picture(f"one/g9_{i}") for i in range(5)]
     found = plan(rows, folds=4, group_by=GROUP_BY)
     text = "\n".join(found.notes)
-    assert "one: one group only, so trained on in every fold and never validated" in text
+    assert "one: only one group, so it is trained on in every fold and never validated" in text
     assert "too few groups for 4 folds (how many): few (2)" in text
     assert found.failure is None
 

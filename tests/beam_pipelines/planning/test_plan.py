@@ -262,7 +262,7 @@ def test_auto_splits_kin_by_appearance_and_says_so() -> None:
     assert result.sources.equals(explicit.sources)
     # The manifest is told what was decided, so that its flags bake the same again.
     assert identity.for_manifest(result.config) == identity.for_manifest(explicit.config)
-    (told,) = (note for note in result.notes if "--split_by=auto took appearance" in note)
+    (told,) = (note for note in result.notes if "--split_by=auto chose appearance" in note)
     assert "100% of the pictures" in told
     assert not any("--split_by=auto" in note for note in explicit.notes)
 

@@ -13,8 +13,8 @@ from trainer.data.selection import Selection, open_configured
 from trainer.data.shortfall import shortfalls, too_many_per_class
 
 JUDGED = (
-    "--validation_split=train is what the run trains on: its numbers say nothing of new pictures, "
-    "nor does its best epoch or its temperature"
+    "--validation_split=train is what the run trains on: its numbers say nothing about new "
+    "pictures, nor does its best epoch or its temperature"
 )
 
 
@@ -38,7 +38,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
                                                      "originals a class: every one is trained on"]),
         ({"batch_size": "31"}, []),
         ({"batch_size": "32"}, ["--batch_size=32 is above the 31 pictures of an epoch: each epoch "
-                                "is one step, filled up with repeats that count nothing"]),
+                                "is one step, filled up with repeats that do not count"]),
         ({"batch_size": "32", "freeze": "backbone", "weights": "imagenet"}, []),
         ({"focal_gamma": 3.0}, ["--focal_gamma=3.0 changes nothing here: it goes with "
                                 "--loss=focal"]),
@@ -57,7 +57,7 @@ def test_each_is_one_line(
     train = open_configured(config, manifest, "train", selection)
     validation = open_configured(config, manifest, "validation", selection.natural())
     unseen = (
-        "1 of 3 classes has no picture in split 'validation', so nothing will be known of 'bart'"
+        "1 of 3 classes has no picture in split 'validation', so nothing will be known about 'bart'"
     )
     assert shortfalls(config, train, validation) == [*said, unseen]
     seen = dataclasses.replace(

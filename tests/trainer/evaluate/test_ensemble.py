@@ -154,7 +154,7 @@ def test_a_split_that_differs_by_fold_is_no_common_one(
     argv = [f"--run_dir={','.join(runs)}", f"--output_dir={tmp_path / 'out'}", f"--split={split}"]
     assert evaluate.COMMAND.run([*argv, *more]) == 2
     error = capsys.readouterr().err
-    assert "another one for each fold, and the runs have --fold=0, --fold=1" in error
+    assert "differs between folds, and the runs have --fold=0, --fold=1" in error
     assert error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 

@@ -89,11 +89,11 @@ class _Command:
     ("tensors", "said"),
     [
         ({"a": _Command()}, "system is not part of a dictionary of tensors"),
-        ({"a": _Tensor(STORAGE, 5, (2, 3), (3, 1))}, "no legacy PyTorch file"),
+        ({"a": _Tensor(STORAGE, 5, (2, 3), (3, 1))}, "not a legacy PyTorch file"),
         ({"a": _Tensor(STORAGE, -1, (2,), (1,))}, "begins before"),
-        ({"a": _Tensor(STORAGE, 0, (2, 6), (1, 2))}, "no legacy PyTorch file"),
+        ({"a": _Tensor(STORAGE, 0, (2, 6), (1, 2))}, "not a legacy PyTorch file"),
         ({"a": _Tensor(STORAGE, 0, (9, 9), (2, -2))}, "begins before"),
-        ({"a": 3}, "no legacy PyTorch file"),
+        ({"a": 3}, "not a legacy PyTorch file"),
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, tensors: Mapping[str, object], said: str) -> None:
@@ -107,7 +107,7 @@ def test_files_that_are_cut_off_or_of_another_kind(tmp_path: Path) -> None:
     whole = write(tmp_path / "w.pth", tensors, STORAGE, MAGIC).read_bytes()
     for length in (0, 5, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.pth").write_bytes(whole[:length])
-        with pytest.raises(TrainerError, match="no legacy PyTorch file"):
+        with pytest.raises(TrainerError, match="not a legacy PyTorch file"):
             read_tensors(tmp_path / "cut.pth")
     with pytest.raises(TrainerError, match="does not begin as one"):
         read_tensors(write(tmp_path / "w.pth", tensors, STORAGE, 7))

@@ -139,12 +139,12 @@ def test_values_as_yaml_reads_them(text: str, config: dict[str, object]) -> None
         ("scale: {epochs: {least: 0}}\ntrials: {a: }", "whole numbers from 1 up"),
         (
             "grid: {seed: [1]}\noverrides: [{when: {seed: [2, 3]}, set: {epochs: 1}}]",
-            "override 1 is for no trial: none has seed: 2 or 3",
+            "override 1 matches no trial: none has seed: 2 or 3",
         ),
         (
             "grid: {seed: [1]}\noverrides: [{when: {seed: 1}, set: {wide: true}},"
             " {when: {wide: false}, set: {epochs: 1}}]",
-            "override 2 is for no trial: none has wide: false",
+            "override 2 matches no trial: none has wide: false",
         ),
         ("grid: [", "not YAML: .* line 1"),
     ],

@@ -57,7 +57,7 @@ def test_a_run_says_that_it_does_not_flip_and_keeps_to_it(
     asked = config(data_dir, tmp_path / "run", epochs=2, stop_after_epoch=1)
     task = preparing.prepare(asked)
     assert task.config.augmentations == WITHOUT_FLIPS
-    assert "mirrored ones of 'left' are taken for 'right'" in task.flips
+    assert "mirrored ones of 'left' look like 'right'" in task.flips
     run(asked, report=False)
     assert RunConfig.read(tmp_path / "run").flags.augment == WITHOUT_FLIPS
     # Whatever is found later: the run goes on as it began.

@@ -253,7 +253,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again_unasked(
         path.write_bytes(path.read_bytes()[:-9])
     with (
         pytest.warns(DamagedCheckpointWarning),
-        pytest.raises(TrainerError, match="none of the 3 checkpoints .* --noresume starts anew"),
+        pytest.raises(TrainerError, match="none of the 3 checkpoints .* --noresume starts again"),
     ):
         run(config(data_dir, copied, keep_checkpoints=3), report=False)
 

@@ -81,7 +81,7 @@ def plain_tar(source: InputPath, spool_dir: str, files: FileSystem, say: Say) ->
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # Of a disk; those of a decompressor have no number.
             raise UsageError(
-                f"{source} is damaged or was cut off: {error}; get it anew, or unpack what can be "
+                f"{source} is damaged or was cut off: {error}; get it again, or unpack what can be "
                 "read of it and give the folder"
             ) from error
         say(f"{source} is compressed, and was decompressed to {path}")

@@ -87,7 +87,7 @@ def _find_directory(file: BinaryIO, size: int) -> tuple[_Directory, list[str]]:
     tail = file.read(size - begin)
     position = _find_end(tail)
     if position is None:
-        cut = "it was cut off, or is no zip" if size else "it is empty"
+        cut = "it was cut off, or is not a zip" if size else "it is empty"
         raise ArchiveError(f"the directory at its end is missing: {cut}")
     _, disk, first, here, count, length, offset, comment = _END.unpack_from(tail, position)
     notes = []

@@ -183,7 +183,7 @@ class _Search:
                 raise UsageError(
                     f"{self._table.source}: column {name!r} looks like splits, but has "
                     f"{', '.join(map(repr, other))} too; give --split_column={name} to take every "
-                    f"word as a split, or --split_column={NO_COLUMN} to split anew"
+                    f"word as a split, or --split_column={NO_COLUMN} to split again"
                 )
 
     def _say_unread(self, columns: Sequence[int]) -> None:
@@ -192,7 +192,7 @@ class _Search:
             if 1 < len(words) <= _MOST_SPLITS:
                 self.notes.append(
                     f"its column {self._table.header[column]!r} ({', '.join(words[:4])}"
-                    f"{', …' if len(words) > 4 else ''}) is not read, and pictures are split anew; "
+                    f"{', …' if len(words) > 4 else ''}) is not read, and --splits applies; "
                     "if it fixes splits, write train, validation or test in it, and name it with "
                     "--split_column"
                 )
