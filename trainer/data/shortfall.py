@@ -37,7 +37,7 @@ def judged_on_training(config: TrainConfig) -> str:
         return ""
     return (
         f"--validation_split={config.validation_split} is what the run trains on: its numbers say "
-        "nothing of new pictures, nor does its best epoch or its temperature"
+        "nothing about new pictures, nor does its best epoch or its temperature"
     )
 
 

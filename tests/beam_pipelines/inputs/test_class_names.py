@@ -19,7 +19,7 @@ from beam_pipelines.inputs import class_names
         (["a,b", "b,c", "a,c"], "'a,b', 'a,c', 'b,c' look like several labels"),
         (["dog", "dog - Copy"], "'dog - Copy' is a class with the name of a copy"),
         (["dog", "dog (2)", "cat"], "'dog (2)' is a class with the name of a copy"),
-        (["dog", "cat", "cat_old", "New folder"], "'New folder', 'cat_old' are classes by the"),
+        (["dog", "cat", "cat_old", "New folder"], "'New folder', 'cat_old' are classes with the"),
         (["a", "b", "a + b"], "'a + b' look like several labels"),
     ],
 )
