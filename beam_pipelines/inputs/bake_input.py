@@ -25,10 +25,13 @@ from tfrecords.images.rejects import IGNORED, RejectReason
 from tfrecords.inputs import class_map
 from tfrecords.inputs.archives.members import is_archive
 from tfrecords.inputs.files import FileKind
+from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.say import many
+from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables import beside
 from tfrecords.inputs.tables.pictures import is_table
+from tfrecords.schema import TRAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class BakeInput:
         )
         names = _class_map(config)
         rows = class_map.apply(listing.rows, names)
-        check_classes(rows, config.input_dir)
+        check_classes(rows, config.input_dir, config.input_csv)
         order = _class_order(config)
         classes = {row.class_name for row in rows if row.class_name is not None}
         fold_notes: tuple[str, ...] = ()
@@ -126,7 +129,7 @@ def refuse_output(config: PrepareConfig) -> None:
         )
 
 
-def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
+def check_classes(rows: Iterable[SourceFile], input_dir: str, input_csv: str | None = None) -> None:
     """Refuses an input that is no classification task.
 
     Raises:
@@ -139,23 +142,53 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str) -> None:
     _check_names(classes)
     if len(classes) > 1:
         return
+    if classes and input_csv is not None:
+        raise UsageError(
+            f"--input_csv={input_csv} has only one class, {classes[0]!r}; two are expected: "
+            "--label_column names another column"
+        )
     if not classes:
-        packed = sorted((row.key, row.member is not None) for row in rows if is_archive(row.key))
-        hint = _archive_hint(input_dir, *packed[0]) if packed else ""
+        _refuse_no_pictures([row for row in rows if not is_archive(row.key)], input_dir)
+        packed = sorted(
+            (not _is_of_train(row.key), row.key, row.member is not None)
+            for row in rows
+            if is_archive(row.key)
+        )
+        hint = _archive_hint(input_dir, *packed[0][1:]) if packed else ""
         raise UsageError(
             f"--input_dir={input_dir} has files but no class folders; "
             f"<input_dir>/<class>/<picture> expected, or {_tables(input_dir, listed)}{hint}"
         )
+    _refuse_no_pictures(rows, input_dir)
     if any(row.problem is RejectReason.SIDECAR and is_table(row.key) for row in listed):
         raise UsageError(
             f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected, "
             f"or {_tables(input_dir, listed)}"
         )
     deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
-    hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if deeper else ""
+    # Of pictures in a chain of folders, the last one is no better.
+    is_fork = len(deeper) > 1 or (deeper and any(row.key.count("/") == 1 for row in rows))
+    hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if is_fork else ""
     raise UsageError(
-        f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected{hint}"
+        f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected"
+        f"{hint or f', or {_tables(input_dir, listed)}'}"
     )
+
+
+def _refuse_no_pictures(rows: Iterable[SourceFile], input_dir: str) -> None:
+    """Stops at files of which none is called like a picture: batches of CIFAR, MNIST's idx."""
+    names = sorted(row.key for row in rows)
+    if names and not any(map(is_picture_name, names)):
+        raise UsageError(
+            f"--input_dir={input_dir} has no class folders, and none of its {len(names):,} files "
+            f"is called like a picture, such as {names[0]!r}: if they hold pictures, write those "
+            "as files, into a folder for each class"
+        )
+
+
+def _is_of_train(name: str) -> bool:
+    """Returns whether an archive is called as a train split: train.zip."""
+    return split_of(name.rpartition("/")[2].partition(".")[0]) == TRAIN
 
 
 def _archive_hint(input_dir: str, name: str, is_inside: bool) -> str:

@@ -21,6 +21,9 @@ _COPY = re.compile(
 )
 _NAMELESS = re.compile(r"(?i)(?:new|untitled) folder(?: ?\(?\d+\)?)?\Z")
 
+# Names of so many times as many classes as there are words in them are no names.
+_MANY, _FEWEST_WORDS = 3, 4
+
 # Between the labels of a picture that has several.
 _JOINTS = (r"\s*[|;,]\s*", r"\s*[/+&]\s*", r"\s+")
 
@@ -90,6 +93,9 @@ def _several_note(classes: Collection[str]) -> Iterator[str]:
         if joint is _JOINTS[0]:
             # Such signs stand in few names; words that several lists have in common are labels.
             known |= _in_several(several.values())
+        elif len(classes) >= _MANY * len(words := set().union(*parts.values())):
+            # "clear primary" beside "haze primary road": many classes of few words.
+            known |= words if len(words) >= _FEWEST_WORDS else set()
         made = sorted(name for name, words in several.items() if known.issuperset(words))
         if made:
             yield (

@@ -32,7 +32,10 @@ _SIDECAR_SUFFIXES = frozenset(
     "html htm css js py pyc ipynb r m sh bat ps1 lst list names cls bbox label labels pts thm xmp "
     "aae nfo url lnk webloc sha1 sha256 md5 sum rtf pdf doc docx odt xls xlsx ods ppt pptx db "
     "sqlite sqlite3 parquet feather arrow npy npz mat h5 hdf5 pkl pickle pt pth ckpt onnx keras "
-    "tflite pb tfrecord".split()
+    "tflite pb tfrecord tfrecords tfrec lmdb mdb".split()
+)
+_PACKED_SUFFIXES = frozenset(
+    "parquet feather arrow npy npz mat h5 hdf5 pkl pickle tfrecord tfrecords tfrec lmdb mdb".split()
 )
 _SIDECAR_NAMES = frozenset(
     "readme license licence copying notice authors citation changelog contributing version "
@@ -52,6 +55,11 @@ def is_sidecar(name: str) -> bool:
     if not dot:
         return own in _SIDECAR_NAMES
     return suffix in _SIDECAR_SUFFIXES or sharding.is_shard_name(own)
+
+
+def may_pack_pictures(name: str) -> bool:
+    """Returns whether a file may hold pictures in a form that is not opened, by its name."""
+    return name.rpartition(".")[2].lower() in _PACKED_SUFFIXES
 
 
 def apply(files: Iterable[ListedFile], rules: InputRules | None = None) -> list[ListedFile]:

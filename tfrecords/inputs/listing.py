@@ -112,7 +112,16 @@ def list_labelled(
         )
     candidates = [file.name for file in found if not file.is_folder and _may_be_picture(file)]
     if not candidates:
-        raise UsageError(f"{source} holds no files{_left_out(found)}; class folders expected")
+        has_table = any(is_table(file.name) for file in found)
+        advice = f", or {beside.advice(source.path, found, files)}" if has_table else ""
+        if packed := [file.name for file in found if filters.may_pack_pictures(file.name)]:
+            advice += (
+                f"; pictures may be packed in {some(sorted(packed), 2)}: write them as files, "
+                "into a folder for each class"
+            )
+        raise UsageError(
+            f"{source} holds no files{_left_out(found)}; class folders expected{advice}"
+        )
     notes += _archives_note(source, found)
     notes += (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
     listed = [file for file in found if not file.is_folder or file.problem is RejectReason.HIDDEN]
@@ -136,6 +145,7 @@ def list_labelled(
         notes += (*folders.notes, *_vanished(found, folders))
         rows = [layout.by_folder(file, folders) for file in listed]
         notes += _unread_tables(source, found, files, rows)
+        notes += _tables_of_unlabelled(found, files, rows)
     notes += (*companions.notes(rows), *_unreadable_note(rows))
     return Listing(keys.in_key_order(_limited(rows, options.max_bytes)), tuple(notes))
 
@@ -279,6 +289,16 @@ def _unread_tables(
                     classes.setdefault(name, set()).add(row.class_name)
         one = {name: next(iter(own)) for name, own in classes.items() if len(own) == 1}
         yield from beside.unread(source.path, found, files, one)
+
+
+def _tables_of_unlabelled(
+    found: Sequence[ListedFile], files: FileSystem, rows: Iterable[SourceFile]
+) -> Iterator[str]:
+    """Yields a line for each table that may have the classes of pictures left without one."""
+    keys_of = [row.key for row in rows if row.problem is RejectReason.UNLABELLED]
+    if keys_of:
+        names = {without_suffix(key.rpartition("/")[2]) for key in keys_of}
+        yield from beside.of_unlabelled(found, files, names)
 
 
 def _splits_above(names: Iterable[str]) -> dict[str, str]:

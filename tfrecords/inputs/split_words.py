@@ -26,6 +26,12 @@ _FILLERS = frozenset(
     "public private pics photo photos sample samples file files x seg raw new final all".split()
 )
 
+# The size of pictures: "val_256", "train_64x64", "test-224px".
+_SIZE = re.compile(
+    r"(?:28|32|48|64|80|96|112|128|160|192|200|224|227|240|256|299|300|320|384|400|448|480|500|512|"
+    r"600|640|768|800|1024)(?:px)?\Z|\d{2,4}x\d{2,4}(?:px)?\Z"
+)
+
 # "train2017", and "testSet" as two words.
 _YEAR = re.compile(r"(?<=[a-z])(?:19|20)\d\d\Z")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -41,7 +47,11 @@ def split_of(word: str) -> str | None:
     spelled = _CAMEL.sub(" ", word.strip()) if not word.isupper() else word.strip()
     parts = [_YEAR.sub("", part) for part in _BETWEEN.split(spelled.lower()) if part]
     meant = [_WORDS[part] for part in parts if part in _WORDS]
-    rest = [part for part in parts if part not in _WORDS and part not in _FILLERS]
+    rest = [
+        part
+        for part in parts
+        if part not in _WORDS and part not in _FILLERS and not _SIZE.match(part)
+    ]
     if rest or not meant:
         # "hold-out" and "held out" are one word in the table above.
         return _WORDS.get("".join(parts))

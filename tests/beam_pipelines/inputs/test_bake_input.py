@@ -36,6 +36,40 @@ def test_one_class_points_to_the_likely_root(tmp_path: Path) -> None:
         BakeInput.of(config(tmp_path / "in"))
 
 
+def test_batches_without_a_picture_are_told(tmp_path: Path) -> None:
+    (tmp_path / "in" / "cifar-10-batches-py").mkdir(parents=True)
+    for name in ("data_batch_1", "test_batch"):
+        (tmp_path / "in" / "cifar-10-batches-py" / name).write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"none of its 2 files is called like a picture.*batch_1'"):
+        BakeInput.of(config(tmp_path / "in"))
+
+
+def test_the_end_of_a_chain_of_folders_is_no_better_root(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "in" / "Image", {"aligned": 3})
+    (tmp_path / "in" / "label_list.txt").write_text("x 1\n")
+    with pytest.raises(
+        UsageError, match="only one class.*labels may be in label_list.txt"
+    ) as error:
+        BakeInput.of(config(tmp_path / "in"))
+    assert "did you mean" not in str(error.value)
+
+
+def test_of_several_archives_that_of_train_is_named(tmp_path: Path) -> None:
+    for name in ("test.zip", "train.zip"):
+        (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"did you mean --input_dir=.*/train\.zip\?"):
+        BakeInput.of(config(tmp_path))
+
+
+def test_one_class_in_a_table_points_to_the_column(tmp_path: Path) -> None:
+    fakes.write_folders(tmp_path / "in", {"a": 2})
+    names = [path.name for path in (tmp_path / "in" / "a").iterdir()]
+    lines = "".join(f"a/{name},0\n" for name in names)
+    (tmp_path / "GT-00000.csv").write_text(f"path,label\n{lines}")
+    with pytest.raises(UsageError, match=r"GT-00000.csv has only one class, '0'.*--label_column"):
+        BakeInput.of(config(tmp_path / "in", input_csv=str(tmp_path / "GT-00000.csv")))
+
+
 def test_files_without_class_folders_are_refused(tmp_path: Path) -> None:
     fakes.write_folders(tmp_path, {"in": 2})
     with pytest.raises(UsageError, match="has files but no class folders"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from beam_pipelines.inputs import class_names
@@ -28,9 +30,17 @@ def test_doubts_are_said(classes: list[str], said: str) -> None:
     assert said in note
 
 
+def test_many_classes_of_few_words_are_said() -> None:
+    words = ("agriculture", "clear", "haze", "primary", "road", "water")
+    combined = [" ".join(pair) for size in (2, 3) for pair in itertools.combinations(words, size)]
+    (note,) = class_names.notes(combined)
+    assert "'agriculture clear haze'" in note and "look like several labels" in note
+
+
 @pytest.mark.parametrize(
     "classes",
     [
+        [f"{colour} {form}" for colour in ("red", "blue", "green") for form in ("cup", "box")],
         ["cat", "dog"],
         ["1", "2", "10", "-1"],
         ["1-2", "12"],

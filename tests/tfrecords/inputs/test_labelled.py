@@ -322,7 +322,9 @@ BESIDE = [
     ({"labels.tsv": 1}, "--input_csv=IN/labels.tsv (1 row), or"),
     ({"a.csv": 3, "train_labels.csv": 2},
      "train_labels.csv (2 rows) or --input_csv=IN/a.csv (3 rows), or"),
-    ({"sample_submission.csv": 2}, "--input_csv=IN/sample_submission.csv (2 rows), or"),
+    # It has a column of labels, the same ones or none that are true.
+    ({"sample_submission.csv": 2}, "give a table of labels with --input_csv, or"),
+    ({"test.csv": 2}, "--input_csv=IN/test.csv (2 rows), or"),
     ({"a.csv": 1, "b.csv": 1, "c.csv": 1, "d.csv": 1}, "(or another of 4 tables there), or"),
 ]  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from tfrecords.errors import UsageError
 from tfrecords.inputs.folders.names import (
@@ -10,6 +11,8 @@ from tfrecords.inputs.folders.names import (
     are_pictures_and_masks,
     are_views,
     in_two_splits,
+    is_drawn,
+    split_in,
 )
 from tfrecords.inputs.folders.tree import Folder, Located
 from tfrecords.inputs.rules import NO_FOLDERS
@@ -115,6 +118,68 @@ def refuse_splits(classes: Collection[str], source: str) -> None:
             "look like one class in several splits; move the pictures to SPLIT/CLASS folders, give "
             f"a table with --input_csv, or --splits_from={NO_FOLDERS} if they are classes"
         )
+
+
+def refuse_drawn(tops: Sequence[tuple[str, str]], path: str, source: str) -> None:
+    """Stops at Annotation/ and segmentations/ that hold the same folders as the pictures' own.
+
+    Args:
+      tops: name of each folder that holds class folders, and the path of those.
+      path: of the folder that the tops lie in.
+      source: of the files, for messages.
+
+    Raises:
+      UsageError: there are some, beside others.
+    """
+    drawn = [name for name, root in tops if is_drawn(name) or is_drawn(root.split("/")[-2])]
+    if 0 < len(drawn) < len(tops):
+        others = some(f"{name}/" for name, _ in tops if name not in drawn)
+        globs = shlex.quote(",".join(f"/{path}{name}" for name in drawn))
+        hold, are, them = ("holds", "is", "it") if len(drawn) == 1 else ("hold", "are", "them")
+        raise UsageError(
+            f"{source}: {some(f'{name}/' for name in drawn)} {hold} the same folders as {others}, "
+            f"and {are} called as what is drawn from pictures: --exclude={globs} leaves {them} out"
+        )
+
+
+def one_of(roots: Sequence[str]) -> str:
+    """Returns how to read one of several folders that hold the same pictures in other forms."""
+    return f"--include={shlex.quote('/' + roots[0].rstrip('/'))}"
+
+
+def level_notes(names: Iterable[str], level: int) -> Iterator[str]:
+    """Yields what is odd about classes that are the folders of a level.
+
+    Args:
+      names: of files, POSIX paths.
+      level: of the class folders, 1 for the top one.
+    """
+    parents: dict[str, set[str]] = {}
+    below: dict[str, set[str]] = {}
+    for folder in {name.rpartition("/")[0] for name in names}:
+        parts = folder.split("/")
+        if folder and len(parts) >= level:
+            above = [part for part in parts[: level - 1] if split_in(part) is None]
+            parents.setdefault(parts[level - 1], set()).add("/".join(above))
+            below.setdefault(parts[level - 1], set()).add("/".join(parts[level : level + 1]))
+    if several := _of_several(parents):
+        name, own = several[0]
+        yield (
+            f"folders called {some(name for name, _ in several)} lie in several folders and are "
+            f"one class each, as {name} in {some(own)}"
+        )
+    if several := _of_several(below):
+        name, own = several[0]
+        yield (
+            f"folders in {some(f'{name}/' for name, _ in several)} are parts of the class, as "
+            f"{some(own)} of {name}"
+        )
+
+
+def _of_several(folders: Mapping[str, Collection[str]]) -> list[tuple[str, list[str]]]:
+    """Returns the classes of several folders, and those."""
+    named = {name: [f"{own}/" for own in sorted(found) if own] for name, found in folders.items()}
+    return sorted((name, own) for name, own in named.items() if len(own) > 1)
 
 
 def hollow_note(classes: Sequence[Located], level: int) -> Iterator[str]:

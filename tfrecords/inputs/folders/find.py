@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from tfrecords.errors import UsageError
 from tfrecords.inputs.folders import doubts
 from tfrecords.inputs.folders import tree as folder_tree
-from tfrecords.inputs.folders.layout import FolderLayout
+from tfrecords.inputs.folders.layout import FolderLayout, split_names
+from tfrecords.inputs.folders.levels import layout_of_level
 from tfrecords.inputs.folders.names import are_views, has_no_class, normal, split_in
 from tfrecords.inputs.folders.tree import Folder, agree, chain, folded
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
 from tfrecords.inputs.say import NAMED, some
-from tfrecords.inputs.split_words import TEST, VALIDATION, split_of
+from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.schema import TRAIN
 
 
@@ -43,7 +44,7 @@ def find_layout(
     rules = rules or InputRules()
     root = Folder.of(names)
     if rules.class_level is not None:
-        told = _layout_of_level(names, rules.class_level, rules, source)
+        told = layout_of_level(names, rules.class_level, rules, source)
         return replace(told, notes=(*told.notes, *doubts.software_note(root)))
     doubts.refuse_software(root, source)
     path, base = folder_tree.unwrap(root)
@@ -170,7 +171,7 @@ class _Finder:
                     return None
                 splits[name] = split
         classes = _count(len(self._tops), "class", "classes")
-        note = f"in the class folders, {_split_names(splits)} are splits; {classes}"
+        note = f"in the class folders, {split_names(splits)} are splits; {classes}"
         notes = (*self._wrapper_note(), note)
         return FolderLayout(self._path, {self._path: None}, inner=splits, notes=notes)
 
@@ -209,6 +210,7 @@ class _Finder:
                 f"{self._source} can be read in two ways: {_listed(self._named)} "
                 f"{_be(self._named, 'is a split', 'are splits')}, or {self._classes_are()}; give "
                 f"--splits_from={FOLDERS} for the first, --splits_from={NO_FOLDERS} for the second"
+                f"{self._labels_there()}"
             )
 
     def _refuse_unclear_pictures(self) -> None:
@@ -237,12 +239,20 @@ class _Finder:
         names = [name for name in self._inner_names() if folded([name]) & shared]
         if not names or are_views(names, [top.name for top in self._tops]):
             return
+        tops = [(top.name, top.root) for top in self._with_classes]
+        doubts.refuse_drawn(tops, self._path, self._source)
+        one = "" if self._named else f"; or read one, as with {doubts.one_of([tops[0][1]])}"
         raise UsageError(
             f"{self._source} can be read in two ways: {self._classes_are()}, or the folders "
             f"{_listed(self._with_classes)} hold the same classes, {some(names)}; give "
             f"--class_level={self._depth + 1} for the first, --class_level={self._depth + 2} for "
-            f"the second{self._by_table(', or ')}"
+            f"the second{self._by_table(', or ')}{one}{self._labels_there()}"
         )
+
+    def _labels_there(self) -> str:
+        """Returns the tables of labels that lie beside the folders, or "" if there is none."""
+        told = self._tables()
+        return f"; or give {told}" if "=" in told else ""
 
     def _by_table(self, joint: str) -> str:
         guesses = [top.split for top in self._with_classes]
@@ -309,7 +319,7 @@ class _Finder:
         classes = frozenset[str]().union(*(top.classes for top in holding))
         fixed = {top.name: split for top in holding if (split := splits[top.name]) is not None}
         if fixed:
-            first = f"{_split_names(fixed)} {'are splits' if len(fixed) > 1 else 'is a split'}"
+            first = f"{split_names(fixed)} {'are splits' if len(fixed) > 1 else 'is a split'}"
         else:
             first = f"the class folders are in {', '.join(top.root for top in holding)}"
         parts = [first, _count(len(classes), "class", "classes"), *_unlabelled_note(others)]
@@ -425,46 +435,6 @@ def _top(name: str, links: Sequence[folder_tree.Located], others: frozenset[str]
     )
 
 
-def _layout_of_level(
-    names: Iterable[str], level: int, rules: InputRules, source: str
-) -> FolderLayout:
-    """Returns the layout in which the class is a given folder of every path."""
-    splits = {
-        tuple(parts[: level - 1]): _split_above(parts[: level - 1], rules)
-        for folder in {name.rpartition("/")[0] for name in names}
-        if folder and len(parts := folder.split("/")) >= level
-    }
-    if not splits:
-        raise UsageError(f"{source}: --class_level={level}, but no file lies in {level} folders")
-    found = {split for split in splits.values() if split}
-    if rules.splits_from == AUTO and not rules.split_folders and not found > {TRAIN}:
-        splits = dict.fromkeys(splits)
-    note = f"the class is folder {level} of each path"
-    if fixed := {"/".join(parts): split for parts, split in splits.items() if split}:
-        note += f"; {_split_names(fixed)} are splits"
-    return FolderLayout(
-        _path(folder_tree.common_folders(splits)),
-        {_path(parts): split for parts, split in splits.items()},
-        notes=(note,),
-    )
-
-
-def _split_above(parts: Sequence[str], rules: InputRules) -> str | None:
-    """Returns the split that the folders above a class fix, or None."""
-    if rules.split_folders:
-        paths = {normal("/".join(parts[: depth + 1])) for depth in range(len(parts))}
-        known = paths | {normal(part) for part in parts}
-        told = rules.split_folders.items()
-        return next((split for folder, split in told if normal(folder.strip("/")) in known), None)
-    if rules.splits_from == NO_FOLDERS:
-        return None
-    return next((split for part in parts if (split := split_in(part))), None)
-
-
-def _path(parts: Iterable[str]) -> str:
-    return "".join(f"{part}/" for part in parts)
-
-
 def _moved(folder: str, path: str, repeat: str) -> str:
     """Returns where a folder lies below `repeat`, which repeats what is below `path`."""
     return repeat + folder.removeprefix(path)
@@ -476,14 +446,6 @@ def _unlabelled_note(tops: Sequence[_Top]) -> Iterator[str]:
         have, be = ("has", "is") if total == 1 else ("have", "are")
         files = _count(total, "file")
         yield f"{files} under {_listed(tops)} {have} no class and {be} left for predict"
-
-
-def _split_names(splits: Mapping[str, str]) -> str:
-    """Returns "train/" of a folder that is called like its split, "Testing/ (test)" of another."""
-    order = (TRAIN, VALIDATION, TEST)
-    place = {split: number for number, split in enumerate(order)}
-    by_split = sorted(splits.items(), key=lambda item: (place.get(item[1], len(order)), item))
-    return some(f"{name}/" if name == split else f"{name}/ ({split})" for name, split in by_split)
 
 
 def _listed(tops: Iterable[_Top]) -> str:

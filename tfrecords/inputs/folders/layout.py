@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tfrecords.inputs.say import some
+from tfrecords.inputs.split_words import TEST, VALIDATION
+from tfrecords.schema import TRAIN
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -64,3 +68,11 @@ class FolderLayout:
         while common < len(own) - 1 and own[common] == around[common]:
             common += 1
         return "../" * (len(around) - common) + "/".join(own[common:])
+
+
+def split_names(splits: Mapping[str, str]) -> str:
+    """Returns "train/" of a folder that is called like its split, "Testing/ (test)" of another."""
+    order = (TRAIN, VALIDATION, TEST)
+    place = {split: number for number, split in enumerate(order)}
+    by_split = sorted(splits.items(), key=lambda item: (place.get(item[1], len(order)), item))
+    return some(f"{name}/" if name == split else f"{name}/ ({split})" for name, split in by_split)

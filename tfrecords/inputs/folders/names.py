@@ -32,6 +32,10 @@ _DRAWN = (
     "masks?|labels?|annotations?|annots?|segs?|segmentations?|gt|ground[\\W_]?truths?|trimaps?|"
     "depths?|bbox(?:es)?|objects?|class|instances?|semantic|targets?|contours?|overlays?"
 )
+_DRAWN_FROM = re.compile(
+    r"(?i)(?:masks?|labels?|annotations?|annots?|segs?|segmentations?|gt|"
+    r"ground[\W_]?truths?|trimaps?|depths?|bbox(?:es)?|contours?|overlays?|heatmaps?)[\W_\d]*\Z"
+)
 _PICTURES_OR_DRAWN = re.compile(rf"(?:(?:{_PICTURES}|{_DRAWN})[\W_\d]*)+\Z")
 _DRAWN_WORD = re.compile(rf"(?:{_DRAWN})(?:\Z|[\W_\d]|(?={_DRAWN}))")
 
@@ -89,6 +93,11 @@ def are_pictures_and_masks(names: Collection[str]) -> bool:
     words = [name.casefold() for name in names]
     drawn = [word for word in words if _DRAWN_WORD.search(word)]
     return 0 < len(drawn) < len(words) and all(map(_PICTURES_OR_DRAWN.match, words))
+
+
+def is_drawn(name: str) -> bool:
+    """Returns whether a folder is called as what is drawn from pictures: masks, Annotation."""
+    return _DRAWN_FROM.match(name) is not None
 
 
 def are_parts(names: Collection[str]) -> bool:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
-from tfrecords.inputs.column_names import LABEL_NAMES, normalised
+from tfrecords.inputs.column_names import LABEL_NAMES, is_pixel, normalised
 from tfrecords.inputs.files import FileSystem
+from tfrecords.inputs.folders.prefixes import class_in_name
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.read import read_member
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
-from tfrecords.inputs.say import counted
+from tfrecords.inputs.say import counted, some
 from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.inputs.tables.pictures import is_table
 from tfrecords.inputs.tables.text import TableText, parse
 from tfrecords.schema import TRAIN
+
+# Files that may have labels in a form that is not read; by their names where most say nothing.
+_OTHER_FORMS = (".json", ".mat", ".xlsx", ".xls", ".parquet", ".pkl", ".npy")
+_LISTS = (".txt", ".list", ".names", ".xml", ".yaml")
+_LIST_NAME = re.compile(r"(?i)train|val|test|label|class|annot|list|split|meta|truth")
 
 # Tables without labels: a sample of what a contest expects.
 _NO_LABELS = re.compile(r"(?i)sample|submission")
@@ -29,12 +35,15 @@ _NAMED = 3
 
 _LABEL_ENDS = tuple(f"_{name}" for name in LABEL_NAMES)
 
+# There may be a list for each picture, as train_1.txt of train_1.jpg.
+_MOST_TABLES = 100
+
 # Rows that tell what a table is of; the first ones may all be of one class.
 _SAMPLE = 20_000
 _MOST_BYTES = 64 << 20
 
 
-def advice(input_path: str, found: Iterable[ListedFile], files: FileSystem) -> str:
+def advice(input_path: str, found: Sequence[ListedFile], files: FileSystem) -> str:
     """Returns what to give where a table is expected: the tables of an input, likeliest first.
 
     Args:
@@ -47,13 +56,45 @@ def advice(input_path: str, found: Iterable[ListedFile], files: FileSystem) -> s
         for file in found
         if is_table(file.name) and file.problem in (None, RejectReason.SIDECAR)
     ]
-    likely = [file for file in tables if _may_have_labels(file.name)]
-    likely = sorted(likely or tables, key=lambda file: (not _has_labels(file.name), file.name))
+    # A sample of what a contest expects has no labels, whatever else there is.
+    tables = [file for file in tables if not _NO_LABELS.search(_stem(file.name))]
+    likely = [file for file in tables if _may_have_labels(file.name)] or tables
+    likely = [file for file in likely if not _is_of_pixels(file, files)] or likely
+    likely.sort(key=lambda file: (not _has_labels(file.name), file.name))
     if not likely:
-        return "a table of labels with --input_csv"
+        return f"a table of labels with --input_csv{_other_labels(found)}"
     told = [_named(input_path, file, files) for file in likely[:_NAMED]]
     more = f" (or another of {len(likely):,} tables there)" if len(likely) > _NAMED else ""
     return f"the table of labels that lies there, {' or '.join(told)}{more}"
+
+
+def _other_labels(found: Sequence[ListedFile]) -> str:
+    """Returns where labels may be that are not read, in brackets, or ""."""
+    hints = []
+    pictures = (None, RejectReason.NO_CLASS)
+    if told := class_in_name(file.name for file in found if file.problem in pictures):
+        hints.append(f"the names may begin with the class, as {told[0]!r} in {told[1]!r}")
+    others = [
+        file.name
+        for file in found
+        if file.problem is RejectReason.SIDECAR
+        and (
+            file.name.lower().endswith(_OTHER_FORMS)
+            or (file.name.lower().endswith(_LISTS) and _LIST_NAME.search(_stem(file.name)))
+        )
+    ]
+    if others:
+        # Of a file for each picture, those that lie deepest, the first ones are examples.
+        ranked = sorted(others, key=lambda name: (name.count("/"), name))
+        hints.append(f"labels may be in {some(ranked)}")
+    if not hints:
+        return ""
+    return f" ({'; '.join(hints)}: write a CSV of path and label, as docs/inputs.md shows)"
+
+
+def _is_of_pixels(file: ListedFile, files: FileSystem) -> bool:
+    table = _parsed(file, files)
+    return table is not None and sum(is_pixel(normalised(name)) for name in table.header) > 1
 
 
 def unread(
@@ -86,12 +127,72 @@ def unread(
         if not named or len(columns) < 2:
             continue
         own = named[0]
-        labels = [c for c in columns if f"_{normalised(table.header[c])}".endswith(_LABEL_ENDS)]
+        labels = [c for c in columns if _is_of_labels(table.header[c])]
         if labels and not any(_agrees(own, [fields[c] for fields in rows]) for c in labels):
             yield (
                 f"{file.name} names these pictures too, and is not read, for folders are the "
                 f"classes; {_named(input_path, file, files)} reads it"
             )
+
+
+def of_unlabelled(
+    found: Iterable[ListedFile], files: FileSystem, unlabelled: Collection[str]
+) -> Iterator[str]:
+    """Yields a line for tables that name pictures which have no class, and may give them one.
+
+    Args:
+      found: all files of an input.
+      files: the file system that they lie on.
+      unlabelled: names of the pictures, without folder and suffix.
+    """
+    may = (file for file in found if _may_name(file))
+    named = [
+        file.name
+        for file in itertools.islice(may, _MOST_TABLES)
+        if _names_some(file, files, unlabelled)
+    ]
+    if named:
+        yield (
+            f"{some(sorted(named))} {'names' if len(named) == 1 else 'name'} pictures that have no "
+            "class here, and may have their classes; to read both, give one table of all "
+            "pictures, with a column of splits, as --input_csv"
+        )
+
+
+def _may_name(file: ListedFile) -> bool:
+    """Returns whether a file may be a table of labels, by its name."""
+    own = _stem(file.name)
+    if file.problem is not RejectReason.SIDECAR or _NO_LABELS.search(own):
+        return False
+    is_list = file.name.lower().endswith(_LISTS) and _LABELS.search(own) is not None
+    return is_table(file.name) or is_list
+
+
+def _names_some(file: ListedFile, files: FileSystem, names: Collection[str]) -> bool:
+    """Returns whether a table is of pictures of some names, and may have their classes."""
+    table = _parsed(file, files)
+    if table is None or len(table.header) < 2:
+        return False
+    labels = [_is_of_labels(name) for name in table.header]
+    if table.has_header and not any(labels):
+        return False
+    try:
+        rows = [fields for _, fields in itertools.islice(table.rows(), _SAMPLE)]
+    except UsageError:
+        return False
+    columns = [column for column, is_label in enumerate(labels) if not is_label]
+    return any(
+        2 * sum(_name_of(fields[column]) in names for fields in rows) > len(rows)
+        for column in columns
+    )
+
+
+def _name_of(value: str) -> str:
+    return without_suffix(value.replace("\\", "/").rpartition("/")[2])
+
+
+def _is_of_labels(name: str) -> bool:
+    return f"_{normalised(name)}".endswith(_LABEL_ENDS)
 
 
 def _agrees(own: Sequence[str | None], values: Sequence[str]) -> bool:

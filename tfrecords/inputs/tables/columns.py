@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,17 @@ from tfrecords.inputs.column_names import (
     PATH_NAMES,
     SPLIT_MARKS,
     SPLIT_NAMES,
+    TRUTH_NAMES,
+    ends_as_label,
+    is_group,
+    is_pixel,
     normalised,
 )
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.text import TableText
+from tfrecords.inputs.tables.values import is_number, is_url, tells_no_class
 from tfrecords.schema import TRAIN
 
 PATH, LABEL, SPLIT = "path", "label", "split"
@@ -38,6 +44,21 @@ NO_COLUMN = "none"
 
 # More words than these in a column are no splits.
 _MOST_SPLITS = 10
+
+# Marks of a split that no class is called, unlike "train" and "test".
+_NO_CLASSES = ("is_", "in_", "fold", "kfold", "k_fold", "cv")
+
+# Fewer values are no groups that a split could keep together.
+_FEWEST_GROUPS = 3
+
+# The column of coordinates that one of y stands beside.
+_X = re.compile(r"(?:.*[\W_])?x\Z")
+
+# Where no picture is read from.
+_WEB = re.compile(r"(?i)(?:https?|ftp)://")
+
+# Columns of a header that an error shows.
+_SHOWN = 12
 
 # Values of one-hot columns.
 _ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false", "")
@@ -84,7 +105,11 @@ def find_columns(
         return Columns(path, notes=tuple(search.notes))
     split = search.split(options.split_column, {path}, options.splits)
     taken = {path} if split is None else {path, split}
-    return Columns(path, search.labels(options.label_column, taken), split, tuple(search.notes))
+    labels = search.labels(options.label_column, taken)
+    search.say_truths({*taken, *labels})
+    if split is None:
+        search.say_groups({*taken, *labels})
+    return Columns(path, labels, split, tuple(search.notes))
 
 
 def one_hot_value(text: str) -> bool | None:
@@ -105,6 +130,7 @@ class _Search:
         self.notes: list[str] = []
         self._table = table
         self._finds = finds
+        self._first: list[list[str]] | None = None
         self._names = [normalised(name) for name in table.header]
 
     def path(self, given: str, labelled: bool) -> int:
@@ -115,11 +141,16 @@ class _Search:
         found = self._usual(PATH_NAMES, set())
         if not found:
             found = self._with_pictures()
-        if not found and not labelled:
-            found = self._with_files(range(len(self._names)))
+        if not found:
+            self._refuse_pixels()
+            # A class may be called as a file is.
+            others = (c for c, name in enumerate(self._names) if name not in LABEL_NAMES)
+            found = self._with_files(list(others) if labelled else range(len(self._names)))
         if len(found) > 1:
             # Ids of rows beside file names are no paths: what there is a file for is one.
             found = self._with_files(found) or found
+        if len(found) > 1 and len(pictures := set(found) & set(self._with_pictures())) == 1:
+            found = list(pictures)
         if len(found) != 1:
             self._unclear("the paths", "--path_column", found)
         if labelled or self._names[found[0]] != _ID:
@@ -197,9 +228,43 @@ class _Search:
                     "--split_column"
                 )
 
+    def _refuse_pixels(self) -> None:
+        """Stops at a table that holds the pictures themselves."""
+        pixels = [c for c, name in enumerate(self._names) if is_pixel(name)]
+        if len(pixels) > 1 or any(tells_no_class(self._sampled(c)) for c in pixels):
+            raise UsageError(
+                f"{self._table.source} holds the pixels of pictures, in {self._listed(pixels)}, "
+                "and no paths: write each row as a picture file, into a folder for each class"
+            )
+
+    def say_truths(self, taken: Collection[int]) -> None:
+        """Says that rows may tell what is not so."""
+        for column in self._usual(TRUTH_NAMES, taken):
+            if {one_hot_value(word) for word in self._words(column)} == {True, False}:
+                self.notes.append(
+                    f"its column {self._table.header[column]!r} ({', '.join(self._words(column))}) "
+                    "is not read: remove the rows of 0, if it says that the class is not there"
+                )
+
+    def say_groups(self, taken: Collection[int]) -> None:
+        """Says that pictures of one patient, say, may come into several splits."""
+        for column, name in enumerate(self._names):
+            if column in taken or not is_group(name):
+                continue
+            values = [fields[column] for _, fields in self._table.rows() if fields[column]]
+            if _FEWEST_GROUPS <= len(set(values)) < len(values):
+                self.notes.append(
+                    f"its column {self._table.header[column]!r} ({len(set(values)):,} values in "
+                    f"{len(values):,} rows) is not read, and pictures of one value may come into "
+                    "several splits; a column of splits, named with --split_column, keeps them "
+                    "together"
+                )
+
     def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
         if given:
             return tuple(self._given("--label_column", name) for name in given)
+        without = {c for c in range(len(self._names)) if self._holds_no_class(c)}
+        taken = {*taken, *(without if LABEL not in self._table.header else ())}
         found = self._usual(LABEL_NAMES, taken)
         if LABEL in self._table.header:
             label = self._table.header.index(LABEL)
@@ -210,33 +275,75 @@ class _Search:
                     "divides the rows otherwise: --label_column names another"
                 )
             return (label,)
+        found = found or [
+            c for c, name in enumerate(self._names) if c not in taken and ends_as_label(name)
+        ]
         if len(found) > 1 and self._say_the_same(found):
             # A number and a name of one class: the name.
             found = [next((c for c in found if not self._all(c, str.isdigit)), found[0])]
         if len(found) > 1:
             self._unclear("the classes", "--label_column", found)
         if not found:
-            return self._unnamed_labels(taken)
+            found = self._unnamed_labels(taken)
+            if not found:
+                self._refuse_without_class(without)
+            if len(found) > 1:
+                self.notes.append(
+                    f"each of its {len(found)} columns of 0 and 1 is a class: {self._listed(found)}"
+                )
+                return tuple(found)
         self._guessed("classes", found)
         return tuple(found)
 
-    def _unnamed_labels(self, taken: Collection[int]) -> tuple[int, ...]:
-        """Returns the only column that is left, or those of 0 and 1, one for each class.
-
-        Raises:
-          UsageError: there is neither.
-        """
+    def _unnamed_labels(self, taken: Collection[int]) -> list[int]:
+        """Returns the columns of classes by what is left: one column, one-hot columns or none."""
         others = [c for c, name in enumerate(self._names) if name and c not in taken]
-        found = others if len(others) == 1 else self._one_hot(others)
-        if not found:
-            self._unclear("the classes", "--label_column", [])
-        if len(found) > 1:
-            self.notes.append(
-                f"each of its {len(found)} columns of 0 and 1 is a class: {self._listed(found)}"
+        splits = {*self._usual(SPLIT_NAMES, ()), *self._usual(SPLIT_MARKS, ())}
+        if len(others) == 1:
+            return [c for c in others if c not in splits and not self._are_row_numbers(c)]
+        if found := self._one_hot([c for c in others if not self._is_mark(c)]):
+            return found
+        # Of a list without a header: "val_0.JPEG n01443537 0 32 44 62".
+        texts = [c for c in others if not self._all(c, is_number)]
+        return texts if len(texts) == 1 and not self._table.has_header else []
+
+    def _are_row_numbers(self, column: int) -> bool:
+        values = [fields[column] for _, fields in self._table.rows()]
+        if len(values) < 2 or len(set(values)) < len(values):
+            return False
+        return not self._table.has_header or all(map(is_number, values))
+
+    def _is_mark(self, column: int) -> bool:
+        name = self._names[column]
+        return name in SPLIT_MARKS and name.startswith(_NO_CLASSES)
+
+    def _holds_no_class(self, column: int) -> bool:
+        """Returns whether a column's values are addresses, boxes or coordinates."""
+        values = self._sampled(column)
+        # "x" and "y", or "Bbox [x", "y", "w", "h]" of a header that is not quoted.
+        if self._names[column] == "y":
+            beside = [self._sampled(c) for c, name in enumerate(self._names) if _X.match(name)]
+            return any(
+                all(is_number(value) for value in (*values, *own) if value) for own in beside
             )
-        else:
-            self._guessed("classes", found)
-        return tuple(found)
+        return tells_no_class(values)
+
+    def _refuse_without_class(self, without: Collection[int]) -> None:
+        """Stops where no column is one of classes; says so of columns that look like it."""
+        if len(self._names) == 1:
+            raise UsageError(
+                f"{self._table.source} has one column, of paths, and none of classes: a table with "
+                "a path and a class in each row is expected"
+            )
+        numbers = [c for c in sorted(without) if not all(map(is_url, self._sampled(c)))]
+        if len(numbers) == 1 and tells_no_class(values := self._sampled(numbers[0])):
+            raise UsageError(
+                f"{self._table.source}: column {self._table.header[numbers[0]]!r} holds boxes or "
+                f"pixels, such as {next(filter(None, values))[:40]!r}, and no other is known to "
+                "hold the classes: write the class of each picture into a column, and name it with "
+                "--label_column"
+            )
+        self._unclear("the classes", "--label_column", [])
 
     def _given(self, flag: str, name: str) -> int:
         header = self._table.header
@@ -259,14 +366,19 @@ class _Search:
         return sorted(found, key=lambda column: names.index(self._names[column]))
 
     def _sampled(self, column: int) -> list[str]:
-        rows = itertools.islice(self._table.rows(), _SAMPLE)
-        return [fields[column] for _, fields in rows]
+        if self._first is None:  # Once for all columns: MNIST has 785.
+            self._first = [fields for _, fields in itertools.islice(self._table.rows(), _SAMPLE)]
+        return [fields[column] for fields in self._first]
 
     def _with_pictures(self) -> list[int]:
         """Returns the columns whose values all have the suffix of a picture."""
         columns = range(len(self._names))
         sampled = {column: self._sampled(column) for column in columns}
-        return [c for c in columns if sampled[c] and all(map(is_picture_name, sampled[c]))]
+        return [
+            c
+            for c in columns
+            if sampled[c] and all(is_picture_name(v) and not _WEB.match(v) for v in sampled[c])
+        ]
 
     def _with_files(self, columns: Sequence[int]) -> list[int]:
         """Returns the columns for whose values there are files."""
@@ -302,15 +414,24 @@ class _Search:
         return ", ".join(shown) + (", …" if len(columns) > 8 else "")
 
     def _unclear(self, what: str, flag: str, found: Sequence[int]) -> None:
-        header = ", ".join(self._table.header)
         if found:
             raise UsageError(
                 f"{self._table.source}: the columns {self._listed(found)} may hold {what}: "
                 f"say which with {flag}"
             )
+        header, shown = "the header", self._table.header
+        if not self._table.has_header:
+            header, shown = "the first line", tuple(next(self._table.rows())[1])
+        fields = ", ".join((*shown[:_SHOWN], *(("…",) if len(shown) > _SHOWN else ())))
+        if len(shown) == 1:
+            raise UsageError(
+                f"{self._table.source}: no column is known to hold {what}, and its lines are one "
+                f"column each, as {fields!r}: name what separates them with --csv_separator, or "
+                f"the column with {flag}"
+            )
         raise UsageError(
-            f"{self._table.source}: no column is known to hold {what}: name it with {flag}; the "
-            f"header is {header!r}"
+            f"{self._table.source}: no column is known to hold {what}: name it with {flag}"
+            f"{'' if self._table.has_header else ', by its number from 1'}; {header} is {fields!r}"
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tfrecords.errors import UsageError
@@ -18,7 +20,7 @@ from tfrecords.inputs.say import Say, counted
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
 from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder, Found, root_of
-from tfrecords.inputs.tables.text import TableText, parse
+from tfrecords.inputs.tables.text import TableText, is_json_lines, parse
 from tfrecords.schema import TRAIN
 
 _SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
@@ -38,6 +40,9 @@ _NO_VALUES = frozenset("nan na n/a #n/a <na> none null nil nat ? -1 -1.0".split(
 
 # Names that a line shows before it stops.
 _NAMED = 4
+
+# Rows whose files are looked for elsewhere where no row has one.
+_LOOKED_FOR = 20
 
 # Tables of fewer rows say nothing by the number of their classes.
 _FEW_ROWS = 10
@@ -75,7 +80,7 @@ class TableFile:
 
 def is_table(path: str) -> bool:
     """Returns whether a path has the name of a table."""
-    return path.lower().endswith(_SUFFIXES)
+    return path.lower().endswith(_SUFFIXES) or is_json_lines(path)
 
 
 def read_bytes(table: InputPath, files: FileSystem) -> bytes:
@@ -148,7 +153,8 @@ def _rows(
 
     def finds(value: str) -> bool:
         try:
-            return finder.find(value) is not None
+            found = finder.find(value)
+            return found is not None and found.file.problem is not RejectReason.UNREADABLE
         except AmbiguousPathError:
             return True
 
@@ -233,9 +239,11 @@ def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...
                 "0 or 1 is expected of a column for one class"
             )
         if len(ones) != 1:
+            named = ", ".join(repr(text.header[column]) for column in (ones or labels)[:_NAMED])
             raise UsageError(
                 f"{text.source} line {line}: {len(ones)} of its classes are 1, exactly one is "
-                "expected: a picture has one class"
+                f"expected: a picture has one class ({'of' if not ones else 'here'} {named}); "
+                "--label_column names other columns"
             )
         return text.header[ones[0]]
     if not labels:
@@ -286,6 +294,7 @@ class _Noticed:
     elsewhere: _Tally = field(default_factory=_Tally)
     repeated: _Tally = field(default_factory=_Tally)
     conflicts: _Tally = field(default_factory=_Tally)
+    unreadable: _Tally = field(default_factory=_Tally)
 
 
 def _files_of(
@@ -295,7 +304,7 @@ def _files_of(
     for row in rows:
         yield TableFile(row, _file_of(table, row, finder, noticed))
     _say_like_table(table, noticed, finder, say)
-    _say_missing(table, len(rows), noticed, say)
+    _say_missing(table, rows, noticed, finder, say)
 
 
 def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed) -> ListedFile:
@@ -303,7 +312,7 @@ def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed)
     try:
         found = finder.find(row.path)
     except AmbiguousPathError as error:
-        found = Found(_called_like(table, row, error, finder), by_name=True)
+        found = Found(_likeliest(table, row, error, finder), by_name=True)
         noticed.like_table.add(root_of(found.file.name, row.path))
     if found is None:
         where = finder.where(row.path)
@@ -311,54 +320,90 @@ def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed)
         return ListedFile(
             row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
         )
+    if found.file.problem is RejectReason.UNREADABLE:
+        noticed.unreadable.add(f"line {row.line}: {row.path!r} ({found.file.detail})")
     if found.by_name:
         what = f"line {row.line}: {row.path!r} is {found.file.name!r}"
         noticed.by_name.add(what)
-        if not _is_called_like(table, root_of(found.file.name, row.path)):
+        if not _is_own(table, root_of(found.file.name, row.path), finder):
             noticed.elsewhere.add(what)
     return found.file
 
 
-def _say_missing(table: InputPath, rows: int, noticed: _Noticed, say: Say) -> None:
+def _say_missing(
+    table: InputPath, rows: Sequence[TableRow], noticed: _Noticed, finder: Finder, say: Say
+) -> None:
     """Says how many files of `rows` are missing, and how many were found by their names alone.
 
     Raises:
-      UsageError: all are missing.
+      UsageError: all are missing, or none can be read.
     """
-    missing, by_name = noticed.missing, noticed.by_name
-    if missing.count == rows:
+    missing, by_name, unreadable = noticed.missing, noticed.by_name, noticed.unreadable
+    none = f"{table}: none of its {len(rows):,} files"
+    if missing.count == len(rows):
         raise UsageError(
-            f"{table}: none of its {rows:,} files exists; the first, {missing.first}; "
-            "paths start from --input_dir, or from the table's own folder"
+            f"{none} exists; the first, {missing.first}; paths start from --input_dir, or from the "
+            f"table's own folder{_elsewhere(rows, finder)}"
+        )
+    if unreadable.count == len(rows):
+        raise UsageError(
+            f"{none} can be read; the first, {unreadable.first}{_elsewhere(rows, finder)}"
         )
     if missing.count:
-        say(f"{table}: {missing.count:,} of {counted(rows, 'file')} missing; {missing.first}")
+        files = counted(len(rows), "file")
+        say(f"{table}: {missing.count:,} of {files} missing; {missing.first}")
     if by_name.count:
         say(f"{table}: {counted(by_name.count, 'file')} found by name; {by_name.first}")
 
 
-def _called_like(
+def _elsewhere(rows: Iterable[TableRow], finder: Finder) -> str:
+    """Returns which file a path of another machine may mean, "" where none is called so."""
+    for row in itertools.islice(rows, _LOOKED_FOR):
+        name = posixpath.basename(row.path.replace("\\", "/"))
+        try:
+            found = finder.find(name) if name else None
+            file = None if found is None else found.file
+        except AmbiguousPathError as error:
+            file = error.files[0]
+        if file is not None:
+            return f"; of the name {name!r} there is {file.name!r}"
+    return ""
+
+
+def _likeliest(
     table: InputPath, row: TableRow, error: AmbiguousPathError, finder: Finder
 ) -> ListedFile:
-    """Returns the one file of several that lies in the folder which is called as the table is.
+    """Returns the one file of several that lies beside the table, or in the folder called like it.
 
     Raises:
       UsageError: there is no such folder; names the flag that chooses one.
     """
     pairs = list(zip(error.roots, error.files, strict=True))
-    if len(own := [file for root, file in pairs if _is_called_like(table, root)]) == 1:
-        return own[0]
+    for is_meant in (_is_beside, _is_called_like):
+        if len(own := [file for root, file in pairs if is_meant(table, root, finder)]) == 1:
+            return own[0]
     likely = [root for root in error.roots if split_of(posixpath.basename(root)) == TRAIN]
     root = [*likely, *filter(None, error.roots), ""][0]
     advice = f", or give the folder that is meant, as in {_root_flag(finder, root)}"
     can_give = root and table.flag == _LABELLED
+    example = next((file for own, file in pairs if own == root), error.files[0])
     raise UsageError(
         f"{table} line {row.line}: {error}: write the path from the root, as in "
-        f"{error.files[0].name!r}{advice if can_give else ''}"
+        f"{example.name!r}{advice if can_give else ''}"
     ) from error
 
 
-def _is_called_like(table: InputPath, root: str) -> bool:
+def _is_own(table: InputPath, root: str, finder: Finder) -> bool:
+    return _is_beside(table, root, finder) or _is_called_like(table, root, finder)
+
+
+def _is_beside(table: InputPath, root: str, finder: Finder) -> bool:
+    """Returns whether a table lies in a folder: the paths of train/metadata.csv are of train/."""
+    folder = posixpath.dirname(table.path.replace("\\", "/"))
+    return os.path.abspath(finder.where(root)) == os.path.abspath(folder)
+
+
+def _is_called_like(table: InputPath, root: str, finder: Finder) -> bool:
     """Returns whether a folder is called as a table: train/ of train.csv."""
     stem, _ = posixpath.splitext(posixpath.basename(table.path.replace("\\", "/")))
     return posixpath.basename(root).casefold() == stem.casefold()
@@ -383,13 +428,13 @@ def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Sa
         advice = f"; give {flag} if all lie there, or write" if is_labelled else ": write"
         raise UsageError(
             f"{table}: of several files that fit, {counted(preferred.count, 'row')} would take "
-            f"the one in {preferred.first}/, which is called as the table is, but "
+            f"the one in {preferred.first}/, {_belongs(table, preferred.first, finder)}, but "
             f"{elsewhere.first}{advice} paths from the root"
         )
     told = f"; {flag} says so" if is_labelled else ""
     say(
         f"{table}: of files in several folders that fit, {counted(preferred.count, 'row')} took "
-        f"the one in {preferred.first}/, which is called as the table is{told}"
+        f"the one in {preferred.first}/, {_belongs(table, preferred.first, finder)}{told}"
     )
 
 
@@ -399,6 +444,12 @@ def _refuse_two_splits(table: InputPath, first: TableRow, second: TableRow) -> N
             f"{table} lines {first.line} and {second.line} put {second.path!r} into two splits, "
             f"{first.split or 'none'} and {second.split or 'none'}: remove one of them"
         )
+
+
+def _belongs(table: InputPath, root: str, finder: Finder) -> str:
+    if _is_beside(table, root, finder):
+        return "where the table lies"
+    return "which is called as the table is"
 
 
 def _noticing_repeats(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from tfrecords.inputs.column_names import LABEL_NAMES, PATH_NAMES, SPLIT_NAMES, 
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.rows import InputPath
+from tfrecords.inputs.tables.values import is_number
 
 _SEPARATORS = (",", ";", "\t", "|")
-_NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_NAMED_SEPARATORS = {
+    "tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ",
+}  # fmt: skip
 
 # Lines that the separator is found from.
 _SAMPLE_LINES = 50
@@ -43,6 +47,8 @@ _MARKS = {
 
 # Python's codecs of these names write a mark.
 _MARKLESS = {"utf-8": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+
+_JSON_LINES = (".jsonl", ".ndjson")
 
 _USUAL = {normalised(name) for name in (*PATH_NAMES, *LABEL_NAMES, *SPLIT_NAMES)}
 
@@ -99,6 +105,11 @@ class TableText:
             yield line, fields
 
 
+def is_json_lines(path: str) -> bool:
+    """Returns whether a path has the name of a table of JSON Lines."""
+    return path.lower().endswith(_JSON_LINES)
+
+
 def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
     """Returns a table.
 
@@ -107,6 +118,8 @@ def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
         two of its columns have one name.
     """
     text = decoded(source, data, options.encoding).text
+    if text.startswith("{"):
+        return _of_objects(source, text)
     notes = []
     text, separator = _separator(source, text, options.separator)
     if separator != "," and not options.separator:
@@ -115,16 +128,54 @@ def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
     if first is None:
         raise UsageError(f"{source} is empty: a header and one line for each picture are expected")
     header = tuple(first[1])
-    has_header = not any(map(is_picture_name, header))
+    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+    # No columns are called 1, 1 and 1, but "Abyssinian_100 1 1 1" is a row.
+    has_header = not any(map(is_picture_name, header)) and not any(map(is_number, twice))
     if not has_header:
         notes.append("its first line is no header but a picture's: its columns are 1, 2, …")
         header = tuple(str(number + 1) for number in range(len(header)))
-    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+        twice = []
     if twice:
         raise UsageError(
             f"{source}: two columns are called {twice[0]!r}: rename or remove one of them"
         )
     return TableText(source, text, separator, header, has_header, tuple(notes))
+
+
+def _of_objects(source: InputPath, text: str) -> TableText:
+    """Returns the table of JSON Lines: an object for each picture, whose keys are the columns.
+
+    Raises:
+      UsageError: a line is no object.
+    """
+    # Blank lines stay, so that lines keep their numbers.
+    objects = [_object(source, line, own) for line, own in enumerate(text.split("\n"), 1)]
+    header = tuple(dict.fromkeys(key for found in objects if found for key in found))
+    rows = io.StringIO()
+    write = csv.writer(rows, lineterminator="\n").writerow
+    for found in objects:
+        write([_field(found.get(key)) for key in header] if found else [])
+    return TableText(source, rows.getvalue(), ",", header, has_header=False)
+
+
+def _object(source: InputPath, line: int, text: str) -> dict[str, object] | None:
+    if not text.strip():
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{source} line {line} is no JSON object: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{source} line {line} is no JSON object, as each line of it should be")
+    return found
+
+
+def _field(value: object) -> str:
+    """Returns a value as a field of one line."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(text.split())
 
 
 def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
@@ -143,7 +194,11 @@ def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
             raise UsageError(f"{source} is {what}, not a text table: save it as CSV")
     if found := _NO_ROWS.match(data):
         what = "a web page or XML" if found[1] == b"<" else "JSON"
-        raise UsageError(f"{source} is {what}, not a table: a CSV is expected")
+        if what != "JSON" or not is_json_lines(source.path):
+            raise UsageError(
+                f"{source} is {what}, not a table: a CSV is expected, with a path and a class in "
+                "each row"
+            )
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     # A mark says more than the name of its family; of another family, it is no mark.
     family = encoding.lower().replace("_", "-").removesuffix("-sig")
@@ -194,6 +249,8 @@ def _separator(source: InputPath, text: str, given: str) -> tuple[str, str]:
         return text, named
     sample = "".join(itertools.islice(io.StringIO(text, newline=""), _SAMPLE_LINES))
     ranked = sorted((_rank(sample, separator), separator) for separator in _SEPARATORS)
+    if not ranked[-1][0][0] and _are_words(sample):
+        return text, " "
     (best, separator), (second, other) = ranked[-1], ranked[-2]
     if best == second and best[0]:
         raise UsageError(
@@ -201,6 +258,12 @@ def _separator(source: InputPath, text: str, given: str) -> tuple[str, str]:
             "say which with --csv_separator"
         )
     return text, separator if best[0] else ","
+
+
+def _are_words(sample: str) -> bool:
+    """Returns whether lines are as many words each, as in "1.jpg 3": no path has a space in it."""
+    lines = [line.split(" ") for line in sample.splitlines()[:_SAMPLE_LINES] if line.strip()]
+    return len({len(line) for line in lines}) == 1 < len(lines) and len(lines[0]) > 1
 
 
 def _rank(sample: str, separator: str) -> tuple[bool, int, bool, int]:
