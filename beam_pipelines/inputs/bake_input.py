@@ -181,8 +181,8 @@ def _refuse_no_pictures(rows: Iterable[SourceFile], input_dir: str) -> None:
     if names and not any(map(is_picture_name, names)):
         raise UsageError(
             f"--input_dir={input_dir} has no class folders, and none of its {len(names):,} files "
-            f"is called like a picture, such as {names[0]!r}: if they hold pictures, write those "
-            "as files, into a folder for each class"
+            f"has the name of a picture, such as {names[0]!r}: if they contain pictures, write "
+            "those as files, into a folder for each class"
         )
 
 

@@ -40,7 +40,9 @@ def test_batches_without_a_picture_are_told(tmp_path: Path) -> None:
     (tmp_path / "in" / "cifar-10-batches-py").mkdir(parents=True)
     for name in ("data_batch_1", "test_batch"):
         (tmp_path / "in" / "cifar-10-batches-py" / name).write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"none of its 2 files is called like a picture.*batch_1'"):
+    with pytest.raises(
+        UsageError, match=r"none of its 2 files has the name of a picture.*batch_1'"
+    ):
         BakeInput.of(config(tmp_path / "in"))
 
 

@@ -80,7 +80,7 @@ READ = {
             "Final_Test/GT-final_test.csv": lines("Filename;ClassId", "{n:05d}.ppm;{c}"),
             "Final_Training/cat/GT-cat.csv": lines("Filename;ClassId", "{n:05d}_0.ppm;{c}"),
         },
-        said=("Final_Test/GT-final_test.csv names pictures that have no class here",),
+        said=("Final_Test/GT-final_test.csv lists pictures that have no class here",),
         unsaid=("GT-cat",),
         unlabelled=6,
     ),
@@ -95,7 +95,7 @@ READ = {
         (*paths("train/{c}/images/{c}_{n}.JPEG"), *paths("val/images/val_{n}.JPEG")),
         each(2, "train"),
         {"val/val_annotations.txt": lines("", "val_{n}.JPEG\t{c}\t0\t32\t44\t62")},
-        said=("val/val_annotations.txt names pictures that have no class",),
+        said=("val/val_annotations.txt lists pictures that have no class",),
         unlabelled=6,
     ),
     "ImageNet, contest tables of boxes beside folders": Case(
@@ -191,7 +191,7 @@ READ = {
             + "0000000000000000,verification,dog,0\n"
         },
         table="annotations.csv",
-        said=("'Confidence' (1, 0) is not read: remove the rows of 0",),
+        said=("'Confidence' (1, 0) is not read: remove the rows with 0",),
     ),
     "Hugging Face: a table in each split": Case(
         (*paths("train/{n:04d}.png"), *paths("test/{n:04d}.png")),
@@ -240,13 +240,13 @@ READ = {
         each(6, classes=("character01", "character02")),
         folder="background",
         rules=InputRules(class_level=2),
-        said=("several folders and are one class each, as character01 in bird/, cat/, dog/",),
+        said=("become one class, as character01 in bird/, cat/, dog/; 1 class more",),
     ),
     "SUN397: folders in some classes": Case(
         ("a/abbey/0.jpg", "a/abbey/1.jpg", "c/canal/urban/0.jpg", "c/canal/natural/0.jpg"),
         {(None, "abbey"): 2, (None, "canal"): 2},
         rules=InputRules(class_level=2),
-        said=("folders in canal/ are parts of the class, as natural/, urban/ of canal",),
+        said=("folders in a class are part of it, as natural/, urban/ of canal",),
     ),
     "IDC: one class in the folder of each patient": Case(
         paths("{n}/0/{n}_class0.png") + paths("{n}/1/{n}_class1.png"),
@@ -331,13 +331,13 @@ STOPPED = {
     ),
     "FER-2013: pixels in one column": Case(
         ("x/0.jpg",),
-        "holds the pixels of pictures, in 'pixels'.*write each row as a picture file",
+        "contains the pixels of pictures, in 'pixels'.*write each row as a picture file",
         {"fer2013.csv": lines("emotion,pixels,Usage", "{n},70 80 82 72 58 {n},Training")},
         table="fer2013.csv",
     ),
     "MNIST in a table: a column for each pixel": Case(
         ("x/0.jpg",),
-        "holds the pixels of pictures, in '1x1', '1x2', '2x1', '2x2'",
+        "contains the pixels of pictures, in '1x1', '1x2', '2x1', '2x2'",
         {"mnist_train.csv": lines("label,1x1,1x2,2x1,2x2", "{n},0,0,255,{n}")},
         table="mnist_train.csv",
     ),
@@ -387,11 +387,11 @@ STOPPED = {
     ),
     "Stanford Dogs: annotations without suffixes in the same folders": Case(
         paths("Images/{c}/{n}.jpg") + paths("Annotation/{c}/{n}"),
-        "Annotation/ holds the same folders as Images/.*--exclude=/Annotation leaves it out",
+        "Annotation/ contains the same folders as Images/.*leave it out with --exclude=/Annotation",
     ),
     "CUB: segmentations in the same folders": Case(
         paths("CUB_200_2011/images/{c}/{n}.jpg") + paths("segmentations/{c}/{n}.png"),
-        "segmentations/ holds the same folders as CUB_200_2011/.*--exclude=/segmentations",
+        "segmentations/ contains the same folders as CUB_200_2011/.*--exclude=/segmentations",
         {"CUB_200_2011/images.txt": "1 a"},
     ),
     "PlantVillage: three forms of each picture": Case(

@@ -135,10 +135,11 @@ def refuse_drawn(tops: Sequence[tuple[str, str]], path: str, source: str) -> Non
     if 0 < len(drawn) < len(tops):
         others = some(f"{name}/" for name, _ in tops if name not in drawn)
         globs = shlex.quote(",".join(f"/{path}{name}" for name in drawn))
-        hold, are, them = ("holds", "is", "it") if len(drawn) == 1 else ("hold", "are", "them")
+        contain, it = ("contains", "it") if len(drawn) == 1 else ("contain", "them")
         raise UsageError(
-            f"{source}: {some(f'{name}/' for name in drawn)} {hold} the same folders as {others}, "
-            f"and {are} called as what is drawn from pictures: --exclude={globs} leaves {them} out"
+            f"{source}: {some(f'{name}/' for name in drawn)} {contain} the same folders as "
+            f"{others}, under a name for annotations or masks, which are not pictures: leave {it} "
+            f"out with --exclude={globs}"
         )
 
 
@@ -165,15 +166,20 @@ def level_notes(names: Iterable[str], level: int) -> Iterator[str]:
     if several := _of_several(parents):
         name, own = several[0]
         yield (
-            f"folders called {some(name for name, _ in several)} lie in several folders and are "
-            f"one class each, as {name} in {some(own)}"
+            f"folders with the same name in several folders become one class, as {name} in "
+            f"{some(own)}{_and_others(several)}"
         )
     if several := _of_several(below):
         name, own = several[0]
-        yield (
-            f"folders in {some(f'{name}/' for name, _ in several)} are parts of the class, as "
-            f"{some(own)} of {name}"
-        )
+        yield (f"folders in a class are part of it, as {some(own)} of {name}{_and_others(several)}")
+
+
+def _and_others(several: Sequence[object]) -> str:
+    """Returns how many other classes than the first are meant, too."""
+    others = len(several) - 1
+    if not others:
+        return ""
+    return f"; {others:,} {'class' if others == 1 else 'classes'} more likewise"
 
 
 def _of_several(folders: Mapping[str, Collection[str]]) -> list[tuple[str, list[str]]]:

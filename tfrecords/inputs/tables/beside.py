@@ -153,7 +153,7 @@ def of_unlabelled(
     ]
     if named:
         yield (
-            f"{some(sorted(named))} {'names' if len(named) == 1 else 'name'} pictures that have no "
+            f"{some(sorted(named))} {'lists' if len(named) == 1 else 'list'} pictures that have no "
             "class here, and may have their classes; to read both, give one table of all "
             "pictures, with a column of splits, as --input_csv"
         )

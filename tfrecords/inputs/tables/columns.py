@@ -233,8 +233,9 @@ class _Search:
         pixels = [c for c, name in enumerate(self._names) if is_pixel(name)]
         if len(pixels) > 1 or any(tells_no_class(self._sampled(c)) for c in pixels):
             raise UsageError(
-                f"{self._table.source} holds the pixels of pictures, in {self._listed(pixels)}, "
-                "and no paths: write each row as a picture file, into a folder for each class"
+                f"{self._table.source} contains the pixels of pictures, in "
+                f"{self._listed(pixels)}, and no paths: write each row as a picture file, into a "
+                "folder for each class"
             )
 
     def say_truths(self, taken: Collection[int]) -> None:
@@ -243,7 +244,7 @@ class _Search:
             if {one_hot_value(word) for word in self._words(column)} == {True, False}:
                 self.notes.append(
                     f"its column {self._table.header[column]!r} ({', '.join(self._words(column))}) "
-                    "is not read: remove the rows of 0, if it says that the class is not there"
+                    "is not read: remove the rows with 0 if they mean that the class is absent"
                 )
 
     def say_groups(self, taken: Collection[int]) -> None:
@@ -255,9 +256,9 @@ class _Search:
             if _FEWEST_GROUPS <= len(set(values)) < len(values):
                 self.notes.append(
                     f"its column {self._table.header[column]!r} ({len(set(values)):,} values in "
-                    f"{len(values):,} rows) is not read, and pictures of one value may come into "
-                    "several splits; a column of splits, named with --split_column, keeps them "
-                    "together"
+                    f"{len(values):,} rows) is not read, and pictures with the same value may get "
+                    "into several splits; a column of splits, named with --split_column, keeps "
+                    "them together"
                 )
 
     def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
@@ -332,8 +333,8 @@ class _Search:
         """Stops where no column is one of classes; says so of columns that look like it."""
         if len(self._names) == 1:
             raise UsageError(
-                f"{self._table.source} has one column, of paths, and none of classes: a table with "
-                "a path and a class in each row is expected"
+                f"{self._table.source} has one column, of paths, and none of classes: a path and a "
+                "class are expected in each row"
             )
         numbers = [c for c in sorted(without) if not all(map(is_url, self._sampled(c)))]
         if len(numbers) == 1 and tells_no_class(values := self._sampled(numbers[0])):
