@@ -111,6 +111,13 @@ READ = {
         {"places365_val.txt": lines("", "Places365_val_{n:08d}.jpg {n}")},
         unlabelled=6,
     ),
+    "Places365, small: letters above the classes": Case(
+        tuple(f"data_256/{c}/{k}/0.jpg" for c in "abc" for k in ("x", "y"))
+        + paths("val_256/val_{n}.jpg"),
+        each(2, classes=("a", "b", "c")),
+        said=("--class_level=3 if those are the classes",),
+        unlabelled=6,
+    ),
     "Places365, small: a list with spaces": Case(
         paths("val_256/Places365_val_{n:08d}.jpg"),
         each(2),

@@ -56,7 +56,9 @@ def find_layout(
     doubts.refuse_parts(classes, level, source, tables)
     if rules.splits_from == AUTO and not rules.split_folders:
         doubts.refuse_splits(classes, source)
-    hollow = doubts.hollow_note(folders, level + 1) if any(layout.roots.values()) else ()
+    # Where the classes are on top, their depth was told.
+    is_below = any(layout.roots.values()) or layout.unlabelled
+    hollow = doubts.hollow_note(folders, level + 1) if is_below else ()
     return replace(layout, notes=(*layout.notes, *hollow, *doubts.thumbnails_note(classes)))
 
 
