@@ -329,6 +329,12 @@ STOPPED = {
         "pictures may be packed in train_tfrecords/ld_train00-1338.tfrec: write them as files",
         {"train_tfrecords/ld_train00-1338.tfrec": "x"},
     ),
+    "GTSRB of Kaggle: two tables": Case(
+        paths("Train/{n}.png"),
+        "No such file.*if these are several tables, join them into one, with a column of splits",
+        {f"{s}.csv": lines("Path,ClassId", s + "/{n}.png,{c}") for s in ("Train", "Test")},
+        table="Train.csv,Test.csv",
+    ),
     "Food-101: a list of one split": Case(
         paths("images/{c}/{n}.jpg"),
         "has one column, of paths, and none of classes",

@@ -93,7 +93,11 @@ def read_bytes(table: InputPath, files: FileSystem) -> bytes:
         with files.open(table.path) as file:
             return file.read()
     except OSError as error:
-        raise UsageError(f"{table}: {error.strerror or error}") from error
+        several = any(mark in table.path for mark in ",*")
+        advice = "; if these are several tables, join them into one, with a column of splits"
+        raise UsageError(
+            f"{table}: {error.strerror or error}{advice if several else ''}"
+        ) from error
 
 
 def labelled_files(
