@@ -62,7 +62,10 @@ def lines(header: str, pattern: str, count: int = 6, classes: tuple[str, ...] = 
     return "\n".join([*([header] if header else []), *paths(pattern, count, classes)]) + "\n"
 
 
-def each(number: int, split: str | None = None, classes: tuple[str, ...] = CLASSES) -> dict:  # type: ignore[type-arg]
+def each(
+    number: int, split: str | None = None, classes: tuple[str, ...] = CLASSES
+) -> dict[tuple[str | None, str], int]:
+    """Returns so many pictures for each class of a split."""
     return {(split, name): number for name in classes}
 
 
