@@ -9,7 +9,7 @@ is its score there. Costs are CPU seconds, user and system, of the whole command
 included; the rivals' are those of their training alone, which favours them.
 
 * scratch, head, finetune: `trainer.train --recipe=…`, defaults otherwise.
-* story: the recipe that the project began with, on as many seconds as scratch took.
+* story: the recipe that the project began with, on as many CPU seconds as scratch took.
 * torch: timm's habits around our network, on as many pictures as scratch saw.
 * torch_finetune: EfficientNet-Lite0 with the same weights as ours, all of it trained with timm's
   habits.
@@ -151,11 +151,8 @@ def _evaluation(run_dir: Path, split: str, output: Path) -> dict[str, float]:
 
 
 def story(place: Workplace, one: Photographs, seed: int, scratch: Result) -> Result:
-    cores = os.cpu_count() or 1
-    return _rival(
-        place, one, "story", seed, "benchmarks.accuracy.story_recipe",
-        f"--seconds={scratch.cpu_seconds / cores:.0f}",
-    )  # fmt: skip
+    module = "benchmarks.accuracy.story_recipe"
+    return _rival(place, one, "story", seed, module, f"--cpu_seconds={scratch.cpu_seconds:.0f}")
 
 
 def torch(place: Workplace, one: Photographs, seed: int, scratch: Result) -> Result:

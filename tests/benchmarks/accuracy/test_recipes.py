@@ -66,11 +66,10 @@ def test_rivals_have_the_budget_of_scratch(
     monkeypatch.setattr(recipes, "_rival", rival)
     monkeypatch.setattr(recipes.table, "train_records", lambda data_dir: 300)
     monkeypatch.setattr(Workplace, "bake", lambda self, one: self.work)
-    monkeypatch.setattr(recipes.os, "cpu_count", lambda: 2)
     for name in ("story", "torch", "torch_finetune"):
         recipes.run(place, SET, name, 0, [result("scratch")])
     assert asked == [
-        ("story", "--seconds=45"), ("torch", "--epochs=10"), ("torch_finetune", "--epochs=5"),
+        ("story", "--cpu_seconds=90"), ("torch", "--epochs=10"), ("torch_finetune", "--epochs=5"),
     ]  # fmt: skip
     with pytest.raises(SystemExit, match="run that too"):
         recipes.run(place, SET, "story", 1, [result("scratch", seed=0)])
