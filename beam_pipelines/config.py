@@ -107,6 +107,14 @@ class PrepareConfig:
         "usual name, which is then printed.",
         metavar="NAME",
     )
+    group_column: str = flag(
+        "",
+        _INPUT,
+        "The column of what several pictures are of: a patient, lesion, track, site, photographer. "
+        "Pictures with the same value stay in one split; those without a value are on their own.",
+        metavar="NAME",
+        typed_as=("group", "groups", "group_col", "patient_column"),
+    )
     csv_separator: str = flag(
         "",
         _INPUT,
@@ -412,6 +420,7 @@ class PrepareConfig:
             separator=self.csv_separator,
             encoding=self.csv_encoding,
             splits=self.split_names,
+            group_column=self.group_column,
         )
         return InputOptions(table, self.zip_encoding, self.max_file_mb * MEGABYTE, spool_dir)
 

@@ -52,7 +52,7 @@ def deal(understood: BakeInput, layout: Layout, pool: WorkerPool | None) -> Deal
     The pool begins the first bundles as soon as they are dealt.
     """
     rows, config = understood.rows, understood.config
-    sources.check_group_by(rows, config.group_by)
+    sources.check_groups(rows, config.group_by, config.group_column)
     most = min(pool.workers * _HEAD_START, _MOST_HEAD_START) if pool else 0
     bundles: list[BundleTask] = []
     done = 0

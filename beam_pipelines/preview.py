@@ -104,7 +104,7 @@ def _preview(config: PrepareConfig) -> tuple[Preview, Sequence[SourceFile]]:
     """Returns a preview, and the rows of the files that were listed."""
     understood = BakeInput.of(config)
     config, rows = understood.config, understood.rows
-    sources.check_group_by(rows, config.group_by)
+    sources.check_groups(rows, config.group_by, config.group_column)
     sample = take_sample(rows, config)
     plan = make_plan(
         facts_table.facts_table([facts_table.facts_block(_expected(row, sample) for row in rows)]),
@@ -236,7 +236,14 @@ def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
     """Returns facts of a source that was not decoded, as far as a plan needs them."""
     if row.problem is not None:
         return ImageFacts(
-            row.key, row.class_name, row.bytes, row.version, row.split, row.problem.value, ""
+            row.key,
+            row.class_name,
+            row.bytes,
+            row.version,
+            row.split,
+            row.problem.value,
+            "",
+            group_value=row.group,
         )
     return ImageFacts(
         row.key,
@@ -248,6 +255,7 @@ def _expected(row: SourceFile, sample: Sample) -> ImageFacts:
         phash=0,
         fingerprint="00" * 32,
         encoded_bytes=round(sample.encoded_bytes),
+        group_value=row.group,
     )
 
 

@@ -21,7 +21,7 @@ class ImageFacts:
     """The facts of one source, from canonicalising it.
 
     Attributes:
-      key, class_name, bytes, version, split: of the `SourceFile`.
+      key, class_name, bytes, version, split, group_value: of the `SourceFile`, its group the last.
       reason: why it is rejected, or None for a picture.
       detail: explains the rejection, or a remark on a picture.
       sha256: of the file, hex; None if it could not be read.
@@ -51,6 +51,7 @@ class ImageFacts:
     encoded_bytes: int | None = None
     pack: str | None = None
     index: int | None = None
+    group_value: str | None = None
 
     def to_json(self) -> str:
         """Returns the row as one line."""

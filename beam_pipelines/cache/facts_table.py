@@ -37,6 +37,7 @@ FACTS = pa.schema(
         ("encoded_bytes", pa.int64()),
         ("pack", _NAME),
         ("index", pa.int32()),
+        ("group_value", _NAME),
     ]
 )
 

@@ -58,7 +58,10 @@ def _check_input_rules(config: PrepareConfig) -> None:
 
 
 def _check_table(config: PrepareConfig) -> None:
-    for name in ("path_column", "split_column", "csv_separator", "csv_encoding"):
+    flags_of_tables = (
+        "path_column", "split_column", "group_column", "csv_separator", "csv_encoding",
+    )  # fmt: skip
+    for name in flags_of_tables:
         if getattr(config, name) and config.input_csv is None:
             raise UsageError(f"--{name} is for a table: give --input_csv too, or leave it out")
 

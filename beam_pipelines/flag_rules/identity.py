@@ -21,8 +21,9 @@ _CACHE_VERSION = 4
 def for_manifest(config: PrepareConfig) -> dict[str, Any]:
     """Returns what determines the bytes of the data set, as JSON values."""
     least, most = config.records_per_class
-    # A data set without folds says nothing of them, as before there were any.
+    # A data set without folds or groups of a table says nothing of them, as before there were any.
     folds = {} if config.folds is None else {"folds": config.folds}
+    groups = {"group_column": config.group_column} if config.group_column else {}
     return {
         key: _json_value(value)
         for key, value in {
@@ -57,6 +58,7 @@ def for_manifest(config: PrepareConfig) -> dict[str, Any]:
             "num_shards": config.num_shards,
             "pixels_version": PIXELS_VERSION,
             **folds,
+            **groups,
         }.items()
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from beam_pipelines.cache import storage
 from tfrecords.errors import UsageError
@@ -33,6 +33,41 @@ def group_name(pattern: re.Pattern[str], key: str) -> str | None:
     if match is None:
         return None
     return match.group(1) if pattern.groups and match.group(1) else match.group(0)
+
+
+def check_groups(rows: Sequence[SourceFile], pattern: str | None, column: str) -> None:
+    """Refuses a pattern or a column for groups that groups nothing; see `check_group_by`.
+
+    Raises:
+      UsageError: the text says what there is instead.
+    """
+    check_group_by(rows, pattern)
+    if column:
+        check_group_column(rows, column)
+
+
+def check_group_column(rows: Iterable[SourceFile], column: str) -> None:
+    """Refuses a column of groups that is empty, or of which no two files have one value.
+
+    Files that are missing count too: those that are there may be a sample of the table's.
+
+    Raises:
+      UsageError: the text shows a value.
+    """
+    # A row that stands twice in the table is no group.
+    files = {(row.path, row.member, row.group) for row in rows}
+    values = [group for _, _, group in files if group is not None]
+    if files and not values:
+        raise UsageError(
+            f"--group_column={column} is empty in all {len(files):,} rows: name the column of what "
+            "several pictures are of"
+        )
+    if values and len(set(values)) == len(values):
+        raise UsageError(
+            f"--group_column={column} groups nothing: each of its {len(values):,} values is that "
+            f"of one picture, such as {min(values)!r}; name the column of what several pictures "
+            "are of"
+        )
 
 
 def check_group_by(rows: Iterable[SourceFile], pattern: str | None) -> None:

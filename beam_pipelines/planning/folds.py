@@ -53,8 +53,9 @@ class Folds:
             return None
         return (
             f"{empty} of {self.count} folds got no picture: a group is never divided, and there "
-            "are too few groups; give fewer --folds, or a --group_by, --near_distance or "
-            "--split_by that makes smaller groups; --allow_empty_splits bakes anyway"
+            "are too few groups; give fewer --folds, or a --group_by, --group_column, "
+            "--near_distance or --split_by that makes smaller groups; --allow_empty_splits bakes "
+            "anyway"
         )
 
 

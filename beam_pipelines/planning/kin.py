@@ -65,7 +65,7 @@ def decide(
 ) -> Decided:
     """Decides how to split; measures only for `--split_by=auto`, and only where that matters.
 
-    Groups by name are what the user knows of the pictures, and stand. Without thumbnails, as in
+    Named groups are what the user knows of the pictures, and stand. Without thumbnails, as in
     a preview, nothing can be measured and groups are dealt at random.
 
     Args:
@@ -80,7 +80,7 @@ def decide(
         return Decided(config.split_by)
     demand = Demand.of(pictures, config)
     free = demand.free
-    is_told = config.group_by is not None or len(demand.splits) < 2
+    is_told = config.group_by is not None or bool(config.group_column) or len(demand.splits) < 2
     if thumbnails is None or is_told or len(free) < MIN_PICTURES:
         return Decided(SplitBy.RANDOM)
     some = _whole_classes(pictures, free[whole_packs_mask(facts, pictures.row[free])], facts)

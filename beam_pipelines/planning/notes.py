@@ -67,10 +67,14 @@ def notes_of(
         )
     if grouping.named is not None:
         of_pictures = keys.take(pa.array(pictures.row))
-        yield from named_groups.notes(grouping.named, of_pictures, pictures.label, classes)
+        yield from named_groups.notes(
+            grouping.named, of_pictures, pictures.label, classes, split_index, config.split_names
+        )
     if config.allow_empty_splits or shortfall.failure() is None:
         yield from shortfall.lines()
-    divided = len(split.divided_groups(grouping.group, split_index))
+    # Named groups that the given split divides are said with what else there is to say of them.
+    near = grouping.group if grouping.named is None else grouping.near
+    divided = 0 if near is None else len(split.divided_groups(near, split_index))
     if divided:
         yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
     counts = np.bincount(pictures.label[split_index == TRAIN_INDEX], minlength=len(classes))

@@ -145,14 +145,15 @@ def make_plan(
 
     deduplicated = stages.deduplicate(pictures, facts, config, joined)
     pictures = deduplicated.pictures
-    grouping = stages.group_pictures(pictures, facts, config, joined)
+    grouping = stages.group_pictures(deduplicated, facts, config, joined)
     decided = kin.decide(pictures, grouping.group, facts, config, thumbnails, expect)
     # The manifest says what was decided: the same flags then bake the same data set.
     config = dataclasses.replace(config, split_by=decided.split_by)
     if decided.split_by is SplitBy.APPEARANCE:
         unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
         grouping = dataclasses.replace(grouping, unit=unit)
-    split_index = stages.assign_splits(pictures, grouping.unit, config)
+    following = stages.follow_given(pictures, grouping, config)
+    split_index = stages.assign_splits(following, grouping.unit, config)
     balanced, folded = _balance(pictures, facts, grouping, split_index, len(classes), config)
     records, fold_shards = _records(facts, pictures, split_index, folded, balanced, config)
     keys = facts["key"]

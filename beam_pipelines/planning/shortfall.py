@@ -17,6 +17,7 @@ import pyarrow as pa
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import split
+from beam_pipelines.planning.named_groups import NamedGroups
 from beam_pipelines.planning.stages import Demand, Grouping, Pictures
 
 # A handful of pictures to try the bake with may go without a split: one or two are no evaluation.
@@ -28,11 +29,11 @@ _PICTURE = {False: "picture", True: "pictures"}
 
 
 class Cause(enum.Enum):
-    """What made the largest group outside a short split, in words."""
+    """What made the largest group outside a short split, in words; {flags} that name groups."""
 
-    NAMES = "--group_by"
+    NAMES = "{flags}"
     NEAR_DUPLICATES = "near duplicates"
-    BOTH = "--group_by and near duplicates together"
+    BOTH = "{flags} and near duplicates together"
     APPEARANCE = "--split_by=appearance"
 
 
@@ -76,6 +77,7 @@ class LargestGroup:
       classes: their names.
       split: where it went.
       cause: what made it one.
+      flags: those that name groups and have a part in that, as they are typed.
       names_span_classes: whether equal matches of the pattern in two classes are a part of that.
     """
 
@@ -84,6 +86,7 @@ class LargestGroup:
     classes: tuple[str, ...]
     split: str
     cause: Cause
+    flags: tuple[str, ...]
     names_span_classes: bool
 
 
@@ -191,13 +194,16 @@ def _largest_group(
         return None
     members = np.flatnonzero(grouping.unit == unit)
     label = pictures.label
-    names = members if grouping.named is None else grouping.named.group[members]
+    named = grouping.named
+    pattern = None if named is None else named.pattern
+    names = members if pattern is None else pattern.group[members]
     return LargestGroup(
         key=keys[int(pictures.row[unit])].as_py(),
         size=len(members),
         classes=tuple(classes[label] for label in np.unique(label[members])),
         split=config.split_names[split_index[unit]],
         cause=_cause(grouping, members, config),
+        flags=() if named is None else _flags(named, members),
         names_span_classes=bool((label[names] != label[members]).any()),
     )
 
@@ -214,6 +220,13 @@ def _cause(grouping: Grouping, members: np.ndarray, config: PrepareConfig) -> Ca
     return Cause.BOTH
 
 
+def _flags(named: NamedGroups, members: np.ndarray) -> tuple[str, ...]:
+    """Returns the flag that makes one group of pictures by itself, or all that join some."""
+    alone = [part.flag for part in named.parts if _is_one(part.group, members)]
+    joining = [p.flag for p in named.parts if len(np.unique(p.group[members])) < len(members)]
+    return tuple(alone[:1] or joining)
+
+
 def _is_one(group: np.ndarray, members: np.ndarray) -> bool:
     return bool((group[members] == group[members[0]]).all())
 
@@ -228,9 +241,10 @@ def _counts(short: Sequence[ShortSplit]) -> str:
 
 def _group_words(largest: LargestGroup) -> str:
     noun = "class" if len(largest.classes) == 1 else "classes"
+    joined_by = largest.cause.value.format(flags=" and ".join(largest.flags))
     return (
         f"a group is never divided, and the largest, {largest.size:,} pictures of {noun} "
-        f"{some_of(largest.classes)} ({largest.key!r} is one) joined by {largest.cause.value}, "
+        f"{some_of(largest.classes)} ({largest.key!r} is one) joined by {joined_by}, "
         f"went to {largest.split}"
     )
 
@@ -247,10 +261,14 @@ def _mend(largest: LargestGroup) -> str:
     pattern = "a pattern that tells more of them apart"
     if largest.names_span_classes:
         pattern = "a pattern with the class in it (or --group_within=class)"
+    column = "a --group_column that tells more of them apart"
+    ways_of_flags = [column if flag.startswith("--group_column") else pattern
+                     for flag in largest.flags]  # fmt: skip
+    names = " or ".join(ways_of_flags)
     ways = {
-        Cause.NAMES: pattern,
+        Cause.NAMES: names,
         Cause.NEAR_DUPLICATES: smaller_distance,
-        Cause.BOTH: f"{pattern}, or {smaller_distance},",
+        Cause.BOTH: f"{names}, or {smaller_distance},",
         Cause.APPEARANCE: "--split_by=random",
     }
     return f"{ways[largest.cause]} makes smaller groups"

@@ -90,7 +90,7 @@ def assign(
     _exact_shares(fractions)
     if len(group) == 0:
         return np.zeros(0, np.int8)
-    result = _follow_fixed(group, fixed, len(fractions))
+    result = follow_fixed(group, fixed, len(fractions))
     quota = quota_table(np.bincount(class_ids), fractions)
     is_free = result < 0
     is_single = np.bincount(group, minlength=len(group))[group] == 1
@@ -141,9 +141,14 @@ def _count_table(split: np.ndarray, class_ids: np.ndarray, shape: tuple[int, ...
     return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _follow_fixed(group: np.ndarray, fixed: np.ndarray | None, splits: int) -> np.ndarray:
-    """Returns int8[n], the fixed split of each row or of its group, or -1."""
-    if fixed is None:
+def follow_fixed(group: np.ndarray, fixed: np.ndarray | None, splits: int) -> np.ndarray:
+    """Returns int8[n], the fixed split of each row or of its group, or -1.
+
+    Args:
+      group, fixed: as for `assign`.
+      splits: their number.
+    """
+    if fixed is None or not len(group):
         return np.full(len(group), -1, np.int8)
     if fixed.min() < -1 or fixed.max() >= splits:
         raise ValueError(

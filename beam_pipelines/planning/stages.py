@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -91,6 +91,16 @@ class Excluded:
     row: np.ndarray
     reason: np.ndarray
     original: np.ndarray
+
+    def kept(self, rows: int) -> np.ndarray:
+        """Returns int64[rows], of each row of the facts the one kept in its place, or -1.
+
+        Of a row that is not excluded, itself.
+        """
+        one = np.append(np.arange(rows), -1)  # The last element is that of -1.
+        one[self.row] = self.original
+        # An equal file may have been kept first, and dropped as a near duplicate then.
+        return one[one][:rows]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +217,7 @@ class Grouping:
       unit: int64[k], the smallest picture of what is assigned to a split as one: the group,
         or the cluster of a split by appearance.
       tightened: number of classes whose near duplicates needed a smaller distance.
-      named: groups by name, if the configuration asks for them.
+      named: groups by path or table, if the configuration asks for them.
       near: int64[k], groups of near duplicates, if there are both; `group` joins the two.
     """
 
@@ -219,25 +229,23 @@ class Grouping:
 
 
 def group_pictures(
-    pictures: Pictures,
+    deduplicated: Deduplicated,
     facts: pa.Table,
     config: PrepareConfig,
     joined: JoinedDuplicates | None = None,
 ) -> Grouping:
-    """Groups near duplicates and names that match.
+    """Groups near duplicates, paths that match and pictures of one value in a table.
 
     Args:
-      pictures: to group.
+      deduplicated: the pictures to group, and what was dropped for them.
       facts: of `facts_table.FACTS`, in key order.
       config: of the bake.
       joined: near duplicates, if workers have found them already.
     """
-    named, group, near, tightened = None, np.arange(len(pictures.row)), None, 0
-    if config.group_by is not None:
-        named = named_groups.group_by_name(
-            facts, pictures.row, pictures.label, config.group_by, config.group_within
-        )
-        group = named.group
+    pictures, near, tightened = deduplicated.pictures, None, 0
+    kept = deduplicated.excluded.kept(len(facts))
+    named = named_groups.group_by_names(facts, pictures.row, pictures.label, kept, config)
+    group = np.arange(len(pictures.row)) if named is None else named.group
     if config.near_duplicates is NearDuplicates.GROUP:
         found = _near_groups(pictures, facts, config, joined, None if named is None else group)
         tightened = len(found.tightened)
@@ -299,6 +307,22 @@ class Demand:
             splits = np.flatnonzero(~given | (np.arange(len(fractions)) == TRAIN_INDEX))
             fractions = fractions[splits] / fractions[splits].sum()
         return cls(free, splits, tuple(fractions.tolist()))
+
+
+def follow_given(pictures: Pictures, grouping: Grouping, config: PrepareConfig) -> Pictures:
+    """Returns pictures of which those with a value in --group_column follow the input's splits.
+
+    A picture without a given split gets that of its group of the table, or of the group that near
+    duplicates make of it: the majority, or the earlier split in a tie. Then only the input itself
+    divides a group. Without the flag nothing is changed, as in earlier data sets.
+    """
+    column = None if grouping.named is None else grouping.named.column
+    if column is None or not (pictures.fixed >= 0).any():
+        return pictures
+    fixed = pictures.fixed
+    for group in (column.group, grouping.group):
+        fixed = split.follow_fixed(group, fixed, len(config.splits))
+    return replace(pictures, fixed=fixed)
 
 
 def assign_splits(pictures: Pictures, unit: np.ndarray, config: PrepareConfig) -> np.ndarray:

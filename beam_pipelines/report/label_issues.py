@@ -43,8 +43,9 @@ def find(sources: pa.Table, equal: Sequence[EqualSet], *, named: bool) -> list[L
     Args:
       sources: the ledger, in key order.
       equal: its sets of equal files.
-      named: whether names of files make groups too (--group_by). Such groups span classes by
-        intent, so their near duplicates are not told apart, and none is listed.
+      named: whether names of files or a table make groups too (--group_by, --group_column). Such
+        groups span classes by intent, so their near duplicates are not told apart, and none is
+        listed.
     """
     issues = [LabelIssue(EQUAL_FILE, e.keys, e.classes) for e in equal if e.conflict]
     if not named:

@@ -219,7 +219,8 @@ class Doubles:
 
 def _doubles(inputs: ReportInputs) -> Doubles:
     sets = tables.equal_sets(inputs.sources)
-    named = bool(inputs.manifest.config.get("group_by"))
+    config = inputs.manifest.config
+    named = bool(config.get("group_by") or config.get("group_column"))
     return Doubles(sets, label_issues.find(inputs.sources, sets, named=named))
 
 
@@ -242,7 +243,7 @@ def page(
         "order": [rows[label] for label in _by_size(rows)[:_MAX_NAMED_ROWS]],
         "rows_cut": len(rows) > _MAX_NAMED_ROWS,
         "mode_names": _MODE_NAMES,
-        "by_name": bool(dataset.config.get("group_by")),
+        "grouped_by": _grouped_by(dataset),
         "by_appearance": dataset.config.get("split_by") == SplitBy.APPEARANCE.value,
         **_extremes(rows),
         "warnings": tables.warnings_of(dataset, rows),
@@ -263,6 +264,16 @@ def page(
 
 def _opener(output_dir: str) -> OpenShard:
     return lambda name: storage.open_read(storage.join(output_dir, name))
+
+
+def _grouped_by(dataset: Manifest) -> str:
+    """Returns what the pictures of a group have in common, in words."""
+    column = dataset.config.get("group_column")
+    of_flags = [
+        *(["share a name's match"] if dataset.config.get("group_by") else []),
+        *([f"have one value of {column}"] if column else []),
+    ]
+    return " or ".join(of_flags) or "look the same"
 
 
 def _left_out(rows: Sequence[ClassRow]) -> dict[str, list[int]]:

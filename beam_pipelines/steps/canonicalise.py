@@ -152,6 +152,7 @@ def _source_fields(source: SourceFile) -> dict[str, Any]:
         "bytes": source.bytes,
         "version": source.version,
         "split": source.split,
+        "group_value": source.group,
     }
 
 
@@ -205,6 +206,7 @@ class _Earlier:
             row,
             class_name=source.class_name,
             split=source.split,
+            group_value=source.group,
             pack=None if index is None else bundle.task.pack,
             index=index,
         )

@@ -42,8 +42,9 @@ SPLIT_MARKS = (
 
 # What several pictures are of or from: a split should not divide it.
 _GROUP = re.compile(
-    r"(?:.*_)?(?:patient|lesion|subject|participant|donor|person|individual|animal|specimen|study|"
-    r"case|sequence|track|session|group)(?:_?(?:id|ids|no|nr|number|name|index))?\Z"
+    r"(?:(?:.*_)?(?:patient|lesion|subject|participant|donor|person|individual|animal|specimen|"
+    r"study|case|sequence|seq|track|video|clip|session|photographer|driver|group)|location|site)"
+    r"(?:_?(?:id|ids|no|nr|number|name|index))?\Z"
 )
 
 # Whether what another column of the row says is so.

@@ -22,8 +22,10 @@ def by_folder(file: ListedFile, layout: FolderLayout) -> SourceFile:
     return labelled(file, place.class_name, place.split)
 
 
-def labelled(file: ListedFile, class_name: str | None, split: str | None) -> SourceFile:
-    """Returns the source that a file is, with a normalised key and class.
+def labelled(
+    file: ListedFile, class_name: str | None, split: str | None, group: str | None = None
+) -> SourceFile:
+    """Returns the source that a file is, with a normalised key, class and group.
 
     A file that is rejected whatever its class is has none.
     """
@@ -50,7 +52,15 @@ def labelled(file: ListedFile, class_name: str | None, split: str | None) -> Sou
         problem=problem,
         member=file.member,
         detail=detail,
+        group=_as_utf8(group),
     )
+
+
+def _as_utf8(group: str | None) -> str | None:
+    """Returns a group, normalised; JSON can name characters that UTF-8 has not: as \\uNNNN."""
+    if not group:
+        return None
+    return unicodedata.normalize("NFC", group).encode("utf-8", "backslashreplace").decode()
 
 
 def unlabelled(file: ListedFile) -> SourceFile:

@@ -345,7 +345,8 @@ def _of_table(
 ) -> Iterator[SourceFile]:
     opened = open_table(source, table, files, options, say)
     for found in labelled_files(table, opened.data, opened.finder, options.table, say):
-        yield layout.labelled(found.file, found.row.label, found.row.split)
+        row = found.row
+        yield layout.labelled(found.file, row.label, row.split, row.group)
 
 
 def _limited(rows: Iterable[SourceFile], max_bytes: int) -> Iterator[SourceFile]:

@@ -21,6 +21,7 @@ class TableOptions:
       separator: between the fields of a line.
       encoding: name of a Python codec.
       splits: names that the data set's splits have, which mean themselves in a table.
+      group_column: name or number of the column of what several pictures are of; "" for none.
     """
 
     path_column: str = ""
@@ -29,6 +30,7 @@ class TableOptions:
     separator: str = ""
     encoding: str = ""
     splits: tuple[str, ...] = ()
+    group_column: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class SourceFile:
       member: its place inside an archive, or None for a plain file.
       detail: the problem in words, where the listing knows them; or a remark on a source that has
         none.
+      group: what its table says it is of, as a patient, where a person named the column; or None.
     """
 
     key: str
@@ -129,9 +130,12 @@ class SourceFile:
     problem: RejectReason | None = None
     member: ArchiveMember | None = None
     detail: str | None = None
+    group: str | None = None
 
     def to_json(self) -> str:
         """Returns the row as one line."""
+        # A row without a group is the line that it was before there were any: caches stay valid.
+        group = () if self.group is None else (self.group,)
         # By hand: dataclasses.astuple copies deeply, which costs more than the JSON.
         m = self.member
         member = m and (m.offset, m.stored, m.method, m.crc32, m.segments, m.archive)
@@ -146,13 +150,14 @@ class SourceFile:
                 self.problem,
                 member,
                 self.detail,
+                *group,
             )
         )
 
     @classmethod
     def from_json(cls, line: Line) -> SourceFile:
         """Returns the row that `to_json` wrote."""
-        key, path, class_name, size, version, split, problem, member, detail = json.loads(line)
+        key, path, class_name, size, version, split, problem, member, *rest = json.loads(line)
         return cls(
             key,
             path,
@@ -162,5 +167,5 @@ class SourceFile:
             split,
             RejectReason(problem) if problem else None,
             ArchiveMember.of_json(member) if member else None,
-            detail,
+            *rest,
         )

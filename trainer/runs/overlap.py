@@ -22,7 +22,8 @@ class Leak:
     Attributes:
       key: of the evaluated picture.
       trained_key: of a training picture that is the same or nearly the same.
-      why: "group", "sha256" or "phash": what the two share.
+      why: "group", "sha256" or "phash": what the two share; "named" for a group that may be of what
+        a flag of the bake names, as the pictures of one patient.
     """
 
     key: str
@@ -67,12 +68,15 @@ def find(trained: Sequence[TrainedOn], evaluated: Part) -> list[Leak]:
         evaluated.selection,
         evaluated.manifest.split_of_fold(evaluated.split),
     )
+    config = evaluated.manifest.config
+    named = bool(config.get("group_by") or config.get("group_column"))
     leaks: dict[str, Leak] = {}
     for each in trained:
         one_bake = each.digest == evaluated.manifest.digest
         for column in ("group",) if one_bake else ("sha256", "phash"):
+            why = "named" if column == "group" and named else column
             for key, trained_key in _shared(each.pictures, pictures, column):
-                leaks.setdefault(key, Leak(key, trained_key, column))
+                leaks.setdefault(key, Leak(key, trained_key, why))
     return sorted(leaks.values(), key=lambda leak: leak.key)
 
 
@@ -81,6 +85,8 @@ def explain(leaks: Collection[Leak], split: str) -> str:
     first = next(iter(leaks))
     shared = {
         "group": "are near-duplicates of pictures that the run was trained on",
+        "named": "share a group (--group_by, --group_column or near duplicates) with pictures that "
+        "the run was trained on",
         "sha256": "are files that the run was trained on",
         "phash": "look the same as pictures that the run was trained on",
     }[first.why]

@@ -20,13 +20,13 @@ from tfrecords.inputs.column_names import (
     SPLIT_NAMES,
     TRUTH_NAMES,
     ends_as_label,
-    is_group,
     is_pixel,
     normalised,
 )
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.split_words import split_of
+from tfrecords.inputs.tables import groups
 from tfrecords.inputs.tables.text import TableText
 from tfrecords.inputs.tables.values import is_number, is_url, tells_no_class
 from tfrecords.schema import TRAIN
@@ -47,9 +47,6 @@ _MOST_SPLITS = 10
 
 # Marks of a split that no class is called, unlike "train" and "test".
 _NO_CLASSES = ("is_", "in_", "fold", "kfold", "k_fold", "cv")
-
-# Fewer values are no groups that a split could keep together.
-_FEWEST_GROUPS = 3
 
 # The column of coordinates that one of y stands beside.
 _X = re.compile(r"(?:.*[\W_])?x\Z")
@@ -76,12 +73,14 @@ class Columns:
       labels: one column of class names; or several, each named after a class, in which a 1 stands
         in the column of a row's class; none where classes are not asked for.
       split: number of the column, or None.
+      group: number of the column of what several pictures are of, or None.
       notes: what was guessed, for people.
     """
 
     path: int
     labels: tuple[int, ...] = ()
     split: int | None = None
+    group: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -107,9 +106,10 @@ def find_columns(
     taken = {path} if split is None else {path, split}
     labels = search.labels(options.label_column, taken)
     search.say_truths({*taken, *labels})
+    group = search.group(options.group_column, path, labels, split)
     if split is None:
-        search.say_groups({*taken, *labels})
-    return Columns(path, labels, split, tuple(search.notes))
+        search.notes += groups.leak_notes(table, {*taken, *labels}, group)
+    return Columns(path, labels, split, group, tuple(search.notes))
 
 
 def one_hot_value(text: str) -> bool | None:
@@ -247,19 +247,22 @@ class _Search:
                     "is not read: remove the rows with 0 if they mean that the class is absent"
                 )
 
-    def say_groups(self, taken: Collection[int]) -> None:
-        """Says that pictures of one patient, say, may come into several splits."""
-        for column, name in enumerate(self._names):
-            if column in taken or not is_group(name):
-                continue
-            values = [fields[column] for _, fields in self._table.rows() if fields[column]]
-            if _FEWEST_GROUPS <= len(set(values)) < len(values):
-                self.notes.append(
-                    f"its column {self._table.header[column]!r} ({len(set(values)):,} values in "
-                    f"{len(values):,} rows) is not read, and pictures with the same value may get "
-                    "into several splits; a column of splits, named with --split_column, keeps "
-                    "them together"
-                )
+    def group(
+        self, given: str, path: int, labels: Collection[int], split: int | None
+    ) -> int | None:
+        """Returns the column of what several pictures are of, which is no other's."""
+        if not given:
+            return None
+        column = self._given("--group_column", given)
+        others = {path: "paths", **dict.fromkeys(labels, "classes")}
+        others |= {} if split is None else {split: "splits"}
+        if column in others:
+            raise UsageError(
+                f"--group_column={given}: {self._table.source} has its {others[column]} in that "
+                "column: name the one of what several pictures are of, such as a patient or a track"
+            )
+        self.notes += groups.missing_notes(self._table, column)
+        return column
 
     def labels(self, given: Sequence[str], taken: Collection[int]) -> tuple[int, ...]:
         if given:

@@ -21,6 +21,7 @@ from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
 from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder, Found, root_of
 from tfrecords.inputs.tables.text import TableText, is_json_lines, parse
+from tfrecords.inputs.tables.values import is_missing
 from tfrecords.schema import TRAIN
 
 _SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
@@ -34,9 +35,6 @@ _WEB = re.compile(r"(?i)(https?|ftp|data):")
 _LABELLED = "--input_csv"
 
 _MISSING = "there is no such file"
-
-# What programs write for a value that is not there.
-_NO_VALUES = frozenset("nan na n/a #n/a <na> none null nil nat ? -1 -1.0".split())
 
 # Names that a line shows before it stops.
 _NAMED = 4
@@ -57,12 +55,14 @@ class TableRow:
       path: as it is written, without spaces around it.
       label: name of the class; "" in a table of unlabelled pictures.
       split: that the table fixes, or None.
+      group: what the picture is of, "" where none is given.
     """
 
     line: int
     path: str
     label: str = ""
     split: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _label_notes(rows: list[TableRow], text: TableText, columns: Columns) -> Ite
         named = ", ".join(map(repr, absent[:_NAMED])) + (", …" if len(absent) > _NAMED else "")
         it = "it" if len(absent) == 1 else "them"
         yield f"no row has a 1 in {named}: no class is made of {it}"
-    missing = sorted(label for label in counts if label.lower() in _NO_VALUES)
+    missing = sorted(label for label in counts if is_missing(label))
     if missing:
         named = " and ".join(repr(label) for label in missing)
         yield (
@@ -227,7 +227,8 @@ def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterato
                 "and let the table name the files"
             )
         label = _label(text, line, fields, columns.labels)
-        yield TableRow(line, path, label, _split(text, line, fields, columns.split, options))
+        group = "" if columns.group is None else fields[columns.group]
+        yield TableRow(line, path, label, _split(text, line, fields, columns.split, options), group)
 
 
 def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...]) -> str:

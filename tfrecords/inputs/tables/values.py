@@ -9,6 +9,9 @@ _URL = re.compile(r"(?i)(?:https?|ftp|s3|gs)://")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
 _BETWEEN = re.compile(r"[\s,;\[\](){}]+")
 
+# What programs write for a value that is not there.
+_NO_VALUES = frozenset("nan na n/a #n/a <na> none null nil nat ? -1 -1.0".split())
+
 # A box has four numbers, a mask in runs and the pixels of a picture have more.
 _FEWEST = 4
 
@@ -16,6 +19,11 @@ _FEWEST = 4
 def is_url(text: str) -> bool:
     """Returns whether a value is an address on the web or in a bucket."""
     return _URL.match(text) is not None
+
+
+def is_missing(text: str) -> bool:
+    """Returns whether a value is what programs write for one that is not there."""
+    return text.lower() in _NO_VALUES
 
 
 def is_number(text: str) -> bool:
