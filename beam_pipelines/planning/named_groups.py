@@ -37,6 +37,20 @@ class GroupsOfFlag:
     matched: int
     value: pa.DictionaryArray | None = None
 
+    def of_values(self) -> np.ndarray:
+        """Returns int64[k], the first picture of each one's own value; itself where it has none.
+
+        `group` ties values too that a dropped duplicate shares.
+        """
+        if self.value is None:
+            return self.group
+        number = _numbers(self.value)
+        result = np.arange(len(number))
+        named = np.flatnonzero(number >= 0)
+        _, first, member = np.unique(number[named], return_index=True, return_inverse=True)
+        result[named] = named[first[member]]
+        return result
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedGroups:
@@ -127,20 +141,25 @@ def group_by_column(
       column: as a person named it.
     """
     values = facts_table.column(facts, "group_value")
-    # Where blocks were joined, the dictionary may hold a value twice; its last element is null's.
-    numbers = np.append(values.dictionary.dictionary_encode().indices.to_numpy(), -1)
-    number = numbers[values.indices.fill_null(-1).to_numpy()]
+    number = _numbers(values)
     picture = np.full(len(kept) + 1, -1)
     picture[row] = np.arange(len(row))
     picture = picture[kept]
     is_named = (number >= 0) & (picture >= 0)
     number, picture = number[is_named], picture[is_named]
-    first = np.full(len(numbers), len(row))
+    first = np.full(len(values.dictionary), len(row))
     np.minimum.at(first, number, picture)
     group = duplicates.components(len(row), first[number], picture)
     matched = len(np.unique(picture))
     of_pictures = values.take(pa.array(row))
     return GroupsOfFlag(f"--group_column={column}", group, matched, of_pictures)
+
+
+def _numbers(values: pa.DictionaryArray) -> np.ndarray:
+    """Returns int64[n], equal numbers for equal values and -1 for null."""
+    # Where blocks were joined, the dictionary may hold a value twice; its last element is null's.
+    numbers = np.append(values.dictionary.dictionary_encode().indices.to_numpy(), -1)
+    return numbers[values.indices.fill_null(-1).to_numpy()]
 
 
 def notes(

@@ -312,15 +312,16 @@ class Demand:
 def follow_given(pictures: Pictures, grouping: Grouping, config: PrepareConfig) -> Pictures:
     """Returns pictures of which those with a value in --group_column follow the input's splits.
 
-    A picture without a given split gets that of its group of the table, or of the group that near
-    duplicates make of it: the majority, or the earlier split in a tie. Then only the input itself
-    divides a group. Without the flag nothing is changed, as in earlier data sets.
+    A picture without a given split gets that of the others of its value, or of the group that
+    duplicates make of several values: the majority, or the earlier split in a tie. Then only the
+    input itself divides what has one value. Without the flag nothing is changed, as in earlier
+    data sets.
     """
     column = None if grouping.named is None else grouping.named.column
     if column is None or not (pictures.fixed >= 0).any():
         return pictures
     fixed = pictures.fixed
-    for group in (column.group, grouping.group):
+    for group in (column.of_values(), column.group, grouping.group):
         fixed = split.follow_fixed(group, fixed, len(config.splits))
     return replace(pictures, fixed=fixed)
 

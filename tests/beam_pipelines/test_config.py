@@ -28,6 +28,7 @@ def test_every_flag_arrives() -> None:
         "--path_column=file",
         "--label_column=kind",
         "--split_column=part",
+        "--group_column=patient",
         "--csv_separator=;",
         "--csv_encoding=cp1252",
         "--zip_encoding=cp932",
@@ -73,7 +74,7 @@ def test_every_flag_arrives() -> None:
     assert found.keep_cache and found.overwrite and found.plan_only
     options = found.input_options("spool")
     assert options.table == TableOptions(
-        "file", ("kind",), "part", ";", "cp1252", splits=("train", "test")
+        "file", ("kind",), "part", ";", "cp1252", ("train", "test"), group_column="patient"
     )
     assert (options.name_encoding, options.max_bytes) == ("cp932", 30_000_000)
     assert options.spool_dir == "spool"

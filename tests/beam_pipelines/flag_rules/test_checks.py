@@ -51,6 +51,8 @@ from tfrecords.errors import UsageError
         ({"input_csv": "t.csv", "exclude": "x"}, "--exclude is for folders and archives"),
         ({"max_file_mb": 0}, "--max_file_mb must be at least 1"),
         ({"path_column": "file"}, "--path_column is for a table: give --input_csv too"),
+        ({"group_column": "patient"}, "--group_column is for a table: give --input_csv too"),
+        ({"group_column": "p", "input_csv": "t", "group_within": "class"}, "needs --group_by"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_read(

@@ -61,3 +61,9 @@ def test_another_version_of_the_pixels_reuses_none_of_the_cache(
     before = identity.pixels_digest(config_of())
     monkeypatch.setattr("beam_pipelines.flag_rules.identity.PIXELS_VERSION", PIXELS_VERSION + 1)
     assert identity.pixels_digest(config_of()) != before
+
+
+def test_a_column_of_groups_is_in_the_manifest_where_there_is_one() -> None:
+    assert "group_column" not in identity.for_manifest(config_of("--input_csv=t.csv"))
+    grouped = identity.for_manifest(config_of("--input_csv=t.csv", "--group_column=patient"))
+    assert grouped["group_column"] == "patient"

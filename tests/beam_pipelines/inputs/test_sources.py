@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -82,3 +83,33 @@ def test_a_pattern_that_has_no_effect_is_refused(
     else:
         with pytest.raises(UsageError, match=problem):
             sources.check_group_by(rows, pattern)
+
+
+@pytest.mark.parametrize(
+    "values, problem",
+    [
+        (["p", "p", "q"], None),
+        (["p", "p"], None),
+        ([None, "p", "p"], None),
+        ([None, None], "--group_column=patient is empty in all 2 rows"),
+        (["p", "q", None], "groups nothing: each of its 2 values is that of one picture, such as"),
+        (["7", "007"], "groups nothing"),
+        ([], None),
+    ],
+)
+def test_a_column_that_has_no_effect_is_refused(
+    values: list[str | None], problem: str | None
+) -> None:
+    rows = [
+        SourceFile(f"a/{n}.png", f"a/{n}.png", "a", bytes=1, version=0, group=value)
+        for n, value in enumerate(values)
+    ]
+    if problem is None:
+        sources.check_groups(rows, None, "patient")
+    else:
+        with pytest.raises(UsageError, match=problem):
+            sources.check_groups(rows, None, "patient")
+        # A row that stands twice makes no group of the file.
+        twice = [*rows, dataclasses.replace(rows[0], key="a/0.png (2)")]
+        with pytest.raises(UsageError, match=problem.partition(" in all")[0]):
+            sources.check_groups(twice, None, "patient")

@@ -189,7 +189,10 @@ READ = {
             )
         },
         table="HAM10000_metadata.csv",
-        said=("'lesion_id' (6 values in 12 rows) is not read",),
+        said=(
+            "'lesion_id' (6 values in 12 rows) is not read",
+            "--group_column=lesion_id keeps them together",
+        ),
     ),
     "Open Images: rows that say what is not there": Case(
         paths("train/{n:016x}.jpg"),
