@@ -51,7 +51,8 @@ class Decided:
             f"--split_by=auto chose appearance: in a random split, {self.share:.0%} of the "
             "pictures would have a similar one of their class in train, like frames of one video, "
             "and scores would be too high; --split_by=random splits at random anyway, and "
-            "--group_by is better if names tell what belongs together"
+            "--group_by is better if names tell what belongs together, --group_column if a table "
+            "does"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -152,7 +153,7 @@ def group_by_column(
     group = duplicates.components(len(row), first[number], picture)
     matched = len(np.unique(picture))
     of_pictures = values.take(pa.array(row))
-    return GroupsOfFlag(f"--group_column={column}", group, matched, of_pictures)
+    return GroupsOfFlag(f"--group_column={shlex.quote(column)}", group, matched, of_pictures)
 
 
 def _numbers(values: pa.DictionaryArray) -> np.ndarray:

@@ -160,8 +160,9 @@ class LeakMeter:
 
 # A split that the input gives stays as it is, whatever the flags say.
 _MEND = (
-    "keep what belongs together in one split by --group_by=REGEX on file names or, if they do not "
-    "tell, by --split_by=appearance (neither changes a split that the input itself gives)"
+    "keep what belongs together in one split by --group_by=REGEX on file names, by --group_column "
+    "of a table or, if neither tells, by --split_by=appearance (none changes a split that the "
+    "input itself gives)"
 )
 
 

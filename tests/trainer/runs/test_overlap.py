@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_finds_a_group_in_both(tmp_path: Path, manifest: Manifest) -> None:
     ledgers.write(tmp_path, manifest, changes)
     train, test = (_part(tmp_path, manifest, split) for split in ("train", "test"))
     assert overlap.find([_trained(train)], test) == [Leak(TESTED, TRAINED, "group")]
+
+
+@pytest.mark.parametrize("flag", ["group_by", "group_column"])
+def test_a_group_that_a_flag_names_is_not_called_near_duplicates(
+    tmp_path: Path, manifest: Manifest, flag: str
+) -> None:
+    ledgers.write(tmp_path, manifest, {TRAINED: {"group": 999}, TESTED: {"group": 999}})
+    named = dataclasses.replace(manifest, config={**manifest.config, flag: "patient"})
+    train, test = (_part(tmp_path, named, split) for split in ("train", "test"))
+    found = overlap.find([_trained(train)], test)
+    assert found == [Leak(TESTED, TRAINED, "named")]
+    assert "1 pictures of split 'test' share a group (--group_by, --group_col" in (
+        overlap.explain(found, "test")
+    )
 
 
 def test_what_was_not_selected_was_not_seen(tmp_path: Path, manifest: Manifest) -> None:
