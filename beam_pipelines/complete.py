@@ -17,6 +17,7 @@ from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules import identity
 from beam_pipelines.inputs.bake_input import BakeInput
+from beam_pipelines.planning import telling_names
 from beam_pipelines.report.bake_facts import REPORT_DIRECTORY, REPORT_PAGE
 from tfrecords import ledger, manifest
 from tfrecords.errors import EvenshardError, UsageError
@@ -65,6 +66,8 @@ def other_flags(asked: PrepareConfig, there: Manifest) -> str:
     values: dict[str, object] = json.loads(json.dumps(identity.for_manifest(asked)))
     if asked.split_by is SplitBy.AUTO:  # What it chose is recorded, and equal input chooses so.
         values["split_by"] = there.config.get("split_by")
+        if asked.group_by is None and there.config.get("group_by") in telling_names.PATTERNS:
+            values["group_by"] = there.config.get("group_by")
     recorded = json.loads(json.dumps(dict(there.config)))
     one, other = map(_flat, (values, recorded))
     names = [name for name in one | other if one.get(name) != other.get(name)]

@@ -306,8 +306,8 @@ class PrepareConfig:
         _SPLIT,
         "appearance keeps similar-looking pictures in one split, for an honest estimate where "
         "file names do not tell what belongs together; random assigns each picture separately; "
-        "auto is appearance if many pictures are related, such as frames of videos, else random, "
-        "and says so.",
+        "if many pictures are related, such as frames of videos, auto keeps those together whose "
+        "names tell that they are, or else is appearance, and says so; if not, it is random.",
     )
 
     per_class: int | None = flag(

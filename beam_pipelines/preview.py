@@ -277,7 +277,7 @@ def _left_to_the_bake(config: PrepareConfig) -> Iterator[str]:
     if config.split_by is SplitBy.APPEARANCE:
         parts.append("splits by appearance (--split_by=appearance)")
     elif config.split_by is SplitBy.AUTO:
-        parts.append("splits by appearance if many pictures are related (--split_by=auto)")
+        parts.append("splits by names or appearance if many pictures are related (--split_by=auto)")
     if parts:
         yield (
             f"planned without comparing pictures: the bake {' and '.join(parts)}, so that some go "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,8 +14,10 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.cache.thumbnails import LoadThumbnails
 from beam_pipelines.choices import SplitBy
 from beam_pipelines.config import PrepareConfig
+from beam_pipelines.planning import telling_names
 from beam_pipelines.planning.stages import Demand, Pictures
-from beam_pipelines.similarity import leakage
+from beam_pipelines.planning.telling_names import TellingNames
+from beam_pipelines.similarity import duplicates, leakage
 from beam_pipelines.similarity.leak_meter import BAD
 from tfrecords.schema import TRAIN_INDEX
 from tfrecords.sharding import stable_hash
@@ -27,33 +31,57 @@ _MAX_MEASURED = 20_000
 # Fewer pictures are too few for clusters, and for a number that decides.
 MIN_PICTURES = 200
 
+# Names tell what belongs together if with whole groups so much of the expected reading is left.
+# Groups that have nothing to do with looks, each a fifth of a class at most, leave 0.8 or more.
+_TELLING = 0.5
+
 # Rows of the facts, label, group and train's share → `leakage.expected_share` of these pictures.
 ExpectShare = Callable[[np.ndarray, np.ndarray, np.ndarray, float], float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decided:
     """How pictures are split.
 
     Attributes:
       split_by: `RANDOM` or `APPEARANCE`.
       share: of the pictures, how many would have a near one in train; None if not measured.
+      names: the names that tell what belongs together, if they do; `split_by` is then `RANDOM`.
+      named_share: the same as `share`, with these groups whole.
     """
 
     split_by: SplitBy
     share: float | None = None
+    names: TellingNames | None = None
+    named_share: float = 0.0
 
     def note(self) -> str | None:
         """Returns what a person should know of a decision, or None if nothing was changed."""
-        if self.share is None or self.split_by is not SplitBy.APPEARANCE:
+        if self.share is None or not (self.names or self.split_by is SplitBy.APPEARANCE):
             return None
-        return (
-            f"--split_by=auto chose appearance: in a random split, {self.share:.0%} of the "
-            "pictures would have a similar one of their class in train, like frames of one video, "
-            "and scores would be too high; --split_by=random splits at random anyway, and "
-            "--group_by is better if names tell what belongs together, --group_column if a table "
-            "does"
+        why = (
+            f"in a random split, {self.share:.0%} of the pictures would have a similar one of "
+            "their class in train, like frames of one video, and scores would be too high"
         )
+        if self.names is None:
+            return (
+                f"--split_by=auto chose appearance: {why}; --split_by=random splits at random "
+                "anyway, and --group_column is better if a table tells what belongs together, "
+                "--group_by if names do"
+            )
+        return (
+            f"--split_by=auto chose names: {why}; it is {self.named_share:.0%} where pictures "
+            f"whose paths share {self.names.shared}, such as {self.names.example!r}, stay in one "
+            f"split, as with --group_by={shlex.quote(self.names.pattern)}; --split_by=random "
+            "splits at random anyway"
+        )
+
+    def config(self, config: PrepareConfig) -> PrepareConfig:
+        """Returns the configuration that says what was decided."""
+        changed = dataclasses.replace(config, split_by=self.split_by)
+        if self.names is None:
+            return changed
+        return dataclasses.replace(changed, group_by=self.names.pattern)
 
 
 def decide(
@@ -66,8 +94,10 @@ def decide(
 ) -> Decided:
     """Decides how to split; measures only for `--split_by=auto`, and only where that matters.
 
-    Named groups are what the user knows of the pictures, and stand. Without thumbnails, as in
-    a preview, nothing can be measured and groups are dealt at random.
+    Where pictures are kin, names that tell which of them keep those together; without such names,
+    clusters of what looks alike do, more or less. Groups that were asked for are what the user
+    knows of the pictures, and stand. Without thumbnails, as in a preview, nothing can be measured
+    and groups are dealt at random.
 
     Args:
       pictures: to split.
@@ -91,8 +121,19 @@ def decide(
         def expect(rows: np.ndarray, label: np.ndarray, own: np.ndarray, train: float) -> float:
             return leakage.expected_share(lambda index: load(rows[index]), label, own, train)
 
-    share = expect(rows, pictures.label[some], group[some], demand.shares[TRAIN_INDEX])
-    return Decided(SplitBy.APPEARANCE if share >= BAD else SplitBy.RANDOM, share)
+    labels, train = pictures.label[some], demand.shares[TRAIN_INDEX]
+    share = expect(rows, labels, group[some], train)
+    if share < BAD:
+        return Decided(SplitBy.RANDOM, share)
+    found: list[tuple[float, TellingNames]] = []
+    for names in telling_names.candidates(facts, pictures.row, pictures.label):
+        whole = duplicates.merge(group, names.group)
+        found.append((expect(rows, labels, whole[some], train), names))
+    # Of equal ones the first, as listed.
+    named_share, best = min(found, key=lambda one: one[0], default=(share, None))
+    if named_share > _TELLING * share:
+        return Decided(SplitBy.APPEARANCE, share)
+    return Decided(SplitBy.RANDOM, share, best, named_share)
 
 
 def whole_packs(facts: pa.Table, rows: np.ndarray) -> np.ndarray:

@@ -148,7 +148,9 @@ def make_plan(
     grouping = stages.group_pictures(deduplicated, facts, config, joined)
     decided = kin.decide(pictures, grouping.group, facts, config, thumbnails, expect)
     # The manifest says what was decided: the same flags then bake the same data set.
-    config = dataclasses.replace(config, split_by=decided.split_by)
+    config = decided.config(config)
+    if decided.names is not None:
+        grouping = stages.group_pictures(pictures, facts, config, joined)
     if decided.split_by is SplitBy.APPEARANCE:
         unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
         grouping = dataclasses.replace(grouping, unit=unit)

@@ -33,7 +33,7 @@ from tfrecords.images import fingerprints
 
 SPLITS = {
     "random": ("--split_by=random", "--near_duplicates=off"),
-    "auto": (),
+    "appearance": ("--split_by=appearance",),
     "near duplicates": ("--split_by=random",),
     "track's name": ("--group_by=/([^/]+)__",),
 }

@@ -87,7 +87,7 @@ def test_what_was_understood_is_printed(
         ({}, ["finds near duplicates", "if many pictures are related"]),
         (
             {"near_duplicates": "off"},
-            ["the bake splits by appearance if many"],
+            ["the bake splits by names or appearance if many"],
         ),
         ({"split_by": "appearance"}, ["finds near duplicates", "--split_by=appearance"]),
         ({"split_by": "random"}, ["the bake finds near duplicates (--near_duplicates=group), so"]),

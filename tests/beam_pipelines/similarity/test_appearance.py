@@ -91,7 +91,7 @@ def test_the_size_of_clusters_is_that_of_the_tracks(frames: int) -> None:
 
 def test_of_sizes_that_fit_alike_the_largest_is_taken() -> None:
     scores = np.zeros(len(appearance.SIZES))
-    scores[[1, 2, 3]] = 10.0, 9.6, 9.4
+    scores[[1, 2, 3]] = 10.0, 8.1, 7.9
     assert appearance.fitting_size(scores, 20) == appearance.SIZES[2]
     assert appearance.fitting_size(np.zeros(len(appearance.SIZES)), 0) == appearance.SIZES[-1]
 
