@@ -150,7 +150,7 @@ def make_plan(
     # The manifest says what was decided: the same flags then bake the same data set.
     config = decided.config(config)
     if decided.names is not None:
-        grouping = stages.group_pictures(pictures, facts, config, joined)
+        grouping = stages.group_pictures(deduplicated, facts, config, joined)
     if decided.split_by is SplitBy.APPEARANCE:
         unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
         grouping = dataclasses.replace(grouping, unit=unit)
