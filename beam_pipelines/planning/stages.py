@@ -310,18 +310,18 @@ class Demand:
 
 
 def follow_given(pictures: Pictures, grouping: Grouping, config: PrepareConfig) -> Pictures:
-    """Returns pictures of which those with a value in --group_column follow the input's splits.
+    """Returns pictures of which those of one group follow the splits that the input gives some.
 
-    A picture without a given split gets that of the others of its value, or of the group that
-    duplicates make of several values: the majority, or the earlier split in a tie. Then only the
-    input itself divides what has one value. Without the flag nothing is changed, as in earlier
-    data sets.
+    A picture without a given split gets that of the others of its group: the majority, or the
+    earlier split in a tie. With --group_column that of its value comes first, then that of
+    the group that duplicates make of several values. Only the input itself divides a group then.
     """
-    column = None if grouping.named is None else grouping.named.column
-    if column is None or not (pictures.fixed >= 0).any():
+    if not (pictures.fixed >= 0).any():
         return pictures
+    column = None if grouping.named is None else grouping.named.column
+    by_value = () if column is None else (column.of_values(), column.group)
     fixed = pictures.fixed
-    for group in (column.of_values(), column.group, grouping.group):
+    for group in (*by_value, grouping.group):
         fixed = split.follow_fixed(group, fixed, len(config.splits))
     return replace(pictures, fixed=fixed)
 

@@ -197,16 +197,26 @@ def test_a_split_that_divides_groups_is_said_with_examples() -> None:
     assert "divides 2 groups of --group_by, such as 'a/001' (1 train, 1 test)" in by_name
 
 
-def test_pictures_without_a_given_split_follow_their_patient() -> None:
+@pytest.mark.parametrize("kind", ["column", "name", "near duplicates"])
+def test_pictures_without_a_given_split_follow_their_group(kind: str) -> None:
     """Also where a split that the input lacks is taken from train."""
     rows = [
         *of_patients("a", *["p"] * 5, *[f"x{n}" for n in range(20)]),
         *of_patients("b", *["p"] * 5, *[f"y{n}" for n in range(20)]),
     ]
+    changes: dict[str, object] = {"group_column": "patient" if kind == "column" else ""}
+    if kind == "name":
+        changes["group_by"] = r"/(00[0-4])"
+    if kind == "near duplicates":
+        changes["near_duplicates"] = NearDuplicates.GROUP
+        alike = {f"{label}/00{n}": HALF ^ (1 << n) for label in "ab" for n in range(5)}
+        rows = [picture(row.key, looks=alike.get(row.key)) for row in rows]
     rows[0] = dataclasses.replace(rows[0], split="test")
     for splits in SPLITS[:1] + SPLITS[3:]:
-        result = plan(rows, splits=splits)
-        of_p = {r["split"] for r in result.sources.to_pylist() if int(r["key"][2:]) < 5}
+        result = plan(rows, splits=splits, **changes)
+        # By name, one group of a/000 and b/000, another of a/001 and b/001, and so on.
+        count = 1 if kind == "name" else 5
+        of_p = {r["split"] for r in result.sources.to_pylist() if int(r["key"][2:]) < count}
         assert of_p == {"test"}
 
 
