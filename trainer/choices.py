@@ -1,4 +1,7 @@
-"""The choices of a training run: what each may be, measured defaults, and what auto comes to."""
+"""The choices of a training run: what each may be, measured defaults, and what auto comes to.
+
+And which flags do not change a run's result.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,14 @@ DEFAULT_EPOCHS = 30
 
 # Shards read at a time: a batch is mixed from as many, and a disk or a bucket reads them together.
 READ_PARALLELISM = 8
+
+# Flags that change neither weights nor results: a run resumes whatever their values.
+NOT_PART_OF_THE_RESULT = frozenset(
+    {"data_dir", "run_dir", "resume", "verbose", "progress", "checkpoint_steps"}
+    | {"stop_after_epoch", "fork_from", "fork_epoch"}  # A fork is known by what it began with.
+    | {"recipe"}  # The flags that it sets are.
+    | {"keep_checkpoints", "memory_growth", "gpu_memory_limit_mb", "device"}
+)
 
 
 def default_learning_rate(optimizer: str, batch_size: int) -> float:

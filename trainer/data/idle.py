@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfrecords.cli import flags
-from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import NOT_PART_OF_THE_RESULT
+from trainer.config import TrainConfig
 from trainer.recipes.flags import IMAGENET, NO_WEIGHTS, OF_AUGMENTATION, OF_STEPS, OWN_MODEL
 
 # Flags that have their say in a run's length, whatever trains it.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trainer import environment
-from trainer.choices import AUTO_AUGMENT, AUTO_BATCH
-from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import AUTO_AUGMENT, AUTO_BATCH, NOT_PART_OF_THE_RESULT
+from trainer.config import TrainConfig
 from trainer.runs.config_file import RunConfig, identity_of
 
 # Of `RunConfig.versions`: those that decide what a step computes.

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from tfrecords.errors import TrainerError, UsageError
 from tfrecords.manifest import Manifest
-from trainer.choices import AUTO_AUGMENT
-from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import AUTO_AUGMENT, NOT_PART_OF_THE_RESULT
+from trainer.config import TrainConfig
 from trainer.data.selection import Selection
 from trainer.recipes.flags import FULL_UP_TO
 from trainer.runs.ancestry import Extension, Fork

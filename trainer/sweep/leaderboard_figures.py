@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfrecords.reporting import figures, html
-from trainer.config import NOT_PART_OF_THE_RESULT
+from trainer.choices import NOT_PART_OF_THE_RESULT
 from trainer.sweep import grid
 from trainer.sweep.leaderboard import Row
 

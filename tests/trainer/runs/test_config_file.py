@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.support.datasets import fakes
 from tests.support.runs import run_configs
 from tfrecords.errors import TrainerError
-from trainer.choices import AUTO_BATCH
-from trainer.config import NOT_PART_OF_THE_RESULT, TrainConfig
+from trainer.choices import AUTO_BATCH, NOT_PART_OF_THE_RESULT
+from trainer.config import TrainConfig
 from trainer.runs.ancestry import Extension
 from trainer.runs.compare import differences, surroundings
 from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig
