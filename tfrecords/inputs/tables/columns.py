@@ -272,7 +272,7 @@ class _Search:
         found = self._usual(LABEL_NAMES, taken)
         if LABEL in self._table.header:
             label = self._table.header.index(LABEL)
-            others = [column for column in found if column != label]
+            others = [column for column in found if column not in {label, *without}]
             if differing := [c for c in others if not self._say_the_same([label, c])]:
                 self.notes.append(
                     f"its classes are taken from column {LABEL!r}, and {self._listed(differing)} "

@@ -126,6 +126,37 @@ def test_a_second_column_of_classes_is_said(root: Path) -> None:
     assert not Bake(root, table("path,label,species", "{name},{0},{cls}", ["0", "1", "2"])).notes
 
 
+COORDINATES = (
+    "x,y", "X,Y", "pos_x,y", "lat,lon", "latitude,longitude", "xmin,ymin", "x1,y1", "cx,cy",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("names", COORDINATES)
+@pytest.mark.parametrize("first", ["label", "class"])
+@pytest.mark.parametrize("values", [["12", "40", "7", "8"], ["-0.5", "", "7e2", "90."]])
+def test_coordinates_beside_the_classes_are_left_without_a_word(
+    root: Path, names: str, first: str, values: list[str]
+) -> None:
+    text = table(f"path,{first},{names}", "{name},{cls},{0},{0}", values)
+    bake = Bake(root, text)
+    assert set(bake.labels.values()) == set(CLASSES)
+    assert not any(bake.said(repr(name)) for name in names.split(",")), bake.notes
+    assert not bake.said("otherwise"), bake.notes
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("path,label,y", "{name},{cls},{0}"),
+        ("path,label,x,y", "{name},{cls},{1},{0}"),
+        ("path,label,x,y", "{name},{cls},{0},{1}"),
+    ],
+)
+def test_a_y_that_is_no_coordinate_is_another_class(root: Path, header: str, line: str) -> None:
+    bake = Bake(root, table(header, line, ["1", "0"], ["left", "right"]))
+    assert bake.said("taken from column 'label', and 'y' divides the rows otherwise")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
