@@ -26,17 +26,34 @@ if TYPE_CHECKING:
     from evenshard.plan_result import Plan
     from evenshard.running import Run, Runs, load_run
     from evenshard.training import train
-    from tfrecords.errors import EvenshardError, UsageError
+    from tfrecords.errors import (
+        DamagedCheckpointWarning,
+        EvenshardError,
+        EvenshardWarning,
+        MendedRunWarning,
+        MissingBestWarning,
+        OtherPixelsWarning,
+        SurroundingsWarning,
+        UnknownPicturesWarning,
+        UsageError,
+    )
     from trainer.config import TrainConfig
 
 __all__ = [
+    "DamagedCheckpointWarning",
     "Dataset",
     "EvenshardError",
+    "EvenshardWarning",
+    "MendedRunWarning",
+    "MissingBestWarning",
+    "OtherPixelsWarning",
     "Plan",
     "PrepareConfig",
     "Run",
     "Runs",
+    "SurroundingsWarning",
     "TrainConfig",
+    "UnknownPicturesWarning",
     "UsageError",
     "__version__",
     "bake",
@@ -47,13 +64,20 @@ __all__ = [
 ]
 
 _MODULES = {
+    "DamagedCheckpointWarning": "tfrecords.errors",
     "Dataset": "evenshard.dataset",
     "EvenshardError": "tfrecords.errors",
+    "EvenshardWarning": "tfrecords.errors",
+    "MendedRunWarning": "tfrecords.errors",
+    "MissingBestWarning": "tfrecords.errors",
+    "OtherPixelsWarning": "tfrecords.errors",
     "Plan": "evenshard.plan_result",
     "PrepareConfig": "beam_pipelines.config",
     "Run": "evenshard.running",
     "Runs": "evenshard.running",
+    "SurroundingsWarning": "tfrecords.errors",
     "TrainConfig": "trainer.config",
+    "UnknownPicturesWarning": "tfrecords.errors",
     "UsageError": "tfrecords.errors",
     "bake": "evenshard.baking",
     "load_run": "evenshard.running",

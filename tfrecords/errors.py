@@ -36,6 +36,30 @@ class EvenshardWarning(UserWarning):
     """Something is not as expected, and the command goes on; commands show it as one line."""
 
 
+class UnknownPicturesWarning(EvenshardWarning):
+    """Nothing says which pictures a run is trained on, so that evaluations cannot tell leaks."""
+
+
+class SurroundingsWarning(EvenshardWarning):
+    """A run is resumed with other versions or environment variables than it began with."""
+
+
+class OtherPixelsWarning(EvenshardWarning):
+    """A run was trained on pictures made by other rules than those that are applied now."""
+
+
+class MendedRunWarning(EvenshardWarning):
+    """A file of a run was damaged, and is written again from the rest."""
+
+
+class MissingBestWarning(EvenshardWarning):
+    """The checkpoint of the best epoch is gone; the last one is used."""
+
+
+class DamagedCheckpointWarning(EvenshardWarning):
+    """A checkpoint cannot be used; an earlier one is."""
+
+
 class OutOfMemoryError(TrainerError):
     """The device does not have the memory for a step."""
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 
-from tfrecords.errors import EvenshardWarning
+from tfrecords.errors import OtherPixelsWarning
 from tfrecords.images.canonicalise import PIXELS_VERSION
 from tfrecords.manifest import Manifest
-
-
-class OtherPixelsWarning(EvenshardWarning):
-    """The run was trained on pictures made by other rules than those that are applied now."""
 
 
 def check(manifests: Iterable[Manifest], now: Manifest | None = None) -> None:

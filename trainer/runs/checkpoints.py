@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfrecords import framing
-from tfrecords.errors import EvenshardWarning, TrainerError
+from tfrecords.errors import DamagedCheckpointWarning, TrainerError
 from tfrecords.system import atomic, disk
 
 _SUFFIX = ".ckpt"
@@ -33,10 +33,6 @@ class Variable(Protocol):
     def assign(self, value: Any) -> Any: ...
 
     def numpy(self) -> np.ndarray: ...
-
-
-class DamagedCheckpointWarning(EvenshardWarning):
-    """A checkpoint cannot be used; an earlier one is."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords.cli import audience
-from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
+from tfrecords.errors import MissingBestWarning, TrainerError, UsageError
 from tfrecords.manifest import Manifest
 from trainer.config import TrainConfig
 from trainer.data.selection import Selection
@@ -34,10 +34,6 @@ from trainer.runs.validation import Validation
 
 # Prefix of the moving averages among a checkpoint's arrays; see `train.step.Stepper.state`.
 _AVERAGE = "average/"
-
-
-class MissingBestWarning(EvenshardWarning):
-    """The checkpoint of the best epoch is gone; the last one is used."""
 
 
 @dataclass(frozen=True, eq=False)

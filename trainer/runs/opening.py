@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfrecords.errors import EvenshardWarning, TrainerError
+from tfrecords.errors import SurroundingsWarning, TrainerError, UnknownPicturesWarning
 from tfrecords.ledger import LedgerError
 from tfrecords.locations import Folder
 from tfrecords.manifest import Manifest
@@ -30,14 +30,6 @@ from trainer.runs.checkpoints import Store
 from trainer.runs.config_file import CONFIG, DeviceSummary, RunConfig
 from trainer.runs.directory import RunDir, locked
 from trainer.runs.inherited import Inherited
-
-
-class UnknownPicturesWarning(EvenshardWarning):
-    """The data set does not say which pictures a run is trained on."""
-
-
-class SurroundingsWarning(EvenshardWarning):
-    """A run is resumed with other versions or environment variables than it began with."""
 
 
 def describe(config: TrainConfig, manifest: Manifest, train: Source, devices: Devices) -> RunConfig:

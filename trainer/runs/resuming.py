@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-from tfrecords.errors import EvenshardWarning, TrainerError, UsageError
+from tfrecords.errors import MendedRunWarning, TrainerError, UsageError
 from trainer.config import TrainConfig
 from trainer.models import springfield_cnn
 from trainer.recipes.flags import OWN_MODEL
@@ -17,10 +17,6 @@ from trainer.runs.compare import differences
 from trainer.runs.config_file import CONFIG, RunConfig
 from trainer.runs.directory import RunDir
 from trainer.runs.history import stopped_early
-
-
-class MendedRunWarning(EvenshardWarning):
-    """A file of a run was damaged, and is written again from the rest."""
 
 
 def check(run_dir: RunDir) -> RunConfig | None:
