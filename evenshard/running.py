@@ -148,8 +148,9 @@ class _Predicts(abc.ABC):
     ) -> RunEvaluation:
         """Evaluates on a split, and writes numbers, tables and a page; of one run, into the run.
 
-        Of several runs the mean of their probabilities is evaluated, as `predict` gives it. They
-        must be trained on one data set, and none of them on pictures of the split.
+        Of several runs the mean of their probabilities is evaluated, as `predict` gives it. Runs
+        of several bakes each read their own, whose split must hold the same pictures, or all read
+        `data_dir`. None of them may be trained on pictures of the split.
 
         >>> import evenshard
         >>> result = evenshard.load_run("runs/a").evaluate("validation")

@@ -13,9 +13,9 @@ from trainer.evaluate.config import EvaluateConfig
 def main(config: EvaluateConfig) -> int:
     """Evaluates, and prints the numbers and where the rest is."""
     tensorflow_import.import_tensorflow(config.verbose)
-    from trainer.evaluate import run  # TensorFlow takes seconds to import: not for --help.
+    from trainer.evaluate import result, run  # TensorFlow takes seconds to import: not for --help.
 
-    print(run.describe(run.run(config)))
+    print(result.describe(run.run(config)))
     print(following.predicting(",".join(config.run_dir)))
     return DONE
 

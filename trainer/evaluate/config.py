@@ -38,7 +38,8 @@ class EvaluateConfig:
     data_dir: str = flag(
         "",
         _WHAT,
-        "Data set to evaluate on. Default: the one the run was trained on.",
+        "Data set to evaluate on. Default: the one the run was trained on; several runs are each "
+        "evaluated on their own, whose split must hold the same pictures.",
         metavar="DIR",
     )
     split: str = flag("test", _WHAT, "Split to evaluate on.", metavar="NAME")

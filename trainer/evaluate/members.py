@@ -29,8 +29,8 @@ def check(config: EvaluateConfig, run_dirs: Sequence[str]) -> tuple[RunConfig, .
       run_dirs: of the runs, as `together.named` gives them.
 
     Raises:
-      UsageError: they differ in their classes or in their data set, one is given twice, or a flag
-        does not go with several runs.
+      UsageError: they differ in their classes, one is given twice, or a flag does not go with
+        several runs.
       TrainerError: one is not a run.
     """
     together.check(run_dirs)
@@ -46,13 +46,6 @@ def check(config: EvaluateConfig, run_dirs: Sequence[str]) -> tuple[RunConfig, .
             "--logit_adjustment is for one run: several are averaged as `evenshard predict` does "
             "it, without an adjustment"
         )
-    first, *others = stored
-    for run_dir, each in zip(run_dirs[1:], others, strict=True):
-        if each.dataset.digest != first.dataset.digest:
-            raise UsageError(
-                f"--run_dir: the runs differ in their data set: {run_dirs[0]} was trained on "
-                f"{_data(first)}, {run_dir} on {_data(each)}; evaluate each alone"
-            )
     return stored
 
 
@@ -61,21 +54,22 @@ def manifest_of(config: EvaluateConfig, stored: Sequence[RunConfig], found: Mani
 
     Args:
       config: of the evaluation.
-      stored: of the runs.
+      stored: of the runs that are evaluated on it.
       found: of the data set.
 
     Raises:
       UsageError: the split to evaluate is another one for each of them.
     """
     manifests = [each.of_same_fold(found) for each in stored]
-    splits = [manifest.split_of_fold(config.split) for manifest in manifests]
+    of_folds = [each for each in manifests if each.split_of_fold(config.split)]
+    splits = [each.split_of_fold(config.split) for each in of_folds]
     if any(split != splits[0] for split in splits):
         folds = ", ".join(f"--fold={each.flags.fold}" for each in stored)
         raise UsageError(
             f"--split={config.split} differs between folds, and the runs have {folds}: pictures "
             "that one has not seen, others were trained on; give --split=test, or one run at a time"
         )
-    return manifests[0]
+    return (of_folds or manifests)[0]
 
 
 def train_counts(runs: Ensemble) -> tuple[int, ...]:
@@ -91,18 +85,21 @@ def mean(runs: Ensemble, predicted: Sequence[Predictions]) -> Predictions:
       predicted: of each, its own logits for the same pictures; labels count in its classes.
 
     Raises:
-      ValueError: the pictures are not the same, in the same order.
+      ValueError: the pictures are not the same; two bakes may have them in another order.
     """
     first = predicted[0]
     total = np.zeros_like(first.logits)
     for run, each in zip(runs.runs, predicted, strict=True):
-        if each.ids != first.ids:
-            raise ValueError("the runs were given different pictures")
-        total += run.probabilities.of(each.logits)[:, list(runs.order_of(run))]
+        order = _order(first.ids, each.ids)
+        total += run.probabilities.of(each.logits)[order][:, list(runs.order_of(run))]
     least = np.finfo(np.float32).tiny  # As `predictions.read` has it.
     logits = np.log(np.maximum(total / len(predicted), least))
     return Predictions(first.ids, first.labels, logits)
 
 
-def _data(stored: RunConfig) -> str:
-    return f"{stored.dataset.name} ({stored.dataset.digest[:12]}…)"
+def _order(ids: Sequence[str], given: Sequence[str]) -> np.ndarray:
+    """Returns int64[n], where each id is among those given."""
+    place = {id_: index for index, id_ in enumerate(given)}
+    if len(place) != len(ids) or len(given) != len(ids) or not place.keys() >= {*ids}:
+        raise ValueError("the runs were given different pictures")
+    return np.array([place[id_] for id_ in ids], np.int64)

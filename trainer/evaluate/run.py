@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,17 @@ from trainer.data import first_records
 from trainer.data.selection import Selection, Source, open_split
 from trainer.data.stream import explain, stream_source
 from trainer.data.version import DataVersion
-from trainer.evaluate import leaks, members
+from trainer.evaluate import given, leaks, members
 from trainer.evaluate.config import EvaluateConfig
+from trainer.evaluate.given import Given
+from trainer.evaluate.result import Result
 from trainer.metrics import inference, metrics, predictions, probabilities
-from trainer.metrics.metrics import Evaluation, Predictions
+from trainer.metrics.metrics import Predictions
 from trainer.metrics.probabilities import Probabilities, Temperature
 from trainer.predicting import ensemble, pixel_rules, together
 from trainer.predicting.ensemble import Ensemble
 from trainer.report import model_card, page
 from trainer.report.settings import Settings
-from trainer.runs import locate
 from trainer.runs.evaluation_file import DIRECTORY, EVALUATION
 from trainer.runs.history import METRICS
 from trainer.runs.load import LoadedRun, function_of
@@ -50,19 +53,41 @@ class EvaluationTask:
       config: of the evaluation.
       run_dirs: of the runs.
       runs: the runs; the classes of the results are the first one's.
-      data_dir: of the data set.
-      manifest: of the data set.
-      selection: the classes that runs and data set share, less those that --classes leaves out.
-      version: of the data set.
+      given: what each run is evaluated on; the pages show the pictures of the first one's.
     """
 
     config: EvaluateConfig
     run_dirs: tuple[str, ...]
     runs: Ensemble
-    data_dir: Folder
-    manifest: Manifest
-    selection: Selection
-    version: DataVersion
+    given: tuple[Given, ...]
+
+    @property
+    def data_dir(self) -> Folder:
+        """Of the data set, or of the first run's."""
+        return self.given[0].data_dir
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the data set, or of the first run's."""
+        return self.given[0].manifest
+
+    @property
+    def selection(self) -> Selection:
+        """Of the data set, or of the first run's."""
+        return self.given[0].selection
+
+    @property
+    def is_each_on_its_own(self) -> bool:
+        """Whether runs are evaluated on several data sets of the same pictures."""
+        return any(each.manifest.digest != self.manifest.digest for each in self.given)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Checks after the block that no data set was replaced; see `DataVersion.reading`."""
+        with contextlib.ExitStack() as held:
+            for each in dict.fromkeys(self.given):
+                held.enter_context(each.version.reading())
+            yield
 
     @property
     def trained(self) -> LoadedRun:
@@ -84,35 +109,11 @@ class EvaluationTask:
         name = Path(self.run_dirs[0]).resolve().name if len(self.run_dirs) == 1 else several
         return f"{name} · {self.config.label}"
 
-    def named(self, run_dir: str) -> str:
-        """Returns what begins a line about one of several runs; "" where there is one."""
-        return f"{run_dir}: " if len(self.run_dirs) > 1 else ""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The results of an evaluation.
-
-    Attributes:
-      evaluation: the metrics.
-      predictions: one row a picture.
-      temperature_split: on which the temperature was fitted; empty where none could be.
-      validation: what the run found on its own validation split with these weights, as a row of
-        metrics.csv; empty where it did not validate them, and of several runs.
-      leaks: pictures that a run had been trained on, with --allow_leaks.
-      left_out: pictures of the split whose class the network does not know.
-      page: path of the report.
-      run_dirs: of the runs.
-    """
-
-    evaluation: Evaluation
-    predictions: Predictions
-    temperature_split: str
-    leaks: tuple[Leak, ...]
-    left_out: int
-    page: Path
-    validation: Mapping[str, Any] = field(default_factory=dict)
-    run_dirs: tuple[str, ...] = ()
+    def of_run(self, run_dir: str, refusal: str) -> str:
+        """Returns a refusal for the sake of one of several runs, with what helps there."""
+        if len(self.run_dirs) == 1:
+            return refusal
+        return f"{run_dir}: {refusal}; or leave this run out of --run_dir"
 
 
 def run(config: EvaluateConfig) -> Result:
@@ -124,11 +125,11 @@ def run(config: EvaluateConfig) -> Result:
     if config.output_dir:
         kinds.refuse_other(config.output_dir, "output_dir", kinds.EVALUATION)
     task = prepare(config)
-    with task.version.reading():
+    with task.reading():
         leaked = _leaks(task)
         predicted, temperature = _predict_as_one(task)
     evaluation = metrics.evaluate(predicted, members.train_counts(task.runs), temperature)
-    with task.version.reading():
+    with task.reading():
         page_path = _write_report(task, predicted, temperature)
     alone = len(task.run_dirs) == 1
     result = Result(
@@ -156,97 +157,77 @@ def prepare(config: EvaluateConfig) -> EvaluationTask:
     """
     run_dirs = tuple(together.named(config.run_dir))
     known = members.check(config, run_dirs)
-    data_dir = (
-        remote.folder(config.data_dir)
-        if config.data_dir
-        else locate.data_dir(run_dirs[0], known[0])
-    )
-    stored = remote.load(data_dir)
-    manifest = members.manifest_of(config, known, stored)
+    folders = given.data_dirs(config, run_dirs, known)
+    stored = {folder: remote.load(folder) for folder in dict.fromkeys(folders)}
+    manifests = {
+        folder: members.manifest_of(
+            config, [run for run, its in zip(known, folders, strict=True) if its == folder], found
+        )
+        for folder, found in stored.items()
+    }
     runs = ensemble.open_runs(run_dirs, config.weights, trust_run_code=config.trust_run_code)
-    trained = runs.runs[0]
-    pixel_rules.check((run.manifest for run in runs.runs), manifest)
-    selection = _selection(trained, manifest, config.classes)
+    opened = {
+        folder: _given(
+            config,
+            {
+                run_dir: run
+                for run_dir, run, its in zip(run_dirs, runs.runs, folders, strict=True)
+                if its == folder
+            },
+            runs.runs[0].config.read_parallelism,
+            folder,
+            stored[folder],
+            manifest,
+        )
+        for folder, manifest in manifests.items()
+    }
+    task = EvaluationTask(config, run_dirs, runs, tuple(opened[folder] for folder in folders))
+    if task.is_each_on_its_own:
+        given.check_same(run_dirs, task.given, config.split)
+    return task
+
+
+def _given(
+    config: EvaluateConfig,
+    runs: Mapping[str, LoadedRun],
+    read_parallelism: int,
+    data_dir: Folder,
+    stored: Manifest,
+    manifest: Manifest,
+) -> Given:
+    """Returns the records of a data set to evaluate runs on, which are there to be read.
+
+    Args:
+      config: of the evaluation.
+      runs: by directory, those that are evaluated on it.
+      read_parallelism: shards read at a time.
+      data_dir: of the data set.
+      stored: its manifest.
+      manifest: the same, with the splits that the runs saw.
+    """
+    first = next(iter(runs.values()))
+    pixel_rules.check((run.manifest for run in runs.values()), manifest)
+    selection = _selection(first, manifest, config.classes)
     if not sum(selection.originals(manifest.split(config.split))):
         raise TrainerError(
             f"split {config.split!r} has no picture of the classes to evaluate: bake with a "
             "larger share of it in --splits, or give another --split"
         )
-    names = {config.split, trained.config.validation_split} & {
-        each.name for each in manifest.splits
-    }
-    sources = [
-        _open(runs, run, data_dir, manifest, name, selection)
-        for name in sorted(names)
-        for run in runs.runs
-    ]
+    names = {config.split, first.config.validation_split} & {each.name for each in manifest.splits}
+    sources = []
+    for name, (run_dir, run) in itertools.product(sorted(names), runs.items()):
+        try:
+            source = _open(run, read_parallelism, data_dir, manifest, name, selection)
+        except UsageError as error:
+            if len(config.run_dir) == 1 or not config.data_dir:
+                raise
+            raise UsageError(
+                f"{run_dir}: {error}; without --data_dir each run reads the data set that it was "
+                "trained on"
+            ) from error
+        sources.append(source)
     first_records.check(manifest, *sources)
-    version = DataVersion.of(data_dir, stored, *sources)
-    return EvaluationTask(config, run_dirs, runs, data_dir, manifest, selection, version)
-
-
-def describe(result: Result) -> str:
-    """Returns the lines that end the command's output."""
-    evaluation = result.evaluation
-    groups = ", ".join(
-        f"{group} {value:.4f}"
-        for group in metrics.GROUPS
-        if (value := getattr(evaluation, group)) is not None
-    )
-    lines = [
-        f"{len(result.predictions.ids):,} pictures: macro-F1 "
-        f"{evaluation.macro_f1:.4f}{evaluation.coverage}, "
-        f"top-1 {evaluation.top1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}, "
-        f"loss {evaluation.loss:.4f}{_without_temperature(evaluation)}",
-        f"mean recall by class size: {groups}",
-        _calibration(result),
-    ]
-    if len(result.run_dirs) > 1:
-        runs = ", ".join(result.run_dirs)
-        lines.insert(0, f"mean probabilities of {len(result.run_dirs):,} runs: {runs}")
-    if result.validation:
-        lines.insert(1, _own_validation(result))
-    if result.left_out:
-        lines.append(
-            f"left out: {result.left_out:,} pictures of classes that the network does not know"
-        )
-    if result.leaks:
-        lines.append(
-            f"warning: {len(result.leaks):,} of them are, or resemble, pictures that "
-            f"{'a' if len(result.run_dirs) > 1 else 'the'} run was trained on"
-        )
-    return "\n".join([*lines, f"report: {result.page}"])
-
-
-def _without_temperature(evaluation: Evaluation) -> str:
-    """Returns what follows the loss; empty where no temperature divides the logits."""
-    if evaluation.temperature_note:
-        return ""
-    return f" (without the temperature {evaluation.loss_uncalibrated:.4f})"
-
-
-def _own_validation(result: Result) -> str:
-    """Returns the run's own numbers on validation, to hold those of the evaluation against."""
-    row = result.validation
-    of_logits = "" if result.evaluation.temperature_note else " without the temperature"
-    return (
-        f"its own validation, at epoch {row['epoch']}: macro-F1 {row['val_macro_f1']:.4f}, "
-        f"top-1 {row['val_top1']:.4f}, balanced accuracy {row['val_balanced_accuracy']:.4f}, "
-        f"loss {row['val_loss']:.4f}{of_logits}"
-    )
-
-
-def _calibration(result: Result) -> str:
-    evaluation = result.evaluation
-    if evaluation.temperature_note:
-        return (
-            f"calibration error {evaluation.ece:.4f}, without a fitted temperature: "
-            f"{evaluation.temperature_note}"
-        )
-    return (
-        f"calibration error {evaluation.ece:.4f}, {evaluation.ece_calibrated:.4f} at temperature "
-        f"{evaluation.temperature:.3f} (fitted on {result.temperature_split})"
-    )
+    return Given(data_dir, manifest, selection, DataVersion.of(data_dir, stored, *sources))
 
 
 def log_priors(trained: LoadedRun) -> np.ndarray:
@@ -266,6 +247,7 @@ def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
         "runs": described["runs"],
         "data_dir": locations.absolute(str(task.data_dir)),
         "dataset": {"name": manifest.name, "digest": manifest.digest},
+        "evaluated_on": _each_on_its_own(task),
         "trained_on": {
             "name": trained.stored.dataset.name,
             "digest": trained.stored.dataset.digest,
@@ -287,6 +269,21 @@ def to_json(task: EvaluationTask, result: Result) -> dict[str, Any]:
     }
 
 
+def _each_on_its_own(task: EvaluationTask) -> list[dict[str, str]] | None:
+    """Returns the data set of each run, ready for JSON; None where all have the same."""
+    if not task.is_each_on_its_own:
+        return None
+    return [
+        {
+            "run_dir": run_dir,
+            "data_dir": locations.absolute(str(each.data_dir)),
+            "name": each.manifest.name,
+            "digest": each.manifest.digest,
+        }
+        for run_dir, each in zip(task.run_dirs, task.given, strict=True)
+    ]
+
+
 def _selection(trained: LoadedRun, manifest: Manifest, classes: tuple[str, ...]) -> Selection:
     """Returns the records of the classes that run and data set share, or of some of those."""
     shared = [name for name in trained.selection.classes if name in manifest.classes]
@@ -303,35 +300,41 @@ def _selection(trained: LoadedRun, manifest: Manifest, classes: tuple[str, ...])
 
 def _leaks(task: EvaluationTask) -> list[Leak]:
     """Returns the pictures that a run was trained on; refuses them unless --allow_leaks."""
-    part = Part(task.data_dir, task.manifest, task.config.split, task.selection)
     found: dict[str, Leak] = {}
-    for run_dir, trained in zip(task.run_dirs, task.runs.runs, strict=True):
+    for run_dir, trained, each in zip(task.run_dirs, task.runs.runs, task.given, strict=True):
+        part = Part(each.data_dir, each.manifest, task.config.split, each.selection)
         try:
             of_run = leaks.allowed(run_dir, trained, part, all_of_them=task.config.allow_leaks)
         except TrainerError as error:
-            raise TrainerError(f"{task.named(run_dir)}{error}") from error
+            raise TrainerError(task.of_run(run_dir, str(error))) from error
         found = {leak.key: leak for leak in of_run} | found
     return sorted(found.values(), key=lambda leak: leak.key)
 
 
 def _predict_as_one(task: EvaluationTask) -> tuple[Predictions, Temperature]:
     """Returns the predictions on the split, and the temperature that divides their logits."""
-    config, runs = task.config, task.runs.runs
+    split, runs = task.config.split, task.runs.runs
     if len(runs) == 1:
         rule = _probabilities(task)
-        return _predict(task, runs[0], config.split, task.selection, rule), rule.temperature
-    each = [_predict(task, run, config.split, task.selection, run.probabilities) for run in runs]
+        return _predict(task, runs[0], task.given[0], split, rule), rule.temperature
+    each = [
+        _predict(task, run, its, split, run.probabilities)
+        for run, its in zip(runs, task.given, strict=True)
+    ]
     return members.mean(task.runs, each), members.OF_THE_MEAN
 
 
 def _predict(
-    task: EvaluationTask, trained: LoadedRun, split: str, selection: Selection, rule: Probabilities
+    task: EvaluationTask, trained: LoadedRun, its: Given, split: str, rule: Probabilities
 ) -> Predictions:
     """Returns a run's predictions on a split, with --logit_adjustment.
 
     Their labels count in the run's classes.
     """
-    source = _open(task.runs, trained, task.data_dir, task.manifest, split, selection)
+    selection = its.selection
+    source = _open(
+        trained, task.trained.config.read_parallelism, its.data_dir, its.manifest, split, selection
+    )
     predictor = function_of(trained.model, task.config.tta)
     try:
         raw = inference.predict(predictor, stream_source(source, task.config.batch_size))
@@ -342,18 +345,17 @@ def _predict(
 
 
 def _open(
-    runs: Ensemble,
     trained: LoadedRun,
+    read_parallelism: int,
     data_dir: Folder,
     manifest: Manifest,
     split: str,
     selection: Selection,
 ) -> Source:
-    """Returns a split at the size of a run, in one order for all runs."""
+    """Returns a split at the size of a run."""
     return open_split(
-        manifest, data_dir, split, selection.natural(), trained.size,
-        runs.runs[0].config.read_parallelism,
-    )  # fmt: skip
+        manifest, data_dir, split, selection.natural(), trained.size, read_parallelism
+    )
 
 
 def _probabilities(task: EvaluationTask) -> Probabilities:
@@ -373,7 +375,8 @@ def _probabilities(task: EvaluationTask) -> Probabilities:
     if not present or not sum(selection.originals(task.manifest.split(split))):
         note = f"the data set has no picture in split {split!r} to fit one on"
         return dataclasses.replace(rule, temperature=Temperature(note=note))
-    validation = _predict(task, trained, split, selection, rule)
+    every_class = dataclasses.replace(task.given[0], selection=selection)
+    validation = _predict(task, trained, every_class, split, rule)
     fitted = probabilities.fit(validation.logits, validation.labels)
     return dataclasses.replace(rule, temperature=fitted)
 
@@ -387,7 +390,8 @@ def _left_out(task: EvaluationTask, predicted: Predictions) -> int:
 
 def _write_report(task: EvaluationTask, predicted: Predictions, temperature: Temperature) -> Path:
     config, trained = task.config, task.trained
-    shown = dataclasses.asdict(config) | {"data_dir": str(task.data_dir)}
+    folders = [each.data_dir for each in task.given]
+    shown = dataclasses.asdict(config) | {"data_dir": ", ".join(dict.fromkeys(map(str, folders)))}
     flags = tuple(run.config for run in task.runs.runs)
     return page.write(
         page.RunFiles(

@@ -26,7 +26,9 @@ def command_of(directory: Path) -> str:
     try:
         document = json.loads((directory / EVALUATION).read_text(encoding="utf-8"))
         runs = [run["run_dir"] for run in document.get("runs") or [document]]
-        given = {"run_dir": ",".join(runs), "data_dir": document["data_dir"]}
+        given = {"run_dir": ",".join(runs)}
+        if not document.get("evaluated_on"):  # Each run on the data set that it was trained on.
+            given["data_dir"] = document["data_dir"]
         given |= {
             name: ",".join(value) if isinstance(value, list) else value
             for name, usual in _FLAGS.items()

@@ -18,8 +18,10 @@ from tfrecords import ledger
 from tfrecords import manifest as manifests
 from tfrecords.images.canonicalise import PIXELS_VERSION
 from trainer.evaluate import __main__ as evaluate
+from trainer.evaluate import result
 from trainer.evaluate import run as evaluation
 from trainer.evaluate.config import EvaluateConfig
+from trainer.evaluate.result import Result
 from trainer.metrics import metrics, predictions, probabilities
 from trainer.metrics.probabilities import Temperature
 from trainer.predicting.pixel_rules import OtherPixelsWarning
@@ -40,12 +42,12 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(run_dir: Path) -> evaluation.Result:
+def judged(run_dir: Path) -> Result:
     return evaluation.run(EvaluateConfig(run_dir=str(run_dir)))
 
 
 @pytest.fixture
-def without_page(monkeypatch: pytest.MonkeyPatch, judged: evaluation.Result) -> None:
+def without_page(monkeypatch: pytest.MonkeyPatch, judged: Result) -> None:
     """One page is enough: drawing it takes longer than judging."""
     monkeypatch.setattr(evaluation.page, "write", lambda run: run.run_dir / "index.html")
 
@@ -55,7 +57,7 @@ def _config(run_dir: Path, tmp_path: Path, **changes: object) -> EvaluateConfig:
     return dataclasses.replace(start, **changes)  # type: ignore[arg-type]  # Values of a table.
 
 
-def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: evaluation.Result) -> None:
+def test_writes_numbers_tables_plots_and_a_page(run_dir: Path, judged: Result) -> None:
     folder = run_dir / "evaluation" / "test"
     assert judged.page == folder / "report" / "index.html"
     assert {path.name for path in folder.iterdir()} == {
@@ -116,7 +118,7 @@ def test_last_and_average_are_other_weights(
 
 
 def test_logit_adjustment_is_menons(
-    run_dir: Path, tmp_path: Path, judged: evaluation.Result, without_page: None
+    run_dir: Path, tmp_path: Path, judged: Result, without_page: None
 ) -> None:
     adjusted = evaluation.run(_config(run_dir, tmp_path, logit_adjustment=1.5))
     counts = np.array([14, 10, 7])  # Originals and copies.
@@ -155,13 +157,11 @@ def evaluation_pictures(
     }
 
 
-def test_the_runs_own_validation_is_said_beside_the_result(
-    run_dir: Path, judged: evaluation.Result
-) -> None:
+def test_the_runs_own_validation_is_said_beside_the_result(run_dir: Path, judged: Result) -> None:
     row = max(
         _epochs(run_dir), key=lambda row: (float(row["val_macro_f1"]), -float(row["val_loss"]))
     )
-    first, second, *_ = evaluation.describe(judged).splitlines()
+    first, second, *_ = result.describe(judged).splitlines()
     assert first.startswith("9 pictures: macro-F1 ")
     assert second == (
         f"its own validation, at epoch {row['epoch']}: macro-F1 {float(row['val_macro_f1']):.4f}, "
@@ -170,7 +170,7 @@ def test_the_runs_own_validation_is_said_beside_the_result(
     )
 
 
-def test_a_mean_over_some_classes_is_called_so(judged: evaluation.Result) -> None:
+def test_a_mean_over_some_classes_is_called_so(judged: Result) -> None:
     """The judged split has every class; of the first class's pictures alone, one is left."""
     kept = np.flatnonzero(judged.predictions.labels == 0)
     few = metrics.Predictions(
@@ -179,7 +179,7 @@ def test_a_mean_over_some_classes_is_called_so(judged: evaluation.Result) -> Non
         judged.predictions.logits[kept],
     )
     scores = metrics.evaluate(few, [50] * few.classes)
-    text = evaluation.describe(dataclasses.replace(judged, evaluation=scores, predictions=few))
+    text = result.describe(dataclasses.replace(judged, evaluation=scores, predictions=few))
     assert f"macro-F1 {scores.macro_f1:.4f} over 1 of {few.classes} classes, top-1 " in text
 
 
@@ -188,7 +188,7 @@ def test_weights_that_were_not_validated_have_no_numbers(
 ) -> None:
     """The run has --ema: it validated the average."""
     last = evaluation.run(_config(run_dir, tmp_path, weights="last"))
-    assert "its own validation" not in evaluation.describe(last)
+    assert "its own validation" not in result.describe(last)
     assert "the average of the weights is validated" in last.evaluation.temperature_note
 
 
@@ -281,7 +281,7 @@ def test_a_data_set_baked_again_in_place_is_not_the_one_trained_on(
 
 
 def test_a_data_set_that_moved_is_the_same(
-    own: tuple[Path, Path], without_page: None, judged: evaluation.Result
+    own: tuple[Path, Path], without_page: None, judged: Result
 ) -> None:
     data, run = own
     moved = data.with_name("moved")
@@ -340,7 +340,7 @@ def test_a_project_that_moved_as_a_whole_finds_its_data(
 
 
 def test_judges_some_classes_among_all(
-    run_dir: Path, tmp_path: Path, judged: evaluation.Result, without_page: None
+    run_dir: Path, tmp_path: Path, judged: Result, without_page: None
 ) -> None:
     some = evaluation.run(_config(run_dir, tmp_path, classes=("lisa",)))
     assert set(some.predictions.labels) == {2}
@@ -451,7 +451,7 @@ def test_cannot_judge_without_a_ledger(
     assert "sources.parquet" in error and "is missing" in error
 
 
-def test_the_card_tells_of_every_judgement(run_dir: Path, judged: evaluation.Result) -> None:
+def test_the_card_tells_of_every_judgement(run_dir: Path, judged: Result) -> None:
     text = (run_dir / model_card.CARD).read_text(encoding="utf-8")
     assert "| test |" in text
     assert manifests.load(judged_data(run_dir)).digest in text
