@@ -73,6 +73,7 @@ class PrepareConfig:
         _INPUT,
         "Directory of the data set.",
         metavar="DIR",
+        unless="plan_only",
         typed_as=("output", "out", "dest", "destination"),
     )
     input_csv: str | None = flag(
@@ -352,7 +353,8 @@ class PrepareConfig:
     plan_only: bool = flag(
         False,
         _RUNNING,
-        "Print what a bake would write, per class, with an estimate of its time; bake nothing.",
+        "Print what a bake would write, per class, with an estimate of its time; bake nothing. "
+        "With --output_dir, a page there shows it too.",
         typed_as=("dry_run",),
     )
     workers: int = flag(
@@ -384,6 +386,8 @@ class PrepareConfig:
                     "them, or a .zip or .tar of such"
                 )
             object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
+        if not self.output_dir and not self.plan_only:
+            raise UsageError("--output_dir is required: directory of the data set")
         checks.check_input_and_output(self)
         with flags.usage_errors():
             splits, folds = settle_folds(self.splits, self.folds)

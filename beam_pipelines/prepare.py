@@ -55,7 +55,8 @@ COMMAND = Command(
     module="beam_pipelines.prepare",
     summary=(
         "Bakes a folder of labelled pictures into balanced TFRecord shards. `evenshard plan` "
-        "takes the same flags and shows what a bake would write, without baking."
+        "takes the same flags and shows what a bake would write, without baking; it needs no "
+        "--output_dir."
     ),
     arguments="--input_dir=DIR --output_dir=DIR",
     config=PrepareConfig,

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ from tfrecords.sharding import shard_name, stable_hash
 
 # A second or two of decoding gives the mean time of a picture to a few per cent.
 SAMPLE = 200
+
+# What the command of the bake calls its output, where a plan has none.
+_EXAMPLE = "shards"
 
 # Seconds of every bake beside decoding: to import, list and plan, to measure leaks and to draw the
 # report. Measured: docs/performance.md, "What a plan counts".
@@ -127,14 +131,19 @@ def _preview(config: PrepareConfig) -> tuple[Preview, Sequence[SourceFile]]:
 
 
 def run(config: PrepareConfig) -> int:
-    """Prints the plan, draws it to OUTPUT_DIR/report/plan.html and returns the exit code.
+    """Prints the plan and returns the exit code.
+
+    With --output_dir the plan is drawn to OUTPUT_DIR/report/plan.html; without, nothing is written.
 
     Raises:
       UsageError: as `preview`, or the output lies in the input.
       BakeError: the bake would fail.
     """
-    bake_input.refuse_output(config)
-    found, rows = _preview(config)
+    if config.output_dir:
+        bake_input.refuse_output(config)
+        found, rows = _preview(config)
+    else:
+        found, rows = _preview_elsewhere(config)
     for note in found.notes:
         print(f"input: {note}")
     print(f"{found.summary}\n")
@@ -154,19 +163,32 @@ def run(config: PrepareConfig) -> int:
     print(cost(found))
     for note in found.plan_notes:
         print(f"note: {note}")
+    if config.output_dir:
+        print(f"drawn to {_draw(found, rows)}")
+    if found.failure is not None:
+        raise BakeError(f"this bake would fail: {found.failure}")
+    output_dir = config.output_dir or _EXAMPLE
+    bake = dataclasses.replace(config, output_dir=output_dir, plan_only=False)
+    print(f"next: {summary.bake_command(bake)}")
+    return 0
+
+
+def _preview_elsewhere(config: PrepareConfig) -> tuple[Preview, Sequence[SourceFile]]:
+    """Returns the same as `_preview`; a compressed tar is unpacked in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="evenshard-") as folder:
+        return _preview(dataclasses.replace(config, output_dir=folder))
+
+
+def _draw(found: Preview, rows: Sequence[SourceFile]) -> str:
+    """Draws a plan into --output_dir and returns the path of its page."""
     # matplotlib takes a second to import.
     from beam_pipelines.report import page
 
-    storage.make_directory(config.output_dir)
+    storage.make_directory(found.config.output_dir)
     by_key = {row.key: row for row in rows}
-    drawn = page.write_plan(
-        found.config, planned, found.sources, lambda key: sources.read(by_key[key])
+    return page.write_plan(
+        found.config, found.manifest, found.sources, lambda key: sources.read(by_key[key])
     )
-    print(f"drawn to {drawn}")
-    if found.failure is not None:
-        raise BakeError(f"this bake would fail: {found.failure}")
-    print(f"next: {summary.bake_command(dataclasses.replace(config, plan_only=False))}")
-    return 0
 
 
 def take_sample(rows: Sequence[SourceFile], config: PrepareConfig) -> Sample:

@@ -73,7 +73,8 @@ def _row(config: type[Any], name: str, item: Any) -> str:
 
 def _default(config: type[Any], name: str, item: Any) -> str:
     if item.default is dataclasses.MISSING:
-        return "required"
+        unless = item.metadata["unless"]
+        return f"required, except with `--{unless}`" if unless else "required"
     value = flags.default_of(config, name)
     if isinstance(value, bool):
         return "on" if value else "off"

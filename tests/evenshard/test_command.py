@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import evenshard
 from evenshard import __main__ as program
 from evenshard.commands import COMMANDS, find
+from tests.support.datasets import fakes
 from tfrecords.cli import run
 from tfrecords.errors import UsageError
 
@@ -78,12 +81,8 @@ def test_each_command_tells_the_version(
     assert capsys.readouterr().out == f"{run.version_line()}\n"
 
 
-def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
-    from pathlib import Path
-
-    from tests.support.datasets import fakes
-
-    folder = Path(str(tmp_path))
+def test_a_plan_bakes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path
     fakes.write_folders(folder / "in", {"apu": 12, "bart": 12})
     assert (
         program.main(["plan", f"--input_dir={folder / 'in'}", f"--output_dir={folder / 'o'}"]) == 0
@@ -93,6 +92,43 @@ def test_a_plan_bakes_nothing(tmp_path: object, capsys: pytest.CaptureFixture[st
     flags = f"--input_dir={folder / 'in'} --output_dir={folder / 'o'}"
     assert printed.endswith(f"\nnext: evenshard bake {flags}\n")
     assert not list(folder.glob("o/*.tfrecord*"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_plan_needs_no_output_and_then_writes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    packed: bool,
+) -> None:
+    fakes.write_folders(tmp_path / "in", {"apu": 12, "bart": 12})
+    source = "in"
+    if packed:  # Unpacked to be read, though not here.
+        source = Path(shutil.make_archive(str(tmp_path / "in"), "gztar", tmp_path / "in")).name
+    for name in ("work", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    before = sorted(tmp_path.rglob("*"))
+    argv = [f"--input_dir={tmp_path / source}", "--image_size=16", "--per_class=6"]
+    assert program.main(["plan", *argv]) == 0
+    first = capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "drawn to" not in first
+    bake = f"--input_dir={tmp_path / source} --output_dir=shards --image_size=16 --per_class=6"
+    assert first.endswith(f"\nnext: evenshard bake {bake}\n")
+    # The numbers are those of a plan with an output.
+    assert program.main(["plan", *argv, "--output_dir=o"]) == 0
+    drawn = capsys.readouterr().out
+    assert Path("o", "report", "plan.html").is_file()
+    counts = [line for line in first.splitlines() if line.startswith(("apu", "bart", "train"))]
+    assert counts and {*counts} <= {*drawn.splitlines()}
+
+
+@pytest.mark.parametrize("argv", [["bake"], ["bake", "--noplan_only"], ["plan", "--noplan_only"]])
+def test_a_bake_needs_an_output(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([*argv, "--input_dir=."]) == 2
+    assert "--output_dir is required" in capsys.readouterr().err
 
 
 def test_a_reader_that_hangs_up_leaves_no_traceback() -> None:

@@ -50,6 +50,7 @@ def flag(
     short: str = "",
     typed_as: Sequence[str] = (),
     positional: bool = False,
+    unless: str = "",
     parse: Callable[[Any], Any] | None = None,
     show: Callable[[Any], str] | None = None,
 ) -> Any:
@@ -64,6 +65,7 @@ def flag(
       short: a one-letter alias.
       typed_as: names that people type for it from other tools; an error then names this flag.
       positional: the value may also stand alone, without the flag's name.
+      unless: a switch with which a required flag may be left out; its value is then "".
       parse: turns text, or a value given in Python, into the field's value; raises ValueError
         with what was expected. By default the field's type decides.
       show: the text that `parse` would take, for values whose `str` is not that.
@@ -76,6 +78,7 @@ def flag(
         "short": short,
         "typed_as": tuple(typed_as),
         "positional": positional,
+        "unless": unless,
         "parse": parse,
         "show": show,
     }

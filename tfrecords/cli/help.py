@@ -52,7 +52,8 @@ def _entry(head: str, text: str) -> str:
 
 def _default_note(config: type[Any], name: str, item: Any) -> str:
     if item.default is dataclasses.MISSING:
-        return "(required)"
+        unless = item.metadata["unless"]
+        return f"(required, except with --{unless})" if unless else "(required)"
     value = default_of(config, name)
     if isinstance(value, bool):
         return f"(default: {'on' if value else 'off'})"

@@ -132,7 +132,9 @@ def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
     """
     for name, item in flags_of(config).items():
         if item.default is dataclasses.MISSING and values.get(name) in (None, ""):
-            raise UsageError(f"{_typed(item)} is required: {item.metadata['help']}")
+            if not values.get(item.metadata["unless"]):
+                raise UsageError(f"{_typed(item)} is required: {item.metadata['help']}")
+            values = {**values, name: ""}
     with usage_errors():
         made = config(**values)
         as_typed: Callable[[dict[str, Any]], ConfigT] | None = getattr(made, "as_typed", None)
