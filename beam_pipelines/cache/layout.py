@@ -42,6 +42,7 @@ class Layout:
                 "pixels": pixels,
                 "seed": config.seed,
                 "augment": [operation.value for operation in config.augment],
+                "rules": identity.RULES,  # Copies are few, and do not tell what they are of.
             }
         )[:12]
         return cls(config.output_dir, pixels, copies)

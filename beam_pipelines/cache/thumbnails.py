@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 THUMBNAILS = ".thumbs"
 
 _SHAPE = (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
+BYTES = THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3
 
 # Rows of a table of facts → their thumbnails, uint8[k, 16, 16, 3].
 LoadThumbnails = Callable[[np.ndarray], np.ndarray]

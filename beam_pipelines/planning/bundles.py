@@ -9,9 +9,9 @@ import hashlib
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from beam_pipelines.cache import storage
+from beam_pipelines.cache import outdated, storage
 from beam_pipelines.cache.facts import to_lines
 from beam_pipelines.cache.layout import FACTS, Layout
 from beam_pipelines.config import PrepareConfig
@@ -25,7 +25,7 @@ BUNDLE_FILES = 192
 _LEAST_FILES = 16
 _LEAST_BUNDLES = 8
 
-_PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+")
+_PACK_NAME = re.compile(r"(?P<index>\d+)-of-(?P<count>\d+)-[0-9a-f]+(?:r\d+)?")
 
 
 def count_bundles(files: int) -> int:
@@ -52,20 +52,32 @@ def bundle_tasks(
     hashes = stable_hashes(("bundle",), (row.key for row in rows))
     for row, hashed in zip(rows, hashes, strict=True):
         bundles[hashed % count].append(row)
-    earlier = EarlierPacks(finished_packs(layout.canonical_dir, FACTS), count)
+    finished = finished_packs(layout.canonical_dir, FACTS)
+    earlier = EarlierPacks(finished, count)
     for index in sorted(bundles):
         lines = to_lines(bundles.pop(index))
         digest = hashlib.sha256(lines).hexdigest()[:12]
         listing = layout.listing(index)
         storage.write_bytes(listing, lines)
         yield BundleTask(
-            pack=f"{index:05d}-of-{count:05d}-{digest}",
+            pack=_name(f"{index:05d}-of-{count:05d}-{digest}", finished, layout.canonical_dir),
             listing=listing,
             cache_dir=layout.canonical_dir,
             earlier=earlier.of(index),
             spec=config.image,
             limits=config.limits,
         )
+
+
+def _name(pack: str, finished: Collection[str], directory: str) -> str:
+    """Returns the name of a bundle's pack; that of an earlier version if it is good as it is.
+
+    What is made of a pack, as a shard is, is known by its name: another picture in it is another
+    name.
+    """
+    if pack in finished and outdated.is_in_force(directory, pack):
+        return pack
+    return outdated.named(pack)
 
 
 def finished_packs(directory: str, last_suffix: str) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.cache import packs, storage, thumbnails
+from beam_pipelines.cache import outdated, packs, storage, thumbnails
 from beam_pipelines.cache.facts import ImageFacts, to_lines
 from beam_pipelines.cache.layout import FACTS
 from beam_pipelines.inputs import prefetch
@@ -182,7 +182,7 @@ class _Earlier:
         of_pack: dict[str, np.ndarray] = {}
         for name in task.earlier:
             path = storage.join(task.cache_dir, name)
-            facts.update((row.key, row) for row in _read_facts(path))
+            facts.update(outdated.facts_in_force(task.cache_dir, name))
             of_pack[name] = thumbnails.read(path)
         return cls(facts, of_pack, task.cache_dir)
 

@@ -64,7 +64,7 @@ FULL_CHROMA_SIDE = 128
 _OPTIMISED_SIDE = 64
 
 # 12 bits in 16 reach a sixteenth of the range.
-_DARK = 16
+DARK = 16
 
 _QUIET = QuietWarnings()
 
@@ -178,7 +178,7 @@ def _dark_note(deep: bool, resized: np.ndarray) -> str:
     Cameras of 10 and 12 bits, depth and X-rays are stored so: scaled by the range that the file
     says, there is hardly anything to see.
     """
-    if not deep or resized.max() > _DARK:
+    if not deep or resized.max() > DARK:
         return ""
     return (
         "nearly black: all of its samples of 16 bits are in the lowest sixteenth of their range; "

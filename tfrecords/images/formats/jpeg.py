@@ -26,7 +26,7 @@ _SCAN, _RESTART_INTERVAL, _APPLICATION, _COMMENT = 0xDA, 0xDD, range(0xE0, 0xF0)
 
 # Metadata of cameras has up to some 100 kB (a thumbnail and a maker's note), ICC profiles up to
 # 3 MB. Pillow keeps all of it and joins EXIF segments at a cost that grows with their square.
-_MAX_METADATA = 4 << 20
+MAX_METADATA = 4 << 20
 
 # Of the rows of a cut picture, this share may be missing: a strip at the edge of a photograph.
 MAX_MISSING = 0.05
@@ -169,7 +169,7 @@ def without_bulk(data: bytes, segments: Sequence[Segment]) -> bytes:
     honest = all(directories.exif_is_honest(s.payload) for s in exif) and all(
         directories.exif_is_honest(s.payload[4:]) for s in pages
     )
-    if honest and len(exif) <= 1 and sum(len(s.payload) for s in metadata) <= _MAX_METADATA:
+    if honest and len(exif) <= 1 and sum(len(s.payload) for s in metadata) <= MAX_METADATA:
         return data
     kept = [s for s in exif[:1] if directories.exif_is_honest(s.payload)]
     if honest:  # Beside damaged EXIF no other orientation is believed.
