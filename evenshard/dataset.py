@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,8 @@ import pyarrow.compute as pc
 from evenshard import notebook
 from evenshard.arguments import PathLike, naming_arguments
 from evenshard.contents import Contents
-from evenshard.selecting import checked, is_selected, meant, select
+from evenshard.places import Place
+from evenshard.selecting import checked, is_selected, meant, select, several
 from tfrecords import example, framing, ledger, locations, reader, verify
 from tfrecords.cli import flags, parsing, values
 from tfrecords.errors import EvenshardError, UsageError
@@ -57,17 +57,17 @@ class Dataset(Contents):
     """
 
     def __init__(self, data_dir: PathLike, fold: int | None = None) -> None:
-        self._data_dir = os.fspath(data_dir)
+        self._place = Place.of("data_dir", data_dir)
         self._fold: int | None = checked("fold", fold)
 
     @property
     def data_dir(self) -> str:
-        """Where the data set is."""
-        return self._data_dir
+        """Where the data set is: as given, or absolute once the working directory is another."""
+        return self._place.now
 
     def __fspath__(self) -> str:
         """Returns `data_dir`, so that a data set stands wherever its directory does."""
-        return self._data_dir
+        return self.data_dir
 
     @property
     def manifest(self) -> Manifest:
@@ -81,7 +81,7 @@ class Dataset(Contents):
 
     @naming_arguments()
     def sources(
-        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self, columns: str | Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
         """Returns what became of each input file, in key order.
 
@@ -94,13 +94,18 @@ class Dataset(Contents):
         Args:
           columns: all by default: key, class, status, reason, detail, sha256, phash, bytes, width,
             height, format, mode, group, split, rank, copies, shard, position.
-          where: only rows that satisfy it.
+          where: only rows that satisfy it, an expression of pyarrow.
 
         Raises:
-          UsageError: there is no such column.
+          UsageError: there is no such column, or `where` is no expression.
           LedgerError: sources.parquet is absent or damaged.
         """
-        names = list(ledger.SCHEMA.names if columns is None else columns)
+        names = ledger.SCHEMA.names if columns is None else several("columns", columns)
+        if where is not None and not isinstance(where, pc.Expression):
+            raise UsageError(
+                f"where={where!r}: an expression of pyarrow is expected, such as "
+                'pyarrow.compute.field("status") == "kept"'
+            )
         for name in names:
             if name not in ledger.SCHEMA.names:
                 raise UsageError(f"columns: no column {name!r}{meant(name, ledger.SCHEMA.names)}")
@@ -117,7 +122,7 @@ class Dataset(Contents):
         self,
         split: str = "train",
         *,
-        classes: Collection[str] = (),
+        classes: str | Collection[str] = (),
         per_class: int | None = None,
         originals_only: bool = False,
     ) -> Iterator[ImageRecord]:
@@ -170,12 +175,20 @@ class Dataset(Contents):
         Raises:
           RecordNotFoundError: an id that is in no shard: rejected, capped, or never there.
         """
-        wanted = [ids] if isinstance(ids, str) else list(ids)
+        wanted = several("ids", ids)
         with self._version.reading():
             return self._find(wanted)
 
     def pixels(self, record: ImageRecord) -> np.ndarray:
-        """Returns the image of a record, uint8[height, width, 3]."""
+        """Returns the image of a record, uint8[height, width, 3].
+
+        Raises:
+          UsageError: it is no record, as `records` and `find` give them.
+        """
+        if not isinstance(record, ImageRecord):
+            raise UsageError(
+                f"record is of type {type(record).__name__}: one of `records` or `find` is expected"
+            )
         return canonicalise.decode_record(record.image, self.manifest.image)
 
     @naming_arguments()
@@ -209,7 +222,7 @@ class Dataset(Contents):
         batch_size: int,
         image_size: ImageSize | None = None,
         per_class: int | None = None,
-        classes: Sequence[str] = (),
+        classes: str | Sequence[str] = (),
         originals_only: bool = False,
         augment: str | Sequence[str] | None = None,
         shuffle: bool = True,
@@ -269,7 +282,7 @@ class Dataset(Contents):
         *,
         image_size: ImageSize | None = None,
         per_class: int | None = None,
-        classes: Sequence[str] = (),
+        classes: str | Sequence[str] = (),
         originals_only: bool = False,
         transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
         shuffle: bool = True,
@@ -325,7 +338,7 @@ class Dataset(Contents):
     def _folder(self) -> Folder:
         if locations.is_url(self.data_dir) and not self.data_dir.startswith("file://"):
             extras.require("trainer")  # TensorFlow reads it.
-        return remote.folder(self.data_dir)
+        return remote.folder(self._place.absolute)
 
     @functools.cached_property
     def _version(self) -> DataVersion:
@@ -343,7 +356,7 @@ class Dataset(Contents):
         split: str,
         image_size: ImageSize | None,
         per_class: int | None,
-        classes: Sequence[str],
+        classes: str | Sequence[str],
         originals_only: bool,
     ) -> Source:
         with flags.usage_errors():

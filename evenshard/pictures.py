@@ -8,8 +8,9 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -28,6 +29,7 @@ from trainer.predicting import run as predicting
 from trainer.predicting.ensemble import Ensemble
 from trainer.predicting.writing import Submission
 
+_EXPECTED = "a path, an array uint8[height, width, 3] or a PIL image is expected"
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 Picture = PathLike | np.ndarray | Image.Image
@@ -61,32 +63,45 @@ def predict(runs: Ensemble, pictures: Pictures, config: PredictConfig) -> RunPre
 def _items(pictures: Pictures) -> str | Sequence[Picture]:
     """Returns a path to be listed, or the pictures one by one."""
     if isinstance(pictures, (str, os.PathLike)):
-        return os.fspath(pictures)
+        return os.fsdecode(pictures)
+    if isinstance(pictures, (bytes, bytearray, Mapping)) or hasattr(pictures, "read"):
+        raise UsageError(
+            f"input is of type {type(pictures).__name__}: {_EXPECTED}, or several of them; "
+            "PIL.Image.open(io.BytesIO(data)) makes an image of a file's bytes"
+        )
+    pictures = _array(pictures)
     if isinstance(pictures, Image.Image):
         return [pictures]
-    if isinstance(pictures, np.ndarray):
-        return [pictures] if pictures.ndim in (2, 3) else list(pictures)
-    items = list(pictures)
+    if isinstance(pictures, np.ndarray) and pictures.ndim in (2, 3):
+        return [pictures]
+    if not isinstance(pictures, Iterable) or getattr(pictures, "ndim", 1) == 0:
+        raise UsageError(f"input is of type {type(pictures).__name__}: {_EXPECTED}")
+    items = list(map(_array, pictures))
     if not items:
         raise UsageError("input is empty: give at least one picture")
     return items
 
 
+def _array(item: Any) -> Any:
+    """Returns a tensor of TensorFlow, PyTorch or JAX, or a column of a table, as an array."""
+    is_known = isinstance(item, (str, os.PathLike, Image.Image, np.ndarray))
+    return item if is_known or not hasattr(item, "__array__") else np.asarray(item)
+
+
 def _paths_among(items: Sequence[Picture]) -> list[str]:
-    return [os.fspath(item) for item in items if isinstance(item, (str, os.PathLike))]
+    return [str(os.fspath(item)) for item in items if isinstance(item, (str, os.PathLike))]
 
 
 def _check(number: int, item: object) -> None:
     """Raises UsageError for what is no picture, before anything is read."""
     if isinstance(item, (str, os.PathLike, Image.Image)):
         return
-    expected = "a path, an array uint8[height, width, 3] or a PIL image is expected"
     if not isinstance(item, np.ndarray):
-        raise UsageError(f"input[{number}] is of type {type(item).__name__}: {expected}")
+        raise UsageError(f"input[{number}] is of type {type(item).__name__}: {_EXPECTED}")
     is_image = item.ndim == 2 or (item.ndim == 3 and item.shape[2] in (3, 4))
     if item.dtype != np.uint8 or not is_image or not item.size:
         shape = ", ".join(map(str, item.shape))
-        raise UsageError(f"input[{number}] is {item.dtype}[{shape}]: {expected}")
+        raise UsageError(f"input[{number}] is {item.dtype}[{shape}]: {_EXPECTED}")
 
 
 def _of_path(runs: Ensemble, path: str, fallback: str, config: PredictConfig) -> Submission:
@@ -124,7 +139,7 @@ def _decoded(items: Sequence[Picture], spec: ImageSpec) -> Iterator[Decoded]:
 
 
 def _name(number: int, item: Picture) -> str:
-    return os.fspath(item) if isinstance(item, (str, os.PathLike)) else f"[{number}]"
+    return str(os.fspath(item)) if isinstance(item, (str, os.PathLike)) else f"[{number}]"
 
 
 def _png(item: np.ndarray | Image.Image) -> bytes:

@@ -14,8 +14,10 @@ import pyarrow as pa
 from evenshard import notebook
 from evenshard.arguments import PathLike, naming_arguments, speaking_python
 from evenshard.frameworks.tensorflow_state import trainer_session
+from evenshard.places import Place
 from evenshard.results import RunEvaluation, RunPrediction
 from tfrecords.cli import parsing
+from tfrecords.errors import UsageError
 from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig
 from trainer.export.config import ExportConfig
@@ -90,7 +92,7 @@ class _Predicts(abc.ABC):
         Args:
           input: a folder, a pattern, a .zip or .tar, a CSV with a column path, or a picture's
             path; or an array, uint8[n, height, width, 3]; or a list of paths, of arrays
-            uint8[height, width, 3] and of `PIL.Image` images.
+            uint8[height, width, 3] and of `PIL.Image` images. Tensors are arrays, too.
           weights: "best", "last", or "ema", their moving average.
           tta: "flip" averages the probabilities of each picture and its mirror image.
           batch_size: pictures at a time; no effect on results.
@@ -205,15 +207,19 @@ class Run(_Predicts):
     """
 
     def __init__(self, run_dir: PathLike, *, trust_run_code: bool = False) -> None:
-        self._run_dir = os.fspath(run_dir)
+        self._place = Place.of("run_dir", run_dir)
         self._trust_run_code = trust_run_code
         self._loaded: dict[tuple[str, str], tuple[_Stamp, LoadedRun]] = {}
         self._read: tuple[_Stamp, RunConfig] | None = None
 
     @property
     def run_dir(self) -> Path:
-        """Where the run is."""
-        return Path(self._run_dir)
+        """Where the run is: as given, or absolute once the working directory is another."""
+        return Path(self._place.now)
+
+    def __fspath__(self) -> str:
+        """Returns `run_dir`, so that a run stands wherever its directory does."""
+        return self._place.now
 
     @property
     def config(self) -> TrainConfig:
@@ -325,6 +331,10 @@ class Run(_Predicts):
         return top + notebook.table(("best epoch", "value"), self.best.items()) + drawn
 
     @property
+    def _run_dir(self) -> str:
+        return self._place.now
+
+    @property
     def _stored(self) -> RunConfig:
         """The run's config.json as it is now: training on may have changed it."""
         stamp = _stamp((self.run_dir / CONFIG,))
@@ -382,11 +392,19 @@ class Runs(_Predicts):
     Each run sees the pictures at its own size.
 
     Args:
-      runs: at least one.
+      runs: one or more, or their directories.
+
+    Raises:
+      UsageError: runs that differ in their classes, or one that is given twice; no run.
+      TrainerError: not the directory of a run.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self.runs = tuple(runs)
+    @naming_arguments()
+    def __init__(self, runs: Iterable[Run | PathLike]) -> None:
+        if isinstance(runs, (str, os.PathLike, Run)) or not isinstance(runs, Iterable):
+            raise UsageError(f"runs={runs!r}: a list of runs is expected")
+        self.runs = tuple(run if isinstance(run, Run) else Run(run) for run in runs)
+        together.check([run._run_dir for run in self.runs])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -439,12 +457,11 @@ def load_run(run_dir: PathLike | Sequence[PathLike], *, trust_run_code: bool = F
       UsageError: runs that differ in their classes, or one that is given twice.
       TrainerError: not the directory of a run.
     """
-    if isinstance(run_dir, (str, os.PathLike)):
-        run = Run(run_dir, trust_run_code=trust_run_code)
-        _ = run.config
-        return run
-    together.check([os.fspath(each) for each in run_dir])
-    return Runs([Run(each, trust_run_code=trust_run_code) for each in run_dir])
+    if isinstance(run_dir, Iterable) and not isinstance(run_dir, (str, bytes, os.PathLike)):
+        return Runs([Run(each, trust_run_code=trust_run_code) for each in run_dir])
+    run = Run(run_dir, trust_run_code=trust_run_code)
+    _ = run.config
+    return run
 
 
 def _stamp(paths: Iterable[Path]) -> _Stamp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from trainer.data_flags import DataFlags
 
 
 def select(
-    manifest: Manifest, classes: Collection[str], per_class: int | None, originals_only: bool
+    manifest: Manifest, classes: str | Collection[str], per_class: int | None, originals_only: bool
 ) -> Selection:
     """Returns the selection that the arguments of these names ask for.
 
@@ -26,7 +26,7 @@ def select(
     """
     per_class = checked("per_class", per_class)
     originals_only = checked("originals_only", originals_only)
-    names = [classes] if isinstance(classes, str) else list(classes)
+    names = several("classes", classes)
     for name in names:
         if name not in manifest.classes:
             hint = meant(name, manifest.classes)
@@ -42,6 +42,19 @@ def select(
         max_rank=per_class,
         originals_only=originals_only,
     )
+
+
+def several(name: str, value: Any) -> list[str]:
+    """Returns an argument that is one text or several as a list.
+
+    Raises:
+      UsageError: it is neither.
+    """
+    items = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    for item in items:
+        if not isinstance(item, str):
+            raise UsageError(f"{name}: text or a list of texts is expected, not {item!r}")
+    return items
 
 
 def checked(name: str, value: Any) -> Any:

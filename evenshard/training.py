@@ -13,6 +13,7 @@ from evenshard.arguments import (
 )
 from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.running import Run
+from tfrecords.errors import UsageError
 from trainer.config import TrainConfig
 
 ImageSize = int | str | tuple[int, int]
@@ -115,7 +116,13 @@ def train(
       KeyboardInterrupt: it was interrupted, and has saved its state: the same call carries on.
       MissingExtraError: TensorFlow is not installed.
     """
-    config = configuration(TrainConfig, train, locals())
+    given = locals()
+    if not isinstance(model, str):
+        raise UsageError(
+            f'model is of type {type(model).__name__}: a name is expected, or "module:function" '
+            "of a function that returns the network, which the run can import again"
+        )
+    config = configuration(TrainConfig, train, given)
     with trainer_session(config.verbose):
         from trainer.train import run
 

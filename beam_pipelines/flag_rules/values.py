@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_pipelines.choices import (
@@ -84,6 +84,8 @@ def operations_of(value: Any) -> tuple[Operation, ...]:
     Raises:
       ValueError: an operation that is not known.
     """
+    if not isinstance(value, Iterable):
+        raise ValueError("text or a list of texts is expected, () for none")
     items = value.split(",") if isinstance(value, str) else list(value)
     names = [item.value if isinstance(item, Operation) else str(item).strip() for item in items]
     names = [name for name in names if name not in ("", "none")]

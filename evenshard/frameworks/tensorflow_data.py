@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfrecords.cli import values
 from tfrecords.errors import EvenshardWarning, UsageError
 from trainer.choices import AUTO_AUGMENT, WITHOUT_FLIPS
 from trainer.config import TrainConfig
@@ -46,8 +47,15 @@ class StreamOptions:
     cache: str = "none"
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int):
-            raise UsageError(f"batch_size={self.batch_size!r}: a whole number is expected")
+        try:
+            object.__setattr__(self, "batch_size", values.whole_number(self.batch_size))
+        except ValueError as error:
+            raise UsageError(f"batch_size={self.batch_size!r}: {error}") from error
+        if not isinstance(self.shuffle, bool):
+            raise UsageError(
+                f"shuffle={self.shuffle!r}: True or False is expected; how many records are mixed "
+                "follows from their size"
+            )
         if self.batch_size < 1:
             raise UsageError(f"batch_size={self.batch_size} must be at least 1")
         if not self.shuffle and (self.augment or self.cache != "none"):

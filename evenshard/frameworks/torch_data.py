@@ -71,6 +71,11 @@ class TorchDataset(IterableDataset[Sample]):
         seed: int,
         shuffle_buffer: int,
     ) -> None:
+        if not isinstance(shuffle, bool):
+            raise UsageError(
+                f"shuffle={shuffle!r}: True or False is expected; shuffle_buffer is a number of "
+                "records"
+            )
         if shuffle_buffer < 1:
             raise UsageError(f"shuffle_buffer={shuffle_buffer} must be at least 1")
         self._source = source

@@ -18,7 +18,7 @@ import functools
 import os
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -222,7 +222,8 @@ def _number(value: Any) -> float:
     try:
         if isinstance(value, bool):
             raise ValueError
-        return float(value)
+        # numpy's float32 of 0.02 is meant as 0.02, not as 0.019999999552965164.
+        return float(str(value) if hasattr(value, "dtype") else value)
     except (ValueError, TypeError) as error:
         raise ValueError("a number is expected") from error
 
@@ -236,7 +237,14 @@ def _string(value: Any) -> str:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    items = value.split(",") if isinstance(value, str) else list(value)
+    if isinstance(value, (str, os.PathLike)):
+        items = os.fsdecode(value).split(",")
+    elif isinstance(value, (set, frozenset)):
+        items = sorted(value)  # Its own order is another one in each process.
+    elif isinstance(value, Iterable):
+        items = list(value)
+    else:
+        raise ValueError("text or a list of texts is expected, () for none")
     return tuple(item.strip() for item in map(_string, items) if item.strip())
 
 
@@ -279,6 +287,8 @@ def _one_of(choices: Sequence[str], text: str) -> str:
 
 
 def _shown_value(value: Any) -> str:
+    if value in ("True", "False"):  # Text, which is not the value that it looks like.
+        return f"={value!r}"
     return f"={value}" if isinstance(value, (str, int, float)) else f"={value!r}"
 
 

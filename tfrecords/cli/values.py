@@ -16,6 +16,7 @@ def image_size(value: Any) -> tuple[int, int] | None:
     Raises:
       ValueError: anything else.
     """
+    value = value.tolist() if hasattr(value, "tolist") else value  # Of numpy.
     if value is None or value == "":
         return None
     parts = value.lower().split("x") if isinstance(value, str) else value
