@@ -145,7 +145,7 @@ def configuration(
         typed = {n: v for n, v in given.items() if not _is_same(v, parameters[n].default)}
         return parsing.build(kind, typed)
     for name, parameter in list(parameters.items())[1:]:
-        if given[name] != parameter.default:
+        if not _is_same(given[name], parameter.default):
             raise UsageError(
                 f"{name} is given beside a {kind.__name__}: use "
                 f"dataclasses.replace(config, {name}=…) instead"

@@ -103,7 +103,7 @@ class Dataset(Contents):
         names = ledger.SCHEMA.names if columns is None else several("columns", columns)
         if where is not None and not isinstance(where, pc.Expression):
             raise UsageError(
-                f"where={where!r}: an expression of pyarrow is expected, such as "
+                f"where={flags.shown(where)}: an expression of pyarrow is expected, such as "
                 'pyarrow.compute.field("status") == "kept"'
             )
         for name in names:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfrecords import locations
+from tfrecords.cli import flags
 from tfrecords.errors import UsageError
 
 
@@ -53,5 +54,5 @@ def path_of(name: str, value: Any) -> str:
       UsageError: it is none.
     """
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise UsageError(f"{name}={value!r}: a path is expected, as text or a Path")
+        raise UsageError(f"{name}={flags.shown(value)}: a path is expected, as text or a Path")
     return os.path.expanduser(os.fsdecode(value))

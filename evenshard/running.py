@@ -16,7 +16,7 @@ from evenshard.arguments import PathLike, naming_arguments, speaking_python
 from evenshard.frameworks.tensorflow_state import trainer_session
 from evenshard.places import Place
 from evenshard.results import RunEvaluation, RunPrediction
-from tfrecords.cli import parsing
+from tfrecords.cli import flags, parsing
 from tfrecords.errors import UsageError
 from trainer.config import TrainConfig
 from trainer.evaluate.config import EvaluateConfig
@@ -402,7 +402,7 @@ class Runs(_Predicts):
     @naming_arguments()
     def __init__(self, runs: Iterable[Run | PathLike]) -> None:
         if isinstance(runs, (str, os.PathLike, Run)) or not isinstance(runs, Iterable):
-            raise UsageError(f"runs={runs!r}: a list of runs is expected")
+            raise UsageError(f"runs={flags.shown(runs)}: a list of runs is expected")
         self.runs = tuple(run if isinstance(run, Run) else Run(run) for run in runs)
         together.check([run._run_dir for run in self.runs])
 

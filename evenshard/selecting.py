@@ -53,7 +53,9 @@ def several(name: str, value: Any) -> list[str]:
     items = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     for item in items:
         if not isinstance(item, str):
-            raise UsageError(f"{name}: text or a list of texts is expected, not {item!r}")
+            raise UsageError(
+                f"{name}: text or a list of texts is expected, not {flags.shown(item)}"
+            )
     return items
 
 

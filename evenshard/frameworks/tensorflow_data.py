@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfrecords.cli import values
+from tfrecords.cli import flags, values
 from tfrecords.errors import EvenshardWarning, UsageError
 from trainer.choices import AUTO_AUGMENT, WITHOUT_FLIPS
 from trainer.config import TrainConfig
@@ -50,11 +50,11 @@ class StreamOptions:
         try:
             object.__setattr__(self, "batch_size", values.whole_number(self.batch_size))
         except ValueError as error:
-            raise UsageError(f"batch_size={self.batch_size!r}: {error}") from error
+            raise UsageError(f"batch_size={flags.shown(self.batch_size)}: {error}") from error
         if not isinstance(self.shuffle, bool):
             raise UsageError(
-                f"shuffle={self.shuffle!r}: True or False is expected; how many records are mixed "
-                "follows from their size"
+                f"shuffle={flags.shown(self.shuffle)}: True or False is expected; how many "
+                "records are mixed follows from their size"
             )
         if self.batch_size < 1:
             raise UsageError(f"batch_size={self.batch_size} must be at least 1")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
@@ -79,6 +80,29 @@ def test_numbers_of_numpy(name: str, given: object, held: object) -> None:
     config = evenshard.PrepareConfig(**values)
     assert getattr(config, name) == held
     assert type(getattr(config, name)) is type(held)
+
+
+TABLES: list[tuple[str, Callable[[Any], Any]]] = [
+    ("input_csv", lambda table: evenshard.plan(input_csv=table)),
+    ("input_dir", lambda table: evenshard.plan(table)),
+    ("classes_map", lambda table: evenshard.plan("in", classes_map=table)),
+    ("splits", lambda table: evenshard.plan("in", splits=table)),
+    ("data_dir", lambda table: evenshard.train(table, "runs/a")),
+    ("run_dir", lambda table: evenshard.train("shards", table)),
+    ("data_dir", evenshard.open),
+]
+
+
+@pytest.mark.parametrize(("name", "call"), TABLES)
+def test_a_table_in_the_place_of_a_path_is_shown_on_one_line(
+    name: str, call: Callable[[Any], Any]
+) -> None:
+    for table in (np.zeros((40, 3)), pa.table({"path": ["a"] * 40, "label": ["b"] * 40})):
+        with pytest.raises(evenshard.UsageError) as caught:
+            call(table)
+        said = str(caught.value)
+        assert said.startswith(f"{name}=") and "expected" in said
+        assert "\n" not in said and len(said) < 250
 
 
 def test_text_that_looks_like_a_value_is_shown_as_text() -> None:

@@ -36,6 +36,9 @@ COMMON = {
 # How `--help` names the value of a flag that takes a path.
 PATHS = ("DIR", "FILE", "PATH")
 
+# Characters of a value in an error.
+_SHOWN = 80
+
 # Below this share of common letters two names have nothing to do with each other.
 ALIKE = 0.6
 
@@ -287,9 +290,15 @@ def _one_of(choices: Sequence[str], text: str) -> str:
 
 
 def _shown_value(value: Any) -> str:
-    if value in ("True", "False"):  # Text, which is not the value that it looks like.
-        return f"={value!r}"
-    return f"={value}" if isinstance(value, (str, int, float)) else f"={value!r}"
+    is_plain = isinstance(value, (str, int, float))
+    # Text that is not the value that it looks like is told from it.
+    return f"={value}" if is_plain and value not in ("True", "False") else f"={shown(value)}"
+
+
+def shown(value: Any) -> str:
+    """Returns how an error shows a value given in Python: on one line, of a table its beginning."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def text_of(item: Any, value: Any) -> str:

@@ -131,7 +131,7 @@ def build(config: type[ConfigT], values: dict[str, Any]) -> ConfigT:
       UsageError: a required flag is missing, or a value is refused.
     """
     for name, item in flags_of(config).items():
-        if item.default is dataclasses.MISSING and values.get(name) in (None, ""):
+        if item.default is dataclasses.MISSING and _is_missing(values.get(name)):
             if not values.get(item.metadata["unless"]):
                 raise UsageError(f"{_typed(item)} is required: {item.metadata['help']}")
             values = {**values, name: ""}
@@ -278,6 +278,11 @@ def _unreadable_flagfile(error: absl_flags.CantOpenFlagFileError) -> str:
     if isinstance(cause, OSError):
         return f"--flagfile={cause.filename}: {cause.strerror}"
     return f"--flagfile: {error}"
+
+
+def _is_missing(value: Any) -> bool:
+    # A table or an array, given in Python, compares with text element by element.
+    return value is None or (isinstance(value, str) and not value)
 
 
 def _typed(item: dataclasses.Field[Any]) -> str:
