@@ -22,37 +22,46 @@ from tfrecords.cli import utf8
 if TYPE_CHECKING:
     from beam_pipelines.config import PrepareConfig
     from evenshard.baking import bake, plan
-    from evenshard.dataset import Dataset, open
+    from evenshard.dataset import Dataset, RecordNotFoundError, open
     from evenshard.plan_result import Plan
     from evenshard.running import Run, Runs, load_run
     from evenshard.training import train
     from tfrecords.errors import (
+        BakeError,
         DamagedCheckpointWarning,
         EvenshardError,
         EvenshardWarning,
         MendedRunWarning,
         MissingBestWarning,
         OtherPixelsWarning,
+        OutOfMemoryError,
         SurroundingsWarning,
+        TrainerError,
         UnknownPicturesWarning,
         UsageError,
     )
+    from tfrecords.manifest import ManifestError
     from trainer.config import TrainConfig
 
 __all__ = [
+    "BakeError",
     "DamagedCheckpointWarning",
     "Dataset",
     "EvenshardError",
     "EvenshardWarning",
+    "ManifestError",
     "MendedRunWarning",
     "MissingBestWarning",
     "OtherPixelsWarning",
+    "OutOfMemoryError",
     "Plan",
     "PrepareConfig",
+    "RecordNotFoundError",
     "Run",
     "Runs",
     "SurroundingsWarning",
     "TrainConfig",
+    "TrainerError",
     "UnknownPicturesWarning",
     "UsageError",
     "__version__",
@@ -64,19 +73,24 @@ __all__ = [
 ]
 
 _MODULES = {
+    "BakeError": "tfrecords.errors",
     "DamagedCheckpointWarning": "tfrecords.errors",
     "Dataset": "evenshard.dataset",
     "EvenshardError": "tfrecords.errors",
     "EvenshardWarning": "tfrecords.errors",
+    "ManifestError": "tfrecords.manifest",
     "MendedRunWarning": "tfrecords.errors",
     "MissingBestWarning": "tfrecords.errors",
     "OtherPixelsWarning": "tfrecords.errors",
+    "OutOfMemoryError": "tfrecords.errors",
     "Plan": "evenshard.plan_result",
     "PrepareConfig": "beam_pipelines.config",
+    "RecordNotFoundError": "evenshard.dataset",
     "Run": "evenshard.running",
     "Runs": "evenshard.running",
     "SurroundingsWarning": "tfrecords.errors",
     "TrainConfig": "trainer.config",
+    "TrainerError": "tfrecords.errors",
     "UnknownPicturesWarning": "tfrecords.errors",
     "UsageError": "tfrecords.errors",
     "bake": "evenshard.baking",
