@@ -48,6 +48,9 @@ _MOST_SPLITS = 10
 # Marks of a split that no class is called, unlike "train" and "test".
 _NO_CLASSES = ("is_", "in_", "fold", "kfold", "k_fold", "cv")
 
+# Numbers of a box.
+_BOX = 4
+
 # The column of coordinates that one of y stands beside.
 _X = re.compile(r"(?:.*[\W_])?x\Z")
 
@@ -307,9 +310,26 @@ class _Search:
             return [c for c in others if c not in splits and not self._are_row_numbers(c)]
         if found := self._one_hot([c for c in others if not self._is_mark(c)]):
             return found
-        # Of a list without a header: "val_0.JPEG n01443537 0 32 44 62".
+        return [] if self._table.has_header else self._text_beside_numbers(others)
+
+    def _text_beside_numbers(self, others: Sequence[int]) -> list[int]:
+        """Returns the one column of texts of a list without a header, if it may be the classes.
+
+        As in "val_0.JPEG n01443537 0 32 44 62"; but of "0.jpg 2 web", the 2 may be the class.
+        """
         texts = [c for c in others if not self._all(c, is_number)]
-        return texts if len(texts) == 1 and not self._table.has_header else []
+        if len(texts) != 1 or self._are_row_numbers(texts[0]):
+            return []
+        numbers = [c for c in others if c not in texts]
+        rivals = [c for c in numbers if self._repeats(c) and not self._say_the_same([*texts, c])]
+        if rivals and len(numbers) < _BOX:
+            self._unclear("the classes", "--label_column", sorted([*texts, *rivals]))
+        return texts
+
+    def _repeats(self, column: int) -> bool:
+        """Returns whether a column has several values, each twice or more on average."""
+        values = [fields[column] for _, fields in self._table.rows()]
+        return 1 < len(set(values)) <= len(values) / 2
 
     def _are_row_numbers(self, column: int) -> bool:
         values = [fields[column] for _, fields in self._table.rows()]
@@ -385,10 +405,12 @@ class _Search:
         ]
 
     def _with_files(self, columns: Sequence[int]) -> list[int]:
-        """Returns the columns for whose values there are files."""
-        found = {c: [self._finds(value) for value in self._sampled(c) if value] for c in columns}
-        best = max(sum(values) for values in found.values())
-        return [c for c in columns if best and sum(found[c]) == best]
+        """Returns the columns for whose values there are files, by the number of files."""
+        # The classes 0, 1 and 2 are called as three files are, however many rows have them.
+        values = {c: {value for value in self._sampled(c) if value} for c in columns}
+        found = {c: sum(map(self._finds, values[c])) for c in columns}
+        best = max(found.values())
+        return [c for c in columns if best and found[c] == best]
 
     def _all(self, column: int, test: Callable[[str], bool]) -> bool:
         return all(test(fields[column]) for _, fields in self._table.rows())

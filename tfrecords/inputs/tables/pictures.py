@@ -36,6 +36,9 @@ _LABELLED = "--input_csv"
 
 _MISSING = "there is no such file"
 
+# What a path may name that is no file to read.
+_NO_FILES = frozenset({RejectReason.UNREADABLE, RejectReason.NOT_A_FILE})
+
 # Names that a line shows before it stops.
 _NAMED = 4
 
@@ -158,7 +161,8 @@ def _rows(
     def finds(value: str) -> bool:
         try:
             found = finder.find(value)
-            return found is not None and found.file.problem is not RejectReason.UNREADABLE
+            # A folder is none either: train/ does not make paths of a column of splits.
+            return found is not None and found.file.problem not in _NO_FILES
         except AmbiguousPathError:
             return True
 
