@@ -27,7 +27,7 @@ from tfrecords.inputs.archives.members import is_archive
 from tfrecords.inputs.files import FileKind
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
-from tfrecords.inputs.say import many
+from tfrecords.inputs.say import many, typed
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables import beside
 from tfrecords.inputs.tables.pictures import is_table
@@ -168,7 +168,8 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str, input_csv: str | N
     deeper = {row.key.split("/")[1] for row in rows if row.key.count("/") > 1}
     # Of pictures in a chain of folders, the last one is no better.
     is_fork = len(deeper) > 1 or (deeper and any(row.key.count("/") == 1 for row in rows))
-    hint = f"; did you mean --input_dir={storage.join(input_dir, classes[0])}?" if is_fork else ""
+    inner = typed("input_dir", storage.join(input_dir, classes[0]))
+    hint = f"; did you mean {inner}?" if is_fork else ""
     raise UsageError(
         f"--input_dir={input_dir} has only one class, {classes[0]!r}; two are expected"
         f"{hint or f', or {_tables(input_dir, listed)}'}"
@@ -195,7 +196,7 @@ def _archive_hint(input_dir: str, name: str, is_inside: bool) -> str:
     """Returns what to do with an archive that lies in the input; one in an archive is not read."""
     if is_inside:
         return f"; {name} in it is an archive too: unpack it, and give that one or its folder"
-    return f"; did you mean --input_dir={storage.join(input_dir, name)}?"
+    return f"; did you mean {typed('input_dir', storage.join(input_dir, name))}?"
 
 
 def _tables(input_dir: str, rows: Iterable[SourceFile]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from tfrecords.errors import UsageError
@@ -16,7 +15,7 @@ from tfrecords.inputs.folders.names import (
 )
 from tfrecords.inputs.folders.tree import Folder, Located
 from tfrecords.inputs.rules import NO_FOLDERS
-from tfrecords.inputs.say import counted, some
+from tfrecords.inputs.say import counted, some, typed_globs
 from tfrecords.inputs.split_words import split_of
 
 # Folders of installed software, which has pictures of its own: icons, test data, documentation.
@@ -56,7 +55,7 @@ def thumbnails_note(classes: Collection[str]) -> Iterator[str]:
     if found and len(classes) > len(found):
         yield (
             f"{some(f'{name}/' for name in found)} is called like small forms of other pictures, "
-            f"and is read as a class; --exclude={','.join(found)} leaves it out"
+            f"and is read as a class; {typed_globs('exclude', *found)} leaves it out"
         )
 
 
@@ -134,18 +133,18 @@ def refuse_drawn(tops: Sequence[tuple[str, str]], path: str, source: str) -> Non
     drawn = [name for name, root in tops if is_drawn(name) or is_drawn(root.split("/")[-2])]
     if 0 < len(drawn) < len(tops):
         others = some(f"{name}/" for name, _ in tops if name not in drawn)
-        globs = shlex.quote(",".join(f"/{path}{name}" for name in drawn))
+        globs = typed_globs("exclude", *(f"/{path}{name}" for name in drawn))
         contain, it = ("contains", "it") if len(drawn) == 1 else ("contain", "them")
         raise UsageError(
             f"{source}: {some(f'{name}/' for name in drawn)} {contain} the same folders as "
             f"{others}, under a name for annotations or masks, which are not pictures: leave {it} "
-            f"out with --exclude={globs}"
+            f"out with {globs}"
         )
 
 
 def one_of(roots: Sequence[str]) -> str:
     """Returns how to read one of several folders that hold the same pictures in other forms."""
-    return f"--include={shlex.quote('/' + roots[0].rstrip('/'))}"
+    return typed_globs("include", f"/{roots[0].rstrip('/')}")
 
 
 def level_notes(names: Iterable[str], level: int) -> Iterator[str]:
@@ -219,10 +218,10 @@ def _software(root: Folder) -> list[Located]:
 def _of_software(found: Sequence[Located]) -> str:
     total = sum(folder.total for _, folder in found)
     look, them = ("looks like one", "it") if total == 1 else ("look like those", "them")
-    names = ",".join(sorted({path.split("/")[-2] for path, _ in found}))
+    names = sorted({path.split("/")[-2] for path, _ in found})
     return (
         f"{counted(total, 'file')} under {some(path for path, _ in found)} {look} of installed "
-        f"software: --exclude={names} leaves {them} out"
+        f"software: {typed_globs('exclude', *names)} leaves {them} out"
     )
 
 

@@ -19,7 +19,7 @@ from tfrecords.inputs.folders.levels import layout_of_level
 from tfrecords.inputs.folders.names import are_views, has_no_class, normal, split_in
 from tfrecords.inputs.folders.tree import Folder, agree, chain, folded
 from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
-from tfrecords.inputs.say import NAMED, some
+from tfrecords.inputs.say import NAMED, some, typed, typed_globs
 from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.schema import TRAIN
 
@@ -208,10 +208,12 @@ class _Finder:
                 "their class folders and split the pictures anew"
             )
         if len(splits) > 1 or any(top.is_word for top in self._named):
+            # Of folders that hold the same ones, to take none for a split leaves a doubt.
+            second = f"class_level={self._depth + 1}" if shared else f"splits_from={NO_FOLDERS}"
             raise UsageError(
                 f"{self._source} can be read in two ways: {_listed(self._named)} "
                 f"{_be(self._named, 'is a split', 'are splits')}, or {self._classes_are()}; give "
-                f"--splits_from={FOLDERS} for the first, --splits_from={NO_FOLDERS} for the second"
+                f"--splits_from={FOLDERS} for the first, --{second} for the second"
                 f"{self._labels_there()}"
             )
 
@@ -230,10 +232,14 @@ class _Finder:
         """Stops at folders that hold splits of their own."""
         sets = [top for top in self._tops if top.folder.holds_splits]
         if sets:
+            # Of cat/train/1.jpg, train/ holds no classes: to read cat/ alone would be an error.
+            whole = [top.name for top in sets if top.folder.holds_classes_in_splits]
+            one = typed_globs("include", f"/{self._path}{whole[0]}") if whole else ""
             raise UsageError(
                 f"{self._source}: {_listed(sets)} {_be(sets, 'holds', 'hold')} splits, as a data "
-                f"set would; name one, as in --include=/{self._path}{sets[0].name}, or "
+                f"set would; {f'name one, as in {one}, or ' if whole else ''}"
                 f"give --class_level={self._depth + 1} if {self._classes_are()}"
+                f"{'' if whole else ', to split their pictures anew'}"
             )
 
     def _refuse_shared(self, shared: frozenset[str]) -> None:
@@ -262,8 +268,8 @@ class _Finder:
         for place in unknown:
             guesses[place] = TRAIN if place == unknown[0] else TEST
         pairs = zip(self._with_classes, guesses, strict=True)
-        told = ",".join(f"{top.name}:{split}" for top, split in list(pairs)[:NAMED])
-        return f"{joint}say which is which split, as in --splits_from={told}"
+        told = [f"{top.name}:{split}" for top, split in list(pairs)[:NAMED]]
+        return f"{joint}say which is which split, as in {typed('splits_from', *told)}"
 
     # The layouts.
 
@@ -283,7 +289,7 @@ class _Finder:
             raise UsageError(
                 f"{self._source}: {_listed(missing)} {_be(missing, 'holds', 'hold')} class folders "
                 "too, and --splits_from does not name them; add each with its split, or leave it "
-                f"out, as in --exclude=/{self._path}{missing[0].name}"
+                f"out, as in {typed_globs('exclude', f'/{self._path}{missing[0].name}')}"
             )
         return self._splits(told)
 

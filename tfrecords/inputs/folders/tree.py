@@ -61,6 +61,15 @@ class Folder:
         found = {split_of(name) for name in folder.folders} - {None}
         return TRAIN in found and len(found) > 1
 
+    @property
+    def holds_classes_in_splits(self) -> bool:
+        """Whether a train split below it, as `holds_splits` finds it, holds several folders."""
+        folder = chain("", self)[-1][1]
+        return any(
+            split_of(name) == TRAIN and len(chain("", below)[-1][1].folders) > 1
+            for name, below in folder.folders.items()
+        )
+
 
 # The path to a folder, with a slash at its end, and the folder.
 Located = tuple[str, Folder]

@@ -16,7 +16,7 @@ from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.read import read_member
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
-from tfrecords.inputs.say import counted, some
+from tfrecords.inputs.say import counted, some, typed
 from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.inputs.tables.pictures import is_table
 from tfrecords.inputs.tables.text import TableText, parse
@@ -209,7 +209,7 @@ def _class_of(value: str, classes: Mapping[str, str]) -> str | None:
 
 def _named(input_path: str, file: ListedFile, files: FileSystem) -> str:
     rows = _rows(file, files)
-    flag = f"--input_csv={input_path.rstrip('/')}/{file.name}"
+    flag = typed("input_csv", f"{input_path.rstrip('/')}/{file.name}")
     return flag if rows is None else f"{flag} ({counted(rows, 'row')})"
 
 

@@ -25,6 +25,7 @@ from tfrecords.inputs.column_names import (
 )
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
+from tfrecords.inputs.say import typed
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables import groups
 from tfrecords.inputs.tables.text import TableText
@@ -214,9 +215,10 @@ class _Search:
             # A toy of the "train" set is beside one of the "chess" set.
             if len(words) <= _MOST_SPLITS and other and TRAIN in meant and len(meant) > 1:
                 name = self._table.header[column]
+                told = typed("split_column", name)
                 raise UsageError(
                     f"{self._table.source}: column {name!r} looks like splits, but has "
-                    f"{', '.join(map(repr, other))} too; give --split_column={name} to take every "
+                    f"{', '.join(map(repr, other))} too; give {told} to take every "
                     f"word as a split, or --split_column={NO_COLUMN} to split again"
                 )
 

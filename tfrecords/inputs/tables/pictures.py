@@ -16,7 +16,7 @@ from tfrecords.inputs.column_names import PATH_NAMES, normalised
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
-from tfrecords.inputs.say import Say, counted
+from tfrecords.inputs.say import Say, counted, typed
 from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
 from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder, Found, root_of
@@ -419,7 +419,7 @@ def _is_called_like(table: InputPath, root: str, finder: Finder) -> bool:
 
 
 def _root_flag(finder: Finder, root: str) -> str:
-    return f"--input_dir={finder.where(root)}"
+    return typed("input_dir", finder.where(root))
 
 
 def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Say) -> None:

@@ -179,7 +179,7 @@ UNCLEAR = [
     ("val test cat", "hold pictures and no class folders"),
     ("val/cat val/dog test/cat test/dog", "there is no train split"),
     ("pets/train/cat pets/train/dog pets/test/cat pets/test/dog birds/train/a birds/test/a",
-     "name one, as in --include=/birds"),
+     "name one, as in --include=/pets"),
     ("images masks", "images, masks, which look like pictures .* --class_level=1"),
     ("in/JPEGImages in/SegmentationClass in/SegmentationObject", "what is drawn .*class_level=2"),
     ("train/images train/masks val/images val/masks", "what is drawn from them.*class_level=2"),
