@@ -11,10 +11,11 @@ from tfrecords.inputs.folders.names import (
     are_views,
     in_two_splits,
     is_drawn,
+    is_drawn_split,
     split_in,
 )
 from tfrecords.inputs.folders.tree import Folder, Located
-from tfrecords.inputs.rules import NO_FOLDERS
+from tfrecords.inputs.rules import FOLDERS, NO_FOLDERS
 from tfrecords.inputs.say import counted, some, typed_globs
 from tfrecords.inputs.split_words import split_of
 
@@ -139,6 +140,29 @@ def refuse_drawn(tops: Sequence[tuple[str, str]], path: str, source: str) -> Non
             f"{source}: {some(f'{name}/' for name in drawn)} {contain} the same folders as "
             f"{others}, under a name for annotations or masks, which are not pictures: leave {it} "
             f"out with {globs}"
+        )
+
+
+def refuse_drawn_splits(splits: Mapping[str, str], path: str, source: str) -> None:
+    """Stops at train_masks/ and test_labels/ beside train/ and test/ of the same classes.
+
+    Args:
+      splits: folder → the split that its name stands for.
+      path: of the folder that they lie in.
+      source: of the files, for messages.
+
+    Raises:
+      UsageError: there are some, beside the pictures of their split.
+    """
+    pictures = {split for name, split in splits.items() if not is_drawn_split(name)}
+    drawn = sorted(n for n, split in splits.items() if is_drawn_split(n) and split in pictures)
+    if drawn:
+        be, they, them = ("is", "it", "it") if len(drawn) == 1 else ("are", "they", "them")
+        globs = typed_globs("exclude", *(f"/{path}{name}" for name in drawn))
+        raise UsageError(
+            f"{source}: {some(f'{name}/' for name in drawn)} {be} called like annotations or masks "
+            f"of the pictures of a split, and would be read as pictures: leave {them} out with "
+            f"{globs}, or give --splits_from={FOLDERS} if {they} {be} pictures"
         )
 
 

@@ -130,7 +130,9 @@ class _Finder:
         if self._rules.splits_from == FOLDERS:
             return self._by_names()
         if self._are_splits():
-            return self._splits({top.name: top.split for top in self._named})
+            splits = {top.name: top.split for top in self._named if top.split}
+            doubts.refuse_drawn_splits(splits, self._path, self._source)
+            return self._splits(splits)
         if self._is_one_set_beside_unlabelled():
             return self._splits({top.name: None for top in self._with_classes})
         self._refuse_several_sets()

@@ -100,6 +100,12 @@ def is_drawn(name: str) -> bool:
     return _DRAWN_FROM.match(name) is not None
 
 
+def is_drawn_split(name: str) -> bool:
+    """Returns whether a folder is called as what is drawn from a split's pictures: train_masks."""
+    rest = [word for word in _TOKEN.findall(name) if split_of(word) is None]
+    return bool(rest) and split_in(name) is not None and is_drawn("_".join(rest))
+
+
 def are_parts(names: Collection[str]) -> bool:
     """Returns whether folders are parts of one set: images_001 and images_002, or 0a, 0b … ff."""
     if len(names) < 2:

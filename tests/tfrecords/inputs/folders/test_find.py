@@ -195,6 +195,10 @@ UNCLEAR = [
     ("train/cat train/dog test/cat test/dog venv/share/icons", "under venv/ look like those of in"),
     ("cat venv", "under venv/ .* --class_level=N, 1 for the top one, if they are of the classes"),
     ("cats_train dogs_train cats_val dogs_val", "cats_train, cats_val look like one class in sev"),
+    ("train/a train/b train_masks/a train_masks/b test/a test/b test_labels/a test_labels/b",
+     "test_labels/, train_masks/ are called like .*--exclude=/test_labels,/train_masks, or give"),
+    ("in/train/a in/train/b in/Train_Ground_Truth/a in/Train_Ground_Truth/b in/test/a in/test/b",
+     "Truth/ is called like .*--exclude=/in/Train_Ground_Truth, or give --splits_from=folders"),
     ("trainA trainB testA testB", "testA, trainA look like one class in several splits"),
 ]  # fmt: skip
 
@@ -214,6 +218,8 @@ def test_two_readings_stop_with_both_and_the_flags(tree: str, said: str) -> None
         ("train test", InputRules(splits_from=NO_FOLDERS), {"train", "test"}),
         ("train/a train/b bus", InputRules(splits_from=NO_FOLDERS), {"train", "bus"}),
         ("train/a train/b bus", InputRules(splits_from=FOLDERS), {"a", "b", None}),
+        ("train/a train/b train_gt/a test/a", InputRules(splits_from=FOLDERS), {"a", "b"}),
+        ("train_gt/a train_gt/b test_gt/a test_gt/b", InputRules(), {"a", "b"}),
         ("x/a x/b y/a y/b", InputRules(class_level=1), {"x", "y"}),
         ("x/a x/b y/a y/b", InputRules(class_level=2), {"a", "b"}),
         ("x/y/a x/y/b z", InputRules(class_level=3), {"a", "b", None}),
