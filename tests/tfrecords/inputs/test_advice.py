@@ -32,6 +32,7 @@ TREES = (
     "train/a train/b train_extra/a train_extra/b",
     "X/train/freight X/train/passenger X/bus X/car",
     "X/cat X/dog X/test",
+    "X/cat X/dog X/pred/1 X/pred/2",
     "X/cat X/dog X/thumbs X/venv/icons",
     "X/cat X/dog X/thumbs",
 )

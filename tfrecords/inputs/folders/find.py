@@ -74,7 +74,7 @@ class _Top:
       again: paths of folders among them that hold the same classes once more.
       split: that its name stands for, or None.
       is_word: whether its whole name is a word for that split.
-      no_class: whether it holds pictures only, and is called as if they had no class.
+      no_class: whether it is called as if its pictures had no class.
     """
 
     name: str
@@ -221,12 +221,15 @@ class _Finder:
 
     def _refuse_unclear_pictures(self) -> None:
         """Stops at test/ among class folders: its pictures may have no class, or be one."""
-        beside = [top for top in self._flat if top.no_class]
+        beside = [top for top in self._tops if top.no_class]
         if not beside or len(self._tops) - len(beside) < 2:
             return
+        first = f"--splits_from={FOLDERS}"
+        if any(top.classes for top in beside):
+            first = typed_globs("exclude", *(f"/{self._path}{top.name}" for top in beside))
         raise UsageError(
             f"{self._source} can be read in two ways: the pictures under {_listed(beside)} have no "
-            f"class, or {self._classes_are()}; give --splits_from={FOLDERS} for the first, "
+            f"class, or {self._classes_are()}; give {first} for the first, "
             f"--splits_from={NO_FOLDERS} for the second"
         )
 
@@ -441,7 +444,7 @@ def _top(name: str, links: Sequence[folder_tree.Located], others: frozenset[str]
         again=tuple(again.values()),
         split=next((split for word in words if (split := split_in(word))), None),
         is_word=any(split_of(word) for word in words),
-        no_class=False,
+        no_class=has_no_class(name),
     )
 
 

@@ -173,6 +173,8 @@ UNCLEAR = [
     ("train/a train/b test/c test/d", "train/ are splits, or the classes are"),
     ("train/freight train/passenger bus car", "train/ is a split, or the classes are bus, car"),
     ("cat dog test", "the pictures under test/ have no class, or the classes are cat, dog, test"),
+    ("cat dog pred/1 pred/2", "under pred/ have no class, or .*; give --exclude=/pred for the f"),
+    ("in/cat in/dog in/my_test/1 in/my_test/2", "; give --exclude=/in/my_test for the first"),
     ("train/train train/test test/train test/test", "of which some look like splits"),
     ("train test", "hold pictures and no class folders"),
     ("train/train test/test", "hold pictures and no class folders"),
