@@ -225,7 +225,12 @@ class Finder:
                 if _ends(same(file.name), same(wanted))
                 or _ends(same(without_suffix(file.name)), same(wanted))
             ]
-            pictures = [file for file in found if is_picture_name(file.name)]
+            # A sidecar is no rival of a picture; a picture without a suffix is one.
+            pictures = [
+                file
+                for file in found
+                if is_picture_name(file.name) or _ends(same(file.name), same(wanted))
+            ]
             found = pictures or found
             if len(found) > 1:
                 raise AmbiguousPathError(path, found)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
-from tfrecords.inputs.column_names import PATH_NAMES, normalised
 from tfrecords.inputs.files import FileSystem
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
 from tfrecords.inputs.say import Say, counted, typed
 from tfrecords.inputs.split_words import split_of
+from tfrecords.inputs.tables import first_line
 from tfrecords.inputs.tables.columns import Columns, find_columns, one_hot_value
 from tfrecords.inputs.tables.paths import AmbiguousPathError, Finder, Found, root_of
 from tfrecords.inputs.tables.text import TableText, is_json_lines, parse
@@ -167,33 +167,13 @@ def _rows(
             return True
 
     columns = find_columns(text, options, finds, labelled=labelled)
-    text = _with_first_row(text, columns, finder)
+    text = first_line.as_row(text, columns, finder)
     for note in (*text.notes, *columns.notes):
         say(f"{table}: {note}")
     rows = list(_parsed(text, columns, options))
     for note in _label_notes(rows, text, columns):
         say(f"{table}: {note}")
     return rows, columns
-
-
-def _with_first_row(text: TableText, columns: Columns, finder: Finder) -> TableText:
-    """Returns a table whose first line is a row, if that names a file: "0001,cat" is no header."""
-    own = text.header[columns.path]
-    if not text.has_header or normalised(own) in PATH_NAMES:
-        return text
-    try:
-        found = finder.find(own)
-    except AmbiguousPathError:
-        return text
-    if found is None or found.file.problem is not None:
-        return text
-    if len(columns.labels) > 1:
-        raise UsageError(
-            f"{text.source}: its first line names the file {found.file.name!r}: a header is "
-            "expected that names the class of each column"
-        )
-    note = f"its first line is no header, for {own!r} is {found.file.name!r}: it is read as a row"
-    return replace(text, has_header=False, notes=(*text.notes, note))
 
 
 def _label_notes(rows: list[TableRow], text: TableText, columns: Columns) -> Iterator[str]:

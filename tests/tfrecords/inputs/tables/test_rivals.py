@@ -9,6 +9,11 @@ import pytest
 
 from tests.tfrecords.inputs.tables.test_pictures import Bake
 from tfrecords.errors import UsageError
+from tfrecords.inputs.files import LOCAL
+from tfrecords.inputs.options import TableOptions
+from tfrecords.inputs.rows import InputPath
+from tfrecords.inputs.tables.paths import Finder, FolderPlace
+from tfrecords.inputs.tables.pictures import labelled_files
 
 IDS = [str(number) for number in range(12)]
 
@@ -45,6 +50,34 @@ def test_splits_that_are_called_as_folders_are_no_paths(root: Path, header: str)
     bake = Bake(root, header + table, **({} if header else {"label_column": ("2",)}))
     assert bake.labels.keys() == {f"{name}.jpg" for name in IDS[1:]}
     assert {row.split for row in bake.rows} == {"train", "test"}
+
+
+@pytest.mark.parametrize("first", ["0", "absent", "both"])
+def test_a_first_line_of_ids_is_a_row_though_its_file_is_missing_or_in_two_folders(
+    root: Path, first: str
+) -> None:
+    for name in IDS:
+        (root / f"{name}.jpg").rename(root / "train" / f"{name}.jpg")
+    for name in ("train", "test"):
+        (root / name / "both.jpg").write_bytes(f"{name}/both.jpg".encode())
+    table = root.parent / "train.csv"
+    table.write_text(lines([first, *IDS[1:]], ["cat", "dog"]))
+    notes: list[str] = []
+    source = InputPath("--input_csv", str(table))
+    rows = labelled_files(
+        source, table.read_bytes(), Finder(FolderPlace(str(root), LOCAL)), TableOptions(),
+        notes.append,
+    )  # fmt: skip
+    assert len(rows) == len(IDS)
+    assert (rows[0].row.path, rows[0].row.label) == (first, "cat")
+    assert any("its first line is no header" in note for note in notes)
+
+
+def test_a_picture_without_a_suffix_is_a_rival(root: Path) -> None:
+    (root / "train" / "a").write_bytes(b"train/a")
+    (root / "test" / "a.jpg").write_bytes(b"test/a.jpg")
+    with pytest.raises(UsageError, match="'a' is 't[a-z]+/a(.jpg)?' or 't[a-z]+/a(.jpg)?'"):
+        Bake(root, "path,label\na,cat\n0.jpg,dog\n")
 
 
 NAMES = [f"{name}.jpg" for name in IDS]
