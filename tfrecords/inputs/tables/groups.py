@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator
 
 from tfrecords.inputs.column_names import is_group, normalised
-from tfrecords.inputs.say import counted
+from tfrecords.inputs.say import counted, typed
 from tfrecords.inputs.tables.text import TableText
 from tfrecords.inputs.tables.values import is_missing
 
@@ -40,7 +39,7 @@ def leak_notes(table: TableText, taken: Collection[int], group: int | None) -> I
             yield (
                 f"its column {name!r} ({len(set(values)):,} values in {len(values):,} rows) is not "
                 "read, and pictures with the same value may get into several splits; "
-                f"--group_column={shlex.quote(name)} keeps them together"
+                f"{typed('group_column', name)} keeps them together"
             )
 
 
