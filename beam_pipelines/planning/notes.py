@@ -12,6 +12,7 @@ from beam_pipelines.planning import named_groups, split
 from beam_pipelines.planning.shortfall import Shortfall
 from beam_pipelines.planning.stages import Deduplicated, Grouping
 from tfrecords import manifest
+from tfrecords.inputs.say import counted
 from tfrecords.schema import TRAIN_INDEX
 
 # Where the largest class has fewer than twice the pictures of the smallest, nobody need balance.
@@ -76,7 +77,8 @@ def notes_of(
     near = grouping.group if grouping.named is None else grouping.near
     divided = 0 if near is None else len(split.divided_groups(near, split_index))
     if divided:
-        yield f"the given split divides {divided} groups of near duplicates: its evaluation leaks"
+        groups = counted(divided, "group")
+        yield f"the given split divides {groups} of near duplicates: its evaluation leaks"
     counts = np.bincount(pictures.label[split_index == TRAIN_INDEX], minlength=len(classes))
     yield from _class_sizes(counts, classes, config)
 
