@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -14,6 +15,14 @@ _SHOWN = 8
 _BETWEEN = re.compile(r"[\s_\-.]+")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s_\-.]+(?=\d)")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?\Z")
+
+# Cyrillic and Greek letters that look as Latin ones do, in most fonts.
+_LOOK_ALIKES = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406\u0408\u0405"
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+    "ABEKMHOPCTXIJSaeopcyxijsABEZHIKMNOPTYXo",
+)
 
 # What systems and people call a copy of a folder, and a folder that has no name yet.
 _COPY = re.compile(
@@ -54,14 +63,28 @@ def _alike_note(classes: Collection[str]) -> Iterator[str]:
         same[_essence(name)].append(name)
     groups = [names for names in same.values() if len({name.casefold() for name in names}) > 1]
     if groups:
-        told = "; ".join(", ".join(map(repr, names)) for names in groups[:_SHOWN])
+        told = "; ".join(", ".join(_shown(names)) for names in groups[:_SHOWN])
         yield (
             f"classes with similar names are kept apart: {told}; --classes_map merges them if "
             "they are the same"
         )
 
 
+def _shown(names: Sequence[str]) -> Iterator[str]:
+    """Yields names in quotes; letter by letter those that look the same."""
+    visible = Counter(map(_visible, names))
+    return (ascii(name) if visible[_visible(name)] > 1 else repr(name) for name in names)
+
+
+def _visible(name: str) -> str:
+    """Returns a name as it looks: without what cannot be seen, look-alikes as Latin letters."""
+    text = unicodedata.normalize("NFKC", name)
+    seen = (letter for letter in text if unicodedata.category(letter) != "Cf")
+    return "".join(seen).translate(_LOOK_ALIKES)
+
+
 def _essence(name: str) -> str:
+    name = _visible(name)
     if _NUMBER.match(name):
         return f"{float(name):.12g}"
     # 1-2 is not 12.

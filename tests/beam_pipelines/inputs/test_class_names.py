@@ -15,6 +15,9 @@ from beam_pipelines.inputs import class_names
         (["Cat", "cat"], "Cat, cat differ in capitals only"),
         (["1", "01", "2"], "kept apart: '01', '1'"),
         (["1", "1.0"], "kept apart: '1', '1.0'"),
+        (["cat", "cat\u200b"], r"kept apart: 'cat', 'cat\u200b'"),
+        (["cat", "\u0441at", "dog"], r"kept apart: 'cat', '\u0441at'"),
+        (["\uff11", "1"], r"kept apart: '1', '\uff11'"),
         (["red fox", "Red_Fox", "owl"], "kept apart: 'Red_Fox', 'red fox'"),
         (["scab", "rust", "scab rust"], "'scab rust' look like several labels"),
         (["scab", "rust", "scab;rust"], "'scab;rust' look like several labels"),
@@ -42,6 +45,7 @@ def test_many_classes_of_few_words_are_said() -> None:
     [
         [f"{colour} {form}" for colour in ("red", "blue", "green") for form in ("cup", "box")],
         ["cat", "dog"],
+        ["\u043a\u043e\u0442", "\u0441\u043e\u0431\u0430\u043a\u0430", "\u0391\u03b2", "kot"],
         ["1", "2", "10", "-1"],
         ["1-2", "12"],
         ["old", "new", "photocopy", "hard copy", "page (2)", "man_old"],

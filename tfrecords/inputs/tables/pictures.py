@@ -193,6 +193,12 @@ def _label_notes(rows: list[TableRow], text: TableText, columns: Columns) -> Ite
             f"{counted(sum(counts[label] for label in missing), 'row')} of class {named}, as "
             "programs write a value that is missing; --classes_map leaves a class out"
         )
+    if lists := sorted(label for label in counts if label[0] + label[-1] in ("[]", "{}")):
+        yield (
+            f"{counted(sum(counts[label] for label in lists), 'row')} with a list or an object for "
+            f"a class, such as {lists[0]}: each different text is a class of its own, since a "
+            "picture has one class"
+        )
     if len(rows) >= _FEW_ROWS and 2 * len(counts) > len(rows):
         yield (
             f"{len(counts):,} classes in {len(rows):,} rows, nearly one a picture: --label_column "

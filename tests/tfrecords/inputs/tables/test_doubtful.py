@@ -107,6 +107,10 @@ def test_a_header_is_one_though_a_folder_has_its_name(root: Path, name: str) -> 
 LABELS = {
     "values that are missing": (["cat", "NaN", "None"], "8 rows of class 'NaN' and 'None'"),
     "marks of no class": (["0", "1", "-1"], "4 rows of class '-1'"),
+    "lists": (
+        ["cat", "['dog']", "{'id': 1}"],
+        "8 rows with a list or an object for a class, such as ['",
+    ),
     "numbers": ([f"{place / 7:.3f}" for place in range(12)], "12 classes in 12 rows, nearly one"),
 }
 
