@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from beam_pipelines.cache import facts_table
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import named_groups, split
 from beam_pipelines.planning.shortfall import Shortfall
@@ -35,6 +37,29 @@ def remarks(facts: pa.Table, row: np.ndarray) -> Iterator[str]:
             f"{len(odd):,} {pictures} kept, such as {key.as_py()!r} ({text.as_py()}); see detail "
             f"in {manifest.SOURCES}"
         )
+
+
+def lost_splits(facts: pa.Table, row: np.ndarray, config: PrepareConfig) -> Iterator[str]:
+    """Yields a line for each split that the input fixes and of which no picture is left.
+
+    Like a split that the input lacks, it is taken from train, which nobody expects of this one.
+
+    Args:
+      facts: of all sources.
+      row: int32[k], of the pictures that stay.
+      config: of the bake.
+    """
+    split_of_row = facts_table.column(facts, "split")
+    left = set(split_of_row.take(pa.array(row)).to_pylist())
+    files = Counter(split_of_row.to_pylist())
+    train, *others = config.split_names
+    for name in others:
+        if name not in left and (count := files[name]):
+            yield (
+                f"the input fixes {name}, but none of its {counted(count, 'file')} is left "
+                "(rejected, or equal to a picture of another split; sources.parquet says which): "
+                f"its fraction is taken from {train} instead"
+            )
 
 
 def notes_of(

@@ -205,6 +205,22 @@ def test_a_given_split_is_kept_and_only_the_missing_one_is_assigned() -> None:
     assert result.counts("validation", copies=False) == (10, 5)
 
 
+@pytest.mark.parametrize("why", ["rejected", "equal"])
+def test_a_given_split_without_a_picture_is_said(why: str) -> None:
+    rows = [dataclasses.replace(row, split=TRAIN) for row in pictures(a=20, b=20)]
+    first, second = rows[:2]
+    lost = {
+        "rejected": [picture("x/0"), picture("x/1")],
+        "equal": [dataclasses.replace(first, key="x/0"), dataclasses.replace(second, key="x/1")],
+    }[why]
+    reason = "undecodable" if why == "rejected" else None
+    lost = [dataclasses.replace(row, split="test", reason=reason, class_name="a") for row in lost]
+    result = plan([*rows, *lost], max_reject_fraction=1.0)
+    told = [note for note in result.notes if note.startswith("the input fixes ")]
+    assert len(told) == 1 and told[0].startswith("the input fixes test, but none of its 2 files is")
+    assert not any("the input fixes" in note for note in plan([*rows, picture("a/x")]).notes)
+
+
 def test_rejects_keep_their_reason_and_too_many_fail_the_bake() -> None:
     bad = ImageFacts("apu/bad", "apu", 3, 0, None, reason="corrupt", detail="zlib: -3")
     rows = [*pictures(apu=9, bart=9), bad]
