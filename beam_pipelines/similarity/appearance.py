@@ -29,6 +29,10 @@ MIN_CLUSTERS = 5
 # 3, drawn road signs in tracks of 30 at 28. Larger ones tell looks of a class apart, not tracks.
 SIZES = (2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50)
 
+# So many clusters leave each of the usual splits some; with the 5 of a small class, 80% of the
+# pictures, then 10% and 10%, would be 4, 1 and none. Half of all pictures are in such classes.
+_ENOUGH_CLUSTERS = 10
+
 # How far below the best mean silhouette, as a share of it, a larger size still counts as fitting.
 # At 0.05 clusters divide more tracks, and a split claims more, on all six sets of tracks of
 # docs/duplicates.md; at 0.25 some clusters hold whole kinds of pictures, and it claims too little.
@@ -214,14 +218,14 @@ def cluster(
             parts.append(found)
             if target_size is None:
                 scores += found.scores(squared)
-    size = target_size or fitting_size(scores, len(class_ids))
+    size = target_size or fitting_size(scores, np.bincount(class_ids))
     result = np.arange(len(class_ids))
     for found in parts:
         result[found.rows] = found.rows[found.cut(size)]
     return result
 
 
-def fitting_size(scores: np.ndarray, pictures: int) -> int:
+def fitting_size(scores: np.ndarray, counts: np.ndarray) -> int:
     """Returns the mean size of clusters that fits a data set: one of `SIZES`.
 
     The largest whose clusters are about as well separated as the best ones: too large a
@@ -229,9 +233,14 @@ def fitting_size(scores: np.ndarray, pictures: int) -> int:
 
     Args:
       scores: float64[len(SIZES)], sums of the silhouettes of all pictures.
-      pictures: how many there are.
+      counts: int64[classes], pictures of each class.
     """
-    mean = np.rint(scores / max(pictures, 1) * 1e6)  # The last digits may depend on the machine.
+    ascending = np.sort(counts)
+    half = np.searchsorted(np.cumsum(ascending), counts.sum() / 2)
+    most = ascending[half] // _ENOUGH_CLUSTERS if len(counts) else 0
+    considered = max(1, int(np.searchsorted(SIZES, most, side="right")))
+    # The last digits may depend on the machine.
+    mean = np.rint(scores[:considered] / max(counts.sum(), 1) * 1e6)
     best = mean.max()
     return SIZES[int(np.flatnonzero(mean >= best - _TOLERANCE * abs(best))[-1])]
 

@@ -92,8 +92,28 @@ def test_the_size_of_clusters_is_that_of_the_tracks(frames: int) -> None:
 def test_of_sizes_that_fit_alike_the_largest_is_taken() -> None:
     scores = np.zeros(len(appearance.SIZES))
     scores[[1, 2, 3]] = 10.0, 8.1, 7.9
-    assert appearance.fitting_size(scores, 20) == appearance.SIZES[2]
-    assert appearance.fitting_size(np.zeros(len(appearance.SIZES)), 0) == appearance.SIZES[-1]
+    assert appearance.fitting_size(scores, np.array([2000, 30])) == appearance.SIZES[2]
+
+
+def test_most_pictures_are_in_classes_of_enough_clusters_for_all_splits() -> None:
+    scores = np.arange(len(appearance.SIZES)) + 1.0
+    sizes = {
+        largest: appearance.fitting_size(scores, np.array([largest, largest // 3, largest // 9]))
+        for largest in (0, 9, 20, 39, 40, 139, 140, 499, 500, 10_000)
+    }
+    assert sizes == {
+        0: 2,
+        9: 2,
+        20: 2,
+        39: 3,
+        40: 4,
+        139: 10,
+        140: 14,
+        499: 40,
+        500: 50,
+        10_000: 50,
+    }
+    assert appearance.fitting_size(scores, np.array([], np.int64)) == appearance.SIZES[0]
 
 
 def test_a_size_below_one_is_refused() -> None:
