@@ -151,10 +151,10 @@ def make_plan(
     config = decided.config(config)
     if decided.names is not None:
         grouping = stages.group_pictures(deduplicated, facts, config, joined)
-    if decided.split_by is SplitBy.APPEARANCE:
-        unit = stages.cluster_groups(pictures, grouping.group, thumbnails)
-        grouping = dataclasses.replace(grouping, unit=unit)
     following = stages.follow_given(pictures, grouping, config)
+    if decided.split_by is SplitBy.APPEARANCE:
+        unit = stages.cluster_groups(following, grouping.group, thumbnails, config)
+        grouping = dataclasses.replace(grouping, unit=unit)
     split_index = stages.assign_splits(following, grouping.unit, config)
     balanced, folded = _balance(pictures, facts, grouping, split_index, len(classes), config)
     records, fold_shards = _records(facts, pictures, split_index, folded, balanced, config)

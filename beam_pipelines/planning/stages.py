@@ -255,25 +255,6 @@ def group_pictures(
     return Grouping(group, group, tightened, named, near)
 
 
-def cluster_groups(
-    pictures: Pictures, group: np.ndarray, thumbnails: LoadThumbnails | None
-) -> np.ndarray:
-    """Returns int64[k], the smallest picture of each one's cluster; no group is divided.
-
-    Args:
-      pictures: to cluster.
-      group: int64[k], the smallest picture of each one's group.
-      thumbnails: loads those of some rows of the facts.
-
-    Raises:
-      ValueError: there are no thumbnails.
-    """
-    if thumbnails is None:
-        raise ValueError("a split by appearance needs thumbnails")
-    clusters = appearance.cluster(lambda index: thumbnails(pictures.row[index]), pictures.label)
-    return appearance.keep_whole(clusters, group)
-
-
 # 3. Assign splits.
 
 
@@ -307,6 +288,37 @@ class Demand:
             splits = np.flatnonzero(~given | (np.arange(len(fractions)) == TRAIN_INDEX))
             fractions = fractions[splits] / fractions[splits].sum()
         return cls(free, splits, tuple(fractions.tolist()))
+
+
+def cluster_groups(
+    pictures: Pictures, group: np.ndarray, thumbnails: LoadThumbnails | None, config: PrepareConfig
+) -> np.ndarray:
+    """Returns int64[k], the smallest picture of each one's cluster; no group is divided.
+
+    Where a given split is divided, only its pictures are clustered: those of a given test split
+    would make clusters larger, and what is to be divided would be cut finer.
+
+    Args:
+      pictures: to cluster.
+      group: int64[k], the smallest picture of each one's group.
+      thumbnails: loads those of some rows of the facts.
+      config: of the bake.
+
+    Raises:
+      ValueError: there are no thumbnails.
+    """
+    if thumbnails is None:
+        raise ValueError("a split by appearance needs thumbnails")
+    load, demand = thumbnails, Demand.of(pictures, config)
+    some = demand.free if len(demand.splits) > 1 else np.arange(len(pictures.row))
+    rest = np.setdiff1d(np.arange(len(pictures.row)), some)
+    result = np.empty(len(pictures.row), np.int64)
+    result[rest] = rest[duplicates.merge(group[rest])]
+    clusters = appearance.cluster(
+        lambda index: load(pictures.row[some[index]]), pictures.label[some]
+    )
+    result[some] = some[appearance.keep_whole(clusters, duplicates.merge(group[some]))]
+    return result
 
 
 def follow_given(pictures: Pictures, grouping: Grouping, config: PrepareConfig) -> Pictures:

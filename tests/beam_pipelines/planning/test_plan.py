@@ -271,6 +271,22 @@ def test_a_split_by_appearance_keeps_what_looks_alike_together() -> None:
     assert len({row["group"] for row in rows}) == 300
 
 
+def test_a_given_test_split_does_not_change_how_train_is_divided_by_appearance() -> None:
+    rows = pictures(apu=200, bart=100)
+    given = [
+        dataclasses.replace(row, key=f"z/{row.key}", split="test", sha256=row.sha256[::-1])
+        for row in rows
+    ]
+    alone = plan(rows, split_by=SplitBy.APPEARANCE, splits="train:0.8,validation:0.2")
+    beside = plan(
+        [*rows, *given], split_by=SplitBy.APPEARANCE, splits="train:0.4,validation:0.1,test:0.5"
+    )
+    of_train = {row["key"]: row["split"] for row in alone.sources.to_pylist()}
+    assert set(of_train.values()) == {"train", "validation"}
+    found = rows_by_key(beside)
+    assert {key: found[key]["split"] for key in of_train} == of_train
+
+
 def test_auto_splits_kin_by_appearance_and_says_so() -> None:
     rows = pictures(apu=200, bart=100)
     result = plan(rows, split_by=SplitBy.AUTO)
