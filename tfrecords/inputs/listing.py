@@ -30,6 +30,7 @@ from tfrecords.inputs.split_words import split_of
 from tfrecords.inputs.table_input import open_table
 from tfrecords.inputs.tables import beside
 from tfrecords.inputs.tables.pictures import is_table, labelled_files, unlabelled_files
+from tfrecords.inputs.tables.text import is_json
 from tfrecords.schema import TRAIN
 
 DEFAULTS = InputOptions()
@@ -57,7 +58,7 @@ def form_of(path: str, files: FileSystem = LOCAL) -> InputForm:
     # An absent archive or table is of that form still: opening it says what is wrong.
     if is_archive(path):
         return InputForm.ARCHIVE
-    if is_table(path):
+    if is_table(path) or is_json(path):
         return InputForm.TABLE
     if kind is None and split_inside(path, files) is not None:
         return InputForm.ARCHIVE

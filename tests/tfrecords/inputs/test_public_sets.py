@@ -394,7 +394,7 @@ STOPPED = {
     ),
     "COCO: JSON as the table": Case(
         ("train2017/0.jpg",),
-        "is JSON, not a table: a CSV is expected, with a path and a class in each row",
+        "instances.json has no images",
         {"instances.json": '{"images": []}'},
         table="instances.json",
     ),

@@ -451,7 +451,7 @@ class _Search:
         if not self._table.has_header:
             header, shown = "the first line", tuple(next(self._table.rows())[1])
         fields = ", ".join((*shown[:_SHOWN], *(("…",) if len(shown) > _SHOWN else ())))
-        if len(shown) == 1:
+        if len(shown) == 1 and not self._table.is_json:
             raise UsageError(
                 f"{self._table.source}: no column is known to hold {what}, and its lines are one "
                 f"column each, as {fields!r}: name what separates them with --csv_separator, or "

@@ -17,7 +17,7 @@ def as_row(text: TableText, columns: Columns, finder: Finder) -> TableText:
     Or if its class is that of other rows, too: the file that it names may be missing.
     """
     own = text.header[columns.path]
-    if not text.has_header or normalised(own) in PATH_NAMES:
+    if text.is_json or not text.has_header or normalised(own) in PATH_NAMES:
         return text
     if (name := _file_named(own, finder)) is None:
         if len(columns.labels) != 1 or not _is_a_value(text, columns.labels[0]):

@@ -54,11 +54,12 @@ class TableRow:
     """A row of a table.
 
     Attributes:
-      line: its number in the file, from 1.
+      line: its number in the table, from 1.
       path: as it is written, without spaces around it.
       label: name of the class; "" in a table of unlabelled pictures.
       split: that the table fixes, or None.
       group: what the picture is of, "" where none is given.
+      unit: what is numbered: a line, or a record of JSON.
     """
 
     line: int
@@ -66,6 +67,12 @@ class TableRow:
     label: str = ""
     split: str | None = None
     group: str = ""
+    unit: str = "line"
+
+    @property
+    def where(self) -> str:
+        """Its place in the table, for people."""
+        return f"{self.unit} {self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,7 @@ def _rows(
     *,
     labelled: bool,
 ) -> tuple[list[TableRow], Columns]:
-    text = parse(table, data, options)
+    text = parse(table, data, options, labelled)
     if next(text.rows(), None) is None:
         raise UsageError(f"{table} has a header and no rows")
 
@@ -210,15 +217,16 @@ def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterato
     for line, fields in text.rows():
         path = fields[columns.path]
         if not path:
-            raise UsageError(f"{text.source} line {line}: {text.header[columns.path]} is empty")
+            raise UsageError(f"{text.at(line)}: {text.header[columns.path]} is empty")
         if _WEB.match(path):
             raise UsageError(
-                f"{text.source} line {line}: {path[:80]} is on the web: download the pictures, "
+                f"{text.at(line)}: {path[:80]} is on the web: download the pictures, "
                 "and let the table name the files"
             )
         label = _label(text, line, fields, columns.labels)
         group = "" if columns.group is None else fields[columns.group]
-        yield TableRow(line, path, label, _split(text, line, fields, columns.split, options), group)
+        split = _split(text, line, fields, columns.split, options)
+        yield TableRow(line, path, label, split, group, text.unit)
 
 
 def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...]) -> str:
@@ -230,13 +238,13 @@ def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...
         if odd:
             column = odd[0]
             raise UsageError(
-                f"{text.source} line {line}: {text.header[column]} is {fields[column]!r}, "
+                f"{text.at(line)}: {text.header[column]} is {fields[column]!r}, "
                 "0 or 1 is expected of a column for one class"
             )
         if len(ones) != 1:
             named = ", ".join(repr(text.header[column]) for column in (ones or labels)[:_NAMED])
             raise UsageError(
-                f"{text.source} line {line}: {len(ones)} of its classes are 1, exactly one is "
+                f"{text.at(line)}: {len(ones)} of its classes are 1, exactly one is "
                 f"expected: a picture has one class ({'of' if not ones else 'here'} {named}); "
                 "--label_column names other columns"
             )
@@ -244,7 +252,7 @@ def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...
     if not labels:
         return ""
     if not fields[labels[0]]:
-        raise UsageError(f"{text.source} line {line}: {text.header[labels[0]]} is empty")
+        raise UsageError(f"{text.at(line)}: {text.header[labels[0]]} is empty")
     return fields[labels[0]]
 
 
@@ -261,7 +269,7 @@ def _split(
     split = split_of(word) or word
     if not _SPLIT_NAME.match(split):
         raise UsageError(
-            f"{text.source} line {line}: {text.header[column]} is {word!r}: train, validation, "
+            f"{text.at(line)}: {text.header[column]} is {word!r}: train, validation, "
             "test or another lower-case word is expected; empty, --splits decides"
         )
     return split
@@ -311,14 +319,14 @@ def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed)
         noticed.like_table.add(root_of(found.file.name, row.path))
     if found is None:
         where = finder.where(row.path)
-        noticed.missing.add(f"line {row.line}: {row.path!r}, looked for at {where}")
+        noticed.missing.add(f"{row.where}: {row.path!r}, looked for at {where}")
         return ListedFile(
             row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
         )
     if found.file.problem is RejectReason.UNREADABLE:
-        noticed.unreadable.add(f"line {row.line}: {row.path!r} ({found.file.detail})")
+        noticed.unreadable.add(f"{row.where}: {row.path!r} ({found.file.detail})")
     if found.by_name:
-        what = f"line {row.line}: {row.path!r} is {found.file.name!r}"
+        what = f"{row.where}: {row.path!r} is {found.file.name!r}"
         noticed.by_name.add(what)
         if not _is_own(table, root_of(found.file.name, row.path), finder):
             noticed.elsewhere.add(what)
@@ -383,7 +391,7 @@ def _likeliest(
     can_give = root and table.flag == _LABELLED
     example = next((file for own, file in pairs if own == root), error.files[0])
     raise UsageError(
-        f"{table} line {row.line}: {error}: write the path from the root, as in "
+        f"{table} {row.where}: {error}: write the path from the root, as in "
         f"{example.name!r}{advice if can_give else ''}"
     ) from error
 
@@ -436,8 +444,8 @@ def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Sa
 def _refuse_two_splits(table: InputPath, first: TableRow, second: TableRow) -> None:
     if first.split != second.split:
         raise UsageError(
-            f"{table} lines {first.line} and {second.line} put {second.path!r} into two splits, "
-            f"{first.split or 'none'} and {second.split or 'none'}: remove one of them"
+            f"{table} {first.unit}s {first.line} and {second.line} put {second.path!r} into two "
+            f"splits, {first.split or 'none'} and {second.split or 'none'}: remove one of them"
         )
 
 
@@ -458,10 +466,10 @@ def _noticing_repeats(
         same = next((other.row for other in others if other.row.label == row.label), None)
         if same is not None:
             _refuse_two_splits(table, same, row)
-            noticed.repeated.add(f"line {row.line} is line {same.line}")
+            noticed.repeated.add(f"{row.where} is {same.where}")
         elif others:
             noticed.conflicts.add(
-                f"line {row.line}: {row.path!r} is {others[0].row.label!r} and {row.label!r}"
+                f"{row.where}: {row.path!r} is {others[0].row.label!r} and {row.label!r}"
             )
         if others:
             item = replace(item, file=replace(item.file, path=others[0].file.path))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tfrecords.errors import UsageError
@@ -16,6 +15,8 @@ from tfrecords.inputs.column_names import LABEL_NAMES, PATH_NAMES, SPLIT_NAMES, 
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import is_picture_name
 from tfrecords.inputs.rows import InputPath
+from tfrecords.inputs.tables import documents
+from tfrecords.inputs.tables.records import Records, load, of_objects
 from tfrecords.inputs.tables.values import is_number
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -34,7 +35,7 @@ _NO_TABLES = {
     b"SQLite format 3": "a database",
 }
 
-_NO_ROWS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:(<)[!?a-zA-Z]|\{\s*\"|\[\s*[{\[])")
+_WEB_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]")
 
 # The longer ones first: UTF-16's mark is the begin of UTF-32's.
 _MARKS = {
@@ -49,6 +50,9 @@ _MARKS = {
 _MARKLESS = {"utf-8": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 _JSON_LINES = (".jsonl", ".ndjson")
+
+# How JSON begins that names anything, and no line of a CSV.
+_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\"{\[\]])")
 
 _USUAL = {normalised(name) for name in (*PATH_NAMES, *LABEL_NAMES, *SPLIT_NAMES)}
 
@@ -79,6 +83,8 @@ class TableText:
       header: names of the columns, without spaces around them; "1", "2", … where it has none.
       has_header: whether its first line is a header.
       notes: what was found and not told, for people.
+      first_line: number of the text's first line.
+      unit: what is numbered: a line, or a record of a JSON document.
     """
 
     source: InputPath
@@ -87,6 +93,17 @@ class TableText:
     header: tuple[str, ...]
     has_header: bool
     notes: tuple[str, ...] = ()
+    first_line: int = 1
+    unit: str = "line"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether its header is of the keys of JSON, and no line of a person's."""
+        return self.first_line == 0
+
+    def at(self, line: int) -> str:
+        """Returns which line or record of which table is meant, for people."""
+        return f"{self.source} {self.unit} {line}"
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yields the line, from 1, and the fields of each row, without spaces around them.
@@ -102,7 +119,7 @@ class TableText:
                     f"{len(self.header)} are expected ({','.join(self.header)}); "
                     f"put a field with {self.separator!r} in it into double quotes"
                 )
-            yield line, fields
+            yield line - 1 + self.first_line, fields
 
 
 def is_json_lines(path: str) -> bool:
@@ -110,16 +127,29 @@ def is_json_lines(path: str) -> bool:
     return path.lower().endswith(_JSON_LINES)
 
 
-def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
+def is_json(path: str) -> bool:
+    """Returns whether a path has the name of JSON, which may be a table or anything else."""
+    return path.lower().endswith(".json")
+
+
+def parse(
+    source: InputPath, data: bytes, options: TableOptions, labelled: bool = True
+) -> TableText:
     """Returns a table.
+
+    Args:
+      source: names it in errors.
+      data: its bytes.
+      options: how it is to be read.
+      labelled: whether classes are asked for: JSON may have them apart from the pictures.
 
     Raises:
       UsageError: it is no table, it has no line, its encoding or its separator is not clear, or
         two of its columns have one name.
     """
-    text = decoded(source, data, options.encoding).text
-    if text.startswith("{"):
-        return _of_objects(source, text)
+    text = _decoded(source, data, options.encoding).text
+    if _JSON.match(text) or text.startswith("{"):
+        return _of_json(source, text, options.label_column, labelled)
     notes = []
     text, separator = _separator(source, text, options.separator)
     if separator != "," and not options.separator:
@@ -142,27 +172,55 @@ def parse(source: InputPath, data: bytes, options: TableOptions) -> TableText:
     return TableText(source, text, separator, header, has_header, tuple(notes))
 
 
-def _of_objects(source: InputPath, text: str) -> TableText:
-    """Returns the table of JSON Lines: an object for each picture, whose keys are the columns.
+def _of_json(
+    source: InputPath, text: str, label_column: Sequence[str], labelled: bool
+) -> TableText:
+    """Returns the table of a JSON document, or of JSON Lines, whatever their suffix is.
 
     Raises:
-      UsageError: a line is no object.
+      UsageError: it is neither.
     """
+    # By its number the column may be the names, too.
+    by_name = all(name.isdigit() or name.strip().lower() == "label" for name in label_column)
+    if not (is_json_lines(source.path) and text.startswith("{")):
+        try:
+            found = documents.records(source, text, by_name, labelled)
+            return _table(source, found, "record")
+        except documents.SeveralValuesError:
+            pass
     # Blank lines stay, so that lines keep their numbers.
-    objects = [_object(source, line, own) for line, own in enumerate(text.split("\n"), 1)]
-    header = tuple(dict.fromkeys(key for found in objects if found for key in found))
+    lines = [_line(source, line, own) for line, own in enumerate(text.split("\n"), 1)]
+    return _table(source, of_objects(lines), "line")
+
+
+def _table(source: InputPath, records: Records, unit: str) -> TableText:
+    """Returns records as a table, one of them a line, below a header.
+
+    Raises:
+      UsageError: two columns have one name, or a value has a zero byte.
+    """
     rows = io.StringIO()
-    write = csv.writer(rows, lineterminator="\n").writerow
-    for found in objects:
-        write([_field(found.get(key)) for key in header] if found else [])
-    return TableText(source, rows.getvalue(), ",", header, has_header=False)
+    write = csv.writer(rows, lineterminator="\n")
+    write.writerow(records.header)
+    write.writerows(records.rows)
+    text = rows.getvalue()
+    if "\0" in text:
+        raise UsageError(f"{source} has a zero byte in a value, as \\u0000")
+    _refuse_equal(source, records.header)
+    return TableText(source, text, ",", records.header, True, records.notes, 0, unit)
 
 
-def _object(source: InputPath, line: int, text: str) -> dict[str, object] | None:
+def _refuse_equal(source: InputPath, header: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+    if twice:
+        raise UsageError(f"{source}: two columns are called {twice[0]!r}: rename or remove one")
+
+
+def _line(source: InputPath, line: int, text: str) -> dict[str, object] | None:
     if not text.strip():
         return None
     try:
-        found = json.loads(text)
+        found = load(text)
     except ValueError as error:
         raise UsageError(f"{source} line {line} is no JSON object: {error}") from error
     if not isinstance(found, dict):
@@ -170,15 +228,21 @@ def _object(source: InputPath, line: int, text: str) -> dict[str, object] | None
     return found
 
 
-def _field(value: object) -> str:
-    """Returns a value as a field of one line."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(text.split())
-
-
 def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
+    """Returns the text of a table, as `_decoded`, that is to be a CSV.
+
+    Raises:
+      UsageError: as of `_decoded`; or it is JSON.
+    """
+    found = _decoded(source, data, encoding)
+    if _JSON.match(found.text) and not is_json_lines(source.path):
+        raise UsageError(
+            f"{source} is JSON, not a table: a CSV is expected, with a path and a class in each row"
+        )
+    return found
+
+
+def _decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
     """Returns the text of a table.
 
     Args:
@@ -192,13 +256,11 @@ def decoded(source: InputPath, data: bytes, encoding: str = "") -> DecodedText:
     for magic, what in _NO_TABLES.items():
         if data.startswith(magic):
             raise UsageError(f"{source} is {what}, not a text table: save it as CSV")
-    if found := _NO_ROWS.match(data):
-        what = "a web page or XML" if found[1] == b"<" else "JSON"
-        if what != "JSON" or not is_json_lines(source.path):
-            raise UsageError(
-                f"{source} is {what}, not a table: a CSV is expected, with a path and a class in "
-                "each row"
-            )
+    if _WEB_PAGE.match(data):
+        raise UsageError(
+            f"{source} is a web page or XML, not a table: a CSV is expected, with a path and a "
+            "class in each row"
+        )
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     # A mark says more than the name of its family; of another family, it is no mark.
     family = encoding.lower().replace("_", "-").removesuffix("-sig")
