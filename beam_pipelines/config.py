@@ -79,9 +79,9 @@ class PrepareConfig:
     input_csv: str | None = flag(
         None,
         _INPUT,
-        "Table with a column of paths or ids, one of classes and optionally one of splits; paths "
-        "start from --input_dir, or from the table's own folder. It may lie in an archive, as in "
-        "data.zip/labels.csv.",
+        "Table with a column of paths or ids, one of classes and optionally one of splits, as CSV, "
+        "TSV or JSON, also in COCO's form; paths start from --input_dir, or from the table's own "
+        "folder. It may lie in an archive, as in data.zip/labels.csv.",
         metavar="FILE",
         typed_as=("csv", "labels", "table"),
     )

@@ -35,6 +35,9 @@ from tfrecords.schema import TRAIN
 
 DEFAULTS = InputOptions()
 
+# Bytes that tell whether a file is JSON.
+_MARK = 64
+
 
 class InputForm(enum.Enum):
     """In which form a path holds pictures."""
@@ -58,13 +61,22 @@ def form_of(path: str, files: FileSystem = LOCAL) -> InputForm:
     # An absent archive or table is of that form still: opening it says what is wrong.
     if is_archive(path):
         return InputForm.ARCHIVE
-    if is_table(path) or is_json(path):
+    if is_table(path) or (is_json(path) and _begins_as_json(path, files)):
         return InputForm.TABLE
     if kind is None and split_inside(path, files) is not None:
         return InputForm.ARCHIVE
     if kind is not None:
         return InputForm.FILE
     return InputForm.PATTERN if walk.has_wildcard(path) else InputForm.ABSENT
+
+
+def _begins_as_json(path: str, files: FileSystem) -> bool:
+    """Returns whether JSON is at a path: what a person names may be a picture, however called."""
+    try:
+        with files.open(path) as file:
+            return file.read(_MARK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+    except (OSError, ValueError):
+        return split_inside(path, files) is not None
 
 
 @dataclass(frozen=True, slots=True)

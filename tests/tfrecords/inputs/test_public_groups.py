@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tfrecords.inputs.test_public_sets import CLASSES, Case, built, each, lines, paths
+from tests.tfrecords.inputs.test_public_sets import CLASSES, Case, built, coco, each, lines, paths
 from tfrecords.inputs.options import TableOptions
 
 # The number of groups, and the set.
@@ -46,6 +46,25 @@ GROUPED = {
             },
             table="Data_Entry_2017.csv",
             options=TableOptions(group_column="Patient ID"),
+        ),
+    ),
+    "iWildCam 2020 and camera traps of LILA: cameras of COCO's JSON": (
+        4,
+        Case(
+            paths("train/{n}.jpg", 12),
+            each(4),
+            {
+                "train_annotations.json": coco(
+                    "{n}.jpg",
+                    12,
+                    location=tuple(n // 3 for n in range(12)),
+                    seq_id=tuple(f"s{n // 3}" for n in range(12)),
+                )
+            },
+            folder="train",
+            table="train_annotations.json",
+            unsaid=("--group_column",),
+            options=TableOptions(group_column="location"),
         ),
     ),
     "State Farm: drivers, and classes by number": (

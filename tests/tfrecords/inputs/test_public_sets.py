@@ -69,6 +69,37 @@ def each(
     return {(split, name): number for name in classes}
 
 
+def coco(
+    pattern: str, count: int = 6, more: tuple[object, ...] = (), **own: tuple[object, ...]
+) -> str:
+    """Returns JSON in COCO's form, with a box for each picture of `pattern`.
+
+    Args:
+      pattern: of the pictures' paths.
+      count: of pictures.
+      more: annotations.
+      own: key of `images` → its values, of pictures one after the other.
+    """
+    numbers = range(count)
+    images = [
+        {"id": n, "file_name": name, "width": 500, **{key: own[key][n] for key in own}}
+        for n, name in enumerate(paths(pattern, count))
+    ]
+    annotations = [{"id": n, "image_id": n, "category_id": 1 + n % 3} for n in numbers]
+    categories = [
+        {"id": 1 + n, "name": name, "supercategory": "animals"} for n, name in enumerate(CLASSES)
+    ]
+    return json.dumps(
+        {
+            "info": {"description": "a miniature"},
+            "images": images,
+            "annotations": [*annotations, *more],
+            "licenses": [],
+            "categories": categories,
+        }
+    )
+
+
 READ = {
     "GTSRB, its test by a table of semicolons": Case(
         paths("Final_Test/Images/{n:05d}.ppm"),
@@ -235,6 +266,27 @@ READ = {
     "a table of x, the paths, and y": Case(
         paths("im/{n}.jpg"), each(2), {"t.csv": lines("x,y", "im/{n}.jpg,{c}")}, table="t.csv"
     ),
+    "iNaturalist 2021: folders by number, names in JSON": Case(
+        (*paths("train/0000{n}_Animalia_{c}/{n}.jpg"), *paths("val/0000{n}_Animalia_{c}/7{n}.jpg")),
+        each(2),
+        {"train.json": coco("train/0000{n}_Animalia_{c}/{n}.jpg", rights_holder=("x",) * 6)},
+        table="train.json",
+        said=("COCO's form, with 6 pictures, 6 annotations and 3 categories",),
+    ),
+    "Herbarium, LILA and COCO with one category: pictures below a folder of their own": Case(
+        paths("images/000/{n}.jpg"),
+        each(2),
+        {"annotations.json": coco("000/{n}.jpg", more=({"image_id": 0, "category_id": 1},))},
+        folder="images",
+        table="annotations.json",
+        unsaid=("found by name", "repeated"),
+    ),
+    "Labels in an object of JSON": Case(
+        paths("{n}.jpg"),
+        each(2),
+        {"labels.json": json.dumps({f"{n}.jpg": CLASSES[n % 3] for n in range(6)})},
+        table="labels.json",
+    ),
     "COCO in one-hot columns, one of them called as a split": Case(
         paths("im/{n}.jpg"),
         each(2, classes=("bus", "car", "train")),
@@ -389,14 +441,35 @@ STOPPED = {
     ),
     "COCO: labels in JSON": Case(
         paths("train2017/{n:012d}.jpg") + paths("val2017/{n:012d}.jpg"),
-        r"\(labels may be in annotations/instances_train2017.json: write a CSV",
-        {"annotations/instances_train2017.json": "{}"},
+        r"\(labels may be in annotations/instances_train2017.json, "
+        r"annotations/instances_val2017.json: give --input_csv=\S*/instances_train2017.json if it "
+        "is as COCO's, or write a CSV",
+        {
+            "annotations/instances_train2017.json": "{}",
+            "annotations/instances_val2017.json": "{}",
+        },
+    ),
+    "labelme: a file of JSON for each picture": Case(
+        paths("train/{n:02d}.jpg", 12) + paths("val/{n:02d}.jpg", 12),
+        r"\(labels may be in train/00.json, .* and 8 more: write a CSV",
+        {f"train/{n:02d}.json": "{}" for n in range(12)},
     ),
     "COCO: JSON as the table": Case(
         ("train2017/0.jpg",),
         "instances.json has no images",
         {"instances.json": '{"images": []}'},
         table="instances.json",
+    ),
+    "COCO: several categories in a picture": Case(
+        paths("train2017/{n:012d}.jpg"),
+        r"1 of 6 pictures have annotations of several categories, .*\(cat, dog\); leave them out",
+        {
+            "annotations/instances_train2017.json": coco(
+                "{n:012d}.jpg", more=({"image_id": 0, "category_id": 2},)
+            )
+        },
+        folder="train2017",
+        table="annotations/instances_train2017.json",
     ),
     "JSON Lines that end": Case(
         ("0.png",),

@@ -19,7 +19,7 @@ from tfrecords.inputs.rows import UNKNOWN_SIZE, InputPath, ListedFile
 from tfrecords.inputs.say import counted, some, typed
 from tfrecords.inputs.split_words import TEST, split_of
 from tfrecords.inputs.tables.pictures import is_table
-from tfrecords.inputs.tables.text import TableText, parse
+from tfrecords.inputs.tables.text import TableText, is_json, parse
 from tfrecords.schema import TRAIN
 
 # Files that may have labels in a form that is not read; by their names where most say nothing.
@@ -37,6 +37,9 @@ _LABEL_ENDS = tuple(f"_{name}" for name in LABEL_NAMES)
 
 # There may be a list for each picture, as train_1.txt of train_1.jpg.
 _MOST_TABLES = 100
+
+# More files of JSON are of a picture each.
+_MOST_JSON = 10
 
 # Rows that tell what a table is of; the first ones may all be of one class.
 _SAMPLE = 20_000
@@ -62,13 +65,13 @@ def advice(input_path: str, found: Sequence[ListedFile], files: FileSystem) -> s
     likely = [file for file in likely if not _is_of_pixels(file, files)] or likely
     likely.sort(key=lambda file: (not _has_labels(file.name), file.name))
     if not likely:
-        return f"a table of labels with --input_csv{_other_labels(found)}"
+        return f"a table of labels with --input_csv{_other_labels(input_path, found)}"
     told = [_named(input_path, file, files) for file in likely[:_NAMED]]
     more = f" (or another of {len(likely):,} tables there)" if len(likely) > _NAMED else ""
     return f"the table of labels that lies there, {' or '.join(told)}{more}"
 
 
-def _other_labels(found: Sequence[ListedFile]) -> str:
+def _other_labels(input_path: str, found: Sequence[ListedFile]) -> str:
     """Returns where labels may be that are not read, in brackets, or ""."""
     hints = []
     pictures = (None, RejectReason.NO_CLASS)
@@ -83,13 +86,19 @@ def _other_labels(found: Sequence[ListedFile]) -> str:
             or (file.name.lower().endswith(_LISTS) and _LIST_NAME.search(_stem(file.name)))
         )
     ]
+    instead = ""
     if others:
         # Of a file for each picture, those that lie deepest, the first ones are examples.
         ranked = sorted(others, key=lambda name: (name.count("/"), name))
         hints.append(f"labels may be in {some(ranked)}")
+        own = [name for name in ranked if is_json(name) and _may_have_labels(name)]
+        if 0 < len(own) <= _MOST_JSON:
+            own.sort(key=lambda name: (name.count("/"), not _has_labels(name), name))
+            flag = typed("input_csv", f"{input_path.rstrip('/')}/{own[0]}")
+            instead = f"give {flag} if it is as COCO's, or "
     if not hints:
         return ""
-    return f" ({'; '.join(hints)}: write a CSV of path and label, as docs/inputs.md shows)"
+    return f" ({'; '.join(hints)}: {instead}write a CSV of path and label, as docs/inputs.md shows)"
 
 
 def _is_of_pixels(file: ListedFile, files: FileSystem) -> bool:

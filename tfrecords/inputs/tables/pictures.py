@@ -253,7 +253,13 @@ def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...
         return ""
     if not fields[labels[0]]:
         raise UsageError(f"{text.at(line)}: {text.header[labels[0]]} is empty")
-    return fields[labels[0]]
+    label = fields[labels[0]]
+    if not label.isascii() and any("\ud800" <= character <= "\udfff" for character in label):
+        raise UsageError(
+            f"{text.at(line)}: the class {ascii(label)} has half a character in it: mend the "
+            "escapes of the JSON"
+        )
+    return label
 
 
 def _split(

@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+# Made once: json.dumps makes an encoder for every call that gives ensure_ascii.
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 _LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -49,10 +52,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def field(value: object) -> str:
     """Returns a value as a field of one line, without spaces around it."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _LINE_BREAKS.sub(" ", text).strip()
+    if isinstance(value, str):
+        return (_LINE_BREAKS.sub(" ", value) if "\n" in value or "\r" in value else value).strip()
+    if type(value) is int:  # As most are; True is none.
+        return str(value)
+    return "" if value is None else _to_json(value)
 
 
 def of_objects(objects: Sequence[Mapping[str, object] | None]) -> Records:

@@ -292,6 +292,24 @@ def test_a_prediction_needs_no_classes(root: Path) -> None:
     assert [row.key for row in rows] == list(EXPECTED)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("test.json", b'{"images": []}', listing.InputForm.TABLE),
+        ("test.JSON", b'\xef\xbb\xbf\n[{"path"', listing.InputForm.TABLE),
+        ("0.jpg.json", b"\xff\xd8\xff", listing.InputForm.FILE),
+        ("absent.json", None, listing.InputForm.ABSENT),
+        ("set.zip/test.json", None, listing.InputForm.TABLE),
+    ],
+)
+def test_what_is_named_as_json_may_be_a_picture(
+    tmp_path: Path, name: str, content: bytes | None, form: listing.InputForm
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert listing.form_of(str(tmp_path / name)) is form
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     labels=st.lists(st.integers(0, 2), min_size=6, max_size=6),
