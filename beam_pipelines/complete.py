@@ -48,7 +48,7 @@ def require_same(config: PrepareConfig) -> Manifest:
     Raises:
       UsageError: something differs (the text says what), or cannot be told: of data in a bucket.
     """
-    remote = (config.output_dir, config.input_dir or "", config.input_csv or "")
+    remote = (config.output_dir, config.input_dir or "", *config.input_tables)
     if any(map(storage.is_remote, remote)):
         raise UsageError(_refusal(config, ""))
     there = manifest.load(config.output_dir)
@@ -126,7 +126,7 @@ def other_input(rows: Iterable[SourceFile], config: PrepareConfig) -> str:
 
 def _given_files(config: PrepareConfig) -> Iterator[Path]:
     """Yields the archives and tables that the input is read from."""
-    for given in filter(None, (config.input_dir, config.input_csv)):
+    for given in filter(None, (config.input_dir, *config.input_tables)):
         path = Path(given)  # Of "contest.zip/train" the file is contest.zip.
         yield from [each for each in (path, *path.parents) if each.is_file()][:1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import MISSING, dataclass
 
 from beam_pipelines.balance_policy import BalancePolicy
@@ -42,6 +41,7 @@ from tfrecords.images.canonicalise import (
     PixelLimits,
     Truncated,
 )
+from tfrecords.inputs import table_names
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
 from tfrecords.inputs.rules import AUTO, InputRules
 from tfrecords.schema import Encoding, ImageSpec, Resize
@@ -81,7 +81,8 @@ class PrepareConfig:
         _INPUT,
         "Table with a column of paths or ids, one of classes and optionally one of splits, as CSV, "
         "TSV or JSON, also in COCO's form; paths start from --input_dir, or from the table's own "
-        "folder. It may lie in an archive, as in data.zip/labels.csv.",
+        "folder. It may lie in an archive, as in data.zip/labels.csv. Several: a.csv,b.csv, or "
+        "with their splits train=a.csv,test=b.csv.",
         metavar="FILE",
         typed_as=("csv", "labels", "table"),
     )
@@ -385,7 +386,7 @@ class PrepareConfig:
                     "--input_dir is required (or --input_csv): class folders with pictures in "
                     "them, or a .zip or .tar of such"
                 )
-            object.__setattr__(self, "input_dir", os.path.dirname(self.input_csv) or ".")
+            object.__setattr__(self, "input_dir", checks.folder_of(self.input_tables))
         if not self.output_dir and not self.plan_only:
             raise UsageError("--output_dir is required: directory of the data set")
         checks.check_input_and_output(self)
@@ -394,6 +395,12 @@ class PrepareConfig:
         object.__setattr__(self, "splits", splits)
         object.__setattr__(self, "folds", folds)
         checks.check_dataset(self)
+
+    @property
+    def input_tables(self) -> tuple[str, ...]:
+        """Paths of the tables that --input_csv names."""
+        named = () if self.input_csv is None else table_names.named_tables(self.input_csv)
+        return tuple(table.path for table in named)
 
     def input_rules(self) -> InputRules:
         """Returns which files are read, and what their folders mean."""

@@ -26,7 +26,7 @@ def require_beam(config: PrepareConfig) -> None:
     Raises:
       MissingExtraError: it is not.
     """
-    paths = (config.input_dir, config.output_dir, config.input_csv or "")
+    paths = (config.input_dir, config.output_dir, *config.input_tables)
     if needs_beam(config.beam_arguments) or any(map(locations.is_url, paths)):
         extras.require("beam")
 

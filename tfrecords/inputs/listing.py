@@ -27,10 +27,12 @@ from tfrecords.inputs.rows import InputPath, ListedFile, SourceFile
 from tfrecords.inputs.rules import InputRules
 from tfrecords.inputs.say import Say, counted, many, silent, some
 from tfrecords.inputs.split_words import split_of
-from tfrecords.inputs.table_input import open_table
+from tfrecords.inputs.table_input import open_table, open_tables
+from tfrecords.inputs.table_names import named_tables
 from tfrecords.inputs.tables import beside
-from tfrecords.inputs.tables.pictures import is_table, labelled_files, unlabelled_files
+from tfrecords.inputs.tables.pictures import files_of, is_table
 from tfrecords.inputs.tables.text import is_json
+from tfrecords.inputs.tables.together import GivenTable, labelled_files
 from tfrecords.schema import TRAIN
 
 DEFAULTS = InputOptions()
@@ -104,7 +106,8 @@ def list_labelled(
     Args:
       source: holds class folders; or an archive of them, or a folder in one ("data.zip/train");
         or, with `table`, the folder or archive that its paths start from.
-      table: names the pictures and their classes; it may lie in an archive ("data.zip/labels.csv").
+      table: names the pictures and their classes; it may lie in an archive ("data.zip/labels.csv"),
+        and be several ("a.csv,b.csv"), also with their splits ("train=a.csv,test=b.csv").
       files: the file system that both lie on.
       rules: which files are read and what their folders mean; not for a table.
       options: how archives and tables are read.
@@ -200,7 +203,7 @@ def list_unlabelled(
     if form is InputForm.TABLE:
         root = InputPath(source.flag, os.path.dirname(source.path))
         opened = open_table(root, source, files, options, say)
-        rows = unlabelled_files(source, opened.data, opened.finder, options.table, say)
+        rows = files_of(source, opened.data, opened.finder, options.table, say, labelled=False)
         # A prediction gives the names of the table back.
         named = (dataclasses.replace(row.file, name=row.row.path) for row in rows)
         return tuple(_limited(map(layout.unlabelled, named), options.max_bytes))
@@ -356,8 +359,14 @@ def _ignored_note(source: InputPath, found: Iterable[ListedFile]) -> Iterator[st
 def _of_table(
     source: InputPath, table: InputPath, files: FileSystem, options: InputOptions, say: Say
 ) -> Iterator[SourceFile]:
-    opened = open_table(source, table, files, options, say)
-    for found in labelled_files(table, opened.data, opened.finder, options.table, say):
+    named = named_tables(table.path)
+    paths = [InputPath(table.flag, own.path) for own in named]
+    opened = open_tables(source, paths, files, options, say)
+    tables = [
+        GivenTable(path, each.data, own.split)
+        for path, each, own in zip(paths, opened, named, strict=True)
+    ]
+    for found in labelled_files(table, tables, opened[0].finder, options.table, say):
         row = found.row
         yield layout.labelled(found.file, row.label, row.split, row.group)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tfrecords.errors import UsageError
@@ -49,8 +50,18 @@ def open_table(
     Raises:
       UsageError: the table is not there, or the archive that it or its files lie in.
     """
+    return open_tables(source, [table], files, options, say)[0]
+
+
+def open_tables(
+    source: InputPath,
+    tables: Sequence[InputPath],
+    files: FileSystem,
+    options: InputOptions,
+    say: Say,
+) -> list[OpenTable]:
+    """Returns tables, read, with one finder; arguments and errors as of `open_table`."""
     archives = _Archives(source.flag, files, options, say)
-    inside = split_inside(table.path, files)
     root = _archive_of(source.path, files)
     if root is None:
         finder = Finder(FolderPlace(source.path, files))
@@ -59,16 +70,33 @@ def open_table(
         # The first of equal names is the one that counts.
         members = {file.name: file for file in reversed(archives.members(archive))}
         finder = Finder(ArchivePlace(archive, members, folder))
-        if inside is None and _status(table.path, files) is None:
-            inside = archive, table.path
+    own = "" if root is None else root[0]
+    return [OpenTable(_read(table, own, archives, files), finder) for table in tables]
+
+
+def _read(table: InputPath, root: str, archives: _Archives, files: FileSystem) -> bytes:
+    """Returns a table's bytes.
+
+    Args:
+      table: a path, or one in an archive.
+      root: the archive that the table may lie in, or "".
+      archives: lists them.
+      files: the file system.
+
+    Raises:
+      UsageError: it is not there, or cannot be read.
+    """
+    inside = split_inside(table.path, files)
+    if inside is None and root and _status(table.path, files) is None:
+        inside = root, table.path
     if inside is None:
-        return OpenTable(read_bytes(table, files), finder)
+        return read_bytes(table, files)
     archive, name = inside
     found = inside_table(archives.members(archive), name)
     if found is None:
         raise UsageError(f"{table}: there is no one table {name!r} in {archive}")
     try:
-        return OpenTable(read_table(found, files), finder)
+        return read_table(found, files)
     except OSError as error:
         raise UsageError(f"{table}: {error}") from error
 

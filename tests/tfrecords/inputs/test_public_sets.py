@@ -118,6 +118,32 @@ READ = {
         unsaid=("GT-cat",),
         unlabelled=6,
     ),
+    "GTSRB of Kaggle: two tables": Case(
+        (*paths("Train/{c}/{n}.png"), *paths("Test/{n}.png")),
+        {**each(2, "train"), **each(2, "test")},
+        {
+            "Train.csv": lines("Width,Height,ClassId,Path", "53,54,{c},Train/{c}/{n}.png"),
+            "Test.csv": lines("Width,Height,ClassId,Path", "53,54,{c},Test/{n}.png"),
+        },
+        table="train=Train.csv,test=Test.csv",
+    ),
+    "Roboflow, multi-class: a table in each split": Case(
+        (*paths("train/{n}.jpg"), *paths("valid/{n}.jpg")),
+        {**each(2, "train"), **each(2, "validation")},
+        {
+            f"{split}/_classes.csv": "filename, bird, cat, dog\n"
+            + "".join(f"{n}.jpg, {n % 3 // 2}, {int(n % 3 == 0)}, {n % 3 % 2}\n" for n in range(6))
+            for split in ("train", "valid")
+        },
+        table="train=train/_classes.csv,val=valid/_classes.csv",
+        said=("6 rows took the one in valid/, where the table lies",),
+    ),
+    "iNaturalist 2021: the JSON of train and of val": Case(
+        (*paths("train/{c}/{n}.jpg"), *paths("val/{c}/{n}.jpg", 3)),
+        {**each(2, "train"), **each(1, "validation")},
+        {"train.json": coco("train/{c}/{n}.jpg"), "val.json": coco("val/{c}/{n}.jpg", 3)},
+        table="train=train.json,validation=val.json",
+    ),
     "Tiny ImageNet, a list without a header and with boxes": Case(
         paths("val/images/val_{n}.JPEG"),
         each(2, classes=WORDNET),
@@ -387,12 +413,6 @@ STOPPED = {
         "pictures may be packed in train_tfrecords/ld_train00-1338.tfrec: write them as files",
         {"train_tfrecords/ld_train00-1338.tfrec": "x"},
     ),
-    "GTSRB of Kaggle: two tables": Case(
-        paths("Train/{n}.png"),
-        "No such file.*if these are several tables, join them into one, with a column of splits",
-        {f"{s}.csv": lines("Path,ClassId", s + "/{n}.png,{c}") for s in ("Train", "Test")},
-        table="Train.csv,Test.csv",
-    ),
     "Food-101: a list of one split": Case(
         paths("images/{c}/{n}.jpg"),
         "has one column, of paths, and none of classes",
@@ -498,6 +518,12 @@ STOPPED = {
 }
 
 
+def _below(root: Path, tables: str) -> str:
+    """Returns "train=Train.csv,test=Test.csv" or "labels.csv" with the paths below a folder."""
+    parts = (part.rpartition("=") for part in tables.split(","))
+    return ",".join(f"{split}{sign}{root / path}" for split, sign, path in parts)
+
+
 def built(case: Case, root: Path) -> listing.Listing:
     for name in case.pictures:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -507,7 +533,7 @@ def built(case: Case, root: Path) -> listing.Listing:
         (root / name).write_text(text)
     return listing.list_labelled(
         InputPath("--input_dir", str(root / case.folder)),
-        InputPath("--input_csv", str(root / case.table)) if case.table else None,
+        InputPath("--input_csv", _below(root, case.table)) if case.table else None,
         rules=case.rules,
         options=InputOptions(case.options),
     )

@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
@@ -60,6 +60,7 @@ class TableRow:
       split: that the table fixes, or None.
       group: what the picture is of, "" where none is given.
       unit: what is numbered: a line, or a record of JSON.
+      table: its path, where there are several; "" otherwise.
     """
 
     line: int
@@ -68,11 +69,12 @@ class TableRow:
     split: str | None = None
     group: str = ""
     unit: str = "line"
+    table: str = ""
 
     @property
     def where(self) -> str:
         """Its place in the table, for people."""
-        return f"{self.unit} {self.line}"
+        return f"{self.unit} {self.line}{f' of {self.table}' if self.table else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,22 @@ def read_bytes(table: InputPath, files: FileSystem) -> bytes:
             return file.read()
     except OSError as error:
         several = any(mark in table.path for mark in ",*")
-        advice = "; if these are several tables, join them into one, with a column of splits"
+        advice = "; of several tables, each is named, with commas between them, and has to exist"
         raise UsageError(
             f"{table}: {error.strerror or error}{advice if several else ''}"
         ) from error
 
 
-def labelled_files(
-    table: InputPath, data: bytes, finder: Finder, options: TableOptions, say: Say
+def files_of(
+    table: InputPath,
+    data: bytes,
+    finder: Finder,
+    options: TableOptions,
+    say: Say,
+    *,
+    labelled: bool,
 ) -> list[TableFile]:
-    """Returns the file of each row of a labelled table, with its class.
-
-    Rows that stand twice and files under several classes are said, and are rows like any other.
+    """Returns the file of each row of a table.
 
     Args:
       table: names the table in errors.
@@ -123,32 +129,12 @@ def labelled_files(
       finder: of the files.
       options: how to read it.
       say: told what was guessed and what was noticed.
+      labelled: whether classes are asked for.
 
     Raises:
       UsageError: the table, or what it names, is not clear.
     """
-    rows, _ = _rows(table, data, finder, options, say, labelled=True)
-    found = list(_noticing_repeats(table, _files_of(table, rows, finder, say), say))
-    unnamed = finder.beside(
-        {item.file.name for item in found if item.file.problem is not RejectReason.MISSING}
-    )
-    if unnamed:
-        say(
-            f"{table}: {counted(len(unnamed), 'picture')} in the folders of its files not in the "
-            f"table, and left out; such as {min(unnamed)!r}"
-        )
-    return found
-
-
-def unlabelled_files(
-    table: InputPath, data: bytes, finder: Finder, options: TableOptions, say: Say
-) -> list[TableFile]:
-    """Returns the file of each row of a table, classes or none; arguments as `labelled_files`.
-
-    Raises:
-      UsageError: as for `labelled_files`.
-    """
-    rows, _ = _rows(table, data, finder, options, say, labelled=False)
+    rows = _rows(table, data, finder, options, say, labelled=labelled)
     return list(_files_of(table, rows, finder, say))
 
 
@@ -160,7 +146,7 @@ def _rows(
     say: Say,
     *,
     labelled: bool,
-) -> tuple[list[TableRow], Columns]:
+) -> list[TableRow]:
     text = parse(table, data, options, labelled)
     if next(text.rows(), None) is None:
         raise UsageError(f"{table} has a header and no rows")
@@ -180,7 +166,7 @@ def _rows(
     rows = list(_parsed(text, columns, options))
     for note in _label_notes(rows, text, columns):
         say(f"{table}: {note}")
-    return rows, columns
+    return rows
 
 
 def _label_notes(rows: list[TableRow], text: TableText, columns: Columns) -> Iterator[str]:
@@ -269,11 +255,8 @@ def _split(
     word = "" if column is None else fields[column]
     if column is None or not word:
         return None
-    for own in (word, word.lower()):
-        if own in options.splits:
-            return own
-    split = split_of(word) or word
-    if not _SPLIT_NAME.match(split):
+    split = split_named(word, options)
+    if split is None:
         raise UsageError(
             f"{text.at(line)}: {text.header[column]} is {word!r}: train, validation, "
             "test or another lower-case word is expected; empty, --splits decides"
@@ -281,8 +264,17 @@ def _split(
     return split
 
 
+def split_named(word: str, options: TableOptions) -> str | None:
+    """Returns the split that a word stands for, None where no split can be called so."""
+    for own in (word, word.lower()):
+        if own in options.splits:
+            return own
+    split = split_of(word) or word
+    return split if _SPLIT_NAME.match(split) else None
+
+
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """Rows of one kind: how many, and the first of them."""
 
     count: int = 0
@@ -297,13 +289,13 @@ class _Tally:
 class _Noticed:
     """What is said once for all rows of a table."""
 
-    missing: _Tally = field(default_factory=_Tally)
-    by_name: _Tally = field(default_factory=_Tally)
-    like_table: _Tally = field(default_factory=_Tally)
-    elsewhere: _Tally = field(default_factory=_Tally)
-    repeated: _Tally = field(default_factory=_Tally)
-    conflicts: _Tally = field(default_factory=_Tally)
-    unreadable: _Tally = field(default_factory=_Tally)
+    missing: Tally = field(default_factory=Tally)
+    by_name: Tally = field(default_factory=Tally)
+    like_table: Tally = field(default_factory=Tally)
+    elsewhere: Tally = field(default_factory=Tally)
+    repeated: Tally = field(default_factory=Tally)
+    conflicts: Tally = field(default_factory=Tally)
+    unreadable: Tally = field(default_factory=Tally)
 
 
 def _files_of(
@@ -447,46 +439,7 @@ def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Sa
     )
 
 
-def _refuse_two_splits(table: InputPath, first: TableRow, second: TableRow) -> None:
-    if first.split != second.split:
-        raise UsageError(
-            f"{table} {first.unit}s {first.line} and {second.line} put {second.path!r} into two "
-            f"splits, {first.split or 'none'} and {second.split or 'none'}: remove one of them"
-        )
-
-
 def _belongs(table: InputPath, root: str, finder: Finder) -> str:
     if _is_beside(table, root, finder):
         return "where the table lies"
     return "which is called as the table is"
-
-
-def _noticing_repeats(
-    table: InputPath, found: Iterable[TableFile], say: Say
-) -> Iterator[TableFile]:
-    """Yields all rows; those of one file have one path, however the table writes it."""
-    earlier: dict[str, list[TableFile]] = {}
-    noticed = _Noticed()
-    for item in found:
-        row, others = item.row, earlier.setdefault(item.file.name, [])
-        same = next((other.row for other in others if other.row.label == row.label), None)
-        if same is not None:
-            _refuse_two_splits(table, same, row)
-            noticed.repeated.add(f"{row.where} is {same.where}")
-        elif others:
-            noticed.conflicts.add(
-                f"{row.where}: {row.path!r} is {others[0].row.label!r} and {row.label!r}"
-            )
-        if others:
-            item = replace(item, file=replace(item.file, path=others[0].file.path))
-        if same is None:
-            others.append(item)
-        yield item
-    repeated, conflicts = noticed.repeated, noticed.conflicts
-    if repeated.count:
-        say(f"{table}: {counted(repeated.count, 'repeated row')}, kept once; {repeated.first}")
-    if conflicts.count:
-        say(
-            f"{table}: {counted(conflicts.count, 'row')} with another class for a file of an "
-            f"earlier one, for --label_conflicts to decide; {conflicts.first}"
-        )

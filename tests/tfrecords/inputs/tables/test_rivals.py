@@ -13,7 +13,7 @@ from tfrecords.inputs.files import LOCAL
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.rows import InputPath
 from tfrecords.inputs.tables.paths import Finder, FolderPlace
-from tfrecords.inputs.tables.pictures import labelled_files
+from tfrecords.inputs.tables.pictures import files_of
 
 IDS = [str(number) for number in range(12)]
 
@@ -64,9 +64,9 @@ def test_a_first_line_of_ids_is_a_row_though_its_file_is_missing_or_in_two_folde
     table.write_text(lines([first, *IDS[1:]], ["cat", "dog"]))
     notes: list[str] = []
     source = InputPath("--input_csv", str(table))
-    rows = labelled_files(
+    rows = files_of(
         source, table.read_bytes(), Finder(FolderPlace(str(root), LOCAL)), TableOptions(),
-        notes.append,
+        notes.append, labelled=True,
     )  # fmt: skip
     assert len(rows) == len(IDS)
     assert (rows[0].row.path, rows[0].row.label) == (first, "cat")

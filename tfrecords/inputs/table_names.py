@@ -1,0 +1,74 @@
+"""The tables that a person names: one, or several with commas between them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from tfrecords import locations
+from tfrecords.errors import UsageError
+
+# As of train=train.csv; a path with a folder before the sign is a path.
+_OF_SPLIT = re.compile(r"\s*([A-Za-z][\w-]*)\s*=(.+)\Z", re.DOTALL)
+
+# What a table that cannot be looked for, as one in an archive, is expected to be called.
+_SUFFIXES = (
+    ".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".txt", ".list",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTable:
+    """A table that a person names.
+
+    Attributes:
+      path: a path or a URL; it may lead into an archive.
+      split: the word before it, of the split that its rows get; "" for none.
+    """
+
+    path: str
+    split: str = ""
+
+
+def named_tables(given: str) -> tuple[NamedTable, ...]:
+    """Returns the tables of "labels.csv", "a.csv,b.csv" or "train=a.csv,validation=b.csv".
+
+    A file that exists is meant by its own name, whatever it has in it.
+
+    Raises:
+      UsageError: only some of the tables have a split.
+    """
+    if _exists(given) or not ("," in given or _OF_SPLIT.match(given)):
+        return (NamedTable(given),)
+    parts = given.split(",")
+    found: list[NamedTable] = []
+    begin = 0
+    while begin < len(parts):
+        for end in range(len(parts), begin, -1):
+            table = _named(",".join(parts[begin:end]))
+            if _exists(table.path):
+                break
+        found.append(table)
+        begin = end
+    if not all(_exists(one.path) or one.path.lower().endswith(_SUFFIXES) for one in found):
+        return (NamedTable(given),)
+    without = [table.path for table in found if not table.split]
+    if 0 < len(without) < len(found):
+        raise UsageError(
+            f"--input_csv={given}: {without[0]} has no split, and others have one: give each table "
+            "a split, as in train=a.csv,train=b.csv,test=c.csv, or none"
+        )
+    return tuple(found)
+
+
+def _named(text: str) -> NamedTable:
+    if _exists(text):
+        return NamedTable(text)
+    found = _OF_SPLIT.match(text)
+    split, path = (found[1], found[2]) if found else ("", text)
+    return NamedTable(path if _exists(path) else os.path.expanduser(path.strip()), split)
+
+
+def _exists(path: str) -> bool:
+    return not locations.is_url(path) and os.path.exists(path)
