@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from beam_pipelines.choices import ConflictPolicy, GroupWithin, NearDuplicates, Operation, SplitBy
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.flag_rules import identity
 from tests.support.bakes.prepare_configs import config_of
 from tfrecords.cli import flags, parsing
+from tfrecords.errors import UsageError
 from tfrecords.images.canonicalise import Truncated
 from tfrecords.inputs.options import TableOptions
 from tfrecords.schema import Encoding, ImageSpec, Resize
@@ -132,3 +135,12 @@ def test_orders_and_maps_of_python() -> None:
 def test_a_table_alone_has_its_own_folder_as_root() -> None:
     config = PrepareConfig(input_csv="meta/labels.csv", output_dir="out")
     assert config.input_dir == "meta"
+
+
+def test_tables_have_the_folder_that_they_lie_in_as_root() -> None:
+    config = PrepareConfig(input_csv="train=meta/a.csv,test=meta/b.csv", output_dir="out")
+    assert config.input_dir == "meta"
+    assert config.input_tables == ("meta/a.csv", "meta/b.csv")
+    with pytest.raises(UsageError, match="tables in meta and in more: give --input_dir"):
+        PrepareConfig(input_csv="meta/a.csv,more/b.csv", output_dir="out")
+    assert PrepareConfig(input_csv="a.csv,b/c.csv", input_dir=".", output_dir="o").input_dir == "."
