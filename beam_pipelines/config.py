@@ -85,6 +85,8 @@ class PrepareConfig:
         "with their splits train=a.csv,test=b.csv.",
         metavar="FILE",
         typed_as=("csv", "labels", "table"),
+        several=True,
+        parse=table_names.joined,
     )
     path_column: str = flag(
         "",

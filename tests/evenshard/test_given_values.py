@@ -39,6 +39,31 @@ def test_a_list_in_any_form(given: Callable[[], Any]) -> None:
     assert train.augment == train.classes == ("crop", "flip")
 
 
+TABLES: dict[str, tuple[Any, str | None]] = {
+    "none": (None, None),
+    "text": ("train=a.csv,test=b.csv", "train=a.csv,test=b.csv"),
+    "path": (Path("a.csv"), "a.csv"),
+    "list": ([Path("a.csv"), "b.json"], "a.csv,b.json"),
+    "generator": ((name for name in ("a.csv", "b.csv")), "a.csv,b.csv"),
+    "splits": ({"train": "a.csv", "test": Path("b.tsv")}, "train=a.csv,test=b.tsv"),
+    "empty list": ([], None),
+}
+
+
+@pytest.mark.parametrize(("given", "text"), TABLES.values(), ids=TABLES)
+def test_tables_in_any_form(given: Any, text: str | None) -> None:
+    config = evenshard.PrepareConfig(input_dir="in", output_dir="o", input_csv=given)
+    assert config.input_csv == text
+
+
+@pytest.mark.parametrize(
+    "given", [3, [3], {"train": 3}, ["a,b.csv", "c.csv"], ["a=b.csv", "c.csv"], ["a", "b.csv"]]
+)
+def test_tables_that_would_be_others_are_refused(given: Any) -> None:
+    with pytest.raises(evenshard.UsageError, match="input_csv=.*expected"):
+        evenshard.PrepareConfig(input_dir="in", output_dir="o", input_csv=given)
+
+
 def test_a_set_is_the_same_list_in_every_process() -> None:
     code = (
         "import evenshard; print(evenshard.TrainConfig(data_dir='a', run_dir='b', "

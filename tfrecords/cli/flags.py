@@ -54,6 +54,7 @@ def flag(
     typed_as: Sequence[str] = (),
     positional: bool = False,
     unless: str = "",
+    several: bool = False,
     parse: Callable[[Any], Any] | None = None,
     show: Callable[[Any], str] | None = None,
 ) -> Any:
@@ -69,6 +70,7 @@ def flag(
       typed_as: names that people type for it from other tools; an error then names this flag.
       positional: the value may also stand alone, without the flag's name.
       unless: a switch with which a required flag may be left out; its value is then "".
+      several: a text may be several with commas between them, so that it is not given twice.
       parse: turns text, or a value given in Python, into the field's value; raises ValueError
         with what was expected. By default the field's type decides.
       show: the text that `parse` would take, for values whose `str` is not that.
@@ -82,6 +84,7 @@ def flag(
         "typed_as": tuple(typed_as),
         "positional": positional,
         "unless": unless,
+        "several": several,
         "parse": parse,
         "show": show,
     }

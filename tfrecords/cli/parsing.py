@@ -184,7 +184,9 @@ def _repeated(config: type[Any], argv: Sequence[str]) -> tuple[str, ...]:
 
 def _takes_a_list(config: type[Any], name: str) -> bool:
     """Returns whether a flag takes texts that commas separate; a size of two numbers is none."""
-    return plain_type(config, name) is tuple and flags_of(config)[name].metadata["parse"] is None
+    metadata = flags_of(config)[name].metadata
+    is_list = plain_type(config, name) is tuple and metadata["parse"] is None
+    return is_list or bool(metadata["several"])
 
 
 def _define(config: type[Any]) -> absl_flags.FlagValues:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfrecords import locations
 from tfrecords.errors import UsageError
@@ -60,6 +62,42 @@ def named_tables(given: str) -> tuple[NamedTable, ...]:
             "a split, as in train=a.csv,train=b.csv,test=c.csv, or none"
         )
     return tuple(found)
+
+
+def joined(given: Any) -> str | None:
+    """Returns the text that names tables given in Python: a path, a list, or split → path.
+
+    Raises:
+      ValueError: it is none of them, or a name would be read as several.
+    """
+    if given is None or isinstance(given, (str, os.PathLike)):
+        return None if given is None else os.fsdecode(given)
+    try:
+        if isinstance(given, Mapping):
+            tables = [NamedTable(_path(path), split) for split, path in given.items()]
+            text = ",".join(f"{table.split}={table.path}" for table in tables)
+        else:
+            tables = [NamedTable(_path(path)) for path in given]
+            text = ",".join(table.path for table in tables)
+    except TypeError as error:
+        raise ValueError("a path, a list of paths or a dict of split: path is expected") from error
+    if tables and not _are(tables, text):
+        raise ValueError(
+            "tables whose names end as tables do, without commas or '=', are expected of several"
+        )
+    return text or None
+
+
+def _are(tables: Sequence[NamedTable], text: str) -> bool:
+    """Returns whether a text names these tables and no others."""
+    try:
+        return named_tables(text) == tuple(tables)
+    except UsageError:
+        return False
+
+
+def _path(given: Any) -> str:
+    return os.path.expanduser(os.fsdecode(given))
 
 
 def _named(text: str) -> NamedTable:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_pipelines.config import PrepareConfig
 from tfrecords.cli import flags, help, parsing, values
 from tfrecords.cli.flags import flag
 from tfrecords.cli.parsing import ForeignFlags
@@ -298,6 +299,11 @@ def test_a_list_in_parts_is_refused(argv: list[str]) -> None:
     """Its last part would count alone: of `--run_dir=a --run_dir=b` one run would predict."""
     with pytest.raises(UsageError, match=r"--kinds is given 2 times.* as in --kinds=A,B"):
         parse(*argv)
+
+
+def test_a_text_that_may_be_several_is_not_given_in_parts() -> None:
+    with pytest.raises(UsageError, match="--input_csv is given 2 times"):
+        parsing.split(PrepareConfig, ["--input_csv=a.csv", "--input_csv=b.csv"])
 
 
 def test_the_last_of_a_repeated_flag_counts_and_is_known_to_be_repeated() -> None:
