@@ -158,6 +158,14 @@ class PrepareConfig:
         "from all names.",
         metavar="N",
     )
+    class_from: str | None = flag(
+        None,
+        _INPUT,
+        "Regular expression on a picture's path below the input: what its first group captures, "
+        "or all that it matches, is the class, as in '([^/]+)_[0-9]+\\.jpg' for cat_1.jpg.",
+        metavar="REGEX",
+        typed_as=("class_regex", "class_pattern", "label_from", "label_regex", "label_pattern"),
+    )
     include: tuple[str, ...] = flag(
         (),
         _INPUT,
@@ -413,6 +421,7 @@ class PrepareConfig:
             splits_from=AUTO if isinstance(self.splits_from, tuple) else self.splits_from,
             split_folders=dict(told),
             class_level=self.class_level,
+            class_from=self.class_from,
         )
 
     @property

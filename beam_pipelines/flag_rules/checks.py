@@ -50,6 +50,7 @@ def _check_input_rules(config: PrepareConfig) -> None:
     filters.check_globs({"include": config.include, "exclude": config.exclude})
     if config.class_level is not None and config.class_level < 1:
         raise UsageError(f"--class_level must be at least 1, not {config.class_level}")
+    _check_class_from(config)
     if config.input_csv is None:
         return
     for name, value in (("splits_from", config.splits_from != AUTO),
@@ -72,6 +73,29 @@ def folder_of(tables: Sequence[str]) -> str:
             "folder or archive that the paths in them start from"
         )
     return folders[0]
+
+
+def _check_class_from(config: PrepareConfig) -> None:
+    if config.class_from is None:
+        return
+    _check_regex("class_from", config.class_from)
+    for name, why in (
+        ("input_csv", "whose rows name the class of each picture"),
+        ("label_column", "which names the classes"),
+        ("class_level", "which says which folder is the class"),
+    ):
+        if getattr(config, name):
+            raise UsageError(
+                f"--class_from takes the class from the path, and cannot be given with --{name}, "
+                f"{why}: leave one of them out"
+            )
+
+
+def _check_regex(name: str, value: str) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise UsageError(f"--{name}={value!r} is not a regular expression: {error}") from error
 
 
 def _check_table(config: PrepareConfig) -> None:
@@ -124,12 +148,7 @@ def _check_numbers(config: PrepareConfig) -> None:
 
 def _check_groups(config: PrepareConfig) -> None:
     if config.group_by is not None:
-        try:
-            re.compile(config.group_by)
-        except re.error as error:
-            raise UsageError(
-                f"--group_by={config.group_by!r} is not a regular expression: {error}"
-            ) from error
+        _check_regex("group_by", config.group_by)
     elif config.group_within is not GroupWithin.ALL:
         raise UsageError(
             f"--group_within={config.group_within.value} needs --group_by, whose groups it keeps "

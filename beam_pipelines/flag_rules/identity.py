@@ -28,9 +28,11 @@ RULES = 1
 def for_manifest(config: PrepareConfig) -> dict[str, Any]:
     """Returns what determines the bytes of the data set, as JSON values."""
     least, most = config.records_per_class
-    # A data set without folds or groups of a table says nothing of them, as before there were any.
+    # A data set without folds, groups of a table or classes by a pattern says nothing of them, as
+    # before there were any.
     folds = {} if config.folds is None else {"folds": config.folds}
     groups = {"group_column": config.group_column} if config.group_column else {}
+    captured = {} if config.class_from is None else {"class_from": config.class_from}
     return {
         key: _json_value(value)
         for key, value in {
@@ -66,6 +68,7 @@ def for_manifest(config: PrepareConfig) -> dict[str, Any]:
             "pixels_version": PIXELS_VERSION,
             **folds,
             **groups,
+            **captured,
         }.items()
     }
 

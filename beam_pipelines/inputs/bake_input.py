@@ -78,7 +78,7 @@ class BakeInput:
         )
         names = _class_map(config)
         rows = class_map.apply(listing.rows, names)
-        check_classes(rows, config.input_dir, config.input_csv)
+        check_classes(rows, config.input_dir, config.input_csv, config.class_from)
         order = _class_order(config)
         classes = {row.class_name for row in rows if row.class_name is not None}
         fold_notes: tuple[str, ...] = ()
@@ -129,7 +129,12 @@ def refuse_output(config: PrepareConfig) -> None:
         )
 
 
-def check_classes(rows: Iterable[SourceFile], input_dir: str, input_csv: str | None = None) -> None:
+def check_classes(
+    rows: Iterable[SourceFile],
+    input_dir: str,
+    input_csv: str | None = None,
+    class_from: str | None = None,
+) -> None:
     """Refuses an input that is no classification task.
 
     Raises:
@@ -146,6 +151,12 @@ def check_classes(rows: Iterable[SourceFile], input_dir: str, input_csv: str | N
         raise UsageError(
             f"--input_csv={input_csv} has only one class, {classes[0]!r}; two are expected: "
             "--label_column names another column"
+        )
+    if classes and class_from is not None:
+        key = next(row.key for row in rows if row.class_name is not None)
+        raise UsageError(
+            f"{typed('class_from', class_from)} gives only one class, {classes[0]!r}, as of "
+            f"{key!r}; two are expected: put parentheses around what differs from class to class"
         )
     if not classes:
         _refuse_no_pictures([row for row in rows if not is_archive(row.key)], input_dir)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from beam_pipelines.cache import storage
 from tfrecords.errors import UsageError
-from tfrecords.inputs import listing
+from tfrecords.inputs import listing, patterns
 from tfrecords.inputs.listing import Listing
 from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.read import read_source
@@ -29,10 +29,7 @@ def list_sources(
 
 def group_name(pattern: re.Pattern[str], key: str) -> str | None:
     """Returns what a pattern of --group_by takes from a path: its first capture, or all of it."""
-    match = pattern.search(key)
-    if match is None:
-        return None
-    return match.group(1) if pattern.groups and match.group(1) else match.group(0)
+    return patterns.taken(pattern, key)
 
 
 def check_groups(rows: Sequence[SourceFile], pattern: str | None, column: str) -> None:

@@ -113,6 +113,7 @@ def test_rules_of_an_input() -> None:
     rules = config_of("--include=*.png,cat", "--exclude=/x", "--class_level=2").input_rules()
     assert (rules.include, rules.exclude, rules.class_level) == (("*.png", "cat"), ("/x",), 2)
     assert (rules.splits_from, rules.split_folders) == ("auto", {})
+    assert config_of("--class_from=^(.*)_").input_rules().class_from == "^(.*)_"
     assert config_of("--splits_from=none").input_rules().splits_from == "none"
     told = config_of("--splits_from=fold1:train,a:b:val").input_rules()
     assert told.split_folders == {"fold1": "train", "a:b": "validation"}

@@ -6,7 +6,8 @@ import dataclasses
 import unicodedata
 
 from tfrecords.images.rejects import IGNORED, RejectReason
-from tfrecords.inputs.folders.layout import FolderLayout
+from tfrecords.inputs.folders.captures import CapturedClasses
+from tfrecords.inputs.folders.layout import FolderLayout, Place
 from tfrecords.inputs.rows import ListedFile, SourceFile
 
 
@@ -14,7 +15,19 @@ def by_folder(file: ListedFile, layout: FolderLayout) -> SourceFile:
     """Returns the source that a file is, labelled by the folders that it lies in."""
     folder, _, _ = file.name.rpartition("/")
     place = layout.place(f"{folder}/" if folder else "")
-    key = layout.key_of(file.name)
+    return _placed(file, layout.key_of(file.name), place)
+
+
+def by_capture(file: ListedFile, classes: CapturedClasses) -> SourceFile:
+    """Returns the source that a file is, labelled by what a pattern captures of its path."""
+    place = classes.place(file.name)
+    if place == Place(None, place.split) and file.problem is None:
+        detail = "--class_from matches nothing of its path"
+        file = dataclasses.replace(file, problem=RejectReason.NO_CLASS, detail=detail)
+    return _placed(file, classes.folders.key_of(file.name), place)
+
+
+def _placed(file: ListedFile, key: str, place: Place) -> SourceFile:
     if key != file.name:
         file = dataclasses.replace(file, name=key)
     if place.unlabelled and file.problem is None:

@@ -18,6 +18,7 @@ from tfrecords.inputs import filters, keys, layout, walk
 from tfrecords.inputs.archives.members import is_archive, list_members, split_inside
 from tfrecords.inputs.files import LOCAL, FileKind, FileSystem
 from tfrecords.inputs.folders import companions, doubts
+from tfrecords.inputs.folders.captures import find_captures
 from tfrecords.inputs.folders.find import find_layout
 from tfrecords.inputs.folders.layout import FolderLayout
 from tfrecords.inputs.folders.tree import Folder
@@ -141,7 +142,14 @@ def list_labelled(
     notes += _archives_note(source, found)
     notes += (f"{pattern!r} matches no file" for pattern in filters.unused_globs(found, rules))
     listed = [file for file in found if not file.is_folder or file.problem is RejectReason.HIDDEN]
-    if any(file.label is not None for file in listed):
+    if rules.class_from is not None:
+        captured = find_captures(candidates, rules.class_from, rules, str(source))
+        notes += (*captured.notes, *_vanished(found, captured.folders))
+        if labels := sum(file.label is not None for file in listed):
+            notes.append(f"{counted(labels, 'label')} in the archive not read")
+        rows = [layout.by_capture(file, captured) for file in listed]
+        notes += _tables_of_unlabelled(found, files, rows)
+    elif any(file.label is not None for file in listed):
         splits = _splits_above(file.name for file in listed if file.label is not None)
         if splits:
             told = sorted(f"{folder}/ ({split})" for folder, split in splits.items())

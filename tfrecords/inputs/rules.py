@@ -20,6 +20,8 @@ class InputRules:
         believes the names alone; "none" takes no folder for a split.
       split_folders: folder → the split that it is; stands above `splits_from`.
       class_level: which folder of a path is the class, 1 for the top one; None to find it.
+      class_from: regular expression on a path; what it captures is the class, whatever the folders
+        are. None to go by them.
     """
 
     include: tuple[str, ...] = ()
@@ -27,3 +29,4 @@ class InputRules:
     splits_from: str = AUTO
     split_folders: Mapping[str, str] = field(default_factory=dict)
     class_level: int | None = None
+    class_from: str | None = None

@@ -47,7 +47,7 @@ def test_the_manifest_has_every_flag_that_may_change_bytes() -> None:
         "input_dir", "output_dir", "input_csv", "overwrite", "keep_cache", "plan_only", "workers",
         "runner", "beam_options", "max_reject_fraction", "per_class", "allow_empty_splits",
         "image_size", "resize", "encoding", "jpeg_quality",  # As `image`.
-        "folds", "group_column",  # Where there are any.
+        "folds", "group_column", "class_from",  # Where there are any.
         "min_source_pixels", "max_source_pixels", "truncated",  # As `limits`.
     }  # fmt: skip
     fields = {field.name for field in dataclasses.fields(PrepareConfig)}

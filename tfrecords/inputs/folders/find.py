@@ -265,7 +265,7 @@ class _Finder:
     def _labels_there(self) -> str:
         """Returns the tables of labels that lie beside the folders, or "" if there is none."""
         told = self._tables()
-        return f"; or give {told}" if "=" in told else ""
+        return f"; or give {told}" if "--input_csv=" in told else ""
 
     def _by_table(self, joint: str) -> str:
         guesses = [top.split for top in self._with_classes]

@@ -28,14 +28,16 @@ def layout_of_level(
       UsageError: no file lies so deep.
     """
     splits = {
-        tuple(parts[: level - 1]): _split_above(parts[: level - 1], rules)
+        tuple(parts[: level - 1]): found[1]
+        if (found := split_above(parts[: level - 1], rules))
+        else None
         for folder in {name.rpartition("/")[0] for name in names}
         if folder and len(parts := folder.split("/")) >= level
     }
     if not splits:
         raise UsageError(f"{source}: --class_level={level}, but no file lies in {level} folders")
-    found = {split for split in splits.values() if split}
-    if rules.splits_from == AUTO and not rules.split_folders and not found > {TRAIN}:
+    fixing = {split for split in splits.values() if split}
+    if rules.splits_from == AUTO and not rules.split_folders and not fixing > {TRAIN}:
         splits = dict.fromkeys(splits)
     note = f"the class is folder {level} of each path"
     if fixed := {"/".join(parts): split for parts, split in splits.items() if split}:
@@ -47,16 +49,25 @@ def layout_of_level(
     )
 
 
-def _split_above(parts: Sequence[str], rules: InputRules) -> str | None:
-    """Returns the split that the folders above a class fix, or None."""
-    if rules.split_folders:
-        paths = {normal("/".join(parts[: depth + 1])) for depth in range(len(parts))}
-        known = paths | {normal(part) for part in parts}
-        told = rules.split_folders.items()
-        return next((split for folder, split in told if normal(folder.strip("/")) in known), None)
-    if rules.splits_from == NO_FOLDERS:
+def split_above(folders: Sequence[str], rules: InputRules) -> tuple[int, str] | None:
+    """Returns the split that some of the folders of a path fixes, or None.
+
+    Args:
+      folders: their names, from the top.
+      rules: what a person told.
+
+    Returns:
+      How many of the folders lie above what the split holds, and the split.
+    """
+    if rules.splits_from == NO_FOLDERS and not rules.split_folders:
         return None
-    return next((split for part in parts if (split := split_in(part))), None)
+    told = {normal(path.strip("/")): split for path, split in rules.split_folders.items()}
+    for depth, name in enumerate(folders, start=1):
+        path = "/".join(folders[:depth])
+        split = told.get(normal(path)) or told.get(normal(name)) if told else split_in(name)
+        if split is not None:
+            return depth, split
+    return None
 
 
 def _path(parts: Iterable[str]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
-from tfrecords.inputs.picture_names import is_picture_name, without_suffix
+from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.split_words import split_of
 
 # "Abyssinian_12", "cat.0", "obj3__45", "coast (7)", "rain12": what stands before the last number.
@@ -22,35 +22,36 @@ _NO_CLASSES = frozenset(
 _FEWEST, _MOST_CLASSES = 2, 1000
 
 
-def class_in_name(paths: Iterable[str]) -> tuple[str, str] | None:
-    """Returns a class and the name of a picture that begins with it, or None if names have none.
+def words_before_numbers(names: Sequence[str]) -> dict[str, str]:
+    """Returns name → what stands before its number, or {} where those are no classes.
 
-    In some folder all names but few are a word and a number, and the words repeat.
+    They may be where all names but few are a word and a number, and the words repeat.
 
     Args:
-      paths: of files.
+      names: of the pictures of a folder.
     """
-    folders: dict[str, list[str]] = {}
-    for path in filter(is_picture_name, paths):
-        folder, _, name = path.rpartition("/")
-        folders.setdefault(folder, []).append(name)
-    return next(filter(None, (_in_folder(folders[folder]) for folder in sorted(folders))), None)
-
-
-def _in_folder(names: list[str]) -> tuple[str, str] | None:
     words = {
         name: (match[1] or match[2]).strip(" ._-")
         for name in names
         if (match := _NUMBERED.match(without_suffix(name)))
     }
-    classes = set(words.values())
-    if 10 * len(words) < 9 * len(names) or not _FEWEST <= len(classes) <= _MOST_CLASSES:
-        return None
-    if 2 * len(classes) > len(words) or any(map(_says_nothing, classes)):
-        return None
-    return words[min(words)], min(words)
+    if not are_most(words, names) or not repeat(words) or not all(map(is_word, words.values())):
+        return {}
+    return words
 
 
-def _says_nothing(name: str) -> bool:
+def are_most(some: Collection[str], names: Collection[str]) -> bool:
+    """Returns whether some names are nine in ten of all."""
+    return 10 * len(some) >= 9 * len(names)
+
+
+def repeat(classes: dict[str, str]) -> bool:
+    """Returns whether the values, by name, are as many as there may be classes, each of several."""
+    count = len(set(classes.values()))
+    return _FEWEST <= count <= _MOST_CLASSES and 2 * count <= len(classes)
+
+
+def is_word(name: str) -> bool:
+    """Returns whether a part of a name may be that of a class: no number, no split, no "img"."""
     words = {part.lower() for part in _WORD.findall(name)}
-    return split_of(name) is not None or words <= _NO_CLASSES
+    return split_of(name) is None and not words <= _NO_CLASSES

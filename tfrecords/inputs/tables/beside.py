@@ -11,7 +11,7 @@ from tfrecords.errors import UsageError
 from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs.column_names import LABEL_NAMES, is_pixel, normalised
 from tfrecords.inputs.files import FileSystem
-from tfrecords.inputs.folders.prefixes import class_in_name
+from tfrecords.inputs.folders import name_patterns
 from tfrecords.inputs.options import TableOptions
 from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.read import read_member
@@ -64,19 +64,18 @@ def advice(input_path: str, found: Sequence[ListedFile], files: FileSystem) -> s
     likely = [file for file in tables if _may_have_labels(file.name)] or tables
     likely = [file for file in likely if not _is_of_pixels(file, files)] or likely
     likely.sort(key=lambda file: (not _has_labels(file.name), file.name))
+    pictures = [file.name for file in found if file.problem in (None, RejectReason.NO_CLASS)]
+    in_names = name_patterns.advice(pictures, words_only=bool(likely))
+    or_names = f", or {in_names}" if in_names else ""
     if not likely:
-        return f"a table of labels with --input_csv{_other_labels(input_path, found)}"
+        return f"a table of labels with --input_csv{or_names}{_other_labels(input_path, found)}"
     told = [_named(input_path, file, files) for file in likely[:_NAMED]]
     more = f" (or another of {len(likely):,} tables there)" if len(likely) > _NAMED else ""
-    return f"the table of labels that lies there, {' or '.join(told)}{more}"
+    return f"the table of labels that lies there, {' or '.join(told)}{more}{or_names}"
 
 
 def _other_labels(input_path: str, found: Sequence[ListedFile]) -> str:
     """Returns where labels may be that are not read, in brackets, or ""."""
-    hints = []
-    pictures = (None, RejectReason.NO_CLASS)
-    if told := class_in_name(file.name for file in found if file.problem in pictures):
-        hints.append(f"the names may begin with the class, as {told[0]!r} in {told[1]!r}")
     others = [
         file.name
         for file in found
@@ -86,19 +85,20 @@ def _other_labels(input_path: str, found: Sequence[ListedFile]) -> str:
             or (file.name.lower().endswith(_LISTS) and _LIST_NAME.search(_stem(file.name)))
         )
     ]
-    instead = ""
-    if others:
-        # Of a file for each picture, those that lie deepest, the first ones are examples.
-        ranked = sorted(others, key=lambda name: (name.count("/"), name))
-        hints.append(f"labels may be in {some(ranked)}")
-        own = [name for name in ranked if is_json(name) and _may_have_labels(name)]
-        if 0 < len(own) <= _MOST_JSON:
-            own.sort(key=lambda name: (name.count("/"), not _has_labels(name), name))
-            flag = typed("input_csv", f"{input_path.rstrip('/')}/{own[0]}")
-            instead = f"give {flag} if it is as COCO's, or "
-    if not hints:
+    if not others:
         return ""
-    return f" ({'; '.join(hints)}: {instead}write a CSV of path and label, as docs/inputs.md shows)"
+    # Of a file for each picture, those that lie deepest, the first ones are examples.
+    ranked = sorted(others, key=lambda name: (name.count("/"), name))
+    own = [name for name in ranked if is_json(name) and _may_have_labels(name)]
+    instead = ""
+    if 0 < len(own) <= _MOST_JSON:
+        own.sort(key=lambda name: (name.count("/"), not _has_labels(name), name))
+        flag = typed("input_csv", f"{input_path.rstrip('/')}/{own[0]}")
+        instead = f"give {flag} if it is as COCO's, or "
+    return (
+        f" (labels may be in {some(ranked)}: {instead}write a CSV of path and label, as "
+        "docs/inputs.md shows)"
+    )
 
 
 def _is_of_pixels(file: ListedFile, files: FileSystem) -> bool:
