@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from beam_pipelines.inputs.bake_input import check_classes
 from tests.tfrecords.inputs.folders.test_find import pictures
 from tfrecords.errors import UsageError
+from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
 from tfrecords.inputs.listing import Listing
 from tfrecords.inputs.options import InputOptions, TableOptions
@@ -37,7 +39,9 @@ TREES = (
     "X/cat X/dog X/thumbs",
 )
 
-_FLAG = re.compile(r"--(?:include|exclude|class_level|splits_from|split_column|input_dir)=")
+_FLAG = re.compile(
+    r"--(?:include|exclude|class_level|class_from|splits_from|split_column|input_dir)="
+)
 
 
 def advised(text: str) -> Iterator[tuple[str, str]]:
@@ -67,6 +71,8 @@ def rules_of(name: str, value: str) -> InputRules:
         return InputRules(**{name: globs})  # type: ignore[arg-type]  # By name.
     if name == "class_level":
         return InputRules(class_level=int(value))
+    if name == "class_from":
+        return InputRules(class_from=value)
     if value in (AUTO, FOLDERS, NO_FOLDERS):
         return InputRules(splits_from=value)
     return InputRules(split_folders=dict(pair.rsplit(":", 1) for pair in value.split(",")))
@@ -91,6 +97,36 @@ def test_an_advised_flag_gives_a_reading(tmp_path: Path, tree: str, odd: str) ->
         assert not any("matches no file" in note for note in found.notes), (name, value, texts)
         if name == "include":
             assert {row.problem for row in found.rows} > {None}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train/{c}.{n}.jpg test1/{n}.jpg",
+        "{c}_{n}.jpg",
+        "{c} ({n}).jpeg",
+        "it's/{c}{n}.png",
+        "S0{k}_{c}_{n:03d}.png",
+        "train/{n:05d}-{c}.png test/{n:05d}-{c}.png",
+        "{k}_{half}_{n:08d}.jpg.chip.jpg",
+    ],
+)
+def test_an_advised_pattern_finds_classes(tmp_path: Path, name: str) -> None:
+    for number, word in ((n, c) for n in range(12) for c in ("cat", "dog")):
+        for part in name.split(" ") if "(" not in name else [name]:
+            file = tmp_path / part.format(c=word, n=number, k=number % 3, half=number % 2)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(str(file).encode())
+    with pytest.raises(UsageError) as error:
+        check_classes(listed(tmp_path).rows, str(tmp_path))
+    told = [value for name, value in advised(str(error.value)) if name == "class_from"]
+    assert told, error.value
+    for value in told:
+        rows = [row for row in listed(tmp_path, InputRules(class_from=value)).rows]
+        classes = {row.class_name for row in rows if row.problem is None}
+        assert len(classes) > 1
+        assert {row.problem for row in rows} <= {None, RejectReason.UNLABELLED}
+        assert "{c}" not in name or value != told[0] or classes == {"cat", "dog"}
 
 
 def test_an_advised_folder_and_column_are_quoted(tmp_path: Path) -> None:
