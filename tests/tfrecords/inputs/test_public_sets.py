@@ -221,7 +221,7 @@ READ = {
     "UTKFace: age, gender, race and date": Case(
         paths("UTKFace/{n}_{c}_0_2017011{n}.jpg.chip.jpg", classes=("0", "1")),
         each(3, classes=("0", "1")),
-        rules=InputRules(class_from=r"[^/_]+_([^/_]+)_[^/]*$"),
+        rules=InputRules(class_from=r"^[^_]+_([01])_"),
     ),
     "RAF, CK+ and their like: a subject, the class and a number": Case(
         paths("S01_{c}_{n:03d}.png"),
@@ -496,6 +496,16 @@ STOPPED = {
         r"table of labels with --input_csv, or --class_from='\(\[\^/\]\+\)\\.\[0-9\]\+\\.jpg' "
         "if the names have the class, as 'bird' in 'train/bird",
         {"sampleSubmission.csv": lines("id,label", "{n},0")},
+    ),
+    "Oxford Pets: its trimaps have the same names": Case(
+        paths("images/{c}_{n}.jpg") + paths("annotations/trimaps/{c}_{n}.png"),
+        "annotations/ contains files with the names of the other.*out with --exclude=/annotations$",
+        rules=InputRules(class_from=r"([^/]+)_[0-9]+\.jpg"),
+    ),
+    "Oxford Pets, as it is downloaded": Case(
+        paths("images/{c}_{n}.jpg") + paths("annotations/trimaps/{c}_{n}.png"),
+        r"pictures and what is drawn .*, or --class_from='\S+\\.jpg' .* in 'images/bird_2.jpg'",
+        {"annotations/trainval.txt": lines("", "{c}_{n} 1 1 1")},
     ),
     "Oxford Flowers: labels of MATLAB": Case(
         paths("train/image_{n:05d}.jpg") + paths("test/image_{n:05d}.jpg"),

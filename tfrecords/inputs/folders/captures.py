@@ -69,6 +69,7 @@ def find_captures(
       UsageError: it finds no classes; the text shows a path.
     """
     pattern = re.compile(expression)
+    doubts.refuse_drawn_beside(names, source)
     told = {name: _folders_of(name) for name in sorted(names)}
     common = folder_tree.common_folders(dict.fromkeys(told.values()))
     wrapper = "".join(f"{name}/" for name in common)

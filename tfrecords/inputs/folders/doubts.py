@@ -15,6 +15,7 @@ from tfrecords.inputs.folders.names import (
     split_in,
 )
 from tfrecords.inputs.folders.tree import Folder, Located
+from tfrecords.inputs.picture_names import without_suffix
 from tfrecords.inputs.rules import FOLDERS, NO_FOLDERS
 from tfrecords.inputs.say import counted, some, typed_globs
 from tfrecords.inputs.split_words import split_of
@@ -163,6 +164,32 @@ def refuse_drawn_splits(splits: Mapping[str, str], path: str, source: str) -> No
             f"{source}: {some(f'{name}/' for name in drawn)} {be} called like annotations or masks "
             f"of the pictures of a split, and would be read as pictures: leave {them} out with "
             f"{globs}, or give --splits_from={FOLDERS} if {they} {be} pictures"
+        )
+
+
+def refuse_drawn_beside(names: Iterable[str], source: str) -> None:
+    """Stops at annotations/trimaps/cat_1.png beside images/cat_1.jpg.
+
+    Args:
+      names: of all files that may be pictures, POSIX paths.
+      source: of the files, for messages.
+
+    Raises:
+      UsageError: folders with a name for masks hold files with the names of the others.
+    """
+    pictures: set[str] = set()
+    drawn: dict[str, set[str]] = {}
+    for name in names:
+        *folders, own = without_suffix(name).split("/")
+        depth = next((n for n, folder in enumerate(folders, start=1) if is_drawn(folder)), 0)
+        (drawn.setdefault("/".join(folders[:depth]), set()) if depth else pictures).add(own)
+    found = [path for path, own in sorted(drawn.items()) if 2 * len(own & pictures) > len(own)]
+    if found:
+        contain, it = ("contains", "it") if len(found) == 1 else ("contain", "them")
+        raise UsageError(
+            f"{source}: {some(f'{path}/' for path in found)} {contain} files with the names of "
+            "the other pictures, under a name for annotations or masks, which are not pictures: "
+            f"leave {it} out with {typed_globs('exclude', *(f'/{path}' for path in found))}"
         )
 
 

@@ -12,6 +12,7 @@ from tfrecords.inputs.folders.name_patterns import advice, fitting
 from tfrecords.inputs.patterns import taken
 
 WORDS = ("cat", "dog")
+NUMBERED = r"([^/]+)_[0-9]+\.jpg"
 
 
 def names(pattern: str, classes: tuple[str, ...] = WORDS, count: int = 12) -> list[str]:
@@ -58,6 +59,16 @@ def names(pattern: str, classes: tuple[str, ...] = WORDS, count: int = 12) -> li
                 (r"(?:[^/_]+_){2}([^/_]+)_[^/]*$", "1"),
             ],
         ),
+        # Every date twice: what is before the suffix in the name is no class.
+        (
+            names("{c}_{half}_{k}_2017{n}.jpg.chip.jpg", ("25", "26")),
+            [
+                (r"([^/_]+)_[^/]*$", "25"),
+                (r"[^/_]+_([^/_]+)_[^/]*$", "0"),
+                (r"(?:[^/_]+_){2}([^/_]+)_[^/]*$", "1"),
+            ],
+        ),
+        (names("x/trimaps/{c}_{n}.png") + names("x/y/{c}_{n}.jpg"), [(NUMBERED, "cat")]),
         (names("{c}_{n}.jpg", ("IMG", "DSC")), []),
         (names("{c}_{n}.jpg", ("0001", "0002")), []),
         (names("{c}_{n}.jpg", ("cat",)), []),
