@@ -146,7 +146,8 @@ def list_labelled(
         captured = find_captures(candidates, rules.class_from, rules, str(source))
         notes += (*captured.notes, *_vanished(found, captured.folders))
         if labels := sum(file.label is not None for file in listed):
-            notes.append(f"{counted(labels, 'label')} in the archive not read")
+            given = f"the classes that the archive itself gives {counted(labels, 'picture')}"
+            notes.append(f"{given} are not taken, for --class_from is given")
         rows = [layout.by_capture(file, captured) for file in listed]
         notes += _tables_of_unlabelled(found, files, rows)
     elif any(file.label is not None for file in listed):

@@ -10,6 +10,7 @@ from tfrecords.images.rejects import RejectReason
 from tfrecords.inputs import listing
 from tfrecords.inputs.options import InputOptions, TableOptions
 from tfrecords.inputs.rows import InputPath, SourceFile
+from tfrecords.inputs.rules import InputRules
 
 
 def listed(
@@ -39,6 +40,16 @@ def test_numbers_beside_the_pictures(tmp_path: Path) -> None:
     )
     unlabelled = listing.list_unlabelled(InputPath("--input", str(tmp_path / "000.tar")))
     assert [row.key for row in unlabelled] == [f"{number:03d}.jpg" for number in range(6)]
+
+
+def test_a_pattern_stands_above_the_classes_of_the_archive(tmp_path: Path) -> None:
+    files = {f"{'ab'[n // 2]}_{n}.{kind}": b"7" for n in range(4) for kind in ("jpg", "cls")}
+    listed(tmp_path, files)
+    found = listing.list_labelled(
+        InputPath("--input_dir", str(tmp_path / "000.tar")), rules=InputRules(class_from="^(.)_")
+    )
+    assert sorted(map(str, classes(found.rows).values())) == ["a", "a", "b", "b"]
+    assert "that the archive itself gives 4 pictures are not taken" in " ".join(found.notes)
 
 
 def test_json_beside_the_pictures(tmp_path: Path) -> None:
