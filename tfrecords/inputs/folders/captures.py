@@ -11,10 +11,10 @@ from tfrecords.errors import UsageError
 from tfrecords.inputs.folders import doubts, name_patterns
 from tfrecords.inputs.folders import tree as folder_tree
 from tfrecords.inputs.folders.layout import FolderLayout, Place, split_names
-from tfrecords.inputs.folders.levels import split_above
+from tfrecords.inputs.folders.levels import check_told, split_above
 from tfrecords.inputs.folders.names import has_no_class, normal
 from tfrecords.inputs.patterns import span_of
-from tfrecords.inputs.rules import AUTO, FOLDERS, NO_FOLDERS, InputRules
+from tfrecords.inputs.rules import AUTO, NO_FOLDERS, InputRules
 from tfrecords.inputs.say import NAMED, counted, some, typed
 from tfrecords.schema import TRAIN
 
@@ -126,17 +126,12 @@ def _splits(
         if found := split_above(folders, rules):
             depth, split = found
             splits["/".join(folders[:depth]) + "/"] = split
+    where = some("/".join(folders) + "/" for folders in sorted(matched))
+    where = f"the pictures that --class_from matches are in {where}"
+    check_told(splits, rules, source, where)
     held = set(splits.values())
-    if rules.split_folders or rules.splits_from == FOLDERS:
-        known = {normal(name) for path in splits for name in (path[:-1], path.split("/")[-2])}
-        missing = [path for path in rules.split_folders if normal(path.strip("/")) not in known]
-        if missing or not held:
-            raise UsageError(
-                f"{source}: --splits_from={f'{missing[0]}:…' if missing else FOLDERS}, but the "
-                "pictures that --class_from matches are in "
-                f"{some('/'.join(folders) + '/' for folders in sorted(matched))}"
-            )
-    elif rules.splits_from == AUTO and not (TRAIN in held and (len(held) > 1 or beside)):
+    is_told = rules.split_folders or rules.splits_from != AUTO
+    if not is_told and not (TRAIN in held and (len(held) > 1 or beside)):
         return {}
     return splits
 

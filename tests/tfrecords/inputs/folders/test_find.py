@@ -312,6 +312,22 @@ def test_a_table_of_folders_says_which_split_is_which() -> None:
         labels(tree, InputRules(split_folders={"fold3": "train"}))
 
 
+@pytest.mark.parametrize(
+    ("tree", "rules", "text"),
+    [
+        ("x/a y/b", InputRules(class_level=2, split_folders={"z": "test"}), "z:….*below x/, y/"),
+        ("x/a y/b", InputRules(class_level=2, splits_from=FOLDERS), "=folders, but.*below x/, y/"),
+        ("a b", InputRules(class_level=1, split_folders={"a": "test"}), "a:….*below no folder"),
+        ("a b", InputRules(class_level=1, splits_from=FOLDERS), "=folders, but.*below no folder"),
+    ],
+)
+def test_splits_that_are_told_and_not_there_stop_a_level(
+    tree: str, rules: InputRules, text: str
+) -> None:
+    with pytest.raises(UsageError, match=text):
+        find_layout(pictures(tree), rules)
+
+
 def test_levels_take_splits_from_the_folders_above() -> None:
     rules = InputRules(class_level=2)
     assert labels("train/cat test/dog", rules) == {
