@@ -204,6 +204,11 @@ def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterato
         path = fields[columns.path]
         if not path:
             raise UsageError(f"{text.at(line)}: {text.header[columns.path]} is empty")
+        if not path.isascii() and not _may_be_named(path):
+            raise UsageError(
+                f"{text.at(line)}: the path {ascii(path)} has half a character in it: mend the "
+                "escapes of the JSON"
+            )
         if _WEB.match(path):
             raise UsageError(
                 f"{text.at(line)}: {path[:80]} is on the web: download the pictures, "
@@ -213,6 +218,15 @@ def _parsed(text: TableText, columns: Columns, options: TableOptions) -> Iterato
         group = "" if columns.group is None else fields[columns.group]
         split = _split(text, line, fields, columns.split, options)
         yield TableRow(line, path, label, split, group, text.unit)
+
+
+def _may_be_named(path: str) -> bool:
+    """Returns whether a file can have a name; a byte that is not UTF-8 is half a character."""
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _label(text: TableText, line: int, fields: list[str], labels: tuple[int, ...]) -> str:

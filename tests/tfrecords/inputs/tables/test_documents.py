@@ -77,6 +77,7 @@ def test_records_without_a_key_have_an_empty_field(root: Path) -> None:
         ('{"0.jpg": "cat", "0.jpg": "dog"}', "has the key '0.jpg' twice"),
         ('{"0.jpg": "cat", "1.jpg": null}', "record 2: label is empty"),
         ('{"0.jpg": "\\u0000"}', "has a zero byte in a value"),
+        ('{"\\ud800.jpg": "cat"}', r"record 1: the path '.ud800.jpg' has half a character"),
         ('{"0.jpg": "\\ud800"}', r"record 1: the class '.ud800' has half a character"),
         ('[{"path": "0.jpg", " path": "1.jpg"}]', "two columns are called 'path'"),
         ("[" * 100_000, "nested too deeply"),
