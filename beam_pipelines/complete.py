@@ -35,6 +35,7 @@ _FLAGS = {
     "min_pixels": "--min_source_pixels",
     "max_pixels": "--max_source_pixels",
     "bomb_pixels": "--max_source_pixels",
+    "table_splits": "--input_csv",
     "pixels_version": "by another version of evenshard",
 }
 

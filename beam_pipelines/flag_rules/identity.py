@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfrecords import manifest
 from tfrecords.images import decoder_setup
 from tfrecords.images.canonicalise import PIXELS_VERSION
+from tfrecords.inputs import table_names
 
 if TYPE_CHECKING:
     from beam_pipelines.config import PrepareConfig
@@ -28,10 +29,13 @@ RULES = 1
 def for_manifest(config: PrepareConfig) -> dict[str, Any]:
     """Returns what determines the bytes of the data set, as JSON values."""
     least, most = config.records_per_class
-    # A data set without folds, groups of a table or classes by a pattern says nothing of them, as
-    # before there were any.
+    # A data set without folds, groups of a table, splits of tables or classes by a pattern says
+    # nothing of them, as before there were any.
     folds = {} if config.folds is None else {"folds": config.folds}
     groups = {"group_column": config.group_column} if config.group_column else {}
+    # Not the paths: a data set is the same wherever its input lies.
+    of_tables = table_names.splits(config.input_csv)
+    split_tables = {"table_splits": of_tables} if of_tables else {}
     captured = {} if config.class_from is None else {"class_from": config.class_from}
     return {
         key: _json_value(value)
@@ -68,6 +72,7 @@ def for_manifest(config: PrepareConfig) -> dict[str, Any]:
             "pixels_version": PIXELS_VERSION,
             **folds,
             **groups,
+            **split_tables,
             **captured,
         }.items()
     }

@@ -85,6 +85,10 @@ def test_the_same_bake_again(root: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert prepare.main(asked) == 0
     assert prepare.main(asked) == 0
     assert "is complete, with the same input and flags: nothing to do" in capsys.readouterr().err
+    unsplit = config(root, tables(root, ".csv").replace("train=", "").replace("validation=", "")
+                     .replace("test=", ""))  # fmt: skip
+    with pytest.raises(UsageError, match=r"baked otherwise \(--input_csv\)"):
+        complete.require_same(unsplit)
     table = root.parent / "test.csv"
     status = table.stat()
     table.write_text(table.read_text())

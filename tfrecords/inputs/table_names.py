@@ -10,6 +10,7 @@ from typing import Any
 
 from tfrecords import locations
 from tfrecords.errors import UsageError
+from tfrecords.inputs.split_words import split_of
 
 # As of train=train.csv; a path with a folder before the sign is a path.
 _OF_SPLIT = re.compile(r"\s*([A-Za-z][\w-]*)\s*=(.+)\Z", re.DOTALL)
@@ -62,6 +63,12 @@ def named_tables(given: str) -> tuple[NamedTable, ...]:
             "a split, as in train=a.csv,train=b.csv,test=c.csv, or none"
         )
     return tuple(found)
+
+
+def splits(given: str | None) -> list[str]:
+    """Returns the splits that stand before tables, each once and sorted."""
+    words = {table.split for table in named_tables(given)} if given else set()
+    return sorted({split_of(word) or word for word in words if word})
 
 
 def joined(given: Any) -> str | None:

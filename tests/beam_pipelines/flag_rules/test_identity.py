@@ -63,6 +63,14 @@ def test_another_version_of_the_pixels_reuses_none_of_the_cache(
     assert identity.pixels_digest(config_of()) != before
 
 
+def test_splits_of_tables_are_in_the_manifest_where_there_are_any() -> None:
+    """And no paths: a data set is the same wherever its tables lie."""
+    plain = identity.for_manifest(config_of("--input_csv=t.csv"))
+    assert plain == identity.for_manifest(config_of("--input_csv=meta/a.csv,meta/b.csv"))
+    split = identity.for_manifest(config_of("--input_csv=train=a.csv,Testing=b.csv,train=c.csv"))
+    assert split == {**plain, "table_splits": ["test", "train"]}
+
+
 def test_a_column_of_groups_is_in_the_manifest_where_there_is_one() -> None:
     assert "group_column" not in identity.for_manifest(config_of("--input_csv=t.csv"))
     grouped = identity.for_manifest(config_of("--input_csv=t.csv", "--group_column=patient"))

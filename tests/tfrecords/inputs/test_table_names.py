@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfrecords.errors import UsageError
-from tfrecords.inputs.table_names import NamedTable, named_tables
+from tfrecords.inputs.table_names import (
+    NamedTable,
+    common_folder,
+    named_tables,
+    own_folders,
+    splits,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +95,8 @@ def test_what_is_joined_is_taken_apart(tables: list[tuple[str, str]]) -> None:
     own = [NamedTable(path, split) for split, path in tables]
     assert list(named_tables(",".join(f"{s}={p}" for s, p in tables))) == own
     assert [t.path for t in named_tables(",".join(p for _, p in tables))] == [p for _, p in tables]
+
+
+def test_splits_before_tables() -> None:
+    assert splits(None) == splits("a.csv,b.csv") == []
+    assert splits("train=a.csv,Testing=b.csv,train=c.csv") == ["test", "train"]
