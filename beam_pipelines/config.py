@@ -37,6 +37,7 @@ from tfrecords.images.canonicalise import (
     Truncated,
 )
 from tfrecords.inputs.options import DEFAULT_MAX_FILE_MB, MEGABYTE, InputOptions, TableOptions
+from tfrecords.inputs.table_names import common_folder
 from tfrecords.schema import Encoding, ImageSpec, Resize
 from tfrecords.system import cores
 
@@ -236,7 +237,7 @@ class PrepareConfig(InputFlags):
                     "--input_dir is required (or --input_csv): class folders with pictures in "
                     "them, or a .zip or .tar of such"
                 )
-            object.__setattr__(self, "input_dir", checks.folder_of(self.input_tables))
+            object.__setattr__(self, "input_dir", common_folder(self.input_tables))
         if not self.output_dir and not self.plan_only:
             raise UsageError("--output_dir is required: directory of the data set")
         checks.check_input_and_output(self)

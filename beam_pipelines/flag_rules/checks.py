@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.choices import GroupWithin
@@ -58,21 +56,6 @@ def _check_input_rules(config: PrepareConfig) -> None:
                         ("exclude", config.exclude)):  # fmt: skip
         if value:
             raise UsageError(f"--{name} is for folders and archives, not for an --input_csv")
-
-
-def folder_of(tables: Sequence[str]) -> str:
-    """Returns the folder that tables lie in, which paths start from if no other is given.
-
-    Raises:
-      UsageError: they lie in several.
-    """
-    folders = list(dict.fromkeys(os.path.dirname(path) or "." for path in tables))
-    if len(folders) > 1:
-        raise UsageError(
-            f"--input_csv names tables in {folders[0]} and in {folders[1]}: give --input_dir, the "
-            "folder or archive that the paths in them start from"
-        )
-    return folders[0]
 
 
 def _check_class_from(config: PrepareConfig) -> None:

@@ -142,6 +142,8 @@ def test_tables_have_the_folder_that_they_lie_in_as_root() -> None:
     config = PrepareConfig(input_csv="train=meta/a.csv,test=meta/b.csv", output_dir="out")
     assert config.input_dir == "meta"
     assert config.input_tables == ("meta/a.csv", "meta/b.csv")
-    with pytest.raises(UsageError, match="tables in meta and in more: give --input_dir"):
-        PrepareConfig(input_csv="meta/a.csv,more/b.csv", output_dir="out")
+    for several, folder in (("meta/a.csv,more/b.csv", "."), ("meta/a.csv,meta/more/b.csv", "meta")):
+        assert PrepareConfig(input_csv=several, output_dir="out").input_dir == folder
+    with pytest.raises(UsageError, match="tables in meta and in /more: give --input_dir"):
+        PrepareConfig(input_csv="meta/a.csv,/more/b.csv", output_dir="out")
     assert PrepareConfig(input_csv="a.csv,b/c.csv", input_dir=".", output_dir="o").input_dir == "."

@@ -372,7 +372,7 @@ def _of_table(
     paths = [InputPath(table.flag, own.path) for own in named]
     opened = open_tables(source, paths, files, options, say)
     tables = [
-        GivenTable(path, each.data, own.split)
+        GivenTable(path, each.data, own.split, each.finder)
         for path, each, own in zip(paths, opened, named, strict=True)
     ]
     for found in labelled_files(table, tables, opened[0].finder, options.table, say):

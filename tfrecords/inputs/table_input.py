@@ -17,7 +17,8 @@ from tfrecords.inputs.files import FileKind, FileStatus, FileSystem
 from tfrecords.inputs.options import InputOptions
 from tfrecords.inputs.rows import InputPath, ListedFile
 from tfrecords.inputs.say import Say
-from tfrecords.inputs.tables.paths import ArchivePlace, Finder, FolderPlace
+from tfrecords.inputs.table_names import own_folders
+from tfrecords.inputs.tables.paths import ArchivePlace, Finder, FolderPlace, Place
 from tfrecords.inputs.tables.pictures import read_bytes
 
 
@@ -60,18 +61,28 @@ def open_tables(
     options: InputOptions,
     say: Say,
 ) -> list[OpenTable]:
-    """Returns tables, read, with one finder; arguments and errors as of `open_table`."""
+    """Returns tables, read; arguments and errors as of `open_table`.
+
+    Paths of several tables start from the folder of each, unless a person gave another one.
+    """
     archives = _Archives(source.flag, files, options, say)
     root = _archive_of(source.path, files)
     if root is None:
-        finder = Finder(FolderPlace(source.path, files))
+        place: Place = FolderPlace(source.path, files)
     else:
         archive, folder = root
         # The first of equal names is the one that counts.
         members = {file.name: file for file in reversed(archives.members(archive))}
-        finder = Finder(ArchivePlace(archive, members, folder))
+        place = ArchivePlace(archive, members, folder)
     own = "" if root is None else root[0]
-    return [OpenTable(_read(table, own, archives, files), finder) for table in tables]
+    folders = own_folders(source.path, [table.path for table in tables])
+    shared = len(tables) > 1
+    # One finder for all that have no folder of their own: it may list the whole input.
+    finders = {each: Finder(place, each, is_shared=shared) for each in dict.fromkeys(folders)}
+    return [
+        OpenTable(_read(table, own, archives, files), finders[each])
+        for table, each in zip(tables, folders, strict=True)
+    ]
 
 
 def _read(table: InputPath, root: str, archives: _Archives, files: FileSystem) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,41 @@ def splits(given: str | None) -> list[str]:
     """Returns the splits that stand before tables, each once and sorted."""
     words = {table.split for table in named_tables(given)} if given else set()
     return sorted({split_of(word) or word for word in words if word})
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """Returns the folder that all tables lie in or below, "." for that of the process.
+
+    Raises:
+      UsageError: there is none.
+    """
+    folders = list(dict.fromkeys(os.path.dirname(path) for path in paths))
+    if len(folders) == 1:
+        return folders[0] or "."
+    if len({(os.path.isabs(folder), locations.is_url(folder)) for folder in folders}) > 1:
+        raise UsageError(
+            f"--input_csv names tables in {folders[0] or '.'} and in {folders[1] or '.'}: give "
+            "--input_dir, the folder or archive that the paths in them start from"
+        )
+    divided = [folder.split("/") for folder in folders]
+    same = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*divided, strict=False))
+    found = "/".join(names[0] for names in same)
+    return found or ("/" if os.path.isabs(folders[0]) else ".")
+
+
+def own_folders(root: str, paths: Sequence[str]) -> list[str]:
+    """Returns the folder of each of several tables below the root, from which its paths start.
+
+    All are "" where a person gave another root: it is that of all tables then.
+    """
+    try:
+        common = common_folder(paths)
+    except UsageError:
+        return [""] * len(paths)
+    if len(paths) == 1 or root.rstrip("/") != common.rstrip("/"):
+        return [""] * len(paths)
+    begin = 0 if common == "." else len(common)
+    return [os.path.dirname(path)[begin:].lstrip("/") for path in paths]
 
 
 def joined(given: Any) -> str | None:

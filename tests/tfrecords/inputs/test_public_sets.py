@@ -136,7 +136,7 @@ READ = {
             for split in ("train", "valid")
         },
         table="train=train/_classes.csv,val=valid/_classes.csv",
-        said=("6 rows took the one in valid/, where the table lies",),
+        unsaid=("found by name", "where the table lies"),
     ),
     "iNaturalist 2021: the JSON of train and of val": Case(
         (*paths("train/{c}/{n}.jpg"), *paths("val/{c}/{n}.jpg", 3)),

@@ -97,6 +97,46 @@ def test_what_is_joined_is_taken_apart(tables: list[tuple[str, str]]) -> None:
     assert [t.path for t in named_tables(",".join(p for _, p in tables))] == [p for _, p in tables]
 
 
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["a.csv"], "."),
+        (["m/a.csv", "m/b.csv"], "m"),
+        (["m/train/a.csv", "m/test/a.csv"], "m"),
+        (["train/a.csv", "test/a.csv"], "."),
+        (["a.csv", "test/a.csv"], "."),
+        (["/x/a.csv", "/y/a.csv"], "/"),
+        (["/x/y/a.csv", "/x/yz/a.csv"], "/x"),
+        (["d.zip/train/a.csv", "d.zip/a.csv"], "d.zip"),
+        (["gs://b/x/a.csv", "gs://b/y/a.csv"], "gs://b"),
+    ],
+)
+def test_the_folder_that_tables_lie_below(paths: list[str], folder: str) -> None:
+    assert common_folder(paths) == folder
+
+
+def test_no_common_folder() -> None:
+    with pytest.raises(UsageError, match="tables in /x and in y: give --input_dir"):
+        common_folder(["/x/a.csv", "y/a.csv"])
+
+
+@pytest.mark.parametrize(
+    ("root", "paths", "folders"),
+    [
+        ("m", ["m/train/a.csv", "m/a.csv"], ["train", ""]),
+        ("m/", ["m/train/a.csv", "m/test/a.csv"], ["train", "test"]),
+        (".", ["train/a.csv", "a.csv"], ["train", ""]),
+        ("/", ["/x/a.csv", "/y/z/a.csv"], ["x", "y/z"]),
+        ("elsewhere", ["m/train/a.csv", "m/test/a.csv"], ["", ""]),
+        ("m", ["m/train/a.csv", "/x/a.csv"], ["", ""]),
+        ("m", ["m/a.csv"], [""]),
+        ("gs://b", ["gs://b/x/a.csv", "gs://b/a.csv"], ["x", ""]),
+    ],
+)
+def test_the_folders_that_paths_start_from(root: str, paths: list[str], folders: list[str]) -> None:
+    assert own_folders(root, paths) == folders
+
+
 def test_splits_before_tables() -> None:
     assert splits(None) == splits("a.csv,b.csv") == []
     assert splits("train=a.csv,Testing=b.csv,train=c.csv") == ["test", "train"]

@@ -178,15 +178,30 @@ class Finder:
 
     Args:
       place: where the paths start from.
+      folder: below the place, where they start from first: of one of several tables, its own.
+      is_shared: whether the paths of other tables start from the place too.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, folder: str = "", *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
         self._place = place
+        self._folder = folder
         self._by_stem: dict[str, list[ListedFile]] | None = None
 
     def where(self, path: str) -> str:
         """Returns where a path was looked for, for people."""
         return self._place.where(path)
+
+    def absent(self, path: str) -> tuple[str, str]:
+        """Returns the name of a file that is not there, and where it was looked for."""
+        name = self._starts(path)[0]
+        return name, self._place.where(name)
+
+    def _starts(self, path: str) -> list[str]:
+        """Returns what a path may be below the place, likeliest first."""
+        if not self._folder or locations.is_url(path) or path.startswith("/"):
+            return [path]
+        return [posixpath.join(self._folder, path), path]
 
     def beside(self, names: Collection[str]) -> list[str]:
         """Returns the names of the pictures that lie in the folders of some files beside them."""
@@ -203,11 +218,13 @@ class Finder:
         Raises:
           AmbiguousPathError: there are several.
         """
+        file = None
         for spelled in dict.fromkeys((path, path.replace("\\", "/"))):
-            file = self._place.find(spelled)
-            # A folder may have the name of an id.
-            if file is not None and file.problem is not RejectReason.NOT_A_FILE:
-                return Found(file)
+            for start in self._starts(spelled):
+                file = self._place.find(start)
+                # A folder may have the name of an id.
+                if file is not None and file.problem is not RejectReason.NOT_A_FILE:
+                    return Found(file)
         found = self._by_name(path.replace("\\", "/"))
         if found is not None and (file is None or found.name != file.name):
             return Found(found, by_name=True)

@@ -330,10 +330,10 @@ def _file_of(table: InputPath, row: TableRow, finder: Finder, noticed: _Noticed)
         found = Found(_likeliest(table, row, error, finder), by_name=True)
         noticed.like_table.add(root_of(found.file.name, row.path))
     if found is None:
-        where = finder.where(row.path)
+        name, where = finder.absent(row.path)
         noticed.missing.add(f"{row.where}: {row.path!r}, looked for at {where}")
         return ListedFile(
-            row.path, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
+            name, where, UNKNOWN_SIZE, 0, problem=RejectReason.MISSING, detail=_MISSING
         )
     if found.file.problem is RejectReason.UNREADABLE:
         noticed.unreadable.add(f"{row.where}: {row.path!r} ({found.file.detail})")
@@ -400,7 +400,7 @@ def _likeliest(
     likely = [root for root in error.roots if split_of(posixpath.basename(root)) == TRAIN]
     root = [*likely, *filter(None, error.roots), ""][0]
     advice = f", or give the folder that is meant, as in {_root_flag(finder, root)}"
-    can_give = root and table.flag == _LABELLED
+    can_give = root and _may_give_root(table, finder)
     example = next((file for own, file in pairs if own == root), error.files[0])
     raise UsageError(
         f"{table} {row.where}: {error}: write the path from the root, as in "
@@ -424,6 +424,11 @@ def _is_called_like(table: InputPath, root: str, finder: Finder) -> bool:
     return posixpath.basename(root).casefold() == stem.casefold()
 
 
+def _may_give_root(table: InputPath, finder: Finder) -> bool:
+    """Returns whether a folder can be given as --input_dir: it is that of all tables."""
+    return table.flag == _LABELLED and not finder.is_shared
+
+
 def _root_flag(finder: Finder, root: str) -> str:
     return typed("input_dir", finder.where(root))
 
@@ -437,16 +442,16 @@ def _say_like_table(table: InputPath, noticed: _Noticed, finder: Finder, say: Sa
     preferred, elsewhere = noticed.like_table, noticed.elsewhere
     if not preferred.count:
         return
-    is_labelled = table.flag == _LABELLED
+    can_give = _may_give_root(table, finder)
     flag = _root_flag(finder, preferred.first)
     if elsewhere.count:
-        advice = f"; give {flag} if all lie there, or write" if is_labelled else ": write"
+        advice = f"; give {flag} if all lie there, or write" if can_give else ": write"
         raise UsageError(
             f"{table}: of several files that fit, {counted(preferred.count, 'row')} would take "
             f"the one in {preferred.first}/, {_belongs(table, preferred.first, finder)}, but "
             f"{elsewhere.first}{advice} paths from the root"
         )
-    told = f"; {flag} says so" if is_labelled else ""
+    told = f"; {flag} says so" if can_give else ""
     say(
         f"{table}: of files in several folders that fit, {counted(preferred.count, 'row')} took "
         f"the one in {preferred.first}/, {_belongs(table, preferred.first, finder)}{told}"

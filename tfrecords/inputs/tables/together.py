@@ -22,11 +22,13 @@ class GivenTable:
       source: names it in errors.
       data: its bytes.
       split: a word for the split of all its rows; "" where its own column or nothing decides.
+      finder: of its files, where its paths start from a folder of its own.
     """
 
     source: InputPath
     data: bytes
     split: str = ""
+    finder: Finder | None = None
 
 
 def labelled_files(
@@ -54,7 +56,8 @@ def labelled_files(
     """
     rows: list[TableFile] = []
     for table in tables:
-        own = files_of(table.source, table.data, finder, options, say, labelled=True)
+        own_finder = table.finder or finder
+        own = files_of(table.source, table.data, own_finder, options, say, labelled=True)
         rows += (replace(item, row=_row(item.row, table, options, len(tables))) for item in own)
     found = list(_noticing_repeats(given, rows, say))
     unnamed = finder.beside(

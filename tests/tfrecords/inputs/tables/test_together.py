@@ -146,3 +146,51 @@ def test_in_an_archive(root: Path) -> None:
         listing.list_labelled(
             InputPath("--input_dir", str(archive)), InputPath("--input_csv", "train.csv,val.csv")
         )
+
+
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_paths_start_from_the_folder_of_each_table(tmp_path: Path, is_archive: bool) -> None:
+    """As those of one table do, whatever is called the same elsewhere."""
+    root = tmp_path / "in.zip" if is_archive else tmp_path / "in"
+    content = {f"{split}/{name}": split for split in ("train", "test") for name in NAMES[:3]}
+    content |= {
+        f"{split}/t.csv": rows(*(f"{name},cat" for name in (*NAMES[:4], "gone.jpg")))
+        for split in ("train", "test")
+    }
+    content["3.jpg"] = "beside the folders"
+    if is_archive:
+        with zipfile.ZipFile(root, "w") as archive:
+            for name, text in content.items():
+                archive.writestr(name, text)
+    else:
+        for name, text in content.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+    found = listing.list_labelled(
+        InputPath("--input_dir", str(root)),
+        InputPath("--input_csv", f"{root}/train/t.csv,{root}/test/t.csv"),
+    )
+    expected = ["3.jpg", "3.jpg (2)"]
+    expected += [f"{s}/{n}" for s in ("test", "train") for n in (*NAMES[:3], "gone.jpg")]
+    assert [row.key for row in found.rows] == expected
+    # The two files of one name that are missing are two.
+    assert [row.key for row in found.rows if row.problem] == ["test/gone.jpg", "train/gone.jpg"]
+    notes = "\n".join(found.notes)
+    assert f"looked for at {root}/test/gone.jpg" in notes
+    assert "found by name" not in notes and "says so" not in notes
+
+
+def test_a_folder_of_one_table_is_not_advised_for_all(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        for name in NAMES[:3]:
+            (tmp_path / split / name).write_text(split)
+        (tmp_path / f"{split}.csv").write_text(rows(*(f"{name},cat" for name in NAMES[:3])))
+    given = f"train={tmp_path}/train.csv,test={tmp_path}/test.csv"
+    found = listing.list_labelled(
+        InputPath("--input_dir", str(tmp_path)), InputPath("--input_csv", given)
+    )
+    assert {(row.key.split("/")[0], row.split) for row in found.rows} == {
+        ("train", "train"), ("test", "test"),
+    }  # fmt: skip
+    assert not any("says so" in note for note in found.notes)
