@@ -72,7 +72,7 @@ def test_a_picture_has_the_name_of_its_category(root: Path) -> None:
     found = listed(root, document())
     assert classes(found) == EXPECTED
     assert any(
-        "COCO's form, with 6 pictures, 6 annotations and 3 categor" in n for n in found.notes
+        "COCO's form, with 6 pictures, 6 annotations and 3 categories" in n for n in found.notes
     )
 
 
