@@ -12,9 +12,9 @@ from beam_pipelines.cache import facts_table
 from beam_pipelines.config import PrepareConfig
 from beam_pipelines.planning import named_groups, split
 from beam_pipelines.planning.shortfall import Shortfall
-from beam_pipelines.planning.stages import Deduplicated, Grouping
+from beam_pipelines.planning.stages import Deduplicated, Grouping, Pictures
 from tfrecords import manifest
-from tfrecords.inputs.say import counted
+from tfrecords.inputs.say import counted, many
 from tfrecords.schema import TRAIN_INDEX
 
 # Where the largest class has fewer than twice the pictures of the smallest, nobody need balance.
@@ -62,6 +62,32 @@ def lost_splits(facts: pa.Table, row: np.ndarray, config: PrepareConfig) -> Iter
             )
 
 
+def absent_classes(
+    pictures: Pictures, split_index: np.ndarray, classes: Sequence[str], config: PrepareConfig
+) -> Iterator[str]:
+    """Yields a line for each held-out split that groups leave without some of the classes.
+
+    Args:
+      pictures: of all splits.
+      split_index: int8[k].
+      classes: names in label order.
+      config: of the bake.
+    """
+    if not classes or (pictures.fixed >= 0).any():
+        return
+    quota = split.quota_table(
+        np.bincount(pictures.label, minlength=len(classes)), [share for _, share in config.splits]
+    )
+    for index, name in enumerate(config.split_names):
+        got = np.bincount(pictures.label[split_index == index], minlength=len(classes))
+        absent = np.flatnonzero((quota[:, index] > 0) & (got == 0)).tolist()
+        if absent and index != TRAIN_INDEX and got.any():
+            yield (
+                f"{name} has no picture of {many([classes[label] for label in absent])}: a group "
+                "is never divided, and theirs are larger than its part"
+            )
+
+
 def notes_of(
     deduplicated: Deduplicated,
     grouping: Grouping,
@@ -87,8 +113,9 @@ def notes_of(
         )
     tightened = deduplicated.tightened + grouping.tightened
     if tightened:
+        noun = "class" if tightened == 1 else "classes"
         yield (
-            f"in {tightened} classes, chains of near duplicates joined more than a fifth of the "
+            f"in {tightened} {noun}, chains of near duplicates joined more than a fifth of the "
             "pictures; a smaller distance was used there"
         )
     if grouping.named is not None:

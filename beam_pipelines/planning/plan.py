@@ -25,7 +25,7 @@ from beam_pipelines.planning.decisions import (
     rejections,
 )
 from beam_pipelines.planning.folds import Folds
-from beam_pipelines.planning.notes import lost_splits, notes_of, remarks
+from beam_pipelines.planning.notes import absent_classes, lost_splits, notes_of, remarks
 from beam_pipelines.planning.records import Records, records_of_folds, records_of_split
 from beam_pipelines.planning.shortfall import Shortfall, find_shortfall
 from beam_pipelines.planning.stages import Balanced, Grouping, Pictures
@@ -174,6 +174,7 @@ def make_plan(
             *remarks(facts, pictures.row),
             *lost_splits(facts, pictures.row, config),
             *([note] if (note := decided.note()) else ()),
+            *absent_classes(pictures, split_index, classes, config),
             *notes_of(deduplicated, grouping, split_index, short, keys, classes, config),
             *_fold_notes(folded, pictures, grouping, split_index, classes),
         ),

@@ -9,6 +9,9 @@ For each class on its own:
    can move.
 3. Single pictures, in the order of their own hash, fill what the groups left, exactly.
 
+If that leaves a split empty, since a few large groups are all that each class has, classes are cut
+once more, one after the other, and what one cannot give to a split is asked of the next.
+
 A group that spans classes is ordered with the class that most of its pictures have; the single
 pictures of its other classes make up for it.
 """
@@ -98,7 +101,10 @@ def assign(
     taken = _count_table(result, class_ids, quota.shape)
     singles = np.bincount(class_ids[is_free & is_single], minlength=len(quota))
     exact = quota.sum(axis=1, keepdims=True) * np.array(fractions, np.float64)
-    group_split = _assign_groups(groups, quota - taken, _shares(groups, exact - taken, singles))
+    room, shares = quota - taken, _shares(groups, exact - taken, singles)
+    group_split = _assign_groups(groups, room, shares)
+    if _leaves_a_split_empty(groups, group_split, taken, quota, singles):
+        group_split = _assign_groups(groups, room, shares, carries=True)
     _put_every_class_in_train(groups, group_split, taken, singles)
     split_of_group = np.full(len(group), -1, np.int8)
     split_of_group[groups.ids] = group_split
@@ -231,22 +237,45 @@ def _shares(groups: _Groups, share: np.ndarray, singles: np.ndarray) -> np.ndarr
     return share * np.where(part < _MOST_OWN, part, 1.0)[:, None]
 
 
-def _assign_groups(groups: _Groups, room: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _assign_groups(
+    groups: _Groups, room: np.ndarray, share: np.ndarray, *, carries: bool = False
+) -> np.ndarray:
     """Returns int8[k], the split of each group.
 
     Args:
       room: int64[classes, splits], quota less the rows assigned so far.
       share: float64[classes, splits], what each split should get.
+      carries: whether what a class cannot give to a split is asked of the next ones.
     """
     result = np.empty(len(groups.ids), np.int8)
-    room = np.maximum(room, 0)
     homes, starts = np.unique(groups.home, return_index=True)
     ends = np.append(starts, len(groups.ids))[1:]
+    owed = np.zeros(room.shape[1])
     for home, start, end in zip(homes, starts, ends, strict=True):
-        result[start:end] = _cut(
-            groups.home_count[start:end], groups.hashes[start:end], room[home], share[home]
-        )
+        sizes = groups.home_count[start:end]
+        asked, free = share[home], room[home]
+        if carries:
+            asked, free = np.maximum(asked + owed, 0), np.rint(free + owed).astype(np.int64)
+        result[start:end] = _cut(sizes, groups.hashes[start:end], np.maximum(free, 0), asked)
+        given = np.bincount(result[start:end], sizes, minlength=len(owed))
+        owed += share[home] - given
     return result
+
+
+def _leaves_a_split_empty(
+    groups: _Groups,
+    group_split: np.ndarray,
+    taken: np.ndarray,
+    quota: np.ndarray,
+    singles: np.ndarray,
+) -> bool:
+    """Returns whether a split gets nothing that others could give.
+
+    So it is where each class has five groups of one size: at 80%, 10% and 10% the first four and
+    the fifth, in every class alike, and none for the last split.
+    """
+    total = taken.sum(axis=0) + np.bincount(group_split, groups.home_count, minlength=len(quota[0]))
+    return not singles.any() and bool(((total == 0) & (quota.sum(axis=0) > 0)).any())
 
 
 def _cut(sizes: np.ndarray, hashes: np.ndarray, room: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -239,3 +239,19 @@ def _grown(
         as_smallest_rows(labels[is_old]), class_ids[is_old], order[is_old], FRACTIONS
     )
     return before, after, is_old
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 7])
+@pytest.mark.parametrize("groups", [2, 3, 5, 6])
+def test_no_split_is_empty_where_each_class_is_a_few_groups(classes: int, groups: int) -> None:
+    """As of 5 patients with 8 pictures each: in each class alone, the test split gets none."""
+    size = 8
+    rows = classes * groups * size
+    group = np.arange(rows) // size * size
+    class_ids = (np.arange(rows) // (groups * size)).astype(np.int32)
+    order = np.array([stable_hash("carry", row) for row in range(rows)], np.uint64)
+    found = split.assign(group, class_ids, order, FRACTIONS)
+    assert not len(split.divided_groups(group, found))
+    counts = np.bincount(found, minlength=3)
+    assert counts[0] > counts[1:].max() and (counts[1:].min() > 0 or classes * groups < 7)
+    assert set(class_ids[found == 0].tolist()) == set(range(classes))
