@@ -150,11 +150,16 @@ def _limit(gpu: tf.config.PhysicalDevice, limit_mb: int) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds the global generators, from which Keras' initialisers and dropout draw.
+    """Seeds the global generators, from which Keras' initialisers and dropout draw."""
+    keras.utils.set_random_seed(global_seed(seed))
 
-    The seed is never 0, since TensorFlow takes the pair (0, 0) as "unseeded".
+
+def global_seed(seed: int) -> int:
+    """Returns TensorFlow's global seed in a run of --seed.
+
+    It is never 0, since TensorFlow takes the pair (0, 0) as "unseeded".
     """
-    keras.utils.set_random_seed(stable_hash("weights", seed) % (2**31 - 2) + 1)
+    return stable_hash("weights", seed) % (2**31 - 2) + 1
 
 
 def _visible_gpus(config: TrainConfig) -> list[tf.config.PhysicalDevice]:

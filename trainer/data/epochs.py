@@ -39,7 +39,7 @@ def epoch_streams(
     Arguments and batches are those of `training_stream`, which holds these streams one behind the
     other. The graph is traced once, and a cache filled once, whatever the number of epochs.
     """
-    of_epoch = epoch_batches(source, batch_size, augment, cache, shuffle_buffer_mb, stack)
+    of_epoch = epoch_batches(source, batch_size, seed, augment, cache, shuffle_buffer_mb, stack)
     specs: list[object] = []
 
     @tf.function(

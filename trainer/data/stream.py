@@ -29,6 +29,7 @@ from tfrecords.sharding import stable_hash
 from trainer import remote
 from trainer.data.record_pixels import baked_size, decoder
 from trainer.data.selection import Selection, Source, open_split
+from trainer.devices import global_seed
 
 # Records are filtered this many at a time: parsing one by one costs 20 times more.
 FILTER_BATCH = 256
@@ -46,6 +47,10 @@ _READ_BUFFER_BYTES = 1 << 20
 # Read ahead of each open shard in a bucket: 0.2 s, the time of the next request for 8 MB, at
 # 20 MB/s.
 _FAR_AHEAD_BYTES = 4 << 20
+
+# `Dataset.shuffle` takes its seeds modulo this; orders stay those of earlier versions.
+_SHUFFLE_SEEDS = 2**31 - 1
+
 _FEATURES = {
     schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
     schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
@@ -117,7 +122,7 @@ def training_stream(
       source: from `open_split`.
       batch_size: records a batch.
       epochs: of the whole run.
-      seed: of the run.
+      seed: of the run; `tf.random.set_seed` changes nothing.
       augment: applied to whole batches; None for nothing.
       start: (epoch, step) to begin at.
       cache: "none" streams from disk; "encoded" and "decoded" hold the records in memory.
@@ -128,7 +133,7 @@ def training_stream(
     Returns:
       A data set of `Batch`.
     """
-    of_epoch = epoch_batches(source, batch_size, augment, cache, shuffle_buffer_mb, stack)
+    of_epoch = epoch_batches(source, batch_size, seed, augment, cache, shuffle_buffer_mb, stack)
 
     numbers = np.arange(start[0], epochs, dtype=np.int64)
     steps = np.zeros_like(numbers)
@@ -209,6 +214,7 @@ _EpochRecords = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
 def epoch_batches(
     source: Source,
     batch_size: int,
+    seed: int,
     augment: Augment | None,
     cache: str,
     shuffle_buffer_mb: int,
@@ -216,7 +222,8 @@ def epoch_batches(
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]:
     """Returns a function from (first step, file order, key) to the batches of an epoch."""
     if cache == "none":
-        records = _streamed_records(source, batch_size, buffered_records(source, shuffle_buffer_mb))
+        buffer = buffered_records(source, shuffle_buffer_mb)
+        records = _streamed_records(source, batch_size, buffer, seed)
     else:
         records = _cached_records(source, batch_size, decoded=cache == "decoded")
 
@@ -231,17 +238,38 @@ def epoch_batches(
     return batches
 
 
-def _streamed_records(source: Source, batch_size: int, buffer: int) -> _EpochRecords:
+def _streamed_records(source: Source, batch_size: int, buffer: int, seed: int) -> _EpochRecords:
     """Reads shards in a new order each epoch and shuffles within a buffer of records."""
+    of_run = tf.constant(global_seed(seed), tf.int64)
 
     def records(order: tf.Tensor, key: tf.Tensor, skip: tf.Tensor) -> tf.data.Dataset:
         files = tf.gather(tf.constant(source.files), order)
-        shuffle_seed = tf.cast(key[0], tf.int64)
         read = _read(source, tf.data.Dataset.from_tensor_slices(files))
-        shuffled = read.shuffle(buffer, shuffle_seed, reshuffle_each_iteration=False)
+        shuffled = _shuffled(read, buffer, of_run, tf.cast(key[0], tf.int64))
         return _parsed(shuffled.skip(skip), source, batch_size)
 
     return records
+
+
+def _shuffled(
+    dataset: tf.data.Dataset, buffer: int, seed: tf.Tensor, seed2: tf.Tensor
+) -> tf.data.Dataset:
+    """Returns strings in an order that is a function of both seeds, int64, alone.
+
+    `Dataset.shuffle` has the seed of `tf.random.set_seed` for the first, which a program sets as it
+    likes, as may the network that it trains; where that is 0, it fails.
+    """
+    variant = tf.raw_ops.ShuffleDatasetV3(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        buffer_size=tf.constant(buffer, tf.int64),
+        seed=seed % _SHUFFLE_SEEDS,
+        seed2=seed2 % _SHUFFLE_SEEDS,
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        reshuffle_each_iteration=False,
+        output_types=[tf.string],
+        output_shapes=[[]],
+    )
+    return tf.data.experimental.from_variant(variant, dataset.element_spec)
 
 
 def _cached_records(source: Source, batch_size: int, *, decoded: bool) -> _EpochRecords:

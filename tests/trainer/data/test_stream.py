@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import dataset_options_pb2
+from tensorflow.python.eager import context
 
 from tests.support.datasets import fakes
 from tfrecords import example, framing
@@ -17,6 +18,7 @@ from trainer.data import augment, epochs
 from trainer.data import selection as selections
 from trainer.data import stream as data
 from trainer.data.selection import Source
+from trainer.devices import seed_everything
 from trainer.features import extract
 
 COPIES = 3
@@ -104,10 +106,40 @@ def test_the_seed_changes_the_order(tmp_path: Path) -> None:
     assert first[0].images.tobytes() != first[2].images.tobytes()
 
 
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("globally", [None, 0, 7])
+def test_the_global_seed_does_not_change_the_order(
+    tmp_path: Path, cache: str, globally: int | None
+) -> None:
+    """A program, and the network that it trains, may set TensorFlow's seed to what they like."""
+    source = open_fake(tmp_path)
+    before = context.global_seed()
+    try:
+        seed_everything(5)  # As in a run of --seed=5.
+        in_run = collect(data.training_stream(source, 9, 2, seed=5, cache=cache))
+        tf.random.set_seed(globally)
+        assert_same(in_run, collect(data.training_stream(source, 9, 2, seed=5, cache=cache)))
+        stream_of = epochs.epoch_streams(source, 9, seed=5, cache=cache)
+        assert_same(in_run, [batch for epoch in (0, 1) for batch in collect(stream_of(epoch, 0))])
+    finally:
+        tf.random.set_seed(before)
+
+
+def test_the_order_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    """A run that was begun with one goes on in the middle of an epoch."""
+    source = open_fake(tmp_path)
+    labels = [b.labels.tolist() for b in collect(data.training_stream(source, 9, 1, seed=5))]
+    assert labels == [
+        [2, 0, 0, 0, 1, 2, 1, 1, 2],
+        [0, 1, 0, 2, 1, 1, 0, 2, 0],
+        [0, 1, 0, 0, 2, 1, 0, 0, 1],
+    ]
+
+
 def test_a_small_buffer_still_sees_every_record_once(tmp_path: Path) -> None:
     source = open_fake(tmp_path)
     # The fakes are smaller than a megabyte: a buffer of one record is the hardest case.
-    records = data._streamed_records(source, batch_size=5, buffer=1)
+    records = data._streamed_records(source, batch_size=5, buffer=1, seed=0)
     order, key = tf.constant([2, 0, 1]), tf.constant([3, 4])
     batches = records(order, key, tf.constant(0, tf.int64))
     ids = [id_ for batch in batches for id_ in batch.id.numpy()]
