@@ -80,20 +80,68 @@ def best(probabilities: Any, about: dict[str, Any]) -> Top:
 def read(picture: str, about: dict[str, Any]) -> Any:
     """Returns uint8[1, height, width, 3]: a file as the network's training pictures were made."""
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with Image.open(picture) as opened:
-        image = over_white(ImageOps.exif_transpose(opened))
+    # Not by its path: Pillow then maps a plain TIFF into memory, and does not turn it.
+    with Image.open(io.BytesIO(Path(picture).read_bytes())) as opened:
+        image = over_white(upright(opened, picture))
     stored = about["stored"]
+    _, height, width, _ = about["input"]["shape"]
+    varies = stored["resize"] == "short_side"
     image = resize(image, (stored["width"], stored["height"]), stored["resize"])
     if stored["encoding"] == "jpeg":  # What it was trained on had been a JPEG of this quality.
         buffer = io.BytesIO()
         chroma = "4:4:4" if min(image.size) <= 128 else "4:2:0"
         image.save(buffer, "JPEG", quality=stored["jpeg_quality"], subsampling=chroma)
-        image = Image.open(buffer).convert("RGB")
-    _, height, width, _ = about["input"]["shape"]
-    smaller = "crop" if stored["resize"] == "short_side" else "squash"
-    return np.asarray(resize(image, (width, height), smaller))[None]
+        image = Image.open(buffer)
+        if not varies:  # One far larger than the input is decoded at a part of its size.
+            least = min(image.width / width, image.height / height)
+            part = next((n for n in (8, 4, 2) if least >= 2 * n), 1)
+            image.draft("RGB", (image.width // part, image.height // part))
+        image = image.convert("RGB")
+    if varies:
+        image = image.crop(centre(image.size, (width, height)))
+    return np.asarray(resize(image, (width, height), "squash"))[None]
+
+
+def upright(opened: Any, picture: str) -> Any:
+    """Returns a picture the right way up, with samples of 8 bits: Pillow takes deeper for white."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    image, mode = ImageOps.exif_transpose(opened), opened.mode
+    if mode == "F" or (mode == "I" and opened.format not in ("PPM", "PNG")):
+        raise SystemExit(f"{picture}: samples of 32 bits are not read here: use evenshard predict")
+    if mode != "I" and not mode.startswith("I;16"):
+        return image
+    tags = opened.tag_v2 if opened.format == "TIFF" else {}
+    full = (1 << tags.get(258, (16,))[0]) - 1  # BitsPerSample
+    samples = np.asarray(image).astype(np.uint32).clip(max=full)
+    levels = (samples * 255 + full // 2) // full
+    if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white.
+        levels = 255 - levels
+    key = opened.info.get("transparency")
+    if isinstance(key, int):
+        levels[samples == key] = 255
+    return Image.fromarray(levels.astype(np.uint8))
+
+
+def centre(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Returns the middle of a picture that has the target's shape, in whole pixels.
+
+    Args:
+      size: (width, height) of the picture.
+      target: (width, height).
+
+    Returns:
+      (left, top, right, bottom), as training cuts it, in float32.
+    """
+    import numpy as np
+
+    scale = min(np.float32(side) / np.float32(to) for side, to in zip(size, target, strict=True))
+    width, height = (round(float(np.float32(to) * scale)) for to in target)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
 
 
 def over_white(image: Any) -> Any:
