@@ -25,9 +25,13 @@ GROUPS = ("head", "medium", "tail")
 # Guo et al. 2017, "On calibration of modern neural networks", section 5.
 ECE_BINS = 15
 
+# Differences of logits, divided by a temperature, stay within float32 up to here. Beyond, losses
+# are infinite and probabilities NaN.
+LARGEST_LOGIT = float(np.finfo(np.float32).max) * probabilities.MIN_TEMPERATURE / 2
+
 
 class DivergedError(EvenshardError, ValueError):
-    """Logits are not finite: the network that gave them has diverged."""
+    """Logits are not finite, or nearly so: the network that gave them has diverged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +194,7 @@ def evaluate(
         good.
 
     Raises:
-      DivergedError: a logit is NaN or infinite.
+      DivergedError: a logit is NaN, infinite, or beyond `LARGEST_LOGIT`.
       ValueError: no predictions, or `train_counts` for another number of classes.
     """
     _check(predictions, train_counts)
@@ -299,11 +303,13 @@ def _check(predictions: Predictions, train_counts: Sequence[int]) -> None:
             f"the predictions have {predictions.classes} classes, "
             f"train_counts has {len(train_counts)}"
         )
-    bad = len(predictions.logits) - int(np.isfinite(predictions.logits).all(axis=1).sum())
+    good = (np.abs(predictions.logits) <= LARGEST_LOGIT).all(axis=1)  # NaN is not.
+    bad = len(good) - int(good.sum())
     if bad:
         raise DivergedError(
-            f"{bad} of {len(predictions.logits)} pictures have logits that are not finite: the "
-            "network has diverged; resume from the last good checkpoint with a lower learning rate"
+            f"{bad} of {len(good)} pictures have logits that are not finite, or beyond "
+            f"{LARGEST_LOGIT:.0e}: the network has diverged; resume from the last good checkpoint "
+            "with a lower learning rate"
         )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.runs import fake_run
 from trainer.metrics import metrics
 from trainer.metrics.metrics import ClassResult, Predictions
-from trainer.metrics.probabilities import Temperature
+from trainer.metrics.probabilities import MIN_TEMPERATURE, Temperature
 
 
 def _predictions(labels: list[int], logits: list[list[float]]) -> Predictions:
@@ -142,11 +142,19 @@ def test_summary_has_every_single_number() -> None:
     assert all(isinstance(value, float) for value in summary.values())
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e37, -3e38])
 def test_says_that_a_network_has_diverged(bad: float) -> None:
     case = _predictions([0, 1], [[1.0, 0.0], [bad, 0.0]])
     with pytest.raises(metrics.DivergedError, match="1 of 2 pictures .* not finite"):
         metrics.evaluate(case, [50, 50])
+
+
+@pytest.mark.parametrize("temperature", [MIN_TEMPERATURE, 1.0, None])
+def test_numbers_are_finite_up_to_the_largest_logit(temperature: float | None) -> None:
+    largest = metrics.LARGEST_LOGIT
+    case = _predictions([0, 1] * 60, [[largest, -largest]] * 120)
+    found = metrics.evaluate(case, [50, 50], temperature and Temperature(temperature))
+    assert all(np.isfinite(value) for value in found.summary().values() if value is not None)
 
 
 def test_refuses_nothing_and_other_classes() -> None:
