@@ -16,6 +16,10 @@ TTA = ("none", "flip")
 # Longer lists of classes are named by their number and a digest.
 _MAX_NAMES = 40
 
+# Names of classes that make up a directory's name which no other classes or flags have.
+_PLAIN_NAME = re.compile(r"[\w.]+")
+_OTHER_PART = re.compile(rf"last|ema|{'|'.join(TTA)}|tau[\d.e+]*|\d+classes_.*")
+
 _WHAT, _HOW, _RUN = "What to evaluate", "How to evaluate it", "Run"
 
 
@@ -115,6 +119,7 @@ class EvaluateConfig:
         """The classes as part of a directory's name; other classes have another."""
         names = sorted(set(self.classes))
         text = "+".join(names)
-        if len(text) <= _MAX_NAMES and re.fullmatch(r"[\w.+ ]+", text):
-            return text.replace(" ", "_")
+        is_plain = all(_PLAIN_NAME.fullmatch(name) for name in names)
+        if len(text) <= _MAX_NAMES and is_plain and not _OTHER_PART.fullmatch(text):
+            return text
         return f"{len(names)}classes_{stable_hash(*names) % 16**8:08x}"

@@ -416,6 +416,18 @@ def test_different_evaluations_go_into_different_directories(
     assert all(len(label) < 60 and "/" not in label for label in labels)
 
 
+def test_other_flags_have_another_directory() -> None:
+    """Or the second evaluation would be written over the first."""
+    flags: list[dict[str, Any]] = [
+        {"classes": ("a", "b")}, {"classes": ("a+b",)}, {"classes": ("a b",)},
+        {"tta": "flip"}, {"classes": ("flip",)}, {"weights": "last"}, {"classes": ("last",)},
+        {"weights": "ema"}, {"classes": ("ema",)}, {"logit_adjustment": 1}, {"classes": ("tau1",)},
+        {"classes": ("a_b",)}, {"classes": ("a-b",)}, {"weights": "last", "tta": "flip"}, {"classes": ("last-flip",)}, {},
+    ]  # fmt: skip
+    labels = [EvaluateConfig(run_dir="r", **each).label for each in flags]
+    assert len(set(labels)) == len(flags), labels
+
+
 def test_the_order_of_classes_is_no_difference() -> None:
     labels = {EvaluateConfig(run_dir="r", classes=names).label for names in ("b,a", "a,b", "a,b,a")}
     assert labels == {"test-a+b"}
