@@ -422,7 +422,8 @@ def test_other_flags_have_another_directory() -> None:
         {"classes": ("a", "b")}, {"classes": ("a+b",)}, {"classes": ("a b",)},
         {"tta": "flip"}, {"classes": ("flip",)}, {"weights": "last"}, {"classes": ("last",)},
         {"weights": "ema"}, {"classes": ("ema",)}, {"logit_adjustment": 1}, {"classes": ("tau1",)},
-        {"classes": ("a_b",)}, {"classes": ("a-b",)}, {"weights": "last", "tta": "flip"}, {"classes": ("last-flip",)}, {},
+        {"classes": ("a_b",)}, {"classes": ("a-b",)}, {"classes": ("last-flip",)}, {},
+        {"weights": "last", "tta": "flip"},
     ]  # fmt: skip
     labels = [EvaluateConfig(run_dir="r", **each).label for each in flags]
     assert len(set(labels)) == len(flags), labels
