@@ -101,6 +101,7 @@ def _facts(shape: Shape, start: int, count: int) -> pa.Table:
     edge = rng.integers(200, 2000, (2, count), np.int32)
     constants = {
         "split": pa.nulls(count, facts_table.FACTS.field("split").type),
+        "group_value": pa.nulls(count, facts_table.FACTS.field("group_value").type),
         "reason": _dictionary(pa.array(np.zeros(count, np.int32), mask=is_picture), ["corrupt"]),
         "detail": pc.if_else(pa.array(is_picture), pa.scalar(None, pa.string()), "broken data"),
         "format": _name_or_null("JPEG", is_picture),
