@@ -62,7 +62,7 @@ def test_a_warning_is_filtered_by_its_name_and_nothing_heavy_is_imported() -> No
 def test_every_warning_of_ours_is_defined_with_the_others() -> None:
     """A class beside its cause would need TensorFlow to be named in a filter."""
     import trainer.predicting.run
-    import trainer.train.run  # noqa: F401
+    import trainer.train.run  # noqa: F401  # To have its classes loaded.
 
     def below(base: type[Warning]) -> set[type[Warning]]:
         return {base}.union(*map(below, base.__subclasses__()))

@@ -88,7 +88,7 @@ def of_an_earlier_version(bake: Bake, monkeypatch: pytest.MonkeyPatch) -> Bake:
         found = right(data, *rules)  # type: ignore[arg-type]  # Handed through.
         if data not in rare:
             return found
-        black = right(lossless(np.zeros((24, 24, 3), np.uint8)), *rules)  # type: ignore[arg-type]
+        black = right(lossless(np.zeros((24, 24, 3), np.uint8)), *rules)  # type: ignore[arg-type]  # As above.
         return canonicalise.CanonicalImage(
             black.data, found.header, *(black.phash, black.fingerprint, black.thumbnail), note=""
         )
